@@ -1,0 +1,59 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Fragments;
+using AttentionGpu.Kernels.Layouts;
+using AttentionGpu.Kernels.Tiles;
+using ILGPU;
+
+namespace AttentionGpu.Kernels.Matmul;
+
+/// <summary>Stores a tile of a product through a layout and an epilogue.</summary>
+public struct MatmulSink<TTile, TLayout, TEpilogue> : IFragmentSink
+    where TTile : struct, ITile
+    where TLayout : struct, IMatrixLayout
+    where TEpilogue : struct, IEpilogue
+{
+    /// <summary>The result's memory.</summary>
+    public ArrayView<float> Result;
+
+    /// <summary>Where its elements lie.</summary>
+    public TLayout Layout;
+
+    /// <summary>The matrix's first element.</summary>
+    public long MatrixBase;
+
+    /// <summary>What is done to an element before it is stored.</summary>
+    public TEpilogue Epilogue;
+
+    /// <summary>The thread's place.</summary>
+    public ThreadPosition<TTile> Thread;
+
+    /// <summary>The tile's first row.</summary>
+    public int FirstRow;
+
+    /// <summary>Rows of the result.</summary>
+    public int Rows;
+
+    /// <summary>Columns of the result.</summary>
+    public int Columns;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Write(int row, int column, Float4 values)
+    {
+        int matrixRow = FirstRow + Thread.TileRow(row);
+        if (matrixRow >= Rows)
+            return;
+        long rowBase = MatrixBase + Layout.Row(matrixRow);
+        Write(rowBase, column, values.X);
+        Write(rowBase, column + 1, values.Y);
+        Write(rowBase, column + 2, values.Z);
+        Write(rowBase, column + 3, values.W);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void Write(long rowBase, int column, float value)
+    {
+        if (column < Columns)
+            Result[rowBase + Layout.Column(column)] = Epilogue.Apply(value, column);
+    }
+}

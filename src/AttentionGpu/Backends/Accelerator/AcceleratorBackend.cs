@@ -1,0 +1,129 @@
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace AttentionGpu.Backends.Accelerator;
+
+/// <summary>
+/// Runs the ILGPU kernels on a CUDA, OpenCL or emulated device. All work goes to the accelerator's one in-order stream, so memory may be
+/// returned to the pool while work that uses it is still queued: whoever gets it next queues behind that work.
+/// </summary>
+internal sealed class AcceleratorBackend : IAttentionBackend
+{
+    // ILGPU's launch and copy calls are not documented as safe for many threads, and the stream is in order anyway.
+    private readonly Lock _gate = new();
+    private readonly Context _context;
+    private readonly ILGPU.Runtime.Accelerator _accelerator;
+    private readonly SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>> _pool;
+    private readonly KernelLoader _loader;
+    private bool _disposed;
+
+    public AcceleratorBackend(DeviceInfo device, TileChoice? tiles = null)
+    {
+        Device = device;
+        _context = AcceleratorDevices.CreateContext();
+        try
+        {
+            _accelerator = AcceleratorDevices.Find(_context, device.Name).CreateAccelerator(_context);
+        }
+        catch (Exception exception)
+        {
+            _context.Dispose();
+            throw new InvalidOperationException($"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
+        }
+
+        _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(bytes => _accelerator.Allocate1D<byte>(bytes));
+        _loader = new KernelLoader(_accelerator, _gate, tiles ?? TileChoice.For(_accelerator));
+    }
+
+    public DeviceInfo Device { get; }
+
+    public bool UsesHostMemory => false;
+
+    public IPlan<AttentionBuffers> Plan(AttentionProblem problem)
+    {
+        lock (_gate)
+        {
+            ThrowIfDisposed();
+            return AttentionPlanner.Plan(problem, this, _loader);
+        }
+    }
+
+    public IPlan<LinearBuffers> Plan(LinearProblem problem)
+    {
+        lock (_gate)
+        {
+            ThrowIfDisposed();
+            return LinearPlanner.Plan(problem, _loader);
+        }
+    }
+
+    public DeviceMemory Rent(long byteLength)
+    {
+        lock (_gate)
+        {
+            ThrowIfDisposed();
+            return DeviceMemory.OnDevice(_pool.Rent(byteLength), byteLength);
+        }
+    }
+
+    public void Return(DeviceMemory memory)
+    {
+        lock (_gate)
+        {
+            // After disposal the accelerator has freed every buffer itself.
+            if (!_disposed && memory.Owner is MemoryBuffer1D<byte, Stride1D.Dense> buffer)
+                _pool.Return(buffer, buffer.Length);
+        }
+    }
+
+    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target)
+    {
+        if (source.IsEmpty)
+            return;
+        lock (_gate)
+        {
+            ThrowIfDisposed();
+            target.View<byte>().SubView(0, source.Length).CopyFromCPU(_accelerator.DefaultStream, source);
+            _accelerator.DefaultStream.Synchronize();
+        }
+    }
+
+    public void Download(DeviceMemory source, Span<byte> target)
+    {
+        if (target.IsEmpty)
+            return;
+        lock (_gate)
+        {
+            ThrowIfDisposed();
+            source.View<byte>().SubView(0, target.Length).CopyToCPU(_accelerator.DefaultStream, target);
+            _accelerator.DefaultStream.Synchronize();
+        }
+    }
+
+    public void Synchronize()
+    {
+        lock (_gate)
+        {
+            ThrowIfDisposed();
+            _accelerator.DefaultStream.Synchronize();
+        }
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+            _accelerator.DefaultStream.Synchronize();
+            _pool.Clear(buffer => buffer.Dispose());
+            _accelerator.Dispose();
+            _context.Dispose();
+        }
+    }
+
+    private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_disposed, typeof(AttentionEngine));
+}

@@ -1,0 +1,76 @@
+using AttentionGpu.Kernels.Layouts;
+using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Accelerator;
+
+/// <summary>Plans linear layers: plain or head-split operands, with or without bias.</summary>
+internal static class LinearPlanner
+{
+    public static IPlan<LinearBuffers> Plan(LinearProblem problem, KernelLoader loader)
+    {
+        if (problem.IsEmpty)
+            return new NothingPlan<LinearBuffers>();
+        return IsPlain(problem.Input, problem.Rows, problem.Depth)
+            ? PlanOutput(problem, loader, Rows(problem.Input))
+            : PlanOutput(problem, loader, Heads(problem.Input));
+    }
+
+    private static IPlan<LinearBuffers> PlanOutput<TInput>(LinearProblem problem, KernelLoader loader, TInput input)
+        where TInput : struct, IMatrixLayout =>
+        IsPlain(problem.Output, problem.Rows, problem.Columns)
+            ? PlanBias(problem, loader, input, Rows(problem.Output))
+            : PlanBias(problem, loader, input, Heads(problem.Output));
+
+    private static IPlan<LinearBuffers> PlanBias<TInput, TOutput>(
+        LinearProblem problem, KernelLoader loader, TInput input, TOutput output)
+        where TInput : struct, IMatrixLayout
+        where TOutput : struct, IMatrixLayout
+    {
+        var shape = new MatmulShape { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
+        var weight = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
+        return problem.HasBias
+            ? new BiasPlan(loader, MatmulLaunch.Create<TInput, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, input, weight, output))
+            : new PlainPlan(loader, MatmulLaunch.Create<TInput, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, input, weight, output));
+    }
+
+    // One head and one outer row: no division is needed to find an element.
+    private static bool IsPlain(MatrixMap map, int rows, int columns) => map.InnerRows >= rows && map.HeadSize >= columns;
+
+    private static RowLayout Rows(MatrixMap map) => new() { Batch = MatrixBatch.One, RowStride = map.InnerRowStride };
+
+    private static HeadLayout Heads(MatrixMap map) => new()
+    {
+        InnerRows = map.InnerRows,
+        OuterRowStride = map.OuterRowStride,
+        InnerRowStride = map.InnerRowStride,
+        HeadSize = map.HeadSize,
+        HeadStride = map.HeadStride,
+    };
+
+    private sealed class BiasPlan(KernelLoader loader, IMatmulLaunch<BiasEpilogue> matmul) : IPlan<LinearBuffers>
+    {
+        public void Execute(in LinearBuffers buffers)
+        {
+            lock (loader.Gate)
+            {
+                matmul.Launch(
+                    buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(),
+                    new BiasEpilogue { Bias = buffers.Bias.View<float>() });
+            }
+        }
+    }
+
+    private sealed class PlainPlan(KernelLoader loader, IMatmulLaunch<ScaleEpilogue> matmul) : IPlan<LinearBuffers>
+    {
+        public void Execute(in LinearBuffers buffers)
+        {
+            lock (loader.Gate)
+            {
+                matmul.Launch(
+                    buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(),
+                    new ScaleEpilogue { Scale = 1f });
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using ILGPU.Runtime;
+
+namespace AttentionGpu.Backends.Accelerator;
+
+/// <summary>Which tiles and reductions a device gets. The tiles themselves are compile-time constants of the kernels.</summary>
+internal sealed record TileChoice
+{
+    /// <summary>Groups of four threads, for devices whose threads are emulated.</summary>
+    public required bool Emulated { get; init; }
+
+    /// <summary>Whether the threads of a row can exchange values by warp shuffles.</summary>
+    public required bool UsesWarps { get; init; }
+
+    /// <summary>Threads in a group of the softmax that writes weights; a power of two.</summary>
+    public required int SoftmaxThreads { get; init; }
+
+    /// <summary>Groups that keep the whole device busy; smaller tiles are taken below it.</summary>
+    public required int BusyGroups { get; init; }
+
+    /// <summary>Whether 256 threads fit in a group.</summary>
+    public required bool AllowsLargeTiles { get; init; }
+
+    public static TileChoice For(ILGPU.Runtime.Accelerator accelerator)
+    {
+        const int mediumTileThreads = 128;
+        const int largeTileThreads = 256;
+        int threads = accelerator.MaxNumThreadsPerGroup;
+        bool emulated = threads < mediumTileThreads;
+        return new TileChoice
+        {
+            Emulated = emulated,
+
+            // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096.
+            UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL,
+            SoftmaxThreads = emulated ? 4 : mediumTileThreads,
+            BusyGroups = accelerator.NumMultiprocessors,
+            AllowsLargeTiles = threads >= largeTileThreads,
+        };
+    }
+}

@@ -1,0 +1,46 @@
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends;
+
+/// <summary>
+/// Executes validated problems on one device. All members may be called from many threads at once; work that one thread starts runs in
+/// the order in which it was started.
+/// </summary>
+internal interface IAttentionBackend : IDisposable
+{
+    /// <summary>The device.</summary>
+    DeviceInfo Device { get; }
+
+    /// <summary>Whether the backend computes on the host's memory, so that a caller's pinned spans need no copy.</summary>
+    bool UsesHostMemory { get; }
+
+    /// <summary>Picks kernels and workspace for an attention problem. Everything that can fail fails here.</summary>
+    IPlan<AttentionBuffers> Plan(AttentionProblem problem);
+
+    /// <summary>Picks kernels for a linear problem.</summary>
+    IPlan<LinearBuffers> Plan(LinearProblem problem);
+
+    /// <summary>Takes memory from the pool; its contents are undefined.</summary>
+    DeviceMemory Rent(long byteLength);
+
+    /// <summary>Gives memory back. Work already started may still use it.</summary>
+    void Return(DeviceMemory memory);
+
+    /// <summary>Copies from the host; the source may change when it returns.</summary>
+    void Upload(ReadOnlySpan<byte> source, DeviceMemory target);
+
+    /// <summary>Copies to the host, after all work started before.</summary>
+    void Download(DeviceMemory source, Span<byte> target);
+
+    /// <summary>Waits until all work started before has finished.</summary>
+    void Synchronize();
+}
+
+/// <summary>What a backend has decided for one problem: <see cref="Execute"/> only runs. May be shared by threads.</summary>
+internal interface IPlan<TBuffers>
+    where TBuffers : struct
+{
+    /// <summary>Starts the work. It may still be running on return; see <see cref="IAttentionBackend.Synchronize"/>.</summary>
+    void Execute(in TBuffers buffers);
+}

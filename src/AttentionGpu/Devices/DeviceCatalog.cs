@@ -1,0 +1,46 @@
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Reference;
+
+namespace AttentionGpu.Devices;
+
+/// <summary>Knows every device and makes its backend.</summary>
+internal static class DeviceCatalog
+{
+    public const string Auto = "auto";
+    public const string Variable = "ATTENTION_DEVICE";
+
+    public static IReadOnlyList<DeviceInfo> List() => [.. AcceleratorDevices.List(), ReferenceBackend.Info];
+
+    /// <summary>The device that a name means, and why.</summary>
+    /// <exception cref="ArgumentException">There is no such device; the message lists what there is.</exception>
+    public static DeviceSelection Select(string device, IReadOnlyList<DeviceInfo> devices)
+    {
+        string? variable = Environment.GetEnvironmentVariable(Variable);
+        bool fromVariable = device == Auto && !string.IsNullOrEmpty(variable);
+        string wanted = fromVariable ? variable! : device;
+        if (wanted != Auto)
+        {
+            DeviceInfo? named = devices.FirstOrDefault(candidate => candidate.Name == wanted);
+            string source = fromVariable ? $"the environment variable {Variable}" : "the argument";
+            return named is not null
+                ? new DeviceSelection(named, $"named by {source}")
+                : throw new ArgumentException(
+                    $"There is no device '{wanted}' (from {source}). Devices here: {string.Join(", ", devices.Select(d => d.Name))}, or {Auto}.",
+                    nameof(device));
+        }
+
+        return devices.FirstOrDefault(candidate => candidate.Kind == DeviceKind.Cuda) is { } cuda
+            ? new DeviceSelection(cuda, "the first CUDA device")
+            : devices.FirstOrDefault(candidate => candidate is { Kind: DeviceKind.OpenCL, IsGpu: true }) is { } openCL
+                ? new DeviceSelection(openCL, "no CUDA device; the first OpenCL GPU")
+                : new DeviceSelection(
+                    devices.First(candidate => candidate.Kind == DeviceKind.IlgpuCpu), "no GPU; the emulator runs the same kernels, slowly");
+    }
+
+    public static IAttentionBackend CreateBackend(DeviceInfo device) => device.Kind switch
+    {
+        DeviceKind.Reference => new ReferenceBackend(),
+        _ => new AcceleratorBackend(device),
+    };
+}

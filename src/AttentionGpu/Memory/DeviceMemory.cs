@@ -1,0 +1,52 @@
+using System.Runtime.CompilerServices;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace AttentionGpu.Memory;
+
+/// <summary>
+/// A range of bytes that a backend computes on: an ILGPU buffer, or an address in host memory. The owner keeps the memory alive.
+/// </summary>
+internal readonly struct DeviceMemory
+{
+    private readonly object? _owner;
+
+    // An address on the host, an offset into the buffer on an accelerator.
+    private readonly nint _address;
+
+    private DeviceMemory(object? owner, nint address, long byteLength)
+    {
+        _owner = owner;
+        _address = address;
+        ByteLength = byteLength;
+    }
+
+    public long ByteLength { get; }
+
+    public object? Owner => _owner;
+
+    /// <summary>Memory on an accelerator, from the start of a buffer.</summary>
+    public static DeviceMemory OnDevice(MemoryBuffer1D<byte, Stride1D.Dense> buffer, long byteLength) => new(buffer, 0, byteLength);
+
+    /// <summary>Memory of the host. <paramref name="owner"/> is null where a caller has pinned it.</summary>
+    public static DeviceMemory OnHost(object? owner, nint address, long byteLength) => new(owner, address, byteLength);
+
+    /// <summary>The part from an element on.</summary>
+    public DeviceMemory Slice<T>(long start, long length)
+        where T : unmanaged
+    {
+        long offset = start * Unsafe.SizeOf<T>();
+        long bytes = length * Unsafe.SizeOf<T>();
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset + bytes, ByteLength);
+        return new DeviceMemory(_owner, _address + (nint)offset, bytes);
+    }
+
+    /// <summary>The memory as a kernel sees it; only on an accelerator.</summary>
+    public ArrayView<T> View<T>()
+        where T : unmanaged =>
+        ((MemoryBuffer1D<byte, Stride1D.Dense>)_owner!).View.BaseView.SubView(_address, ByteLength).Cast<T>();
+
+    /// <summary>The address of the first element; only in host memory.</summary>
+    public unsafe T* Pointer<T>()
+        where T : unmanaged => (T*)_address;
+}

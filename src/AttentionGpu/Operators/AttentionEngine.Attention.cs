@@ -71,7 +71,7 @@ public sealed partial class AttentionEngine
     public void ScaledDotProductAttention(
         DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
         AttentionOptions? options = null, DeviceTensor? mask = null) =>
-        Attend(query, key, value, output, null, needsWeights: false, averageHeads: false, options, mask);
+        Attend(query, key, value, output, null, averageHeads: false, options, mask);
 
     /// <summary>
     /// Scaled dot-product attention with its weights, on tensors that stay on the device. Contract as for the host tensors.
@@ -92,7 +92,7 @@ public sealed partial class AttentionEngine
         DeviceTensor<float> weights, bool averageHeads = false, AttentionOptions? options = null, DeviceTensor? mask = null)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        Attend(query, key, value, output, weights, needsWeights: true, averageHeads, options, mask);
+        Attend(query, key, value, output, weights, averageHeads, options, mask);
     }
 
     private unsafe void Attend(
@@ -151,7 +151,7 @@ public sealed partial class AttentionEngine
 
     private void Attend(
         DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        DeviceTensor<float>? weights, bool needsWeights, bool averageHeads, AttentionOptions? options, DeviceTensor? mask)
+        DeviceTensor<float>? weights, bool averageHeads, AttentionOptions? options, DeviceTensor? mask)
     {
         ThrowIfDisposed();
         var buffers = new AttentionBuffers
@@ -169,31 +169,43 @@ public sealed partial class AttentionEngine
             Key = key.Lengths,
             Value = value.Lengths,
             Output = output.Lengths,
-            MaskKind = mask switch
-            {
-                null => MaskKind.None,
-                DeviceTensor<bool> => MaskKind.Boolean,
-                _ => MaskKind.Additive,
-            },
+            MaskKind = KindOf(mask),
             Mask = mask is null ? default : mask.Lengths,
-            NeedsWeights = needsWeights,
+            NeedsWeights = weights is not null,
             AverageHeads = averageHeads,
             Weights = weights is null ? default : weights.Lengths,
         }.ToProblem(options ?? AttentionOptions.Default);
-        foreach ((DeviceTensor? input, string name) in
-            new (DeviceTensor?, string)[] { (query, nameof(query)), (key, nameof(key)), (value, nameof(value)), (mask, nameof(mask)) })
-        {
-            Shape.RequireDistinct(output, input, nameof(output), name);
-            if (weights is not null)
-                Shape.RequireDistinct(weights, input, nameof(weights), name);
-        }
-
-        if (weights is not null)
-            Shape.RequireDistinct(weights, output, nameof(weights), nameof(output));
+        RequireDistinct(output, weights, query, key, value, mask);
         Execute(problem, buffers);
     }
 
+    internal static MaskKind KindOf(DeviceTensor? mask) => mask switch
+    {
+        null => MaskKind.None,
+        DeviceTensor<bool> => MaskKind.Boolean,
+        _ => MaskKind.Additive,
+    };
+
+    internal static void RequireDistinct(
+        DeviceTensor output, DeviceTensor? weights, DeviceTensor query, DeviceTensor key, DeviceTensor value, DeviceTensor? mask)
+    {
+        RequireDistinct(output, nameof(output), query, key, value, mask);
+        if (weights is null)
+            return;
+        RequireDistinct(weights, nameof(weights), query, key, value, mask);
+        Shape.RequireDistinct(weights, output, nameof(weights), nameof(output));
+    }
+
     private static void RequireDistinct(
+        DeviceTensor output, string name, DeviceTensor query, DeviceTensor key, DeviceTensor value, DeviceTensor? mask)
+    {
+        Shape.RequireDistinct(output, query, name, nameof(query));
+        Shape.RequireDistinct(output, key, name, nameof(key));
+        Shape.RequireDistinct(output, value, name, nameof(value));
+        Shape.RequireDistinct(output, mask, name, nameof(mask));
+    }
+
+    internal static void RequireDistinct(
         in TensorSpan<float> output, string name, in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key,
         in ReadOnlyTensorSpan<float> value, in ReadOnlyTensorSpan<bool> boolean, in ReadOnlyTensorSpan<float> additive)
     {

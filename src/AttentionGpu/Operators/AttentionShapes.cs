@@ -48,8 +48,9 @@ internal readonly ref struct AttentionShapes
         Shape.Require(
             Output, [batch, heads, queryLength, valueHeadSize], "[batch, heads, query length, value head size]", "output");
         CheckOptions(options);
-        MaskLayout mask = LayOutMask([batch, heads, queryLength, keyLength]);
-        CheckWeights(batch, heads, queryLength, keyLength);
+        MaskLayout mask = MaskShape.LayOut(MaskKind, Mask, [batch, heads, queryLength, keyLength]);
+        if (NeedsWeights)
+            RequireWeights(Weights, AverageHeads, batch, heads, queryLength, keyLength);
 
         return new AttentionProblem
         {
@@ -67,7 +68,7 @@ internal readonly ref struct AttentionShapes
             Value = TensorLayout.Contiguous(keyValueHeads, keyLength, valueHeadSize),
             Output = TensorLayout.Contiguous(heads, queryLength, valueHeadSize),
             Mask = mask,
-            Weights = !NeedsWeights ? WeightsKind.None : AverageHeads ? WeightsKind.Averaged : WeightsKind.PerHead,
+            Weights = KindOf(NeedsWeights, AverageHeads),
         };
     }
 
@@ -79,6 +80,20 @@ internal readonly ref struct AttentionShapes
         _ => null,
     };
 
+    /// <summary>Which weights a call asks for.</summary>
+    public static WeightsKind KindOf(bool needsWeights, bool averageHeads) =>
+        !needsWeights ? WeightsKind.None : averageHeads ? WeightsKind.Averaged : WeightsKind.PerHead;
+
+    /// <summary>Checks the shape of the tensor that takes the weights.</summary>
+    public static void RequireWeights(
+        ReadOnlySpan<nint> weights, bool averageHeads, int batch, int heads, int queryLength, int keyLength)
+    {
+        if (averageHeads)
+            Shape.Require(weights, [batch, queryLength, keyLength], "[batch, query length, key length]", "weights");
+        else
+            Shape.Require(weights, [batch, heads, queryLength, keyLength], "[batch, heads, query length, key length]", "weights");
+    }
+
     /// <summary>Checks the options that are plain values.</summary>
     public static void CheckOptions(AttentionOptions options)
     {
@@ -86,38 +101,5 @@ internal readonly ref struct AttentionShapes
             throw new ArgumentOutOfRangeException(nameof(options), scale, "The option 'Scale' must be finite.");
         if (!Enum.IsDefined(options.Causal))
             throw new ArgumentOutOfRangeException(nameof(options), options.Causal, "The option 'Causal' must be one of its named values.");
-    }
-
-    private MaskLayout LayOutMask(ReadOnlySpan<nint> target)
-    {
-        if (MaskKind == MaskKind.None)
-            return default;
-        const string rule = "must have rank 1 to 4 and broadcast to [batch, heads, query length, key length] =";
-        if (Mask.Length is < 1 or > 4)
-            throw Shape.Error(Mask, $"{rule} {Shape.Format(target)}", "mask");
-
-        // Axes are matched from the last one; an axis of 1 is repeated, by a stride of 0.
-        Span<long> strides = stackalloc long[4];
-        long stride = 1;
-        for (int axis = 1; axis <= Mask.Length; axis++)
-        {
-            nint length = Mask[^axis];
-            if (length != target[^axis] && length != 1)
-                throw Shape.Error(Mask, $"{rule} {Shape.Format(target)}", "mask");
-            strides[^axis] = length == 1 ? 0 : stride;
-            stride *= length;
-        }
-
-        return new MaskLayout(MaskKind, strides[0], strides[1], strides[2], strides[3]);
-    }
-
-    private void CheckWeights(int batch, int heads, int queryLength, int keyLength)
-    {
-        if (!NeedsWeights)
-            return;
-        if (AverageHeads)
-            Shape.Require(Weights, [batch, queryLength, keyLength], "[batch, query length, key length]", "weights");
-        else
-            Shape.Require(Weights, [batch, heads, queryLength, keyLength], "[batch, heads, query length, key length]", "weights");
     }
 }

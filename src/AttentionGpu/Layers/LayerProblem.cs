@@ -1,0 +1,136 @@
+using AttentionGpu.Operators;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Layers;
+
+/// <summary>A validated call of a layer, as the operators that it is made of.</summary>
+internal sealed class LayerProblem
+{
+    /// <summary>Whether one product makes queries, keys and values, into one buffer.</summary>
+    public bool Fused { get; }
+
+    /// <summary>Makes queries; all three when <see cref="Fused"/>.</summary>
+    public LinearProblem QueryProjection { get; }
+
+    public LinearProblem? KeyProjection { get; }
+
+    public LinearProblem? ValueProjection { get; }
+
+    public AttentionProblem Attention { get; }
+
+    public LinearProblem OutputProjection { get; }
+
+    /// <summary>Elements of the queries, head by head.</summary>
+    public long QueryCount { get; }
+
+    /// <summary>Elements of the keys, and of the values, head by head.</summary>
+    public long KeyCount { get; }
+
+    /// <summary>Elements of the heads' joined outputs.</summary>
+    public long AttendedCount => QueryCount;
+
+    /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
+    public LayerProblem(MultiHeadAttentionConfig config, bool hasInputBias, bool hasOutputBias, LayerShapes shapes, Causal causal)
+    {
+        int batchAxis = config.BatchFirst ? 0 : 1;
+        int lengthAxis = 1 - batchAxis;
+        string order = config.BatchFirst ? "[batch, length, {0}]" : "[length, batch, {0}]";
+        RequireInput(shapes.Query, order, "embedding size", config.EmbeddingSize, "query");
+        RequireInput(shapes.Key, order, "key size", config.ActualKeySize, "key");
+        RequireInput(shapes.Value, order, "value size", config.ActualValueSize, "value");
+        int batch = (int)shapes.Query[batchAxis];
+        int queryLength = (int)shapes.Query[lengthAxis];
+        int keyLength = (int)shapes.Key[lengthAxis];
+        Shape.RequireAxis(shapes.Key, batchAxis, batch, "the batch, as in query", "key");
+        Shape.RequireAxis(shapes.Value, batchAxis, batch, "the batch, as in query", "value");
+        Shape.RequireAxis(shapes.Value, lengthAxis, keyLength, "the length, as in key", "value");
+        Shape.Require(shapes.Output, shapes.Query, string.Format(null, order, "embedding size"), "output");
+        if (!Enum.IsDefined(causal))
+            throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
+        MaskLayout mask = MaskShape.LayOut(shapes.MaskKind, shapes.Mask, [batch, config.Heads, queryLength, keyLength]);
+        if (shapes.HasKeyPadding)
+            Shape.Require(shapes.KeyPadding, [batch, keyLength], "[batch, key length]", "keyPaddingMask");
+        if (shapes.NeedsWeights)
+            AttentionShapes.RequireWeights(shapes.Weights, shapes.AverageHeads, batch, config.Heads, queryLength, keyLength);
+        RequireRows(batch, queryLength, shapes.Query, "query");
+        RequireRows(batch, keyLength, shapes.Key, "key");
+
+        int heads = config.Heads;
+        int keyValueHeads = config.ActualKeyValueHeads;
+        int size = config.ActualHeadSize;
+        Fused = shapes.SameInput && config.ActualKeySize == config.EmbeddingSize && config.ActualValueSize == config.EmbeddingSize;
+        int queryBufferHeads = Fused ? heads + 2 * keyValueHeads : heads;
+        QueryCount = (long)batch * heads * queryLength * size;
+        KeyCount = (long)batch * keyValueHeads * keyLength * size;
+
+        LinearProblem Split(int bufferHeads, int length, int depth) => new()
+        {
+            Rows = batch * length,
+            Columns = bufferHeads * size,
+            Depth = depth,
+            HasBias = hasInputBias,
+            Input = MatrixMap.Contiguous(batch * length, depth),
+            Output = HeadMap(config, batch, bufferHeads, length),
+        };
+        QueryProjection = Split(queryBufferHeads, queryLength, config.EmbeddingSize);
+        if (!Fused)
+        {
+            KeyProjection = Split(keyValueHeads, keyLength, config.ActualKeySize);
+            ValueProjection = Split(keyValueHeads, keyLength, config.ActualValueSize);
+        }
+
+        TensorLayout queryLayout = TensorLayout.Contiguous(queryBufferHeads, queryLength, size);
+        TensorLayout keyLayout = Fused ? queryLayout : TensorLayout.Contiguous(keyValueHeads, keyLength, size);
+        Attention = new AttentionProblem
+        {
+            Batch = batch,
+            Heads = heads,
+            KeyValueHeads = keyValueHeads,
+            QueryLength = queryLength,
+            KeyLength = keyLength,
+            HeadSize = size,
+            ValueHeadSize = size,
+            Scale = config.Scale ?? (float)(1.0 / Math.Sqrt(size)),
+            CausalOffset = AttentionShapes.CausalOffset(causal, queryLength, keyLength),
+            Query = queryLayout,
+            Key = keyLayout,
+            Value = keyLayout,
+            Output = TensorLayout.Contiguous(heads, queryLength, size),
+            Mask = mask,
+            HasKeyPadding = shapes.HasKeyPadding,
+            Weights = AttentionShapes.KindOf(shapes.NeedsWeights, shapes.AverageHeads),
+        };
+        OutputProjection = new LinearProblem
+        {
+            Rows = batch * queryLength,
+            Columns = config.EmbeddingSize,
+            Depth = config.QueryRows,
+            HasBias = hasOutputBias,
+            Input = HeadMap(config, batch, heads, queryLength),
+            Output = MatrixMap.Contiguous(batch * queryLength, config.EmbeddingSize),
+        };
+    }
+
+    // Rows are (batch, position) pairs in the order of the input's first two axes; memory is [batch, heads, length, size].
+    private static MatrixMap HeadMap(MultiHeadAttentionConfig config, int batch, int heads, int length)
+    {
+        int size = config.ActualHeadSize;
+        long headStride = (long)length * size;
+        long batchStride = heads * headStride;
+        return config.BatchFirst
+            ? new MatrixMap(Math.Max(length, 1), batchStride, size, size, headStride)
+            : new MatrixMap(Math.Max(batch, 1), size, batchStride, size, headStride);
+    }
+
+    private static void RequireInput(ReadOnlySpan<nint> lengths, string order, string sizeName, int size, string name)
+    {
+        Shape.RequireRank(lengths, 3, string.Format(null, order, sizeName), name);
+        Shape.RequireAxis(lengths, 2, size, $"the layer's {sizeName}", name);
+    }
+
+    private static void RequireRows(int batch, int length, ReadOnlySpan<nint> lengths, string name)
+    {
+        if ((long)batch * length > int.MaxValue)
+            throw Shape.Error(lengths, $"must have at most {int.MaxValue} rows", name);
+    }
+}

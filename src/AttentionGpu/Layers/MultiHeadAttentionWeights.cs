@@ -1,0 +1,92 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Operators;
+
+namespace AttentionGpu;
+
+/// <summary>The parameters of a <see cref="MultiHeadAttention"/> layer, in host memory. Each bias may be left out.</summary>
+public sealed class MultiHeadAttentionWeights
+{
+    /// <summary>Makes queries: [heads x head size, embedding size].</summary>
+    public required Tensor<float> Query { get; init; }
+
+    /// <summary>Makes keys: [key/value heads x head size, key size].</summary>
+    public required Tensor<float> Key { get; init; }
+
+    /// <summary>Makes values: [key/value heads x head size, value size].</summary>
+    public required Tensor<float> Value { get; init; }
+
+    /// <summary>Joins the heads: [embedding size, heads x head size].</summary>
+    public required Tensor<float> Output { get; init; }
+
+    /// <summary>[heads x head size].</summary>
+    public Tensor<float>? QueryBias { get; init; }
+
+    /// <summary>[key/value heads x head size].</summary>
+    public Tensor<float>? KeyBias { get; init; }
+
+    /// <summary>[key/value heads x head size].</summary>
+    public Tensor<float>? ValueBias { get; init; }
+
+    /// <summary>[embedding size].</summary>
+    public Tensor<float>? OutputBias { get; init; }
+
+    /// <summary>
+    /// Random parameters from a seed: uniform with Glorot's bound sqrt(6 / (rows + columns)), biases zero, as
+    /// <c>nn.MultiheadAttention</c> starts out. The same on every machine.
+    /// </summary>
+    /// <param name="config">The layer's sizes.</param>
+    /// <param name="seed">Any number.</param>
+    /// <param name="bias">Whether there are biases.</param>
+    /// <exception cref="ArgumentException">A size is wrong.</exception>
+    public static MultiHeadAttentionWeights Random(MultiHeadAttentionConfig config, int seed, bool bias = true)
+    {
+        ArgumentNullException.ThrowIfNull(config);
+        config.Validate();
+        var random = new Random(seed);
+        return new MultiHeadAttentionWeights
+        {
+            Query = Glorot(random, config.QueryRows, config.EmbeddingSize),
+            Key = Glorot(random, config.KeyValueRows, config.ActualKeySize),
+            Value = Glorot(random, config.KeyValueRows, config.ActualValueSize),
+            Output = Glorot(random, config.EmbeddingSize, config.QueryRows),
+            QueryBias = bias ? Tensor.CreateFromShape<float>([config.QueryRows]) : null,
+            KeyBias = bias ? Tensor.CreateFromShape<float>([config.KeyValueRows]) : null,
+            ValueBias = bias ? Tensor.CreateFromShape<float>([config.KeyValueRows]) : null,
+            OutputBias = bias ? Tensor.CreateFromShape<float>([config.EmbeddingSize]) : null,
+        };
+    }
+
+    /// <summary>Checks every shape against the layer's sizes.</summary>
+    internal void Validate(MultiHeadAttentionConfig config)
+    {
+        Require(Query, [config.QueryRows, config.EmbeddingSize], "[heads x head size, embedding size]", nameof(Query));
+        Require(Key, [config.KeyValueRows, config.ActualKeySize], "[key/value heads x head size, key size]", nameof(Key));
+        Require(Value, [config.KeyValueRows, config.ActualValueSize], "[key/value heads x head size, value size]", nameof(Value));
+        Require(Output, [config.EmbeddingSize, config.QueryRows], "[embedding size, heads x head size]", nameof(Output));
+        RequireBias(QueryBias, config.QueryRows, nameof(QueryBias));
+        RequireBias(KeyBias, config.KeyValueRows, nameof(KeyBias));
+        RequireBias(ValueBias, config.KeyValueRows, nameof(ValueBias));
+        RequireBias(OutputBias, config.EmbeddingSize, nameof(OutputBias));
+    }
+
+    private static void RequireBias(Tensor<float>? bias, nint expected, string name)
+    {
+        if (bias is not null)
+            Require(bias, [expected], "[rows of its weight]", name);
+    }
+
+    private static void Require(Tensor<float> tensor, ReadOnlySpan<nint> expected, string axes, string name)
+    {
+        ArgumentNullException.ThrowIfNull(tensor, name);
+        Shape.Require(tensor.Lengths, expected, axes, name);
+    }
+
+    private static Tensor<float> Glorot(Random random, int rows, int columns)
+    {
+        double bound = Math.Sqrt(6.0 / (rows + columns));
+        var values = new float[(long)rows * columns];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = (float)((2.0 * random.NextDouble() - 1.0) * bound);
+        return Tensor.Create(values, [rows, columns]);
+    }
+}

@@ -1,0 +1,14 @@
+namespace AttentionGpu.Serialization;
+
+/// <summary>What a safetensors file says of one tensor.</summary>
+/// <param name="Name">The tensor's name.</param>
+/// <param name="Type">Its element type.</param>
+/// <param name="Lengths">The length of each axis; none for a scalar.</param>
+public sealed record SafetensorsEntry(string Name, SafetensorsType Type, IReadOnlyList<nint> Lengths)
+{
+    /// <summary>The first byte, from the end of the header on.</summary>
+    internal long Start { get; init; }
+
+    /// <summary>One past the last byte.</summary>
+    internal long End { get; init; }
+}

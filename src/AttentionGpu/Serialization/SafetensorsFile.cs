@@ -1,0 +1,138 @@
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace AttentionGpu.Serialization;
+
+/// <summary>
+/// A safetensors file, open for reading. The whole header is checked when the file is opened; tensors are read when they are asked for.
+/// Reads never leave the file. May be used from many threads at once.
+/// </summary>
+public sealed class SafetensorsFile : IDisposable
+{
+    // The limit of the reference implementation.
+    private const long MaxHeaderBytes = 100_000_000;
+    private const int LengthBytes = sizeof(ulong);
+
+    private readonly SafeFileHandle _handle;
+    private readonly long _dataStart;
+
+    private SafetensorsFile(SafeFileHandle handle, string path)
+    {
+        _handle = handle;
+        Path = path;
+        long fileLength = RandomAccess.GetLength(handle);
+        if (fileLength < LengthBytes)
+            throw SafetensorsHeader.Error($"it has {fileLength} bytes, too few for a header");
+        Span<byte> lengthBytes = stackalloc byte[LengthBytes];
+        ReadExactly(lengthBytes, 0);
+        ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(lengthBytes);
+        if (headerLength > MaxHeaderBytes || (long)headerLength > fileLength - LengthBytes)
+            throw SafetensorsHeader.Error($"its header claims {headerLength} bytes; the file has {fileLength - LengthBytes} after the length");
+        var header = new byte[headerLength];
+        ReadExactly(header, LengthBytes);
+        _dataStart = LengthBytes + (long)headerLength;
+        Entries = SafetensorsHeader.Parse(header, fileLength - _dataStart);
+    }
+
+    /// <summary>The file's path.</summary>
+    public string Path { get; }
+
+    /// <summary>What the file holds, by name.</summary>
+    public IReadOnlyDictionary<string, SafetensorsEntry> Entries { get; }
+
+    /// <summary>Opens a file and checks its header.</summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is malformed: truncated, a header longer than the file, or tensors that overlap, leave gaps, overflow or end elsewhere.
+    /// </exception>
+    public static SafetensorsFile Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        SafeFileHandle handle = File.OpenHandle(path);
+        try
+        {
+            return new SafetensorsFile(handle, path);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Reads a tensor as float32. F16, BF16 and F64 elements are converted.</summary>
+    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
+    public Tensor<float> Read(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        if (!Entries.TryGetValue(name, out SafetensorsEntry? entry))
+            throw new InvalidDataException($"'{Path}' has no tensor '{name}'. It has: {Summary()}.");
+        long byteLength = entry.End - entry.Start;
+        long count = byteLength / entry.Type.Size();
+        if (byteLength > Array.MaxLength)
+            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
+        var values = new float[count];
+        if (entry.Type == SafetensorsType.F32)
+            ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
+        else
+            ReadConverted(entry, values);
+        return Tensor.Create(values, [.. entry.Lengths]);
+    }
+
+    /// <summary>Writes tensors to a file, which is replaced if it exists.</summary>
+    /// <exception cref="IOException">The file cannot be written.</exception>
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors) => SafetensorsWriter.Write(path, tensors);
+
+    /// <summary>The first names, for messages.</summary>
+    internal string Summary()
+    {
+        const int shown = 20;
+        string names = string.Join(", ", Entries.Keys.Order(StringComparer.Ordinal).Take(shown));
+        return Entries.Count switch
+        {
+            0 => "nothing",
+            <= shown => names,
+            _ => $"{names} and {Entries.Count - shown} more",
+        };
+    }
+
+    /// <summary>Closes the file.</summary>
+    public void Dispose() => _handle.Dispose();
+
+    private void ReadConverted(SafetensorsEntry entry, float[] values)
+    {
+        var bytes = new byte[entry.End - entry.Start];
+        ReadExactly(bytes, _dataStart + entry.Start);
+        switch (entry.Type)
+        {
+            case SafetensorsType.F16:
+                TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(bytes), values);
+                break;
+            case SafetensorsType.BF16:
+                ReadOnlySpan<ushort> halves = MemoryMarshal.Cast<byte, ushort>(bytes);
+                for (int i = 0; i < values.Length; i++)
+                    values[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
+                break;
+            case SafetensorsType.F64:
+                TensorPrimitives.ConvertTruncating<double, float>(MemoryMarshal.Cast<byte, double>(bytes), values);
+                break;
+            default:
+                throw new InvalidDataException(
+                    $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.Type}; F32, F16, BF16 or F64 can be read.");
+        }
+    }
+
+    private void ReadExactly(Span<byte> buffer, long offset)
+    {
+        while (!buffer.IsEmpty)
+        {
+            int read = RandomAccess.Read(_handle, buffer, offset);
+            if (read == 0)
+                throw SafetensorsHeader.Error("it ended before its data; was it changed while it was read?");
+            buffer = buffer[read..];
+            offset += read;
+        }
+    }
+}

@@ -1,0 +1,134 @@
+using System.Text.Json;
+
+namespace AttentionGpu.Serialization;
+
+/// <summary>
+/// Parses and checks the header of a safetensors file: a JSON object of tensors, whose bytes must follow each other without gap or
+/// overlap and fill the file exactly.
+/// </summary>
+internal static class SafetensorsHeader
+{
+    private const string MetadataName = "__metadata__";
+
+    /// <param name="json">The header's bytes.</param>
+    /// <param name="dataLength">The bytes that follow the header in the file.</param>
+    /// <exception cref="InvalidDataException">The header breaks a rule.</exception>
+    public static IReadOnlyDictionary<string, SafetensorsEntry> Parse(ReadOnlySpan<byte> json, long dataLength)
+    {
+        var entries = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
+        try
+        {
+            var reader = new Utf8JsonReader(json);
+            reader.Read();
+            Expect(reader.TokenType == JsonTokenType.StartObject, "the header must be a JSON object");
+            bool hasMetadata = false;
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                string name = reader.GetString()!;
+                reader.Read();
+                if (name == MetadataName)
+                {
+                    Expect(!hasMetadata, "it has its metadata twice");
+                    hasMetadata = true;
+                    reader.Skip();
+                    continue;
+                }
+
+                Expect(entries.TryAdd(name, ParseEntry(ref reader, name)), $"it has the tensor '{name}' twice");
+            }
+
+            while (reader.Read())
+            {
+                // Only white space may follow; anything else makes the reader throw.
+            }
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or FormatException)
+        {
+            throw Error($"the header is not valid JSON of the expected form ({exception.Message})", exception);
+        }
+
+        CheckOffsets(entries.Values, dataLength);
+        return entries;
+    }
+
+    /// <summary>The exception for a malformed file.</summary>
+    public static InvalidDataException Error(string what, Exception? inner = null) =>
+        new($"The safetensors file is malformed: {what}.", inner);
+
+    private static SafetensorsEntry ParseEntry(ref Utf8JsonReader reader, string name)
+    {
+        Expect(reader.TokenType == JsonTokenType.StartObject, $"the entry of '{name}' must be an object");
+        SafetensorsType? type = null;
+        List<long>? lengths = null;
+        List<long>? offsets = null;
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            string property = reader.GetString()!;
+            reader.Read();
+            switch (property)
+            {
+                case "dtype":
+                    Expect(type is null && SafetensorsTypes.TryParse(reader.GetString() ?? "", out SafetensorsType parsed) && (type = parsed) is not null,
+                        $"'{name}' has an unknown dtype, or has it twice");
+                    break;
+                case "shape":
+                    Expect(lengths is null, $"'{name}' has its shape twice");
+                    lengths = ParseNumbers(ref reader, name);
+                    break;
+                case "data_offsets":
+                    Expect(offsets is null, $"'{name}' has its data_offsets twice");
+                    offsets = ParseNumbers(ref reader, name);
+                    break;
+                default:
+                    throw Error($"'{name}' has the unknown field '{property}'");
+            }
+        }
+
+        Expect(type is not null && lengths is not null && offsets is { Count: 2 }, $"'{name}' must have dtype, shape and two data_offsets");
+        long size = type!.Value.Size();
+        foreach (long length in lengths!)
+        {
+            Expect(length == 0 || size <= long.MaxValue / length, $"the shape of '{name}' overflows");
+            size *= length;
+        }
+
+        Expect(offsets![0] <= offsets[1] && offsets[1] - offsets[0] == size,
+            $"'{name}' has data_offsets [{offsets[0]}, {offsets[1]}] but its shape and dtype need {size} bytes");
+        return new SafetensorsEntry(name, type.Value, [.. lengths.Select(length => (nint)length)])
+        {
+            Start = offsets[0],
+            End = offsets[1],
+        };
+    }
+
+    private static List<long> ParseNumbers(ref Utf8JsonReader reader, string name)
+    {
+        Expect(reader.TokenType == JsonTokenType.StartArray, $"'{name}' must have arrays as shape and data_offsets");
+        List<long> numbers = [];
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            Expect(reader.TryGetInt64(out long number) && number >= 0, $"'{name}' has a length or offset that is no whole number of 0 or more");
+            numbers.Add(number);
+        }
+
+        return numbers;
+    }
+
+    private static void CheckOffsets(IEnumerable<SafetensorsEntry> entries, long dataLength)
+    {
+        long position = 0;
+        foreach (SafetensorsEntry entry in entries.OrderBy(entry => entry.Start).ThenBy(entry => entry.End))
+        {
+            Expect(entry.Start == position, $"'{entry.Name}' starts at {entry.Start} where {position} is due: tensors overlap or leave a gap");
+            position = entry.End;
+        }
+
+        Expect(position == dataLength, $"its tensors take {position} bytes but {dataLength} follow the header");
+    }
+
+    private static void Expect(bool condition, string otherwise)
+    {
+        if (!condition)
+            throw Error(otherwise);
+    }
+}

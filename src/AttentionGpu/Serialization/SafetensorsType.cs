@@ -1,0 +1,84 @@
+namespace AttentionGpu.Serialization;
+
+/// <summary>The element types of a safetensors file that have a name in the format and a fixed size.</summary>
+public enum SafetensorsType
+{
+    /// <summary>Boolean, one byte.</summary>
+    Bool,
+
+    /// <summary>Unsigned 8-bit integer.</summary>
+    U8,
+
+    /// <summary>Signed 8-bit integer.</summary>
+    I8,
+
+    /// <summary>8-bit float, 5 exponent bits.</summary>
+    F8E5M2,
+
+    /// <summary>8-bit float, 4 exponent bits.</summary>
+    F8E4M3,
+
+    /// <summary>Signed 16-bit integer.</summary>
+    I16,
+
+    /// <summary>Unsigned 16-bit integer.</summary>
+    U16,
+
+    /// <summary>IEEE half precision.</summary>
+    F16,
+
+    /// <summary>The upper half of a single: 8 exponent bits.</summary>
+    BF16,
+
+    /// <summary>Signed 32-bit integer.</summary>
+    I32,
+
+    /// <summary>Unsigned 32-bit integer.</summary>
+    U32,
+
+    /// <summary>IEEE single precision.</summary>
+    F32,
+
+    /// <summary>IEEE double precision.</summary>
+    F64,
+
+    /// <summary>Signed 64-bit integer.</summary>
+    I64,
+
+    /// <summary>Unsigned 64-bit integer.</summary>
+    U64,
+}
+
+/// <summary>Names and sizes of the element types.</summary>
+internal static class SafetensorsTypes
+{
+    private static readonly Dictionary<string, SafetensorsType> _byName = new()
+    {
+        ["BOOL"] = SafetensorsType.Bool,
+        ["U8"] = SafetensorsType.U8,
+        ["I8"] = SafetensorsType.I8,
+        ["F8_E5M2"] = SafetensorsType.F8E5M2,
+        ["F8_E4M3"] = SafetensorsType.F8E4M3,
+        ["I16"] = SafetensorsType.I16,
+        ["U16"] = SafetensorsType.U16,
+        ["F16"] = SafetensorsType.F16,
+        ["BF16"] = SafetensorsType.BF16,
+        ["I32"] = SafetensorsType.I32,
+        ["U32"] = SafetensorsType.U32,
+        ["F32"] = SafetensorsType.F32,
+        ["F64"] = SafetensorsType.F64,
+        ["I64"] = SafetensorsType.I64,
+        ["U64"] = SafetensorsType.U64,
+    };
+
+    public static bool TryParse(string name, out SafetensorsType type) => _byName.TryGetValue(name, out type);
+
+    public static int Size(this SafetensorsType type) => type switch
+    {
+        SafetensorsType.Bool or SafetensorsType.U8 or SafetensorsType.I8
+            or SafetensorsType.F8E5M2 or SafetensorsType.F8E4M3 => 1,
+        SafetensorsType.I16 or SafetensorsType.U16 or SafetensorsType.F16 or SafetensorsType.BF16 => 2,
+        SafetensorsType.I32 or SafetensorsType.U32 or SafetensorsType.F32 => 4,
+        _ => 8,
+    };
+}

@@ -1,0 +1,66 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace AttentionGpu.Serialization;
+
+/// <summary>Writes float32 tensors in the safetensors format, in the order of their names.</summary>
+internal static class SafetensorsWriter
+{
+    // The format's own writer pads the header so that the data starts at a multiple of this.
+    private const int Alignment = 8;
+
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(tensors);
+        (string Name, Tensor<float> Tensor)[] ordered =
+            [.. tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value))];
+        byte[] header = Header(ordered);
+        using FileStream stream = File.Create(path);
+        Span<byte> length = stackalloc byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
+        stream.Write(length);
+        stream.Write(header);
+        foreach ((_, Tensor<float> tensor) in ordered)
+        {
+            var values = new float[tensor.FlattenedLength];
+            tensor.FlattenTo(values);
+            stream.Write(MemoryMarshal.AsBytes(values.AsSpan()));
+        }
+    }
+
+    private static byte[] Header(IEnumerable<(string Name, Tensor<float> Tensor)> tensors)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            long position = 0;
+            json.WriteStartObject();
+            foreach ((string name, Tensor<float> tensor) in tensors)
+            {
+                json.WriteStartObject(name);
+                json.WriteString("dtype", "F32");
+                json.WriteStartArray("shape");
+                foreach (nint axis in tensor.Lengths)
+                    json.WriteNumberValue(axis);
+                json.WriteEndArray();
+                json.WriteStartArray("data_offsets");
+                json.WriteNumberValue(position);
+                position += tensor.FlattenedLength * sizeof(float);
+                json.WriteNumberValue(position);
+                json.WriteEndArray();
+                json.WriteEndObject();
+            }
+
+            json.WriteEndObject();
+        }
+
+        int padding = -buffer.WrittenCount & (Alignment - 1);
+        buffer.GetSpan(padding)[..padding].Fill((byte)' ');
+        buffer.Advance(padding);
+        return buffer.WrittenSpan.ToArray();
+    }
+}

@@ -66,19 +66,25 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
     public Tensor<float> Read(string name)
     {
-        ArgumentNullException.ThrowIfNull(name);
-        if (!Entries.TryGetValue(name, out SafetensorsEntry? entry))
-            throw new InvalidDataException($"'{Path}' has no tensor '{name}'. It has: {Summary()}.");
-        long byteLength = entry.End - entry.Start;
-        long count = byteLength / entry.Type.Size();
-        if (byteLength > Array.MaxLength)
-            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
-        var values = new float[count];
+        SafetensorsEntry entry = Find(name);
+        var values = new float[Count(entry)];
         if (entry.Type == SafetensorsType.F32)
             ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
         else
             ReadConverted(entry, values);
         return Tensor.Create(values, [.. entry.Lengths]);
+    }
+
+    /// <summary>Reads a tensor of BOOL elements; any byte but 0 is true.</summary>
+    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
+    public Tensor<bool> ReadBoolean(string name)
+    {
+        SafetensorsEntry entry = Find(name);
+        if (entry.Type != SafetensorsType.Bool)
+            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.Type}, not Bool.");
+        var bytes = new byte[Count(entry)];
+        ReadExactly(bytes, _dataStart + entry.Start);
+        return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), [.. entry.Lengths]);
     }
 
     /// <summary>Writes tensors to a file, which is replaced if it exists.</summary>
@@ -100,6 +106,23 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Closes the file.</summary>
     public void Dispose() => _handle.Dispose();
+
+    private SafetensorsEntry Find(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        return Entries.TryGetValue(name, out SafetensorsEntry? entry)
+            ? entry
+            : throw new InvalidDataException($"'{Path}' has no tensor '{name}'. It has: {Summary()}.");
+    }
+
+    private int Count(SafetensorsEntry entry)
+    {
+        long byteLength = entry.End - entry.Start;
+        return byteLength <= Array.MaxLength
+            ? (int)(byteLength / entry.Type.Size())
+            : throw new InvalidDataException(
+                $"The tensor '{entry.Name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
+    }
 
     private void ReadConverted(SafetensorsEntry entry, float[] values)
     {

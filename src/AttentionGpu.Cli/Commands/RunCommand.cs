@@ -1,0 +1,155 @@
+using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
+using System.Numerics.Tensors;
+using AttentionGpu.Cli.Files;
+using AttentionGpu.Cli.Output;
+using Spectre.Console;
+
+namespace AttentionGpu.Cli.Commands;
+
+/// <summary><c>attention run</c>: one layer of a checkpoint on the tensors of a file.</summary>
+internal static class RunCommand
+{
+    private const string InputTensor = "x";
+
+    // A second call shows the speed without compilation; it is left out where the first took this long.
+    private static readonly TimeSpan _longCall = TimeSpan.FromSeconds(5);
+
+    public static Command Create()
+    {
+        var weights = new Option<string>("--weights") { Description = "The checkpoint.", HelpName = "W.safetensors", Required = true };
+        var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
+        var heads = new Option<int>("--heads") { Description = "Query heads.", HelpName = "H", Required = true };
+        var keyValueHeads = new Option<int?>("--kv-heads") { Description = "Key/value heads; told from the shapes if left out.", HelpName = "K" };
+        var input = new Option<string>("--input")
+        {
+            Description = "Tensor 'x' [batch, length, embedding] of a .safetensors file, or a .npy file.",
+            HelpName = "X",
+            Required = true,
+        };
+        var context = new Option<string?>("--context")
+        {
+            Description = "What keys and values come from, likewise; the input itself if left out.",
+            HelpName = "C",
+        };
+        var causal = new Option<bool>("--causal") { Description = "Position i sees positions 0 to i." };
+        var needWeights = new Option<bool>("--need-weights") { Description = "Write the attention weights of each head, too." };
+        var output = new Option<string>("--output")
+        {
+            Description = "Where 'y' and 'weights' go: .safetensors, or .npy for 'y' alone.",
+            HelpName = "Y",
+            Required = true,
+        };
+        Option<string> device = CommonOptions.Device();
+        Option<bool> json = CommonOptions.Json();
+        var command = new Command("run", "Run one multi-head attention layer of a checkpoint.")
+        {
+            weights, prefix, heads, keyValueHeads, input, context, causal, needWeights, device, output, json,
+        };
+        command.SetAction(parsed => Run(new Settings(
+            parsed.GetRequiredValue(weights),
+            parsed.GetValue(prefix),
+            parsed.GetRequiredValue(heads),
+            parsed.GetValue(keyValueHeads),
+            parsed.GetRequiredValue(input),
+            parsed.GetValue(context),
+            parsed.GetValue(causal) ? Causal.TopLeft : Causal.None,
+            parsed.GetValue(needWeights),
+            parsed.GetRequiredValue(device),
+            parsed.GetRequiredValue(output),
+            parsed.GetValue(json))));
+        return command;
+    }
+
+    private static int Run(Settings settings)
+    {
+        if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
+            throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
+        Tensor<float> input = ReadInput(settings.Input);
+        Tensor<float> context = settings.Context is string path ? ReadInput(path) : input;
+
+        using var engine = new AttentionEngine(settings.Device);
+        using MultiHeadAttention layer =
+            MultiHeadAttention.Load(engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix);
+        Tensor<float> output = Tensor.CreateFromShape<float>(input.Lengths);
+        Tensor<float>? weights = settings.NeedWeights
+            ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1]])
+            : null;
+
+        (TimeSpan first, TimeSpan time) = LongWork.Run($"attention on {engine.Device.Name}", report =>
+        {
+            TimeSpan cold = Time(() => Forward(layer, input, context, output, weights, settings.Causal));
+            if (cold > _longCall)
+                return (cold, cold);
+            report("a second call, without compilation");
+            return (cold, Time(() => Forward(layer, input, context, output, weights, settings.Causal)));
+        });
+
+        var tensors = new Dictionary<string, Tensor<float>> { ["y"] = output };
+        if (weights is not null)
+            tensors["weights"] = weights;
+        TensorFile.Write(settings.Output, tensors);
+
+        var cost = LayerCost.Of(layer.Config, input.Lengths, context.Lengths[1], settings.Causal, settings.NeedWeights);
+        Print(settings, engine.Device, first, time, cost);
+        return ExitCode.Success;
+    }
+
+    private static void Print(Settings settings, DeviceInfo device, TimeSpan first, TimeSpan time, LayerCost cost)
+    {
+        double gflops = cost.Operations / time.TotalSeconds / 1e9;
+        if (settings.Json)
+        {
+            Json.Print(new
+            {
+                device = device.Name,
+                firstMilliseconds = first.TotalMilliseconds,
+                milliseconds = time.TotalMilliseconds,
+                operations = cost.Operations,
+                gflops,
+                bytes = cost.Bytes,
+                output = settings.Output,
+            });
+            return;
+        }
+
+        CultureInfo culture = CultureInfo.InvariantCulture;
+        Table table = new Table().HideHeaders().AddColumns("", "");
+        table.AddRow("device", Markup.Escape($"{device.Name} ({device.Description})"));
+        table.AddRow("first call", string.Create(culture, $"{first.TotalMilliseconds:F2} ms, with compilation"));
+        table.AddRow("time", string.Create(culture, $"{time.TotalMilliseconds:F2} ms"));
+        table.AddRow("speed", string.Create(culture, $"{gflops:F3} GFLOP/s"));
+        table.AddRow("bytes moved", string.Create(culture, $"{cost.Bytes:N0} (inputs, parameters and outputs, once each)"));
+        table.AddRow("output", Markup.Escape(settings.Output));
+        Tables.Print(table);
+    }
+
+    private static Tensor<float> ReadInput(string path)
+    {
+        Tensor<float> tensor = TensorFile.Read(path, InputTensor);
+        return tensor.Rank == 3
+            ? tensor
+            : throw new InvalidDataException($"The tensor of '{path}' must be [batch, length, embedding]; it has rank {tensor.Rank}.");
+    }
+
+    private static void Forward(
+        MultiHeadAttention layer, Tensor<float> input, Tensor<float> context, Tensor<float> output, Tensor<float>? weights, Causal causal)
+    {
+        if (weights is null)
+            layer.Forward(input.AsReadOnlyTensorSpan(), context.AsReadOnlyTensorSpan(), context.AsReadOnlyTensorSpan(), output.AsTensorSpan(), causal);
+        else
+            layer.ForwardWithWeights(input.AsReadOnlyTensorSpan(), context.AsReadOnlyTensorSpan(), context.AsReadOnlyTensorSpan(), output.AsTensorSpan(), weights.AsTensorSpan(), causal: causal);
+    }
+
+    private static TimeSpan Time(Action action)
+    {
+        long start = Stopwatch.GetTimestamp();
+        action();
+        return Stopwatch.GetElapsedTime(start);
+    }
+
+    private sealed record Settings(
+        string Weights, string? Prefix, int Heads, int? KeyValueHeads, string Input, string? Context, Causal Causal,
+        bool NeedWeights, string Device, string Output, bool Json);
+}

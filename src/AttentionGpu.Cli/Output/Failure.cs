@@ -1,0 +1,20 @@
+namespace AttentionGpu.Cli.Output;
+
+/// <summary>Errors, on standard error in one line.</summary>
+internal static class Failure
+{
+    /// <summary>Prints an error and returns its exit code.</summary>
+    public static int Report(Exception exception) => Report(
+        exception.Message,
+        exception is ArgumentException or FormatException or IOException or InvalidDataException
+            or UnauthorizedAccessException or NotSupportedException
+            ? ExitCode.BadInput
+            : ExitCode.Failed);
+
+    /// <inheritdoc cref="Report(Exception)"/>
+    public static int Report(string message, int exitCode)
+    {
+        Console.Error.WriteLine("attention: " + string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)));
+        return exitCode;
+    }
+}

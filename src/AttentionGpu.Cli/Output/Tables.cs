@@ -1,0 +1,17 @@
+using Spectre.Console;
+
+namespace AttentionGpu.Cli.Output;
+
+/// <summary>Tables on standard output.</summary>
+internal static class Tables
+{
+    // Wide enough that no line of ours wraps in a file or a pipe, which have no width of their own.
+    private const int RedirectedWidth = 200;
+
+    public static void Print(Table table)
+    {
+        if (Console.IsOutputRedirected)
+            AnsiConsole.Profile.Width = RedirectedWidth;
+        AnsiConsole.Write(table);
+    }
+}

@@ -1,0 +1,42 @@
+namespace AttentionGpu.Cli.Verify;
+
+/// <summary>How a case ended.</summary>
+internal enum VerifyStatus
+{
+    Passed,
+    Failed,
+    Skipped,
+}
+
+/// <summary>The result of a case.</summary>
+/// <param name="Name">The case.</param>
+/// <param name="Status">How it ended.</param>
+/// <param name="Error">The largest difference, relative to the largest expected output; null where it did not run.</param>
+/// <param name="Milliseconds">The time it took on the device, compilation included.</param>
+/// <param name="Note">Why it was skipped or failed.</param>
+internal sealed record VerifyOutcome(string Name, VerifyStatus Status, double? Error, double Milliseconds, string? Note)
+{
+    /// <summary>The largest error that passes, for float32.</summary>
+    public const double Tolerance = 1e-5;
+
+    /// <summary>Compares an output with what it should be. NaN is equal to NaN alone.</summary>
+    public static VerifyOutcome Compare(string name, ReadOnlySpan<float> actual, ReadOnlySpan<float> expected, double milliseconds)
+    {
+        if (actual.Length != expected.Length)
+            return new VerifyOutcome(name, VerifyStatus.Failed, null, milliseconds, $"{actual.Length} elements, expected {expected.Length}");
+        double largest = 0.0;
+        double difference = 0.0;
+        for (int i = 0; i < expected.Length; i++)
+        {
+            if (float.IsNaN(actual[i]) && float.IsNaN(expected[i]))
+                continue;
+            largest = Math.Max(largest, Math.Abs(expected[i]));
+            double distance = Math.Abs((double)actual[i] - expected[i]);
+            difference = double.IsNaN(distance) ? double.PositiveInfinity : Math.Max(difference, distance);
+        }
+
+        double error = difference == 0.0 ? 0.0 : difference / largest;
+        return new VerifyOutcome(
+            name, error <= Tolerance ? VerifyStatus.Passed : VerifyStatus.Failed, error, milliseconds, null);
+    }
+}

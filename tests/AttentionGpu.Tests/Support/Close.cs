@@ -1,0 +1,27 @@
+using System.Numerics.Tensors;
+
+namespace AttentionGpu.Tests.Support;
+
+/// <summary>Comparison of float32 results.</summary>
+internal static class Close
+{
+    /// <summary>The largest difference that passes, relative to the largest expected value.</summary>
+    public const double Tolerance = 1e-5;
+
+    /// <summary>Fails unless every element is within the tolerance; an element that is NaN on one side alone always fails.</summary>
+    public static void Assert(Tensor<float> expected, Tensor<float> actual, string context, double tolerance = Tolerance)
+    {
+        Xunit.Assert.Equal(expected.Lengths.ToArray(), actual.Lengths.ToArray());
+        float[] want = Data.Flat(expected);
+        float[] got = Data.Flat(actual);
+        double largest = want.Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
+        for (int i = 0; i < want.Length; i++)
+        {
+            bool equal = float.IsNaN(want[i])
+                ? float.IsNaN(got[i])
+                : want[i] == got[i] || Math.Abs((double)want[i] - got[i]) <= tolerance * largest;
+            if (!equal)
+                Xunit.Assert.Fail($"{context}: element {i} is {got[i]:R}, expected {want[i]:R} (largest expected {largest:R}).");
+        }
+    }
+}

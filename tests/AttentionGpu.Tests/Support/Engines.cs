@@ -1,0 +1,18 @@
+using System.Collections.Concurrent;
+
+namespace AttentionGpu.Tests.Support;
+
+/// <summary>The backends that every test of an operation runs on. A new backend adds one line.</summary>
+public static class Engines
+{
+    private static readonly ConcurrentDictionary<string, Lazy<AttentionEngine>> _engines = new();
+
+    public static TheoryData<string> All { get; } = ["reference", "ilgpu-cpu"];
+
+    /// <summary>The float64 reference.</summary>
+    public static AttentionEngine Reference => Get("reference");
+
+    /// <summary>An engine that all tests share; never dispose of it.</summary>
+    public static AttentionEngine Get(string name) =>
+        _engines.GetOrAdd(name, device => new Lazy<AttentionEngine>(() => new AttentionEngine(device))).Value;
+}

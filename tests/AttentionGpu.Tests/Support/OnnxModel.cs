@@ -1,0 +1,115 @@
+using Google.Protobuf;
+
+namespace AttentionGpu.Tests.Support;
+
+/// <summary>
+/// Writes an ONNX model of a few nodes whose tensors are all graph inputs. Field numbers are those of <c>onnx.proto</c>.
+/// </summary>
+internal sealed class OnnxModel
+{
+    private const int FloatElement = 1;
+    private const int BooleanElement = 9;
+    private const long IrVersion = 10;
+
+    private readonly List<ByteString> _nodes = [];
+    private readonly List<ByteString> _inputs = [];
+
+    public string AddInput(string name, ReadOnlySpan<nint> lengths, bool isBoolean = false)
+    {
+        _inputs.Add(ValueInfo(name, isBoolean ? BooleanElement : FloatElement, lengths.ToArray()));
+        return name;
+    }
+
+    public string AddNode(string type, string[] inputs, string[] outputs, params (string Name, object Value)[] attributes)
+    {
+        _nodes.Add(Message(writer =>
+        {
+            foreach (string input in inputs)
+                Write(writer, 1, input);
+            foreach (string output in outputs)
+                Write(writer, 2, output);
+            Write(writer, 4, type);
+            foreach ((string name, object value) in attributes)
+                Write(writer, 5, Attribute(name, value));
+        }));
+        return outputs[0];
+    }
+
+    public byte[] Build(int opset, params string[] outputs) => Message(writer =>
+    {
+        Write(writer, 1, IrVersion);
+        Write(writer, 8, Message(version =>
+        {
+            Write(version, 1, "");
+            Write(version, 2, opset);
+        }));
+        Write(writer, 7, Message(graph =>
+        {
+            foreach (ByteString node in _nodes)
+                Write(graph, 1, node);
+            Write(graph, 2, "graph");
+            foreach (ByteString input in _inputs)
+                Write(graph, 11, input);
+            foreach (string output in outputs)
+                Write(graph, 12, ValueInfo(output, FloatElement, null));
+        }));
+    }).ToByteArray();
+
+    private static ByteString ValueInfo(string name, int element, nint[]? lengths) => Message(writer =>
+    {
+        Write(writer, 1, name);
+        Write(writer, 2, Message(type => Write(type, 1, Message(tensor =>
+        {
+            Write(tensor, 1, element);
+            if (lengths is null)
+                return;
+            Write(tensor, 2, Message(shape =>
+            {
+                foreach (nint length in lengths)
+                    Write(shape, 1, Message(dimension => Write(dimension, 1, length)));
+            }));
+        }))));
+    });
+
+    private static ByteString Attribute(string name, object value) => Message(writer =>
+    {
+        Write(writer, 1, name);
+        if (value is float number)
+        {
+            writer.WriteTag(2, WireFormat.WireType.Fixed32);
+            writer.WriteFloat(number);
+            Write(writer, 20, 1);
+        }
+        else
+        {
+            Write(writer, 3, (int)value);
+            Write(writer, 20, 2);
+        }
+    });
+
+    private static ByteString Message(Action<CodedOutputStream> write)
+    {
+        using var stream = new MemoryStream();
+        using (var writer = new CodedOutputStream(stream, leaveOpen: true))
+            write(writer);
+        return ByteString.CopyFrom(stream.ToArray());
+    }
+
+    private static void Write(CodedOutputStream writer, int field, string value)
+    {
+        writer.WriteTag(field, WireFormat.WireType.LengthDelimited);
+        writer.WriteString(value);
+    }
+
+    private static void Write(CodedOutputStream writer, int field, long value)
+    {
+        writer.WriteTag(field, WireFormat.WireType.Varint);
+        writer.WriteInt64(value);
+    }
+
+    private static void Write(CodedOutputStream writer, int field, ByteString value)
+    {
+        writer.WriteTag(field, WireFormat.WireType.LengthDelimited);
+        writer.WriteBytes(value);
+    }
+}

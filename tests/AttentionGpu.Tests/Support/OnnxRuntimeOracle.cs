@@ -1,0 +1,108 @@
+using System.Numerics.Tensors;
+using Microsoft.ML.OnnxRuntime;
+
+namespace AttentionGpu.Tests.Support;
+
+/// <summary>ONNX Runtime's answers: an implementation that shares nothing with ours.</summary>
+internal static class OnnxRuntimeOracle
+{
+    private const int Opset = 23;
+    private const int WeightsAfterSoftmax = 3;
+
+    /// <summary>The operator <c>Attention</c>: output and, if asked for, weights.</summary>
+    public static (Tensor<float> Output, Tensor<float>? Weights) Attention(AttentionCase problem, bool weights = false)
+    {
+        var model = new OnnxModel();
+        var values = new Dictionary<string, OrtValue>();
+        string[] inputs =
+        [
+            Add(model, values, "Q", problem.Query), Add(model, values, "K", problem.Key), Add(model, values, "V", problem.Value),
+            problem.BooleanMask is not null ? Add(model, values, "mask", Broadcast(problem.BooleanMask, problem))
+                : problem.AdditiveMask is not null ? Add(model, values, "mask", Broadcast(problem.AdditiveMask, problem)) : "",
+        ];
+        List<(string, object)> attributes = [("is_causal", problem.Options.Causal == Causal.TopLeft ? 1 : 0)];
+        if (problem.Options.Scale is float scale)
+            attributes.Add(("scale", scale));
+        if (weights)
+            attributes.Add(("qk_matmul_output_mode", WeightsAfterSoftmax));
+        model.AddNode("Attention", inputs, weights ? ["Y", "", "", "W"] : ["Y"], [.. attributes]);
+        Tensor<float>[] results = Run(model, values, weights ? ["Y", "W"] : ["Y"]);
+        return (results[0], weights ? results[1] : null);
+    }
+
+    /// <summary>A whole layer: projections, <c>Attention</c> on three axes, projection.</summary>
+    public static Tensor<float> Layer(
+        MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, Tensor<float> query, Tensor<float> key, Tensor<float> value,
+        Causal causal)
+    {
+        var model = new OnnxModel();
+        var values = new Dictionary<string, OrtValue>();
+        string Project(string name, Tensor<float> input, Tensor<float> weight, Tensor<float>? bias) =>
+            AddLinear(model, values, name, Add(model, values, name + "_x", input), weight, bias);
+        string attended = model.AddNode(
+            "Attention",
+            [
+                Project("q", query, weights.Query, weights.QueryBias),
+                Project("k", key, weights.Key, weights.KeyBias),
+                Project("v", value, weights.Value, weights.ValueBias),
+            ],
+            ["attended"],
+            ("q_num_heads", config.Heads),
+            ("kv_num_heads", config.KeyValueHeads ?? config.Heads),
+            ("is_causal", causal == Causal.TopLeft ? 1 : 0));
+        string output = AddLinear(model, values, "o", attended, weights.Output, weights.OutputBias);
+        return Run(model, values, output)[0];
+    }
+
+    /// <summary>A linear layer.</summary>
+    public static Tensor<float> Linear(Tensor<float> input, Tensor<float> weight, Tensor<float>? bias)
+    {
+        var model = new OnnxModel();
+        var values = new Dictionary<string, OrtValue>();
+        return Run(model, values, AddLinear(model, values, "y", Add(model, values, "x", input), weight, bias))[0];
+    }
+
+    // ONNX Runtime takes masks of rank 2 to 4 only, and does not broadcast their query axis.
+    private static Tensor<T> Broadcast<T>(Tensor<T> mask, AttentionCase problem) =>
+        Tensor.Broadcast(mask.AsReadOnlyTensorSpan(), [problem.Query.Lengths[0], 1, problem.Query.Lengths[2], problem.Key.Lengths[2]]);
+
+    private static string AddLinear(
+        OnnxModel model, Dictionary<string, OrtValue> values, string name, string input, Tensor<float> weight, Tensor<float>? bias)
+    {
+        string transposed = model.AddNode(
+            "Transpose", [Add(model, values, name + "_weight", weight)], [name + "_transposed"]);
+        string product = model.AddNode("MatMul", [input, transposed], [name + "_product"]);
+        return bias is null
+            ? product
+            : model.AddNode("Add", [product, Add(model, values, name + "_bias", bias)], [name + "_sum"]);
+    }
+
+    private static string Add<T>(OnnxModel model, Dictionary<string, OrtValue> values, string name, Tensor<T> tensor)
+        where T : unmanaged
+    {
+        values.Add(name, OrtValue.CreateTensorValueFromMemory(Data.Flat(tensor), [.. tensor.Lengths.ToArray().Select(length => (long)length)]));
+        return model.AddInput(name, tensor.Lengths, typeof(T) == typeof(bool));
+    }
+
+    private static Tensor<float>[] Run(OnnxModel model, Dictionary<string, OrtValue> values, params string[] outputs)
+    {
+        using var options = new SessionOptions { IntraOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
+        using var session = new InferenceSession(model.Build(Opset, outputs), options);
+        using var runOptions = new RunOptions();
+        try
+        {
+            using IDisposableReadOnlyCollection<OrtValue> results = session.Run(runOptions, values, outputs);
+            return
+            [
+                .. results.Select(result => Tensor.Create(
+                    result.GetTensorDataAsSpan<float>().ToArray(),
+                    [.. result.GetTensorTypeAndShape().Shape.Select(length => (nint)length)])),
+            ];
+        }
+        finally
+        {
+            foreach (OrtValue value in values.Values)
+                value.Dispose();
+        }
+    }
+}

@@ -56,6 +56,19 @@ public sealed partial class MultiHeadAttention
         AttentionMask mask = default, in ReadOnlyTensorSpan<bool> keyPaddingMask = default) =>
         Call(query, key, value, output, weights, needsWeights: true, averageHeads, causal, mask, keyPaddingMask);
 
+    /// <summary>Self-attention on tensors that stay on the device. Contract as for the host tensors.</summary>
+    /// <param name="input">[batch, length, embedding size] (or length first).</param>
+    /// <param name="output">The shape of the input; all of it is written.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="mask">A boolean (true: visible) or float (added) tensor of rank 1 to 4.</param>
+    /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; null for none.</param>
+    /// <exception cref="ArgumentException">A shape does not fit, a tensor is another engine's, or the output is the input.</exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
+    public void Forward(
+        DeviceTensor<float> input, DeviceTensor<float> output, Causal causal = Causal.None, DeviceTensor? mask = null,
+        DeviceTensor<bool>? keyPaddingMask = null) =>
+        Call(input, input, input, output, null, averageHeads: false, causal, mask, keyPaddingMask);
+
     /// <summary>The layer on tensors that stay on the device. Contract as for the host tensors.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
     /// <param name="key">[batch, key length, key size] (or length first); the same object as the query for self-attention.</param>

@@ -62,7 +62,7 @@ public sealed class SafetensorsFile : IDisposable
         }
     }
 
-    /// <summary>Reads a tensor as float32. F16, BF16 and F64 elements are converted.</summary>
+    /// <summary>Reads a tensor as float32. F16, BF16 and F64 elements are converted. A scalar has the shape [1].</summary>
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
     public Tensor<float> Read(string name)
     {
@@ -72,10 +72,10 @@ public sealed class SafetensorsFile : IDisposable
             ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
         else
             ReadConverted(entry, values);
-        return Tensor.Create(values, [.. entry.Lengths]);
+        return Tensor.Create(values, Axes(entry));
     }
 
-    /// <summary>Reads a tensor of BOOL elements; any byte but 0 is true.</summary>
+    /// <summary>Reads a tensor of BOOL elements; any byte but 0 is true. A scalar has the shape [1].</summary>
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
     public Tensor<bool> ReadBoolean(string name)
     {
@@ -84,7 +84,7 @@ public sealed class SafetensorsFile : IDisposable
             throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.Type}, not Bool.");
         var bytes = new byte[Count(entry)];
         ReadExactly(bytes, _dataStart + entry.Start);
-        return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), [.. entry.Lengths]);
+        return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), Axes(entry));
     }
 
     /// <summary>Writes tensors to a file, which is replaced if it exists.</summary>
@@ -114,6 +114,9 @@ public sealed class SafetensorsFile : IDisposable
             ? entry
             : throw new InvalidDataException($"'{Path}' has no tensor '{name}'. It has: {Summary()}.");
     }
+
+    // A tensor of rank 0 would be an empty one.
+    private static nint[] Axes(SafetensorsEntry entry) => entry.Lengths.Count == 0 ? [1] : [.. entry.Lengths];
 
     private int Count(SafetensorsEntry entry)
     {

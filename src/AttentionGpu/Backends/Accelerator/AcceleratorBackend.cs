@@ -19,10 +19,18 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     private readonly KernelLoader _loader;
     private bool _disposed;
 
-    public AcceleratorBackend(DeviceInfo device, TileChoice? tiles = null)
+    public AcceleratorBackend(DeviceInfo device)
+        : this(device, AcceleratorDevices.CreateContext(), TileChoice.For)
+    {
+    }
+
+    /// <param name="device">The device.</param>
+    /// <param name="context">A context that has it; the backend disposes of it.</param>
+    /// <param name="chooseTiles">Decides the tiles, once the device is open.</param>
+    public AcceleratorBackend(DeviceInfo device, Context context, Func<ILGPU.Runtime.Accelerator, TileChoice> chooseTiles)
     {
         Device = device;
-        _context = AcceleratorDevices.CreateContext();
+        _context = context;
         try
         {
             _accelerator = AcceleratorDevices.Find(_context, device.Name).CreateAccelerator(_context);
@@ -34,7 +42,7 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         }
 
         _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(bytes => _accelerator.Allocate1D<byte>(bytes));
-        _loader = new KernelLoader(_accelerator, _gate, tiles ?? TileChoice.For(_accelerator));
+        _loader = new KernelLoader(_accelerator, _gate, chooseTiles(_accelerator));
     }
 
     public DeviceInfo Device { get; }

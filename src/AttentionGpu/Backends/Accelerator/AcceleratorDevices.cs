@@ -11,14 +11,20 @@ internal static class AcceleratorDevices
 {
     public const string EmulatorName = "ilgpu-cpu";
 
-    // Four threads a group and two groups at a time: each emulated thread is an OS thread, and each barrier a meeting of all of a group's.
-    private const int EmulatedGroupSize = 4;
+    // Two groups at a time.
     private const int EmulatedMultiprocessors = 2;
 
-    public static Context CreateContext() => Context.Create(builder => builder
+    /// <summary>
+    /// The warp of the emulated device. Each emulated thread is an OS thread and each barrier a meeting of all of a group's, so there are few.
+    /// </summary>
+    public const int EmulatedWarpSize = 4;
+
+    /// <param name="emulatedWarpSize">Threads in a warp of the emulated device.</param>
+    /// <param name="emulatedWarps">Warps in a group of it.</param>
+    public static Context CreateContext(int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1) => Context.Create(builder => builder
         .Cuda()
         .OpenCL()
-        .CPU(new CPUDevice(EmulatedGroupSize, 1, EmulatedMultiprocessors))
+        .CPU(new CPUDevice(emulatedWarpSize, emulatedWarps, EmulatedMultiprocessors))
         .EnableAlgorithms()
         .Optimize(OptimizationLevel.O2));
 

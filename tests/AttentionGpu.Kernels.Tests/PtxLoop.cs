@@ -1,0 +1,47 @@
+using System.Text.RegularExpressions;
+
+namespace AttentionGpu.Kernels.Tests;
+
+/// <summary>An innermost loop of a PTX listing.</summary>
+/// <param name="Instructions">The lines between its label and the branch back.</param>
+internal sealed partial record PtxLoop(IReadOnlyList<string> Instructions)
+{
+    public int SharedLoads => Count("ld.shared");
+
+    /// <summary>Fused multiply-adds, and pairs of a multiplication and an addition that the assembler may fuse.</summary>
+    public int MultiplyAdds => Count("fma.") + Math.Min(Count("mul.f32") + Count("mul.ftz.f32"), Count("add.f32") + Count("add.ftz.f32"));
+
+    public int Count(string prefix) => Instructions.Count(line => line.StartsWith(prefix, StringComparison.Ordinal));
+
+    /// <summary>All loops that hold no other loop.</summary>
+    public static IReadOnlyList<PtxLoop> Find(string ptx)
+    {
+        string[] lines = [.. ptx.Split('\n').Select(line => line.Trim())];
+        var labels = new Dictionary<string, int>();
+        for (int i = 0; i < lines.Length; i++)
+        {
+            if (Label().Match(lines[i]) is { Success: true } label)
+                labels[label.Groups[1].Value] = i;
+        }
+
+        List<(int Start, int End)> loops = [];
+        for (int i = 0; i < lines.Length; i++)
+        {
+            if (Branch().Match(lines[i]) is { Success: true } branch && labels.TryGetValue(branch.Groups[1].Value, out int start) && start < i)
+                loops.Add((start, i));
+        }
+
+        return
+        [
+            .. loops
+                .Where(loop => !loops.Any(other => other != loop && other.Start >= loop.Start && other.End <= loop.End))
+                .Select(loop => new PtxLoop(lines[loop.Start..loop.End])),
+        ];
+    }
+
+    [GeneratedRegex(@"^(\w+):$")]
+    private static partial Regex Label();
+
+    [GeneratedRegex(@"\bbra(?:\.uni)?\s+(\w+);$")]
+    private static partial Regex Branch();
+}

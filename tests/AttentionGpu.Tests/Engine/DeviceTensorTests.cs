@@ -1,0 +1,67 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Engine;
+
+public class DeviceTensorTests
+{
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Operators_chain_on_the_device(string backend)
+    {
+        AttentionEngine engine = Engines.Get(backend);
+        AttentionCase problem = AttentionCase.Create(
+            new AttentionSizes(2, 2, 2, 17, 19, 8, 8, Causal.TopLeft, MaskForm.Boolean, 3, false, null, 3));
+        Tensor<float> attended = problem.Run(engine);
+        Tensor<float> weight = Data.Random(new Random(4), 5, 8);
+        Tensor<float> expected = Data.Poisoned(2, 4, 17, 5);
+        engine.Linear(attended.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
+
+        using DeviceTensor<float> query = engine.CreateTensor(problem.Query.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> key = engine.CreateTensor(problem.Key.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> value = engine.CreateTensor(problem.Value.AsReadOnlyTensorSpan());
+        using DeviceTensor<bool> mask = engine.CreateTensor(problem.BooleanMask!.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> deviceWeight = engine.CreateTensor(weight.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> middle = engine.CreateTensor(Data.Poisoned(2, 4, 17, 8).AsReadOnlyTensorSpan());
+        using DeviceTensor<float> output = engine.CreateTensor(Data.Poisoned(2, 4, 17, 5).AsReadOnlyTensorSpan());
+        engine.ScaledDotProductAttention(query, key, value, middle, problem.Options, mask);
+        engine.Linear(middle, deviceWeight, output);
+        Tensor<float> actual = Data.Poisoned(2, 4, 17, 5);
+        output.CopyTo(actual.AsTensorSpan());
+        Close.Assert(expected, actual, backend);
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Copies_keep_every_bit(string backend)
+    {
+        AttentionEngine engine = Engines.Get(backend);
+        Tensor<float> source = Data.Random(new Random(5), 3, 5, 7);
+        source[0, 0, 0] = float.NaN;
+        source[0, 0, 1] = float.NegativeInfinity;
+        source[0, 0, 2] = -0f;
+        using DeviceTensor<float> tensor = engine.CreateTensor(source.AsReadOnlyTensorSpan());
+        Tensor<float> target = Tensor.CreateFromShape<float>([3, 5, 7]);
+        tensor.CopyTo(target.AsTensorSpan());
+        Assert.Equal(Data.Flat(source).Select(BitConverter.SingleToInt32Bits), Data.Flat(target).Select(BitConverter.SingleToInt32Bits));
+        Assert.Equal([3, 5, 7], tensor.Lengths.ToArray());
+        Assert.Equal(105, tensor.Count);
+        Assert.Equal(typeof(float), tensor.ElementType);
+
+        using DeviceTensor<float> empty = engine.CreateTensor<float>(0, 4);
+        empty.CopyTo(Tensor.CreateFromShape<float>([0, 4]).AsTensorSpan());
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Memory_comes_back_to_the_pool(string backend)
+    {
+        // Were it not reused, 4,000 tensors of 1 MiB would need 4 GiB.
+        AttentionEngine engine = Engines.Get(backend);
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        for (int i = 0; i < 4_000; i++)
+            engine.CreateTensor<float>(1 << 18).Dispose();
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, 64L << 20);
+        Assert.InRange(Environment.WorkingSet, 0, 3L << 30);
+    }
+}

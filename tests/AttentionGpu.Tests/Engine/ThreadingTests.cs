@@ -1,0 +1,92 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Engine;
+
+public class ThreadingTests
+{
+    private const int Threads = 8;
+    private const int CallsPerThread = 12;
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Many_threads_share_one_engine(string backend)
+    {
+        AttentionEngine engine = Engines.Get(backend);
+        (AttentionCase Problem, Tensor<float> Expected)[] attention =
+        [
+            .. Enumerable.Range(0, Threads).Select(seed => AttentionCase.Create(new AttentionSizes(
+                1 + seed % 2, 1, 2, 9 + seed, 14, 8, 8, (Causal)(seed % 3), (MaskForm)(seed % 4), 4, false, null, seed)))
+                .Select(problem => (problem, problem.Run(Engines.Reference))),
+        ];
+        (LayerCase Problem, Tensor<float> Expected)[] layers =
+        [
+            .. Enumerable.Range(0, Threads).Select(seed => LayerCase.Create(new LayerSizes(
+                2, 2, 1, 4, 5 + seed, 9, seed % 2 == 0, false, true, false, seed)))
+                .Select(problem => (problem, problem.Run(Engines.Reference))),
+        ];
+        RunOnThreads(thread =>
+        {
+            for (int call = 0; call < CallsPerThread; call++)
+            {
+                int index = (thread + call) % Threads;
+                Close.Assert(attention[index].Expected, attention[index].Problem.Run(engine), $"thread {thread}, call {call}");
+                Close.Assert(layers[index].Expected, layers[index].Problem.Run(engine), $"thread {thread}, call {call}");
+            }
+        });
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Disposal_under_load_is_a_clear_error(string backend)
+    {
+        AttentionCase problem = AttentionCase.Create(
+            new AttentionSizes(1, 1, 2, 24, 24, 8, 8, Causal.None, MaskForm.None, 4, false, null, 1));
+        Tensor<float> expected = problem.Run(Engines.Reference);
+        var engine = new AttentionEngine(backend);
+        problem.Run(engine);
+        int refused = 0;
+        RunOnThreads(thread =>
+        {
+            try
+            {
+                for (int call = 0; ; call++)
+                {
+                    if (thread == 0 && call == CallsPerThread)
+                        engine.Dispose();
+                    Close.Assert(expected, problem.Run(engine), $"thread {thread}, call {call}");
+                }
+            }
+            catch (ObjectDisposedException)
+            {
+                Interlocked.Increment(ref refused);
+            }
+        });
+        Assert.Equal(Threads, refused);
+    }
+
+    private static void RunOnThreads(Action<int> work)
+    {
+        var failures = new List<Exception>();
+        Thread[] threads =
+        [
+            .. Enumerable.Range(0, Threads).Select(index => new Thread(() =>
+            {
+                try
+                {
+                    work(index);
+                }
+                catch (Exception exception)
+                {
+                    lock (failures)
+                        failures.Add(exception);
+                }
+            })),
+        ];
+        foreach (Thread thread in threads)
+            thread.Start();
+        foreach (Thread thread in threads)
+            thread.Join();
+        Assert.Empty(failures);
+    }
+}

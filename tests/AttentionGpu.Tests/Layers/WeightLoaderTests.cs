@@ -1,0 +1,145 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Layers;
+
+public sealed class WeightLoaderTests : IDisposable
+{
+    private readonly string _path = Path.GetTempFileName();
+    private readonly LayerCase _problem = LayerCase.Create(new LayerSizes(2, 2, 1, 4, 5, 5, false, false, true, false, 4));
+    private readonly LayerCase _grouped = LayerCase.Create(new LayerSizes(2, 2, 3, 4, 5, 5, false, false, true, false, 4));
+
+    public void Dispose() => File.Delete(_path);
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("encoder.layers.0.self_attn")]
+    [InlineData("encoder.layers.0.self_attn.")]
+    public void Packed_names_load(string prefix)
+    {
+        foreach (LayerCase problem in new[] { _problem, _grouped })
+        {
+            MultiHeadAttentionWeights weights = problem.Weights;
+            string dotted = prefix.Length == 0 || prefix.EndsWith('.') ? prefix : prefix + ".";
+            Write(
+                (dotted + "in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)),
+                (dotted + "in_proj_bias", Stack(weights.QueryBias!, weights.KeyBias!, weights.ValueBias!)),
+                (dotted + "out_proj.weight", weights.Output),
+                (dotted + "out_proj.bias", weights.OutputBias!),
+                ("unrelated", weights.Output));
+            AssertLoads(problem, prefix, problem.Config.KeyValueHeads);
+        }
+    }
+
+    [Fact]
+    public void Separate_sizes_load()
+    {
+        LayerCase problem = LayerCase.Create(new LayerSizes(2, 2, 1, 4, 5, 9, true, true, true, false, 4));
+        MultiHeadAttentionWeights weights = problem.Weights;
+        Write(
+            ("q_proj_weight", weights.Query),
+            ("k_proj_weight", weights.Key),
+            ("v_proj_weight", weights.Value),
+            ("in_proj_bias", Stack(weights.QueryBias!, weights.KeyBias!, weights.ValueBias!)),
+            ("out_proj.weight", weights.Output),
+            ("out_proj.bias", weights.OutputBias!));
+        AssertLoads(problem, null, null);
+    }
+
+    [Theory]
+    [InlineData("out_proj")]
+    [InlineData("o_proj")]
+    public void Separate_layers_load_and_tell_their_key_value_heads(string output)
+    {
+        MultiHeadAttentionWeights weights = _grouped.Weights;
+        Write(
+            ("model.q_proj.weight", weights.Query),
+            ("model.q_proj.bias", weights.QueryBias!),
+            ("model.k_proj.weight", weights.Key),
+            ("model.k_proj.bias", weights.KeyBias!),
+            ("model.v_proj.weight", weights.Value),
+            ("model.v_proj.bias", weights.ValueBias!),
+            ($"model.{output}.weight", weights.Output),
+            ($"model.{output}.bias", weights.OutputBias!));
+        AssertLoads(_grouped, "model", null);
+    }
+
+    [Fact]
+    public void Heads_need_not_fill_the_embedding()
+    {
+        // As in checkpoints whose head size is set on its own: 3 heads of 8 from an embedding of 10.
+        var random = new Random(6);
+        var config = new MultiHeadAttentionConfig { EmbeddingSize = 10, Heads = 3, HeadSize = 8, KeyValueHeads = 1 };
+        var weights = new MultiHeadAttentionWeights
+        {
+            Query = Data.Random(random, 24, 10),
+            Key = Data.Random(random, 8, 10),
+            Value = Data.Random(random, 8, 10),
+            Output = Data.Random(random, 10, 24),
+        };
+        Tensor<float> input = Data.Random(random, 2, 6, 10);
+        Write(
+            ("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value),
+            ("o_proj.weight", weights.Output));
+        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads: 3);
+        Assert.Equal(8, layer.Config.HeadSize);
+        Tensor<float> output = Data.Poisoned(2, 6, 10);
+        layer.Forward(input.AsReadOnlyTensorSpan(), output.AsTensorSpan());
+        Close.Assert(Naive.Layer(config, weights, input, input, input).Output, output, "head size 8");
+    }
+
+    [Fact]
+    public void What_does_not_fit_is_one_clear_error()
+    {
+        MultiHeadAttentionWeights weights = _problem.Weights;
+        (string, Tensor<float>) packed = ("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value));
+        (string, Tensor<float>) output = ("out_proj.weight", weights.Output);
+
+        AssertRefused("in_proj_weight", [output]);
+        AssertRefused("out_proj.weight", [packed]);
+        AssertRefused("other.in_proj_weight", [packed, output], prefix: "other");
+        AssertRefused("5 heads", [packed, output], heads: 5);
+        AssertRefused("rank 2", [("in_proj_weight", weights.QueryBias!), output]);
+        AssertRefused("in_proj_bias", [packed, output, ("in_proj_bias", weights.QueryBias!)]);
+        AssertRefused("OutputBias", [packed, output, ("out_proj.bias", Data.Random(new Random(1), 7))]);
+        AssertRefused("bias_k", [packed, output, ("bias_k", Data.Random(new Random(1), 1, 1, 8))]);
+        AssertRefused("q_norm.weight", [packed, output, ("q_norm.weight", Data.Random(new Random(1), 4))]);
+        AssertRefused("no empty axis", [("in_proj_weight", Tensor.CreateFromShape<float>([0, 8])), output]);
+        AssertRefused(
+            "head size",
+            [("q_proj.weight", weights.Query), ("k_proj.weight", Data.Random(new Random(1), 3, 8)), ("v_proj.weight", weights.Value), output]);
+        Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, keyValueHeads: 0));
+        Assert.Throws<FileNotFoundException>(() => MultiHeadAttention.Load(Engines.Reference, _path + ".missing", heads: 2));
+    }
+
+    private void AssertRefused(string mention, (string, Tensor<float>)[] tensors, int heads = 2, string? prefix = null)
+    {
+        Write(tensors);
+        InvalidDataException exception = Assert.Throws<InvalidDataException>(
+            () => MultiHeadAttention.Load(Engines.Reference, _path, heads, prefix: prefix));
+        Assert.Contains(mention, exception.Message, StringComparison.Ordinal);
+    }
+
+    private void AssertLoads(LayerCase problem, string? prefix, int? keyValueHeads)
+    {
+        using MultiHeadAttention layer =
+            MultiHeadAttention.Load(Engines.Reference, _path, problem.Config.Heads, keyValueHeads, prefix);
+        Assert.Equal(problem.Config.KeyValueHeads, layer.Config.KeyValueHeads);
+        Tensor<float> output = Data.Poisoned(problem.Query.Lengths);
+        layer.Forward(
+            problem.Query.AsReadOnlyTensorSpan(), problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(), output.AsTensorSpan());
+        Assert.Equal(Data.Flat(problem.Run(Engines.Reference)), Data.Flat(output));
+    }
+
+    private void Write(params (string Name, Tensor<float> Tensor)[] tensors) =>
+        SafetensorsFile.Write(_path, tensors.ToDictionary(entry => entry.Name, entry => entry.Tensor));
+
+    private static Tensor<float> Stack(params Tensor<float>[] tensors)
+    {
+        float[] values = [.. tensors.SelectMany(Data.Flat)];
+        nint rows = (nint)tensors.Sum(tensor => tensor.Lengths[0]);
+        return tensors[0].Rank == 1 ? Tensor.Create(values, [rows]) : Tensor.Create(values, [rows, tensors[0].Lengths[1]]);
+    }
+}

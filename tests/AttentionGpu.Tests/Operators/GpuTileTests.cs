@@ -1,0 +1,100 @@
+using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Operators;
+
+/// <summary>
+/// The tiles that GPUs get, on an emulated device with groups as large as theirs. Slow (hundreds of OS threads a group), so only a few
+/// problems; the property tests run on small groups.
+/// </summary>
+public sealed class GpuTileTests : IDisposable
+{
+    private const int WarpSize = 32;
+    private const int Warps = 8;
+
+    private readonly Dictionary<bool, AttentionEngine> _engines = [];
+
+    public static TheoryData<bool, int, MaskForm> Attention
+    {
+        get
+        {
+            var cases = new TheoryData<bool, int, MaskForm>();
+            foreach (bool usesWarps in new[] { true, false })
+            {
+                // One value size for each of the three specialisations, and one that takes two groups of columns.
+                foreach (int valueSize in new[] { 20, 50, 80, 150 })
+                    cases.Add(usesWarps, valueSize, valueSize == 50 ? MaskForm.Boolean : MaskForm.None);
+            }
+
+            return cases;
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (AttentionEngine engine in _engines.Values)
+            engine.Dispose();
+    }
+
+    [Theory]
+    [MemberData(nameof(Attention))]
+    public void Attention_agrees_with_the_reference(bool usesWarps, int valueSize, MaskForm mask)
+    {
+        AttentionCase problem = AttentionCase.Create(
+            new AttentionSizes(1, 1, 2, 70, 77, 18, valueSize, Causal.BottomRight, mask, 2, false, null, valueSize));
+        Close.Assert(problem.Run(Engines.Reference), problem.Run(Engine(usesWarps)), $"warps {usesWarps}, value size {valueSize}");
+    }
+
+    [Theory]
+    [InlineData(40, 30, 20)]
+    [InlineData(130, 17, 259)]
+    public void Linear_agrees_with_the_reference(int rows, int depth, int columns)
+    {
+        var random = new Random(rows);
+        var input = Data.Random(random, rows, depth);
+        var weight = Data.Random(random, columns, depth);
+        var expected = Data.Poisoned(rows, columns);
+        var actual = Data.Poisoned(rows, columns);
+        Engines.Reference.Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
+        Engine(usesWarps: true).Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan());
+        Close.Assert(expected, actual, "linear");
+    }
+
+    [Fact]
+    public void Weights_agree_with_the_reference()
+    {
+        AttentionCase problem = AttentionCase.Create(
+            new AttentionSizes(1, 1, 1, 9, 300, 8, 8, Causal.None, MaskForm.AdditiveWithInfinities, 2, false, null, 3));
+        Close.Assert(
+            problem.RunWithWeights(Engines.Reference).Weights, problem.RunWithWeights(Engine(usesWarps: true)).Weights, "weights");
+    }
+
+    [Fact]
+    public void Small_groups_can_do_without_warps()
+    {
+        using var engine = new AttentionEngine(new AcceleratorBackend(
+            Engines.Get("ilgpu-cpu").Device,
+            AcceleratorDevices.CreateContext(),
+            accelerator => TileChoice.For(accelerator) with { UsesWarps = false }));
+        for (int seed = 0; seed < 10; seed++)
+        {
+            AttentionCase problem = AttentionCase.Create(new AttentionSizes(
+                2, 1, 2, 11 + seed, 29 - seed, 8, 24, (Causal)(seed % 3), (MaskForm)(seed % 4), 4, false, null, seed));
+            Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), $"seed {seed}");
+        }
+    }
+
+    private AttentionEngine Engine(bool usesWarps)
+    {
+        if (!_engines.TryGetValue(usesWarps, out AttentionEngine? engine))
+        {
+            engine = new AttentionEngine(new AcceleratorBackend(
+                Engines.Get("ilgpu-cpu").Device,
+                AcceleratorDevices.CreateContext(WarpSize, Warps),
+                accelerator => TileChoice.For(accelerator) with { UsesWarps = usesWarps, BusyGroups = 4 }));
+            _engines.Add(usesWarps, engine);
+        }
+
+        return engine;
+    }
+}

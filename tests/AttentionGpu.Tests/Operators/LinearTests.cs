@@ -1,0 +1,65 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+using CsCheck;
+
+namespace AttentionGpu.Tests.Operators;
+
+public class LinearTests
+{
+    private const int Problems = 60;
+
+    private static Gen<(int Rows, int Depth, int Columns, bool Bias, int Seed)> Sizes { get; } =
+        Gen.Select(Gen.Int[1, 70], Gen.Int[1, 70], Gen.Int[1, 70], Gen.Bool, Gen.Int);
+
+    [Fact]
+    public void Reference_agrees_with_ONNX_Runtime() => Sizes.Sample(
+        (rows, depth, columns, bias, seed) =>
+        {
+            (Tensor<float> input, Tensor<float> weight, Tensor<float>? offset) = Create(rows, depth, columns, bias, seed);
+            Close.Assert(
+                OnnxRuntimeOracle.Linear(input, weight, offset), Run(Engines.Reference, input, weight, offset), $"{rows} {depth} {columns} {bias}");
+        },
+        iter: Problems,
+        threads: 1);
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Backend_agrees_with_the_reference(string backend) => Sizes.Sample(
+        (rows, depth, columns, bias, seed) =>
+        {
+            (Tensor<float> input, Tensor<float> weight, Tensor<float>? offset) = Create(rows, depth, columns, bias, seed);
+            Close.Assert(
+                Run(Engines.Reference, input, weight, offset), Run(Engines.Get(backend), input, weight, offset), $"{rows} {depth} {columns} {bias}");
+        },
+        iter: Problems,
+        threads: 1);
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Leading_axes_of_any_rank_are_rows(string backend)
+    {
+        var random = new Random(3);
+        Tensor<float> weight = Data.Random(random, 5, 4);
+        foreach (nint[] leading in new nint[][] { [], [3], [2, 3], [2, 1, 3, 2], [0, 3] })
+        {
+            Tensor<float> input = Data.Random(random, [.. leading, 4]);
+            Tensor<float> output = Run(Engines.Get(backend), input, weight, null);
+            Close.Assert(Run(Engines.Reference, input, weight, null), output, backend);
+        }
+    }
+
+    private static (Tensor<float> Input, Tensor<float> Weight, Tensor<float>? Bias) Create(int rows, int depth, int columns, bool bias, int seed)
+    {
+        var random = new Random(seed);
+        return (Data.Random(random, rows, depth), Data.Random(random, columns, depth), bias ? Data.Random(random, columns) : null);
+    }
+
+    private static Tensor<float> Run(AttentionEngine engine, Tensor<float> input, Tensor<float> weight, Tensor<float>? bias)
+    {
+        Tensor<float> output = Data.Poisoned([.. input.Lengths[..^1], weight.Lengths[0]]);
+        engine.Linear(
+            input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), output.AsTensorSpan(),
+            bias is null ? default : bias.AsReadOnlyTensorSpan());
+        return output;
+    }
+}

@@ -31,7 +31,7 @@ internal static class DevicesCommand
         {
             table.AddRow(
                 Markup.Escape(device.Name),
-                Markup.Escape(device.Description),
+                Markup.Escape(device.Problem is null ? device.Description : $"{device.Description} (unusable: {device.Problem})"),
                 Markup.Escape(device.Capability),
                 device.MemoryBytes == 0 ? "host" : Size(device.MemoryBytes),
                 Number(device.Multiprocessors),

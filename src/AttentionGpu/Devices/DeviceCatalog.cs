@@ -32,7 +32,7 @@ internal static class DeviceCatalog
 
         return devices.FirstOrDefault(candidate => candidate.Kind == DeviceKind.Cuda) is { } cuda
             ? new DeviceSelection(cuda, "the first CUDA device")
-            : devices.FirstOrDefault(candidate => candidate is { Kind: DeviceKind.OpenCL, IsGpu: true }) is { } openCL
+            : devices.FirstOrDefault(candidate => candidate is { Kind: DeviceKind.OpenCL, IsGpu: true, Problem: null }) is { } openCL
                 ? new DeviceSelection(openCL, "no CUDA device; the first OpenCL GPU")
                 : new DeviceSelection(
                     devices.First(candidate => candidate.Kind == DeviceKind.IlgpuCpu), "no GPU; the emulator runs the same kernels, slowly");

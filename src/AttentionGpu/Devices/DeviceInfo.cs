@@ -15,6 +15,9 @@ public sealed record DeviceInfo
     /// <summary>Whether it is a graphics processor (an OpenCL device can be a CPU).</summary>
     public bool IsGpu { get; init; }
 
+    /// <summary>Why no engine can be made on it; null where one can.</summary>
+    public string? Problem { get; init; }
+
     /// <summary>Device memory in bytes; 0 where the device uses the host's memory.</summary>
     public long MemoryBytes { get; init; }
 

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using AttentionGpu.Backends;
 
@@ -7,20 +8,29 @@ namespace AttentionGpu.Memory;
 /// <summary>Copies between host tensors, dense or strided, and a backend's memory.</summary>
 internal static class HostCopy
 {
+    private const int ChunkElements = 1 << 26;
+
     public static void Upload<T>(IAttentionBackend backend, in ReadOnlyTensorSpan<T> source, DeviceMemory target)
         where T : unmanaged
     {
         if (source.FlattenedLength == 0)
             return;
-        if (source.IsDense)
+        ReadOnlyTensorSpan<T> dense = source;
+        if (!source.IsDense)
         {
-            backend.Upload(ReadOnlyBytes(in source.GetPinnableReference(), source.FlattenedLength), target);
-            return;
+            var copy = new T[source.FlattenedLength];
+            source.FlattenTo(copy);
+            dense = copy;
         }
 
-        var dense = new T[source.FlattenedLength];
-        source.FlattenTo(dense);
-        backend.Upload(MemoryMarshal.AsBytes(dense.AsSpan()), target);
+        // A span counts its bytes in 31 bits; a tensor may have more.
+        ref readonly T first = ref dense.GetPinnableReference();
+        for (nint start = 0; start < dense.FlattenedLength; start += ChunkElements)
+        {
+            int count = (int)Math.Min(ChunkElements, dense.FlattenedLength - start);
+            ReadOnlySpan<T> chunk = MemoryMarshal.CreateReadOnlySpan(in Unsafe.Add(ref Unsafe.AsRef(in first), start), count);
+            backend.Upload(MemoryMarshal.AsBytes(chunk), target.Slice<T>(start, count));
+        }
     }
 
     public static void Download<T>(IAttentionBackend backend, DeviceMemory source, in TensorSpan<T> target)
@@ -28,22 +38,20 @@ internal static class HostCopy
     {
         if (target.FlattenedLength == 0)
             return;
-        if (target.IsDense)
+        if (!target.IsDense)
         {
-            backend.Download(source, Bytes(ref target.GetPinnableReference(), target.FlattenedLength));
+            var dense = new T[target.FlattenedLength];
+            Download(backend, source, new TensorSpan<T>(dense));
+            new ReadOnlyTensorSpan<T>(dense, target.Lengths).CopyTo(target);
             return;
         }
 
-        var dense = new T[target.FlattenedLength];
-        backend.Download(source, MemoryMarshal.AsBytes(dense.AsSpan()));
-        new ReadOnlyTensorSpan<T>(dense, target.Lengths).CopyTo(target);
+        ref T first = ref target.GetPinnableReference();
+        for (nint start = 0; start < target.FlattenedLength; start += ChunkElements)
+        {
+            int count = (int)Math.Min(ChunkElements, target.FlattenedLength - start);
+            Span<T> chunk = MemoryMarshal.CreateSpan(ref Unsafe.Add(ref first, start), count);
+            backend.Download(source.Slice<T>(start, count), MemoryMarshal.AsBytes(chunk));
+        }
     }
-
-    private static ReadOnlySpan<byte> ReadOnlyBytes<T>(ref readonly T first, nint count)
-        where T : unmanaged =>
-        MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(in first, checked((int)count)));
-
-    private static Span<byte> Bytes<T>(ref T first, nint count)
-        where T : unmanaged =>
-        MemoryMarshal.AsBytes(MemoryMarshal.CreateSpan(ref first, checked((int)count)));
 }

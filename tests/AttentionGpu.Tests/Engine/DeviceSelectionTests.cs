@@ -16,6 +16,7 @@ public class DeviceSelectionTests
         Assert.Equal("cuda:0", Select(_emulator, _openCLGpu, _cuda, _reference));
         Assert.Equal("opencl:1", Select(_emulator, _openCLProcessor, _openCLGpu, _reference));
         Assert.Equal("ilgpu-cpu", Select(_openCLProcessor, _emulator, _reference));
+        Assert.Equal("ilgpu-cpu", Select(_openCLGpu with { Problem = "an old driver" }, _emulator, _reference));
 
         static string Select(params DeviceInfo[] devices) =>
             WithVariable(null, () => DeviceCatalog.Select("auto", devices).Device.Name);

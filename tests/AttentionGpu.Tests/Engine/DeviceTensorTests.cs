@@ -54,6 +54,21 @@ public class DeviceTensorTests
 
     [Theory]
     [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Large_tensors_are_copied_in_parts(string backend)
+    {
+        // Two parts and a bit.
+        float[] source = new float[(2 << 26) + 5];
+        for (int i = 0; i < source.Length; i += 4099)
+            source[i] = i;
+        source[^1] = -1f;
+        using DeviceTensor<float> tensor = Engines.Get(backend).CreateTensor<float>(source);
+        float[] target = new float[source.Length];
+        tensor.CopyTo(target);
+        Assert.True(source.AsSpan().SequenceEqual(target));
+    }
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
     public void Memory_comes_back_to_the_pool(string backend)
     {
         // Were it not reused, 4,000 tensors of 1 MiB would need 4 GiB.

@@ -17,7 +17,6 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     private readonly ILGPU.Runtime.Accelerator _accelerator;
     private readonly SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>> _pool;
     private readonly KernelLoader _loader;
-    private bool _disposed;
 
     public AcceleratorBackend(DeviceInfo device)
         : this(device, AcceleratorDevices.CreateContext(), TileChoice.For)
@@ -41,7 +40,7 @@ internal sealed class AcceleratorBackend : IAttentionBackend
             throw new InvalidOperationException($"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
         }
 
-        _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(bytes => _accelerator.Allocate1D<byte>(bytes));
+        _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(Allocate);
         _loader = new KernelLoader(_accelerator, _gate, chooseTiles(_accelerator));
     }
 
@@ -51,27 +50,24 @@ internal sealed class AcceleratorBackend : IAttentionBackend
 
     public IPlan<AttentionBuffers> Plan(AttentionProblem problem)
     {
-        lock (_gate)
+        using (_loader.Enter())
         {
-            ThrowIfDisposed();
             return AttentionPlanner.Plan(problem, this, _loader);
         }
     }
 
     public IPlan<LinearBuffers> Plan(LinearProblem problem)
     {
-        lock (_gate)
+        using (_loader.Enter())
         {
-            ThrowIfDisposed();
             return LinearPlanner.Plan(problem, _loader);
         }
     }
 
     public DeviceMemory Rent(long byteLength)
     {
-        lock (_gate)
+        using (_loader.Enter())
         {
-            ThrowIfDisposed();
             return DeviceMemory.OnDevice(_pool.Rent(byteLength), byteLength);
         }
     }
@@ -81,7 +77,7 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         lock (_gate)
         {
             // After disposal the accelerator has freed every buffer itself.
-            if (!_disposed && memory.Owner is MemoryBuffer1D<byte, Stride1D.Dense> buffer)
+            if (!_loader.IsDisposed && memory.Owner is MemoryBuffer1D<byte, Stride1D.Dense> buffer)
                 _pool.Return(buffer, buffer.Length);
         }
     }
@@ -90,9 +86,8 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     {
         if (source.IsEmpty)
             return;
-        lock (_gate)
+        using (_loader.Enter())
         {
-            ThrowIfDisposed();
             target.View<byte>().SubView(0, source.Length).CopyFromCPU(_accelerator.DefaultStream, source);
             _accelerator.DefaultStream.Synchronize();
         }
@@ -102,9 +97,8 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     {
         if (target.IsEmpty)
             return;
-        lock (_gate)
+        using (_loader.Enter())
         {
-            ThrowIfDisposed();
             source.View<byte>().SubView(0, target.Length).CopyToCPU(_accelerator.DefaultStream, target);
             _accelerator.DefaultStream.Synchronize();
         }
@@ -112,9 +106,8 @@ internal sealed class AcceleratorBackend : IAttentionBackend
 
     public void Synchronize()
     {
-        lock (_gate)
+        using (_loader.Enter())
         {
-            ThrowIfDisposed();
             _accelerator.DefaultStream.Synchronize();
         }
     }
@@ -123,9 +116,9 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     {
         lock (_gate)
         {
-            if (_disposed)
+            if (_loader.IsDisposed)
                 return;
-            _disposed = true;
+            _loader.IsDisposed = true;
             _accelerator.DefaultStream.Synchronize();
             _pool.Clear(buffer => buffer.Dispose());
             _accelerator.Dispose();
@@ -133,5 +126,18 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         }
     }
 
-    private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_disposed, typeof(AttentionEngine));
+    private MemoryBuffer1D<byte, Stride1D.Dense> Allocate(long bytes)
+    {
+        try
+        {
+            return _accelerator.Allocate1D<byte>(bytes);
+        }
+        catch (AcceleratorException)
+        {
+            // Blocks of other sizes may lie unused in the pool.
+            _accelerator.DefaultStream.Synchronize();
+            _pool.Clear(buffer => buffer.Dispose());
+            return _accelerator.Allocate1D<byte>(bytes);
+        }
+    }
 }

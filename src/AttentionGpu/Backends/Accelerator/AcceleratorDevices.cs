@@ -60,6 +60,9 @@ internal static class AcceleratorDevices
         },
         Description = device is CPUDevice ? "ILGPU's CPU accelerator: emulates a GPU, for tests" : device.Name,
         IsGpu = device is CudaDevice or CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_GPU },
+        Problem = device is CLDevice { Capabilities.GenericAddressSpace: false }
+            ? "the driver has no generic address spaces, which ILGPU needs"
+            : null,
         MemoryBytes = device is CPUDevice ? 0 : device.MemorySize,
         Multiprocessors = device.NumMultiprocessors,
         WarpSize = device.WarpSize,

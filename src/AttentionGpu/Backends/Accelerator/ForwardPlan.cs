@@ -39,7 +39,7 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TMask> : IPlan<Att
 
     public void Execute(in AttentionBuffers buffers)
     {
-        lock (_loader.Gate)
+        using (_loader.Enter())
         {
             _kernel(
                 _loader.Stream, _config, _shape,

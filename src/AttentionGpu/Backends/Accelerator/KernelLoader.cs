@@ -13,10 +13,21 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Lock g
 
     public AcceleratorStream Stream => accelerator.DefaultStream;
 
-    /// <summary>Held around every launch.</summary>
-    public Lock Gate => gate;
+    /// <summary>Set, under the gate, when the accelerator is about to go.</summary>
+    public bool IsDisposed { get; set; }
 
     public TileChoice Tiles => tiles;
+
+    /// <summary>Takes the gate, which every launch holds.</summary>
+    /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
+    public Lock.Scope Enter()
+    {
+        Lock.Scope scope = gate.EnterScope();
+        if (!IsDisposed)
+            return scope;
+        scope.Dispose();
+        throw new ObjectDisposedException(typeof(AttentionEngine).FullName);
+    }
 
     /// <summary>
     /// The launcher that <paramref name="load"/> makes, made once. <typeparamref name="TKernel"/> is a type that stands for the

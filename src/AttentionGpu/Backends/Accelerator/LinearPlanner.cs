@@ -52,7 +52,7 @@ internal static class LinearPlanner
     {
         public void Execute(in LinearBuffers buffers)
         {
-            lock (loader.Gate)
+            using (loader.Enter())
             {
                 matmul.Launch(
                     buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(),
@@ -65,7 +65,7 @@ internal static class LinearPlanner
     {
         public void Execute(in LinearBuffers buffers)
         {
-            lock (loader.Gate)
+            using (loader.Enter())
             {
                 matmul.Launch(
                     buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(),

@@ -93,7 +93,7 @@ internal sealed class WeightsPlan<TMask> : IPlan<AttentionBuffers>
 
     private void Run(in AttentionBuffers buffers, DeviceMemory perHead)
     {
-        lock (_loader.Gate)
+        using (_loader.Enter())
         {
             ArrayView<float> output = buffers.Output.View<float>();
             if (_problem.KeyLength == 0)

@@ -1,0 +1,59 @@
+using System.Numerics.Tensors;
+using BenchmarkDotNet.Attributes;
+
+namespace AttentionGpu.Bench;
+
+/// <summary>Scaled dot-product attention on tensors that stay on the device, on every device of the machine.</summary>
+public class AttentionBenchmarks
+{
+    // The emulator and the reference take seconds on shapes that a GPU would notice.
+    private static readonly string[] _gpuShapes = ["1,12,1024,64", "1,8,4096,64", "1,32,512,128"];
+    private static readonly string[] _smallShapes = ["1,2,64,64"];
+
+    private AttentionEngine _engine = null!;
+    private DeviceTensor<float> _query = null!;
+    private DeviceTensor<float> _key = null!;
+    private DeviceTensor<float> _value = null!;
+    private DeviceTensor<float> _output = null!;
+
+    public static IEnumerable<object[]> Problems =>
+        from device in AttentionEngine.ListDevices()
+        from shape in device.IsGpu ? _gpuShapes : _smallShapes
+        select new object[] { device.Name, shape };
+
+    [ParamsSource(nameof(Problems))]
+    public object[] Problem { get; set; } = [];
+
+    [Params(Causal.None, Causal.TopLeft)]
+    public Causal Causal { get; set; }
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        nint[] lengths = [.. ((string)Problem[1]).Split(',').Select(nint.Parse)];
+        _engine = new AttentionEngine((string)Problem[0]);
+        _query = Random(lengths, 1);
+        _key = Random(lengths, 2);
+        _value = Random(lengths, 3);
+        _output = _engine.CreateTensor<float>(lengths);
+    }
+
+    [GlobalCleanup]
+    public void Cleanup() => _engine.Dispose();
+
+    [Benchmark]
+    public void Forward()
+    {
+        _engine.ScaledDotProductAttention(_query, _key, _value, _output, new AttentionOptions { Causal = Causal });
+        _engine.Synchronize();
+    }
+
+    private DeviceTensor<float> Random(nint[] lengths, int seed)
+    {
+        var random = new Random(seed);
+        var values = new float[lengths.Aggregate((left, right) => left * right)];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = random.NextSingle() - 0.5f;
+        return _engine.CreateTensor(new ReadOnlyTensorSpan<float>(values, lengths));
+    }
+}

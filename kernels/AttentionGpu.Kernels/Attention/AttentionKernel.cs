@@ -25,8 +25,8 @@ public static class AttentionKernel
         where TTile : struct, ITile
         where TValues : struct, IFragment =>
         (long)batch * shape.Heads
-        * DivideUp(shape.QueryLength, ThreadPosition<TTile>.TileRows)
-        * DivideUp(shape.ValueHeadSize, TileValues<TTile, TValues>());
+        * TileCount.DivideUp(shape.QueryLength, ThreadPosition<TTile>.TileRows)
+        * TileCount.DivideUp(shape.ValueHeadSize, TileValues<TTile, TValues>());
 
     /// <summary>
     /// <c>output = softmax(mask(scale * query * key^T)) * value</c>; one group of threads a block of queries of one head. A row that sees
@@ -60,8 +60,8 @@ public static class AttentionKernel
         ArrayView<int> flags = SharedMemory.Allocate<int>(BlockScan.Flags);
         ArrayView<Float4> keyPanel = panel.SubView(TTile.Depth * rowPitch, TTile.Depth * keyPitch);
 
-        int valueTiles = DivideUp(shape.ValueHeadSize, tileValues);
-        int queryTiles = DivideUp(shape.QueryLength, tileRows);
+        int valueTiles = TileCount.DivideUp(shape.ValueHeadSize, tileValues);
+        int queryTiles = TileCount.DivideUp(shape.QueryLength, tileRows);
         int firstValue = Grid.IdxX % valueTiles * tileValues;
 
         // Late queries see the most keys under a causal mask: they start first, so that the short ones fill the gaps at the end.
@@ -164,6 +164,4 @@ public static class AttentionKernel
     private static Float4 Reciprocals(Float4 sums) => new(
         OnlineSoftmax.Reciprocal(sums.X), OnlineSoftmax.Reciprocal(sums.Y),
         OnlineSoftmax.Reciprocal(sums.Z), OnlineSoftmax.Reciprocal(sums.W));
-
-    private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 }

@@ -16,8 +16,8 @@ public static class MatmulKernel
     public static long GroupCount<TTile>(MatmulShape shape, int matrices)
         where TTile : struct, ITile =>
         (long)matrices
-        * DivideUp(shape.Rows, ThreadPosition<TTile>.TileRows)
-        * DivideUp(shape.Columns, TileColumns<TTile>());
+        * TileCount.DivideUp(shape.Rows, ThreadPosition<TTile>.TileRows)
+        * TileCount.DivideUp(shape.Columns, TileColumns<TTile>());
 
     /// <summary>
     /// <c>result = epilogue(left * right^T)</c> for a batch of matrices; one group of threads a tile of the result, 8 x 8 elements a thread.
@@ -46,8 +46,8 @@ public static class MatmulKernel
         ArrayView<Float4> rightPanel =
             SharedMemory.Allocate<Float4>(TTile.Depth * (FragmentPair<Fragment8x4>.Groups * TTile.ColumnThreads + 1));
 
-        int columnTiles = DivideUp(shape.Columns, tileColumns);
-        int rowTiles = DivideUp(shape.Rows, ThreadPosition<TTile>.TileRows);
+        int columnTiles = TileCount.DivideUp(shape.Columns, tileColumns);
+        int rowTiles = TileCount.DivideUp(shape.Rows, ThreadPosition<TTile>.TileRows);
         int firstColumn = Grid.IdxX % columnTiles * tileColumns;
         int firstRow = Grid.IdxX / columnTiles % rowTiles * ThreadPosition<TTile>.TileRows;
         int matrix = Grid.IdxX / columnTiles / rowTiles;
@@ -89,6 +89,4 @@ public static class MatmulKernel
             firstColumn + 4 * thread.Column,
             4 * TTile.ColumnThreads);
     }
-
-    private static int DivideUp(int value, int divisor) => (value + divisor - 1) / divisor;
 }

@@ -8,7 +8,7 @@ namespace AttentionGpu.Memory;
 /// <summary>Copies between host tensors, dense or strided, and a backend's memory.</summary>
 internal static class HostCopy
 {
-    private const int ChunkElements = 1 << 26;
+    private const int ChunkElements = 1 << 24;
 
     public static void Upload<T>(IAttentionBackend backend, in ReadOnlyTensorSpan<T> source, DeviceMemory target)
         where T : unmanaged

@@ -1,0 +1,8 @@
+namespace AttentionGpu.Kernels.Tiles;
+
+/// <summary>Counts tiles.</summary>
+public static class TileCount
+{
+    /// <summary>The tiles of <paramref name="tile"/> rows or columns that cover <paramref name="length"/>.</summary>
+    public static int DivideUp(int length, int tile) => (length + tile - 1) / tile;
+}

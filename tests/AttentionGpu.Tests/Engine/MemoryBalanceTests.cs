@@ -1,0 +1,102 @@
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Reference;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Engine;
+
+/// <summary>Every call gives back all the memory that it takes, also when it fails.</summary>
+public class MemoryBalanceTests
+{
+    [Fact]
+    public void Calls_return_what_they_rent()
+    {
+        using var backend = new CountingBackend();
+        using var engine = new AttentionEngine(backend);
+        AttentionCase attention = AttentionCase.Create(
+            new AttentionSizes(2, 2, 2, 7, 9, 8, 8, Causal.TopLeft, MaskForm.Boolean, 3, false, null, 3));
+        attention.Run(engine);
+        attention.RunWithWeights(engine);
+        attention.RunWithWeights(engine, averageHeads: true);
+        foreach (bool cross in new[] { false, true })
+        {
+            LayerCase layer = LayerCase.Create(new LayerSizes(2, 2, 2, 8, 11, 15, cross, false, true, true, 9));
+            layer.Run(engine);
+            layer.RunWithWeights(engine);
+        }
+
+        engine.CreateTensor<float>(3, 4).Dispose();
+        Assert.NotEqual(0, backend.Rented);
+        Assert.Equal(0, backend.Outstanding);
+    }
+
+    [Fact]
+    public void Failing_calls_return_what_they_rent()
+    {
+        LayerCase problem = LayerCase.Create(new LayerSizes(2, 2, 2, 8, 11, 15, true, false, true, true, 9));
+        for (int call = 0; call < 4; call++)
+        {
+            using var backend = new CountingBackend { FailingExecution = call };
+            using var engine = new AttentionEngine(backend);
+            Assert.Throws<InvalidOperationException>(() => problem.RunWithWeights(engine));
+            Assert.Equal(0, backend.Outstanding);
+        }
+    }
+
+    /// <summary>The reference behind copies, as a device would be, that counts its memory and fails on demand.</summary>
+    private sealed class CountingBackend : IAttentionBackend
+    {
+        private readonly ReferenceBackend _inner = new();
+        private int _executions;
+
+        public int Rented { get; private set; }
+
+        public int Outstanding { get; private set; }
+
+        /// <summary>The number of the execution that fails.</summary>
+        public int FailingExecution { get; init; } = -1;
+
+        public DeviceInfo Device => _inner.Device;
+
+        public bool UsesHostMemory => false;
+
+        public IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new FailingPlan<AttentionBuffers>(this, _inner.Plan(problem));
+
+        public IPlan<LinearBuffers> Plan(LinearProblem problem) => new FailingPlan<LinearBuffers>(this, _inner.Plan(problem));
+
+        public DeviceMemory Rent(long byteLength)
+        {
+            Rented++;
+            Outstanding++;
+            return _inner.Rent(byteLength);
+        }
+
+        public void Return(DeviceMemory memory)
+        {
+            // Memory that was never rented may be returned as well: it has no owner.
+            if (memory.Owner is not null)
+                Outstanding--;
+            _inner.Return(memory);
+        }
+
+        public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => _inner.Upload(source, target);
+
+        public void Download(DeviceMemory source, Span<byte> target) => _inner.Download(source, target);
+
+        public void Synchronize() => _inner.Synchronize();
+
+        public void Dispose() => _inner.Dispose();
+
+        private sealed class FailingPlan<TBuffers>(CountingBackend backend, IPlan<TBuffers> inner) : IPlan<TBuffers>
+            where TBuffers : struct
+        {
+            public void Execute(in TBuffers buffers)
+            {
+                if (backend._executions++ == backend.FailingExecution)
+                    throw new InvalidOperationException("The device failed.");
+                inner.Execute(buffers);
+            }
+        }
+    }
+}

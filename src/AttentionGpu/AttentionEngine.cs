@@ -20,7 +20,7 @@ public sealed partial class AttentionEngine : IDisposable
     /// <summary>An engine on a device.</summary>
     /// <param name="device">
     /// A name from <see cref="ListDevices"/>, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else the
-    /// first CUDA device, else the first OpenCL GPU, else <c>ilgpu-cpu</c>.
+    /// first CUDA device, else the first OpenCL GPU, else <c>simd</c>.
     /// </param>
     /// <exception cref="ArgumentException">There is no such device; nothing falls back silently.</exception>
     /// <exception cref="InvalidOperationException">The device's driver refuses to work.</exception>

@@ -1,6 +1,7 @@
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Backends.Reference;
+using AttentionGpu.Backends.Simd;
 
 namespace AttentionGpu.Devices;
 
@@ -10,7 +11,7 @@ internal static class DeviceCatalog
     public const string Auto = "auto";
     public const string Variable = "ATTENTION_DEVICE";
 
-    public static IReadOnlyList<DeviceInfo> List() => [.. AcceleratorDevices.List(), ReferenceBackend.Info];
+    public static IReadOnlyList<DeviceInfo> List() => [.. AcceleratorDevices.List(), SimdBackend.Info, ReferenceBackend.Info];
 
     /// <summary>The device that a name means, and why.</summary>
     /// <exception cref="ArgumentException">There is no such device; the message lists what there is.</exception>
@@ -35,12 +36,13 @@ internal static class DeviceCatalog
             : devices.FirstOrDefault(candidate => candidate is { Kind: DeviceKind.OpenCL, IsGpu: true, Problem: null }) is { } openCL
                 ? new DeviceSelection(openCL, "no CUDA device; the first OpenCL GPU")
                 : new DeviceSelection(
-                    devices.First(candidate => candidate.Kind == DeviceKind.IlgpuCpu), "no GPU; the emulator runs the same kernels, slowly");
+                    devices.First(candidate => candidate.Kind == DeviceKind.Simd), "no GPU; the processor's vector instructions");
     }
 
     public static IAttentionBackend CreateBackend(DeviceInfo device) => device.Kind switch
     {
         DeviceKind.Reference => new ReferenceBackend(),
+        DeviceKind.Simd => new SimdBackend(),
         _ => new AcceleratorBackend(device),
     };
 }

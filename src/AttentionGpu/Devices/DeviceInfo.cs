@@ -3,7 +3,7 @@ namespace AttentionGpu;
 /// <summary>A device that an engine can run on, and what it can do.</summary>
 public sealed record DeviceInfo
 {
-    /// <summary>The name that selects it: <c>cuda:0</c>, <c>opencl:0</c>, <c>ilgpu-cpu</c>, <c>reference</c>.</summary>
+    /// <summary>The name that selects it: <c>cuda:0</c>, <c>opencl:0</c>, <c>simd</c>, <c>ilgpu-cpu</c>, <c>reference</c>.</summary>
     public required string Name { get; init; }
 
     /// <summary>What executes the work.</summary>
@@ -24,7 +24,7 @@ public sealed record DeviceInfo
     /// <summary>Multiprocessors, compute units or cores.</summary>
     public int Multiprocessors { get; init; }
 
-    /// <summary>Threads that run in lockstep; 1 where there is no such thing.</summary>
+    /// <summary>Threads that run in lockstep, or lanes of a vector; 1 where there is no such thing.</summary>
     public int WarpSize { get; init; }
 
     /// <summary>Most threads in a group.</summary>
@@ -33,6 +33,6 @@ public sealed record DeviceInfo
     /// <summary>Shared (local) memory of a group in bytes.</summary>
     public long SharedMemoryBytes { get; init; }
 
-    /// <summary>The instruction set or API version, such as <c>SM_90</c> or <c>OpenCL 3.0</c>.</summary>
+    /// <summary>The instruction set or API version, such as <c>SM_90</c>, <c>OpenCL 3.0</c> or <c>512-bit vectors</c>.</summary>
     public string Capability { get; init; } = "";
 }

@@ -12,6 +12,9 @@ public enum DeviceKind
     /// <summary>ILGPU's CPU accelerator: emulates a GPU with threads, to test the kernels. Slow.</summary>
     IlgpuCpu,
 
+    /// <summary>The host's processor, by its vector instructions.</summary>
+    Simd,
+
     /// <summary>Plain loops in float64 on the host: the yardstick for correctness. Slow.</summary>
     Reference,
 }

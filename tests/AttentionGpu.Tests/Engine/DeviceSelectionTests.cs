@@ -6,6 +6,7 @@ public class DeviceSelectionTests
 {
     private static readonly DeviceInfo _reference = Device("reference", DeviceKind.Reference);
     private static readonly DeviceInfo _emulator = Device("ilgpu-cpu", DeviceKind.IlgpuCpu);
+    private static readonly DeviceInfo _simd = Device("simd", DeviceKind.Simd);
     private static readonly DeviceInfo _openCLProcessor = Device("opencl:0", DeviceKind.OpenCL);
     private static readonly DeviceInfo _openCLGpu = Device("opencl:1", DeviceKind.OpenCL) with { IsGpu = true };
     private static readonly DeviceInfo _cuda = Device("cuda:0", DeviceKind.Cuda) with { IsGpu = true };
@@ -13,10 +14,10 @@ public class DeviceSelectionTests
     [Fact]
     public void Auto_takes_CUDA_then_an_OpenCL_GPU_then_the_processor()
     {
-        Assert.Equal("cuda:0", Select(_emulator, _openCLGpu, _cuda, _reference));
-        Assert.Equal("opencl:1", Select(_emulator, _openCLProcessor, _openCLGpu, _reference));
-        Assert.Equal("ilgpu-cpu", Select(_openCLProcessor, _emulator, _reference));
-        Assert.Equal("ilgpu-cpu", Select(_openCLGpu with { Problem = "an old driver" }, _emulator, _reference));
+        Assert.Equal("cuda:0", Select(_emulator, _simd, _openCLGpu, _cuda, _reference));
+        Assert.Equal("opencl:1", Select(_emulator, _simd, _openCLProcessor, _openCLGpu, _reference));
+        Assert.Equal("simd", Select(_openCLProcessor, _emulator, _simd, _reference));
+        Assert.Equal("simd", Select(_openCLGpu with { Problem = "an old driver" }, _emulator, _simd, _reference));
 
         static string Select(params DeviceInfo[] devices) =>
             WithVariable(null, () => DeviceCatalog.Select("auto", devices).Device.Name);

@@ -7,7 +7,7 @@ public static class Engines
 {
     private static readonly ConcurrentDictionary<string, Lazy<AttentionEngine>> _engines = new();
 
-    public static TheoryData<string> All { get; } = ["reference", "ilgpu-cpu"];
+    public static TheoryData<string> All { get; } = ["reference", "ilgpu-cpu", "simd"];
 
     /// <summary>The float64 reference.</summary>
     public static AttentionEngine Reference => Get("reference");

@@ -30,11 +30,9 @@ internal sealed class ReferenceBackend : IAttentionBackend
 
     public void Return(DeviceMemory memory) => _pool.Return(memory);
 
-    public unsafe void Upload(ReadOnlySpan<byte> source, DeviceMemory target) =>
-        source.CopyTo(new Span<byte>(target.Pointer<byte>(), checked((int)target.ByteLength)));
+    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => HostPool.Copy(source, target);
 
-    public unsafe void Download(DeviceMemory source, Span<byte> target) =>
-        new ReadOnlySpan<byte>(source.Pointer<byte>(), target.Length).CopyTo(target);
+    public void Download(DeviceMemory source, Span<byte> target) => HostPool.Copy(source, target);
 
     public void Synchronize()
     {

@@ -1,0 +1,49 @@
+namespace AttentionGpu.Backends.Simd;
+
+/// <summary>
+/// What the host kernels need of a vector of floats, so that one source serves every width. The operations are static members of an
+/// empty struct: after specialisation each is one instruction or a few.
+/// </summary>
+internal unsafe interface IVectorOperations<TVector>
+    where TVector : unmanaged
+{
+    /// <summary>Floats in a vector.</summary>
+    static abstract int Width { get; }
+
+    /// <summary>Vectors across a register tile of six rows: four where there are 32 registers, else two.</summary>
+    static abstract int TileVectors { get; }
+
+    static abstract TVector Zero { get; }
+
+    static abstract TVector Load(float* source);
+
+    static abstract void Store(TVector value, float* target);
+
+    static abstract TVector Broadcast(float value);
+
+    /// <summary>0, 1, 2, ... in the lanes.</summary>
+    static abstract TVector Indices { get; }
+
+    static abstract TVector Add(TVector left, TVector right);
+
+    static abstract TVector Subtract(TVector left, TVector right);
+
+    static abstract TVector Multiply(TVector left, TVector right);
+
+    /// <summary>left * right + addend, fused where the machine can.</summary>
+    static abstract TVector MultiplyAdd(TVector left, TVector right, TVector addend);
+
+    /// <summary>The larger; <paramref name="right"/> where <paramref name="left"/> is NaN.</summary>
+    static abstract TVector Max(TVector left, TVector right);
+
+    /// <summary>The nearest whole number.</summary>
+    static abstract TVector Round(TVector value);
+
+    /// <summary>2 to the power of a whole number from -126 to 127.</summary>
+    static abstract TVector PowerOfTwo(TVector exponent);
+
+    /// <summary><paramref name="whenLess"/> in the lanes where left is less than right, else <paramref name="otherwise"/>.</summary>
+    static abstract TVector SelectLess(TVector left, TVector right, TVector whenLess, TVector otherwise);
+
+    static abstract float Sum(TVector value);
+}

@@ -7,7 +7,7 @@ namespace AttentionGpu.Bench;
 public class AttentionBenchmarks
 {
     // The emulator and the reference take seconds on shapes that a GPU would notice.
-    private static readonly string[] _gpuShapes = ["1,12,1024,64", "1,8,4096,64", "1,32,512,128"];
+    private static readonly string[] _fullShapes = ["1,12,1024,64", "1,8,4096,64", "1,32,512,128"];
     private static readonly string[] _smallShapes = ["1,2,64,64"];
 
     private AttentionEngine _engine = null!;
@@ -18,7 +18,7 @@ public class AttentionBenchmarks
 
     public static IEnumerable<object[]> Problems =>
         from device in AttentionEngine.ListDevices()
-        from shape in device.IsGpu ? _gpuShapes : _smallShapes
+        from shape in device.IsGpu || device.Kind == DeviceKind.Simd ? _fullShapes : _smallShapes
         select new object[] { device.Name, shape };
 
     [ParamsSource(nameof(Problems))]

@@ -20,10 +20,4 @@ internal sealed class HostPool
         if (memory.Owner is byte[] array)
             _pool.Return(array, array.Length);
     }
-
-    public static unsafe void Copy(ReadOnlySpan<byte> source, DeviceMemory target) =>
-        source.CopyTo(new Span<byte>(target.Pointer<byte>(), checked((int)target.ByteLength)));
-
-    public static unsafe void Copy(DeviceMemory source, Span<byte> target) =>
-        new ReadOnlySpan<byte>(source.Pointer<byte>(), target.Length).CopyTo(target);
 }

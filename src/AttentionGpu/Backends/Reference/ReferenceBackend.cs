@@ -1,13 +1,10 @@
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Reference;
 
 /// <summary>Plain loops in float64 on the caller's thread: the yardstick that every other backend is tested against.</summary>
-internal sealed class ReferenceBackend : IAttentionBackend
+internal sealed class ReferenceBackend : HostBackend
 {
-    private readonly HostPool _pool = new();
-
     public static DeviceInfo Info { get; } = new()
     {
         Name = "reference",
@@ -18,27 +15,9 @@ internal sealed class ReferenceBackend : IAttentionBackend
         MaxGroupSize = 1,
     };
 
-    public DeviceInfo Device => Info;
+    public override DeviceInfo Device => Info;
 
-    public bool UsesHostMemory => true;
+    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new ReferenceAttentionPlan(problem);
 
-    public IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new ReferenceAttentionPlan(problem);
-
-    public IPlan<LinearBuffers> Plan(LinearProblem problem) => new ReferenceLinearPlan(problem);
-
-    public DeviceMemory Rent(long byteLength) => _pool.Rent(byteLength);
-
-    public void Return(DeviceMemory memory) => _pool.Return(memory);
-
-    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => HostPool.Copy(source, target);
-
-    public void Download(DeviceMemory source, Span<byte> target) => HostPool.Copy(source, target);
-
-    public void Synchronize()
-    {
-    }
-
-    public void Dispose()
-    {
-    }
+    public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new ReferenceLinearPlan(problem);
 }

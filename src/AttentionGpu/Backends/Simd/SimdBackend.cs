@@ -1,16 +1,14 @@
 using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Reference;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd;
 
 /// <summary>The host's processor, by vectors as wide as it has: the fallback on a machine without a GPU.</summary>
-internal sealed class SimdBackend : IAttentionBackend
+internal sealed class SimdBackend : HostBackend
 {
     public const string Name = "simd";
 
-    private readonly HostPool _pool = new();
     private readonly int _width;
     private readonly int _threads;
 
@@ -33,14 +31,12 @@ internal sealed class SimdBackend : IAttentionBackend
         Capability = $"{WidestVector}-bit vectors",
     };
 
-    public DeviceInfo Device => Info;
-
-    public bool UsesHostMemory => true;
+    public override DeviceInfo Device => Info;
 
     private static int WidestVector =>
         Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
 
-    public IPlan<AttentionBuffers> Plan(AttentionProblem problem)
+    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem)
     {
         if (problem.IsEmpty)
             return new NothingPlan<AttentionBuffers>();
@@ -56,7 +52,7 @@ internal sealed class SimdBackend : IAttentionBackend
         };
     }
 
-    public IPlan<LinearBuffers> Plan(LinearProblem problem)
+    public override IPlan<LinearBuffers> Plan(LinearProblem problem)
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
@@ -66,21 +62,5 @@ internal sealed class SimdBackend : IAttentionBackend
             256 => new SimdLinearPlan<Vector256<float>, Operations256>(problem, _threads),
             _ => new SimdLinearPlan<Vector128<float>, Operations128>(problem, _threads),
         };
-    }
-
-    public DeviceMemory Rent(long byteLength) => _pool.Rent(byteLength);
-
-    public void Return(DeviceMemory memory) => _pool.Return(memory);
-
-    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => HostPool.Copy(source, target);
-
-    public void Download(DeviceMemory source, Span<byte> target) => HostPool.Copy(source, target);
-
-    public void Synchronize()
-    {
-    }
-
-    public void Dispose()
-    {
     }
 }

@@ -41,7 +41,7 @@ public sealed partial class AttentionEngine : IDisposable
 
     internal IAttentionBackend Backend { get; }
 
-    /// <summary>All devices of this machine that an engine can be made on.</summary>
+    /// <summary>All devices of this machine that an engine can be made on; looked for once in a process.</summary>
     public static IReadOnlyList<DeviceInfo> ListDevices() => DeviceCatalog.List();
 
     /// <summary>The device that a name means on this machine, and why. Parameters and errors as for the constructor.</summary>

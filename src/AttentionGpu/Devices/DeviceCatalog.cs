@@ -11,7 +11,11 @@ internal static class DeviceCatalog
     public const string Auto = "auto";
     public const string Variable = "ATTENTION_DEVICE";
 
-    public static IReadOnlyList<DeviceInfo> List() => [.. AcceleratorDevices.List(), SimdBackend.Info, ReferenceBackend.Info];
+    // Asking the drivers takes tens of milliseconds, and every engine asks. A failure is not kept: the next call tries again.
+    private static readonly Lazy<IReadOnlyList<DeviceInfo>> _devices = new(
+        () => [.. AcceleratorDevices.List(), SimdBackend.Info, ReferenceBackend.Info], LazyThreadSafetyMode.PublicationOnly);
+
+    public static IReadOnlyList<DeviceInfo> List() => _devices.Value;
 
     /// <summary>The device that a name means, and why.</summary>
     /// <exception cref="ArgumentException">There is no such device; the message lists what there is.</exception>

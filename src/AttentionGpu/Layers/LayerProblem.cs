@@ -20,14 +20,11 @@ internal sealed class LayerProblem
 
     public LinearProblem OutputProjection { get; }
 
-    /// <summary>Elements of the queries, head by head.</summary>
+    /// <summary>Elements of the queries, and of the heads' outputs, head by head.</summary>
     public long QueryCount { get; }
 
     /// <summary>Elements of the keys, and of the values, head by head.</summary>
     public long KeyCount { get; }
-
-    /// <summary>Elements of the heads' joined outputs.</summary>
-    public long AttendedCount => QueryCount;
 
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
     public LayerProblem(MultiHeadAttentionConfig config, bool hasInputBias, bool hasOutputBias, LayerShapes shapes, Causal causal)
@@ -90,7 +87,7 @@ internal sealed class LayerProblem
             KeyLength = keyLength,
             HeadSize = size,
             ValueHeadSize = size,
-            Scale = config.Scale ?? (float)(1.0 / Math.Sqrt(size)),
+            Scale = config.Scale ?? AttentionProblem.DefaultScale(size),
             CausalOffset = AttentionShapes.CausalOffset(causal, queryLength, keyLength),
             Query = queryLayout,
             Key = keyLayout,

@@ -161,12 +161,7 @@ public sealed partial class MultiHeadAttention
                 Value = valueIsKey ? keyMemory : call.Input(value, valuePointer),
                 Output = outputMemory,
                 Weights = weightsMemory,
-                Mask = mask.Kind switch
-                {
-                    MaskKind.Boolean => call.Input(boolean, booleanPointer),
-                    MaskKind.Additive => call.Input(additive, additivePointer),
-                    _ => default,
-                },
+                Mask = call.Mask(mask, booleanPointer, additivePointer),
                 KeyPadding = hasKeyPadding ? call.Input(keyPaddingMask, paddingPointer) : default,
             });
             call.Finish(output, outputMemory);

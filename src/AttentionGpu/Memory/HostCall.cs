@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
+using AttentionGpu.Problems;
 
 namespace AttentionGpu.Memory;
 
@@ -25,6 +26,14 @@ internal ref struct HostCall(IAttentionBackend backend)
         HostCopy.Upload(backend, tensor, memory);
         return memory;
     }
+
+    /// <summary>A mask, on the device: whichever of its two tensors it has.</summary>
+    public unsafe DeviceMemory Mask(AttentionMask mask, void* pinnedBoolean, void* pinnedAdditive) => mask.Kind switch
+    {
+        MaskKind.Boolean => Input(mask.Boolean, pinnedBoolean),
+        MaskKind.Additive => Input(mask.Additive, pinnedAdditive),
+        _ => default,
+    };
 
     /// <summary>Memory for an output; <see cref="Finish"/> brings it to the host.</summary>
     public unsafe DeviceMemory Output(in TensorSpan<float> tensor, void* pinned) =>

@@ -136,12 +136,7 @@ public sealed partial class AttentionEngine
                 Value = call.Input(value, valuePointer),
                 Output = outputMemory,
                 Weights = weightsMemory,
-                Mask = mask.Kind switch
-                {
-                    MaskKind.Boolean => call.Input(boolean, booleanPointer),
-                    MaskKind.Additive => call.Input(additive, additivePointer),
-                    _ => default,
-                },
+                Mask = call.Mask(mask, booleanPointer, additivePointer),
             });
             call.Finish(output, outputMemory);
             if (needsWeights)

@@ -61,7 +61,7 @@ internal readonly ref struct AttentionShapes
             KeyLength = keyLength,
             HeadSize = headSize,
             ValueHeadSize = valueHeadSize,
-            Scale = options.Scale ?? (float)(1.0 / Math.Sqrt(headSize)),
+            Scale = options.Scale ?? AttentionProblem.DefaultScale(headSize),
             CausalOffset = CausalOffset(options.Causal, queryLength, keyLength),
             Query = TensorLayout.Contiguous(heads, queryLength, headSize),
             Key = TensorLayout.Contiguous(keyValueHeads, keyLength, headSize),

@@ -58,4 +58,7 @@ internal sealed record AttentionProblem
 
     /// <summary>Whether the output has no element.</summary>
     public bool IsEmpty => Batch == 0 || QueryLength == 0;
+
+    /// <summary>1 / sqrt(head size).</summary>
+    public static float DefaultScale(int headSize) => (float)(1.0 / Math.Sqrt(headSize));
 }

@@ -30,8 +30,14 @@ internal static class LinearPlanner
         var shape = new MatmulShape { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
         var weight = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
         return problem.HasBias
-            ? new BiasPlan(loader, MatmulLaunch.Create<TInput, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, input, weight, output))
-            : new PlainPlan(loader, MatmulLaunch.Create<TInput, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, input, weight, output));
+            ? new MatmulPlan<BiasEpilogue>(
+                loader,
+                MatmulLaunch.Create<TInput, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, input, weight, output),
+                (in LinearBuffers buffers) => new BiasEpilogue { Bias = buffers.Bias.View<float>() })
+            : new MatmulPlan<ScaleEpilogue>(
+                loader,
+                MatmulLaunch.Create<TInput, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, input, weight, output),
+                (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
     }
 
     // One head and one outer row: no division is needed to find an element.
@@ -48,28 +54,19 @@ internal static class LinearPlanner
         HeadStride = map.HeadStride,
     };
 
-    private sealed class BiasPlan(KernelLoader loader, IMatmulLaunch<BiasEpilogue> matmul) : IPlan<LinearBuffers>
-    {
-        public void Execute(in LinearBuffers buffers)
-        {
-            using (loader.Enter())
-            {
-                matmul.Launch(
-                    buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(),
-                    new BiasEpilogue { Bias = buffers.Bias.View<float>() });
-            }
-        }
-    }
+    private delegate TEpilogue EpilogueBinder<TEpilogue>(in LinearBuffers buffers)
+        where TEpilogue : struct, IEpilogue;
 
-    private sealed class PlainPlan(KernelLoader loader, IMatmulLaunch<ScaleEpilogue> matmul) : IPlan<LinearBuffers>
+    private sealed class MatmulPlan<TEpilogue>(
+        KernelLoader loader, IMatmulLaunch<TEpilogue> matmul, EpilogueBinder<TEpilogue> epilogue) : IPlan<LinearBuffers>
+        where TEpilogue : struct, IEpilogue
     {
         public void Execute(in LinearBuffers buffers)
         {
             using (loader.Enter())
             {
                 matmul.Launch(
-                    buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(),
-                    new ScaleEpilogue { Scale = 1f });
+                    buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(), epilogue(buffers));
             }
         }
     }

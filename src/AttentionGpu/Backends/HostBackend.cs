@@ -16,6 +16,12 @@ internal abstract class HostBackend : IAttentionBackend
 
     public abstract IPlan<LinearBuffers> Plan(LinearProblem problem);
 
+    public virtual int WeightPanelRows => 0;
+
+    public virtual void PackWeight(DeviceMemory weight, int rows, int depth)
+    {
+    }
+
     public DeviceMemory Rent(long byteLength) => _pool.Rent(byteLength);
 
     public void Return(DeviceMemory memory) => _pool.Return(memory);

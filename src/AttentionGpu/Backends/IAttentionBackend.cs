@@ -21,6 +21,18 @@ internal interface IAttentionBackend : IDisposable
     /// <summary>Picks kernels for a linear problem.</summary>
     IPlan<LinearBuffers> Plan(LinearProblem problem);
 
+    /// <summary>
+    /// Rows of a weight that <see cref="PackWeight"/> joins: it takes weights whose rows are a multiple of it. 0 where the backend reads
+    /// weights as they are.
+    /// </summary>
+    int WeightPanelRows { get; }
+
+    /// <summary>
+    /// Rearranges the weight of a linear layer, once, into the order in which the backend reads it best. It stays as large, and a multiple of
+    /// <see cref="WeightPanelRows"/> rows stays together, so that a slice of a packed weight is a packed weight.
+    /// </summary>
+    void PackWeight(DeviceMemory weight, int rows, int depth);
+
     /// <summary>Takes memory from the pool; its contents are undefined.</summary>
     DeviceMemory Rent(long byteLength);
 

@@ -3,6 +3,9 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Layers;
 
+/// <summary>What a layer's parameters are like, as far as its products care.</summary>
+internal readonly record struct LayerParameters(bool HasInputBias, bool HasOutputBias, bool IsInputPacked, bool IsOutputPacked);
+
 /// <summary>A validated call of a layer, as the operators that it is made of.</summary>
 internal sealed class LayerProblem
 {
@@ -20,14 +23,14 @@ internal sealed class LayerProblem
 
     public LinearProblem OutputProjection { get; }
 
-    /// <summary>Elements of the queries, and of the heads' outputs, head by head.</summary>
+    /// <summary>Elements of the queries, head by head, and of the heads' outputs, joined.</summary>
     public long QueryCount { get; }
 
     /// <summary>Elements of the keys, and of the values, head by head.</summary>
     public long KeyCount { get; }
 
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
-    public LayerProblem(MultiHeadAttentionConfig config, bool hasInputBias, bool hasOutputBias, LayerShapes shapes, Causal causal)
+    public LayerProblem(MultiHeadAttentionConfig config, LayerParameters parameters, LayerShapes shapes, Causal causal)
     {
         int batchAxis = config.BatchFirst ? 0 : 1;
         int lengthAxis = 1 - batchAxis;
@@ -65,8 +68,8 @@ internal sealed class LayerProblem
             Rows = batch * length,
             Columns = bufferHeads * size,
             Depth = depth,
-            HasBias = hasInputBias,
-            Input = MatrixMap.Contiguous(batch * length, depth),
+            HasBias = parameters.HasInputBias,
+            IsWeightPacked = parameters.IsInputPacked,
             Output = HeadMap(config, batch, bufferHeads, length),
         };
         QueryProjection = Split(queryBufferHeads, queryLength, config.EmbeddingSize);
@@ -92,7 +95,7 @@ internal sealed class LayerProblem
             Query = queryLayout,
             Key = keyLayout,
             Value = keyLayout,
-            Output = TensorLayout.Contiguous(heads, queryLength, size),
+            Output = JoinedHeads(config, batch, queryLength),
             Mask = mask,
             HasKeyPadding = shapes.HasKeyPadding,
             Weights = AttentionShapes.KindOf(shapes.NeedsWeights, shapes.AverageHeads),
@@ -102,8 +105,8 @@ internal sealed class LayerProblem
             Rows = batch * queryLength,
             Columns = config.EmbeddingSize,
             Depth = config.QueryRows,
-            HasBias = hasOutputBias,
-            Input = HeadMap(config, batch, heads, queryLength),
+            HasBias = parameters.HasOutputBias,
+            IsWeightPacked = parameters.IsOutputPacked,
             Output = MatrixMap.Contiguous(batch * queryLength, config.EmbeddingSize),
         };
     }
@@ -117,6 +120,15 @@ internal sealed class LayerProblem
         return config.BatchFirst
             ? new MatrixMap(Math.Max(length, 1), batchStride, size, size, headStride)
             : new MatrixMap(Math.Max(batch, 1), size, batchStride, size, headStride);
+    }
+
+    // [rows, heads x size], with rows in the same order: what the output projection reads.
+    private static TensorLayout JoinedHeads(MultiHeadAttentionConfig config, int batch, int length)
+    {
+        long row = config.QueryRows;
+        return config.BatchFirst
+            ? new TensorLayout(length * row, config.ActualHeadSize, row)
+            : new TensorLayout(row, config.ActualHeadSize, batch * row);
     }
 
     private static void RequireInput(ReadOnlySpan<nint> lengths, string order, string sizeName, int size, string name)

@@ -116,8 +116,7 @@ public sealed partial class MultiHeadAttention
         bool hasKeyPadding = keyPaddingMask.Rank != 0;
         var problem = new LayerProblem(
             Config,
-            _hasInputBias,
-            _hasOutputBias,
+            _parameters,
             new LayerShapes
             {
                 Query = query.Lengths,
@@ -187,8 +186,7 @@ public sealed partial class MultiHeadAttention
         };
         var problem = new LayerProblem(
             Config,
-            _hasInputBias,
-            _hasOutputBias,
+            _parameters,
             new LayerShapes
             {
                 Query = query.Lengths,

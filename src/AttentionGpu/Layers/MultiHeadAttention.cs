@@ -22,8 +22,7 @@ public sealed partial class MultiHeadAttention : IDisposable
     private readonly DeviceMemory _inputBiases;
     private readonly DeviceMemory _outputWeight;
     private readonly DeviceMemory _outputBias;
-    private readonly bool _hasInputBias;
-    private readonly bool _hasOutputBias;
+    private readonly LayerParameters _parameters;
     private int _disposed;
 
     /// <summary>A layer with given parameters, which are copied to the engine's device.</summary>
@@ -45,8 +44,19 @@ public sealed partial class MultiHeadAttention : IDisposable
 
         // One after the other in one buffer: where all three read the same input, they are one matrix.
         _inputWeights = Upload(weights.Query, weights.Key, weights.Value);
-        _hasInputBias = weights.QueryBias is not null || weights.KeyBias is not null || weights.ValueBias is not null;
-        if (_hasInputBias)
+        _parameters = new LayerParameters(
+            HasInputBias: weights.QueryBias is not null || weights.KeyBias is not null || weights.ValueBias is not null,
+            HasOutputBias: weights.OutputBias is not null,
+            IsInputPacked: CanPack(config.QueryRows) && CanPack(config.KeyValueRows),
+            IsOutputPacked: CanPack(config.EmbeddingSize));
+        if (_parameters.IsInputPacked)
+        {
+            Pack(_inputWeights, 0, config.QueryRows, config.EmbeddingSize);
+            Pack(_inputWeights, KeyStart, config.KeyValueRows, config.ActualKeySize);
+            Pack(_inputWeights, ValueStart, config.KeyValueRows, config.ActualValueSize);
+        }
+
+        if (_parameters.HasInputBias)
         {
             _inputBiases = Upload(
                 weights.QueryBias ?? Tensor.CreateFromShape<float>([config.QueryRows]),
@@ -55,7 +65,8 @@ public sealed partial class MultiHeadAttention : IDisposable
         }
 
         _outputWeight = Upload(weights.Output);
-        _hasOutputBias = weights.OutputBias is not null;
+        if (_parameters.IsOutputPacked)
+            Pack(_outputWeight, 0, config.EmbeddingSize, config.QueryRows);
         if (weights.OutputBias is not null)
             _outputBias = Upload(weights.OutputBias);
     }
@@ -89,6 +100,10 @@ public sealed partial class MultiHeadAttention : IDisposable
     /// <summary>The layer's sizes.</summary>
     public MultiHeadAttentionConfig Config { get; }
 
+    private long KeyStart => (long)Config.QueryRows * Config.EmbeddingSize;
+
+    private long ValueStart => KeyStart + (long)Config.KeyValueRows * Config.ActualKeySize;
+
     /// <summary>Gives the parameters' memory back to the engine.</summary>
     public void Dispose()
     {
@@ -120,6 +135,12 @@ public sealed partial class MultiHeadAttention : IDisposable
         return memory;
     }
 
+    // Without a remainder a packed weight's parts are packed weights too: queries', keys' and values' together or each by itself.
+    private bool CanPack(int rows) => _engine.Backend.WeightPanelRows > 0 && rows % _engine.Backend.WeightPanelRows == 0;
+
+    private void Pack(DeviceMemory weights, long start, int rows, int depth) =>
+        _engine.Backend.PackWeight(weights.Slice<float>(start, (long)rows * depth), rows, depth);
+
     private void Run(LayerProblem problem, in AttentionBuffers inputs)
     {
         long queryBuffer = problem.Fused ? problem.QueryCount + 2 * problem.KeyCount : problem.QueryCount;
@@ -132,10 +153,8 @@ public sealed partial class MultiHeadAttention : IDisposable
             Project(problem.QueryProjection, inputs.Query, 0, 0, query);
             if (problem is { KeyProjection: { } keyProjection, ValueProjection: { } valueProjection })
             {
-                long keyStart = (long)Config.QueryRows * Config.EmbeddingSize;
-                long valueStart = keyStart + (long)Config.KeyValueRows * Config.ActualKeySize;
-                Project(keyProjection, inputs.Key, keyStart, Config.QueryRows, key);
-                Project(valueProjection, inputs.Value, valueStart, Config.QueryRows + Config.KeyValueRows, value);
+                Project(keyProjection, inputs.Key, KeyStart, Config.QueryRows, key);
+                Project(valueProjection, inputs.Value, ValueStart, Config.QueryRows + Config.KeyValueRows, value);
             }
 
             _engine.Execute(problem.Attention, new AttentionBuffers
@@ -168,7 +187,7 @@ public sealed partial class MultiHeadAttention : IDisposable
         {
             Input = input,
             Weight = _inputWeights.Slice<float>(weightStart, (long)projection.Columns * projection.Depth),
-            Bias = _hasInputBias ? _inputBiases.Slice<float>(biasStart, projection.Columns) : default,
+            Bias = _parameters.HasInputBias ? _inputBiases.Slice<float>(biasStart, projection.Columns) : default,
             Output = output,
         });
 

@@ -40,7 +40,6 @@ internal readonly ref struct LinearShapes
             Columns = columns,
             Depth = depth,
             HasBias = HasBias,
-            Input = MatrixMap.Contiguous((int)rows, depth),
             Output = MatrixMap.Contiguous((int)rows, columns),
         };
     }

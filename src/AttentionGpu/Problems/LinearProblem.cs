@@ -28,9 +28,11 @@ internal sealed record LinearProblem
 
     public required bool HasBias { get; init; }
 
-    public required MatrixMap Input { get; init; }
-
+    /// <summary>Where the output's rows and columns lie; the input is contiguous.</summary>
     public required MatrixMap Output { get; init; }
+
+    /// <summary>Whether the weight has gone through <see cref="Backends.IAttentionBackend.PackWeight"/>.</summary>
+    public bool IsWeightPacked { get; init; }
 
     public bool IsEmpty => Rows == 0 || Columns == 0;
 }

@@ -65,6 +65,10 @@ public class MemoryBalanceTests
 
         public IPlan<LinearBuffers> Plan(LinearProblem problem) => new FailingPlan<LinearBuffers>(this, _inner.Plan(problem));
 
+        public int WeightPanelRows => _inner.WeightPanelRows;
+
+        public void PackWeight(DeviceMemory weight, int rows, int depth) => _inner.PackWeight(weight, rows, depth);
+
         public DeviceMemory Rent(long byteLength)
         {
             Rented++;

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using AttentionGpu.Backends.Simd;
+using AttentionGpu.Backends.Simd.Threads;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -13,11 +13,7 @@ public class WorkerPoolTests
         for (int trial = 0; trial < 200; trial++)
         {
             int[] done = new int[trial];
-            WorkQueue.Run(done.Length, threads: 8, operations: 1e9, queue =>
-            {
-                while (queue.TryTake(out long item))
-                    Interlocked.Increment(ref done[item]);
-            });
+            new Items(item => Interlocked.Increment(ref done[item])).Run(done.Length);
             Assert.All(done, count => Assert.Equal(1, count));
         }
     }
@@ -33,7 +29,7 @@ public class WorkerPoolTests
         while (!met && Stopwatch.GetElapsedTime(start) < _limit)
         {
             using var both = new Barrier(2);
-            WorkerPool.Shared.Run(() => met |= both.SignalAndWait(TimeSpan.FromMilliseconds(200)), workers: 2);
+            WorkerPool.Shared.Run(new Doing(() => met |= both.SignalAndWait(TimeSpan.FromMilliseconds(200))), workers: 2);
         }
 
         Assert.True(met);
@@ -52,14 +48,14 @@ public class WorkerPoolTests
                 bool entered = false;
                 int caller = Environment.CurrentManagedThreadId;
                 WorkerPool.Shared.Run(
-                    () =>
+                    new Doing(() =>
                     {
                         if (Environment.CurrentManagedThreadId != caller)
                             return;
                         entered = true;
                         inside.Signal();
                         inside.Wait(_limit);
-                    },
+                    }),
                     workers: 2);
                 Assert.True(entered);
             })),
@@ -77,9 +73,25 @@ public class WorkerPoolTests
         for (int trial = 0; trial < 50; trial++)
         {
             Assert.Throws<InvalidOperationException>(
-                () => WorkerPool.Shared.Run(() => throw new InvalidOperationException("on every thread"), workers: 4));
+                () => WorkerPool.Shared.Run(new Doing(() => throw new InvalidOperationException("on every thread")), workers: 4));
         }
 
         Every_item_is_done_once_by_all_threads_together();
+    }
+
+    private sealed class Doing(Action work) : ParallelWork
+    {
+        public override void Work() => work();
+    }
+
+    private sealed class Items(Action<long> work) : ParallelWork
+    {
+        public void Run(int count) => Run(count, threads: 8, operations: 1e9);
+
+        public override void Work()
+        {
+            while (TryTake(out long item))
+                work(item);
+        }
     }
 }

@@ -64,6 +64,12 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         }
     }
 
+    public int WeightPanelRows => 0;
+
+    public void PackWeight(DeviceMemory weight, int rows, int depth)
+    {
+    }
+
     public DeviceMemory Rent(long byteLength)
     {
         using (_loader.Enter())

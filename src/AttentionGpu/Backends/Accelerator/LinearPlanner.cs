@@ -4,39 +4,31 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Plans linear layers: plain or head-split operands, with or without bias.</summary>
+/// <summary>Plans linear layers: plain or head-split outputs, with or without bias.</summary>
 internal static class LinearPlanner
 {
     public static IPlan<LinearBuffers> Plan(LinearProblem problem, KernelLoader loader)
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
-        return IsPlain(problem.Input, problem.Rows, problem.Depth)
-            ? PlanOutput(problem, loader, Rows(problem.Input))
-            : PlanOutput(problem, loader, Heads(problem.Input));
+        return IsPlain(problem.Output, problem.Rows, problem.Columns)
+            ? PlanBias(problem, loader, Rows(problem.Output))
+            : PlanBias(problem, loader, Heads(problem.Output));
     }
 
-    private static IPlan<LinearBuffers> PlanOutput<TInput>(LinearProblem problem, KernelLoader loader, TInput input)
-        where TInput : struct, IMatrixLayout =>
-        IsPlain(problem.Output, problem.Rows, problem.Columns)
-            ? PlanBias(problem, loader, input, Rows(problem.Output))
-            : PlanBias(problem, loader, input, Heads(problem.Output));
-
-    private static IPlan<LinearBuffers> PlanBias<TInput, TOutput>(
-        LinearProblem problem, KernelLoader loader, TInput input, TOutput output)
-        where TInput : struct, IMatrixLayout
+    private static IPlan<LinearBuffers> PlanBias<TOutput>(LinearProblem problem, KernelLoader loader, TOutput output)
         where TOutput : struct, IMatrixLayout
     {
         var shape = new MatmulShape { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
-        var weight = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
+        var rows = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
         return problem.HasBias
             ? new MatmulPlan<BiasEpilogue>(
                 loader,
-                MatmulLaunch.Create<TInput, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, input, weight, output),
+                MatmulLaunch.Create<RowLayout, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, rows, rows, output),
                 (in LinearBuffers buffers) => new BiasEpilogue { Bias = buffers.Bias.View<float>() })
             : new MatmulPlan<ScaleEpilogue>(
                 loader,
-                MatmulLaunch.Create<TInput, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, input, weight, output),
+                MatmulLaunch.Create<RowLayout, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, rows, rows, output),
                 (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
     }
 

@@ -13,14 +13,14 @@ internal sealed class ReferenceLinearPlan(LinearProblem problem) : IPlan<LinearB
         float* output = buffers.Output.Pointer<float>();
         for (int row = 0; row < problem.Rows; row++)
         {
-            float* inputRow = input + problem.Input.Row(row);
+            float* inputRow = input + (long)row * problem.Depth;
             float* outputRow = output + problem.Output.Row(row);
             for (int column = 0; column < problem.Columns; column++)
             {
                 float* weightRow = weight + (long)column * problem.Depth;
                 double sum = problem.HasBias ? bias[column] : 0.0;
                 for (int depth = 0; depth < problem.Depth; depth++)
-                    sum += (double)inputRow[problem.Input.Column(depth)] * weightRow[depth];
+                    sum += (double)inputRow[depth] * weightRow[depth];
                 outputRow[problem.Output.Column(column)] = (float)sum;
             }
         }

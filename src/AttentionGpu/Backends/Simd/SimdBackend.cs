@@ -1,5 +1,9 @@
 using System.Runtime.Intrinsics;
-using AttentionGpu.Backends.Reference;
+using AttentionGpu.Backends.Simd.Attention;
+using AttentionGpu.Backends.Simd.Linear;
+using AttentionGpu.Backends.Simd.Tiles;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd;
@@ -36,21 +40,19 @@ internal sealed class SimdBackend : HostBackend
     private static int WidestVector =>
         Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
 
-    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem)
+    public override int WeightPanelRows => _width switch
     {
-        if (problem.IsEmpty)
-            return new NothingPlan<AttentionBuffers>();
+        512 => RegisterTile<Vector512<float>, Operations512>.Lanes,
+        256 => RegisterTile<Vector256<float>, Operations256>.Lanes,
+        _ => RegisterTile<Vector128<float>, Operations128>.Lanes,
+    };
 
-        // Weights are for looking into heads, not for speed.
-        if (problem.Weights != WeightsKind.None)
-            return new ReferenceAttentionPlan(problem);
-        return _width switch
-        {
-            512 => new SimdAttentionPlan<Vector512<float>, Operations512>(problem, _threads),
-            256 => new SimdAttentionPlan<Vector256<float>, Operations256>(problem, _threads),
-            _ => new SimdAttentionPlan<Vector128<float>, Operations128>(problem, _threads),
-        };
-    }
+    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => _width switch
+    {
+        512 => Plan<Vector512<float>, Operations512>(problem),
+        256 => Plan<Vector256<float>, Operations256>(problem),
+        _ => Plan<Vector128<float>, Operations128>(problem),
+    };
 
     public override IPlan<LinearBuffers> Plan(LinearProblem problem)
     {
@@ -63,4 +65,29 @@ internal sealed class SimdBackend : HostBackend
             _ => new SimdLinearPlan<Vector128<float>, Operations128>(problem, _threads),
         };
     }
+
+    /// <summary>Transposes the weight in panels: [rows / lanes][depth][lanes].</summary>
+    public override unsafe void PackWeight(DeviceMemory weight, int rows, int depth)
+    {
+        int lanes = WeightPanelRows;
+        DeviceMemory copy = Rent((long)lanes * depth * sizeof(float));
+        float** pointers = stackalloc float*[lanes];
+        for (int first = 0; first < rows; first += lanes)
+        {
+            DeviceMemory panel = weight.Slice<float>((long)first * depth, (long)lanes * depth);
+            for (int lane = 0; lane < lanes; lane++)
+                pointers[lane] = copy.Pointer<float>() + (long)lane * depth;
+            Buffer.MemoryCopy(panel.Pointer<float>(), copy.Pointer<float>(), panel.ByteLength, panel.ByteLength);
+            Panel.Pack(panel.Pointer<float>(), lanes, pointers, lanes, depth, 1f);
+        }
+
+        Return(copy);
+    }
+
+    private IPlan<AttentionBuffers> Plan<TVector, TOperations>(AttentionProblem problem)
+        where TVector : unmanaged
+        where TOperations : struct, IVectorOperations<TVector> =>
+        problem.IsEmpty ? new NothingPlan<AttentionBuffers>()
+        : problem.Weights == WeightsKind.None ? new SimdAttentionPlan<TVector, TOperations>(problem, _threads)
+        : new SimdWeightsPlan<TVector, TOperations>(problem, _threads);
 }

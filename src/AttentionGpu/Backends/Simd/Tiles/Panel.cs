@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using AttentionGpu.Backends.Simd.Vectors;
 
-namespace AttentionGpu.Backends.Simd;
+namespace AttentionGpu.Backends.Simd.Tiles;
 
 /// <summary>Packs rows into the lanes of a panel, and unpacks them.</summary>
 internal static unsafe class Panel

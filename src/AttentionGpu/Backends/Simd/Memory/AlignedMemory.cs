@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 
-namespace AttentionGpu.Backends.Simd;
+namespace AttentionGpu.Backends.Simd.Memory;
 
 /// <summary>A block of memory at the start of a cache line, freed by the finalizer where nobody disposes of it.</summary>
 internal sealed unsafe class AlignedMemory : IDisposable

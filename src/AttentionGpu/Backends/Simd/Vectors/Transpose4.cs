@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 
-namespace AttentionGpu.Backends.Simd;
+namespace AttentionGpu.Backends.Simd.Vectors;
 
 /// <summary>Moves a matrix into its transpose, in squares of four: 4 loads, 8 shuffles and 4 stores for 16 elements.</summary>
 internal static unsafe class Transpose4

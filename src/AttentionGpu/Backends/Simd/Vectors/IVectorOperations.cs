@@ -1,4 +1,4 @@
-namespace AttentionGpu.Backends.Simd;
+namespace AttentionGpu.Backends.Simd.Vectors;
 
 /// <summary>
 /// What the host kernels need of a vector of floats, so that one source serves every width. The operations are static members of an
@@ -39,8 +39,11 @@ internal unsafe interface IVectorOperations<TVector>
     /// <summary>The nearest whole number.</summary>
     static abstract TVector Round(TVector value);
 
-    /// <summary>2 to the power of a whole number from -126 to 127.</summary>
-    static abstract TVector PowerOfTwo(TVector exponent);
+    /// <summary>
+    /// value * 2^exponent for a value near 1 and a whole exponent of at most 127; where the exponent is under -126, 0 or the
+    /// right number below the smallest normal one.
+    /// </summary>
+    static abstract TVector ScaleByPowerOfTwo(TVector value, TVector exponent);
 
     /// <summary><paramref name="whenLess"/> in the lanes where left is less than right, else <paramref name="otherwise"/>.</summary>
     static abstract TVector SelectLess(TVector left, TVector right, TVector whenLess, TVector otherwise);

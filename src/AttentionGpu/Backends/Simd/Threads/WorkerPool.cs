@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 
-namespace AttentionGpu.Backends.Simd;
+namespace AttentionGpu.Backends.Simd.Threads;
 
 /// <summary>
 /// Threads that wait for work at full attention for a moment after the last, then sleep: between two calls of a model nobody has to be
@@ -14,7 +14,15 @@ internal sealed class WorkerPool
 
     private readonly Lock _gate = new();
     private readonly Helper[] _helpers;
-    private volatile Job? _job;
+
+    // The work of the caller that has the gate. Helpers may join it while it is open: a helper counts itself in first and looks whether
+    // it is open then, and the caller closes it first and waits for those counted in then, so nobody works on after the call.
+    private ParallelWork? _work;
+    private Exception? _failure;
+    private int _call;
+    private int _tickets;
+    private int _active;
+    private bool _open;
 
     private WorkerPool(int helpers)
     {
@@ -25,71 +33,66 @@ internal sealed class WorkerPool
     public static WorkerPool Shared { get; } = new(Environment.ProcessorCount - 1);
 
     /// <summary>Runs <paramref name="work"/> on the caller's thread and on up to <paramref name="workers"/> - 1 helpers, and waits for all.</summary>
-    public void Run(Action work, int workers)
+    public void Run(ParallelWork work, int workers)
     {
         if (workers <= 1 || _helpers.Length == 0 || !_gate.TryEnter())
         {
-            work();
+            work.Work();
             return;
         }
 
         try
         {
-            var job = new Job(work, workers - 1);
-            _job = job;
-            Interlocked.MemoryBarrier();
+            _work = work;
+            _failure = null;
+            _tickets = workers - 1;
+            Volatile.Write(ref _open, true);
+            Interlocked.Increment(ref _call);
             foreach (Helper helper in _helpers)
                 helper.Wake();
             try
             {
-                work();
+                work.Work();
             }
             finally
             {
-                job.Finish();
+                Close();
             }
+
+            if (_failure is not null)
+                ExceptionDispatchInfo.Throw(_failure);
         }
         finally
         {
+            _work = null;
             _gate.Exit();
         }
     }
 
-    /// <summary>Work that helpers may join until the caller closes it. A helper that wakes too late is not waited for.</summary>
-    private sealed class Job(Action work, int tickets)
+    private void Close()
     {
-        private int _tickets = tickets;
-        private int _active;
-        private volatile bool _closed;
-        private Exception? _failure;
+        Volatile.Write(ref _open, false);
+        Interlocked.MemoryBarrier();
+        var wait = default(SpinWait);
+        while (Volatile.Read(ref _active) != 0)
+            wait.SpinOnce(sleep1Threshold: -1);
+    }
 
-        public void Join()
+    private void Join()
+    {
+        Interlocked.Increment(ref _active);
+        try
         {
-            Interlocked.Increment(ref _active);
-            try
-            {
-                if (!_closed && Interlocked.Decrement(ref _tickets) >= 0)
-                    work();
-            }
-            catch (Exception exception)
-            {
-                _failure = exception;
-            }
-            finally
-            {
-                Interlocked.Decrement(ref _active);
-            }
+            if (Volatile.Read(ref _open) && Interlocked.Decrement(ref _tickets) >= 0)
+                _work!.Work();
         }
-
-        public void Finish()
+        catch (Exception exception)
         {
-            _closed = true;
-            Interlocked.MemoryBarrier();
-            var wait = default(SpinWait);
-            while (Volatile.Read(ref _active) != 0)
-                wait.SpinOnce(sleep1Threshold: -1);
-            if (_failure is not null)
-                ExceptionDispatchInfo.Throw(_failure);
+            _failure = exception;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _active);
         }
     }
 
@@ -115,34 +118,36 @@ internal sealed class WorkerPool
 
         private void Loop()
         {
-            Job? last = null;
+            int last = 0;
             while (true)
             {
                 last = WaitForNext(last);
-                last.Join();
+                _pool.Join();
             }
         }
 
-        private Job WaitForNext(Job? last)
+        /// <summary>Waits until there is a call after number <paramref name="last"/>, and returns its number.</summary>
+        private int WaitForNext(int last)
         {
             const int spins = 16;
             long start = Stopwatch.GetTimestamp();
             while (true)
             {
-                if (_pool._job is { } job && job != last)
-                    return job;
+                int call = Volatile.Read(ref _pool._call);
+                if (call != last)
+                    return call;
                 if (Stopwatch.GetTimestamp() - start < _attentionTicks)
                 {
                     Thread.SpinWait(spins);
                     continue;
                 }
 
-                // The job is looked at once more after the flag is up: a caller that did not see the flag has set it before.
+                // The call is looked at once more after the flag is up: a caller that did not see the flag has counted it before.
                 lock (_signal)
                 {
                     _sleeping = true;
                     Interlocked.MemoryBarrier();
-                    if (_pool._job == last)
+                    if (Volatile.Read(ref _pool._call) == last)
                         Monitor.Wait(_signal);
                     _sleeping = false;
                 }

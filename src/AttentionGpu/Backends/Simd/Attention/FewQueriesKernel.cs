@@ -1,0 +1,240 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Tiles;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>
+/// Fused attention of a few query rows, as in decoding, where memory is the limit: each key and value is read once, where it lies, for all
+/// query heads that share it. Scores are dot products, a row a query; the output's elements are in the lanes.
+/// </summary>
+internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    // Rows of a block; their queries, scores and sums are in L1 together.
+    private const int MaxRows = 32;
+    private const int BlockKeys = 64;
+
+    private readonly AttentionProblem _problem;
+    private readonly ScoreMask<TVector, TOperations> _mask;
+    private readonly int _sumsStride;
+
+    public FewQueriesKernel(AttentionProblem problem)
+    {
+        _problem = problem;
+        _mask = new(problem);
+        _sumsStride = (problem.ValueHeadSize + Lanes - 1) / Lanes * Lanes;
+    }
+
+    /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
+    public int RowBlocks => (Rows + MaxRows - 1) / MaxRows;
+
+    /// <summary>Floats of a block's memory.</summary>
+    public long WorkspaceSize => MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys * (Lanes + 1);
+
+    private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
+
+    private int Rows => _problem.GroupSize * _problem.QueryLength;
+
+    /// <summary>Attends to a range of keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
+    public void Attend(
+        in AttentionBuffers buffers, float* memory, int batch, int keyHead, int rowBlock, int firstKey, int endKey, SplitStates? states, int part)
+    {
+        Block block = Begin(buffers, memory, batch, keyHead, rowBlock * MaxRows);
+        if (_problem.CausalOffset is int offset)
+            endKey = (int)Math.Clamp(offset + LastQuery(block) + 1L, firstKey, endKey);
+        for (int key = firstKey; key < endKey; key += BlockKeys)
+        {
+            int count = Math.Min(BlockKeys, endKey - key);
+            float* keys = buffers.Key.Pointer<float>() + _problem.Key.Offset(batch, keyHead, key);
+            DotTile<TVector, TOperations>.Multiply(
+                block.Rows, count, _problem.HeadSize, block.Queries, _problem.HeadSize, keys, (nint)_problem.Key.RowStride,
+                block.Scores, BlockKeys);
+            for (int row = 0; row < block.Rows; row++)
+            {
+                Mask(buffers, block, row, key, count);
+                Weigh(block, row, count);
+            }
+
+            AddValues(buffers.Value.Pointer<float>() + _problem.Value.Offset(batch, keyHead, key), block, count);
+        }
+
+        Write(buffers, block, states, part);
+    }
+
+    private Block Begin(in AttentionBuffers buffers, float* memory, int batch, int keyHead, int firstRow)
+    {
+        var block = new Block
+        {
+            Batch = batch,
+            FirstHead = keyHead * _problem.GroupSize,
+            FirstRow = firstRow,
+            Rows = Math.Min(MaxRows, Rows - firstRow),
+            Maxima = memory,
+            Totals = memory + MaxRows,
+            MaskRow = memory + 2 * MaxRows,
+        };
+        block.Queries = block.MaskRow + BlockKeys;
+        block.Sums = block.Queries + (nint)MaxRows * _problem.HeadSize;
+        block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
+        block.Tail = block.Scores + MaxRows * BlockKeys;
+        new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
+        new Span<float>(block.Totals, block.Rows).Clear();
+        new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
+        for (int row = 0; row < block.Rows; row++)
+        {
+            float* query = buffers.Query.Pointer<float>() + _problem.Query.Offset(batch, Head(block, row), Query(block, row));
+            TensorPrimitives.Multiply(
+                new ReadOnlySpan<float>(query, _problem.HeadSize), _problem.Scale,
+                new Span<float>(block.Queries + (nint)row * _problem.HeadSize, _problem.HeadSize));
+        }
+
+        return block;
+    }
+
+    private int Head(in Block block, int row) => block.FirstHead + (block.FirstRow + row) / _problem.QueryLength;
+
+    private int Query(in Block block, int row) => (block.FirstRow + row) % _problem.QueryLength;
+
+    // Rows of more than one head have all of its queries up to the last.
+    private int LastQuery(in Block block) =>
+        Head(block, 0) == Head(block, block.Rows - 1) ? Query(block, block.Rows - 1) : _problem.QueryLength - 1;
+
+    private void Mask(in AttentionBuffers buffers, in Block block, int row, int firstKey, int count)
+    {
+        float* scores = block.Scores + row * BlockKeys;
+        if (_mask.Exists)
+        {
+            _mask.ReadRow(buffers, block.Batch, Head(block, row), Query(block, row), firstKey, count, block.MaskRow);
+            for (int i = 0; i < count; i++)
+                scores[i] = block.MaskRow[i] == float.NegativeInfinity ? float.NegativeInfinity : scores[i] + block.MaskRow[i];
+        }
+
+        if (_problem.CausalOffset is int offset)
+        {
+            int visible = (int)Math.Clamp((long)Query(block, row) + offset + 1 - firstKey, 0, count);
+            new Span<float>(scores + visible, count - visible).Fill(float.NegativeInfinity);
+        }
+    }
+
+    /// <summary>Raises the row's maximum, shrinks its sums where it has risen, and turns its scores into weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Weigh(in Block block, int row, int count)
+    {
+        float* scores = block.Scores + row * BlockKeys;
+
+        // Whole vectors: what is not there weighs nothing.
+        int padded = (count + TOperations.Width - 1) / TOperations.Width * TOperations.Width;
+        new Span<float>(scores + count, padded - count).Fill(float.NegativeInfinity);
+        TVector largest = TOperations.Broadcast(float.NegativeInfinity);
+        for (int i = 0; i < padded; i += TOperations.Width)
+            largest = TOperations.Max(TOperations.Load(scores + i), largest);
+        float* lanes = stackalloc float[TOperations.Width];
+        TOperations.Store(largest, lanes);
+        float old = block.Maxima[row];
+        float maximum = old;
+        for (int lane = 0; lane < TOperations.Width; lane++)
+            maximum = Math.Max(maximum, lanes[lane]);
+
+        // A row that has seen nothing is shifted by 0: -inf minus -inf is NaN.
+        float shift = maximum == float.NegativeInfinity ? 0f : maximum;
+        TVector shifts = TOperations.Broadcast(shift);
+        TVector total = TOperations.Zero;
+        for (int i = 0; i < padded; i += TOperations.Width)
+        {
+            TVector weight = VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Subtract(TOperations.Load(scores + i), shifts));
+            total = TOperations.Add(total, weight);
+            TOperations.Store(weight, scores + i);
+        }
+
+        float factor = 1f;
+        if (maximum != old)
+        {
+            factor = MathF.Exp(old - shift);
+            float* sums = block.Sums + (nint)row * _sumsStride;
+            for (int i = 0; i < _sumsStride; i += TOperations.Width)
+                TOperations.Store(TOperations.Multiply(TOperations.Load(sums + i), TOperations.Broadcast(factor)), sums + i);
+        }
+
+        block.Maxima[row] = maximum;
+        block.Totals[row] = block.Totals[row] * factor + TOperations.Sum(total);
+    }
+
+    private void AddValues(float* values, in Block block, int count)
+    {
+        nint stride = (nint)_problem.Value.RowStride;
+        int narrow = RegisterTile<TVector, TOperations>.NarrowLanes;
+        for (int column = 0; column < _problem.ValueHeadSize;)
+        {
+            int left = _problem.ValueHeadSize - column;
+            int lanes = left >= Lanes ? Lanes : narrow;
+            float* right = values + column;
+            nint rightStride = stride;
+            if (left < lanes)
+            {
+                CopyTail(right, stride, left, block.Tail, lanes, count);
+                right = block.Tail;
+                rightStride = lanes;
+            }
+
+            RegisterTile<TVector, TOperations>.Multiply(
+                block.Rows, lanes, count, block.Scores, BlockKeys, 1, right, rightStride, new AddedSums(block.Sums + column, _sumsStride));
+            column += lanes;
+        }
+    }
+
+    private static void CopyTail(float* source, nint stride, int columns, float* target, int lanes, int rows)
+    {
+        for (int row = 0; row < rows; row++)
+        {
+            var to = new Span<float>(target + (nint)row * lanes, lanes);
+            new ReadOnlySpan<float>(source + row * stride, columns).CopyTo(to);
+            to[columns..].Clear();
+        }
+    }
+
+    private void Write(in AttentionBuffers buffers, in Block block, SplitStates? states, int part)
+    {
+        for (int row = 0; row < block.Rows; row++)
+        {
+            var sums = new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _problem.ValueHeadSize);
+            if (states is { } kept)
+            {
+                float* target = kept.Sums(part, block.Batch, Head(block, row), Query(block, row));
+                sums.CopyTo(new Span<float>(target, sums.Length));
+                kept.Write(target, block.Maxima[row], block.Totals[row]);
+                continue;
+            }
+
+            float* output = buffers.Output.Pointer<float>() + _problem.Output.Offset(block.Batch, Head(block, row), Query(block, row));
+            TensorPrimitives.Multiply(sums, Kernels.Softmax.OnlineSoftmax.Reciprocal(block.Totals[row]), new Span<float>(output, sums.Length));
+        }
+    }
+
+    /// <summary>Rows of one key/value head, by query head and then query.</summary>
+    private struct Block
+    {
+        /// <summary>The scaled queries: [rows, head size].</summary>
+        public float* Queries;
+
+        /// <summary>The outputs so far: [rows, value head size rounded up to lanes].</summary>
+        public float* Sums;
+
+        /// <summary>Scores, then weights: [rows, keys].</summary>
+        public float* Scores;
+
+        /// <summary>The last columns of the values where they do not fill the lanes: [keys, lanes].</summary>
+        public float* Tail;
+
+        public float* MaskRow;
+        public float* Maxima;
+        public float* Totals;
+        public int Batch;
+        public int FirstHead;
+        public int FirstRow;
+        public int Rows;
+    }
+}

@@ -1,0 +1,68 @@
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>
+/// A block of queries of one head, its running softmax, and the memory for both. Queries are in the lanes: every panel is
+/// [something, lanes].
+/// </summary>
+internal unsafe struct QueryBlock
+{
+    // Maxima, the maxima before the block of keys, totals, factors.
+    private const int LaneVectors = 4;
+
+    /// <summary>The scaled queries: [head size, lanes].</summary>
+    public float* Panel;
+
+    /// <summary>The outputs so far: [value head size, lanes].</summary>
+    public float* Sums;
+
+    /// <summary>The scores of a block of keys, then their weights: [keys, lanes].</summary>
+    public float* Scores;
+
+    /// <summary>What a mask adds to the scores: [keys, lanes], or [keys] where it is the same for all queries.</summary>
+    public float* Mask;
+
+    /// <summary>A mask's rows before they are transposed, and rows of weights after: [lanes, keys].</summary>
+    public float* Rows;
+
+    /// <summary>The largest score of each lane.</summary>
+    public float* Maxima;
+
+    /// <summary>The same before the current block of keys.</summary>
+    public float* OldMaxima;
+
+    /// <summary>The sum of the weights of each lane.</summary>
+    public float* Totals;
+
+    /// <summary>By how much a block of keys shrinks what came before.</summary>
+    public float* Factors;
+
+    public int Batch;
+    public int Head;
+    public int FirstQuery;
+
+    /// <summary>Queries in the block; lanes beyond them are zeros.</summary>
+    public int Queries;
+
+    /// <summary>Lanes of every panel.</summary>
+    public int Lanes;
+
+    /// <summary>Floats of what a block keeps from key to key.</summary>
+    public static long StateSize(int lanes, int headSize, int valueHeadSize) => (long)lanes * (headSize + valueHeadSize + LaneVectors);
+
+    /// <summary>Floats of what several blocks can use in turn: the scores of a block of keys, and the panels of a mask or of weights.</summary>
+    public static long ScratchSize(int lanes, int blockKeys, bool needsRows) => (long)lanes * blockKeys * (needsRows ? 3 : 1);
+
+    /// <summary>Cuts memory into the panels.</summary>
+    public void Place(float* state, float* scratch, int headSize, int blockKeys)
+    {
+        Maxima = state;
+        OldMaxima = Maxima + Lanes;
+        Totals = OldMaxima + Lanes;
+        Factors = Totals + Lanes;
+        Panel = Factors + Lanes;
+        Sums = Panel + (nint)Lanes * headSize;
+        Scores = scratch;
+        Mask = Scores + (nint)Lanes * blockKeys;
+        Rows = Mask + (nint)Lanes * blockKeys;
+    }
+}

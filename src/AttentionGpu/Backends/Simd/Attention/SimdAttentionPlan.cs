@@ -1,0 +1,209 @@
+using System.Collections.Concurrent;
+using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Backends.Simd.Tiles;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>
+/// Attention on the host without its weights: by blocks of queries, or row by row where there are few queries to a key/value head. Where
+/// that is too little work to share among threads, the keys are split too, and the parts merged.
+/// </summary>
+internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<AttentionBuffers>
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    // So many that no thread waits long for the last item.
+    private const int ItemsPerThread = 4;
+    private const int MinPartKeys = 256;
+
+    // A block of queries costs its lanes whether there are queries in them or not.
+    private const int FewQueriesShare = 4;
+
+    // Their queries and outputs share L2 with a chunk of keys and values.
+    private const int MaxBlocksAtOnce = 4;
+
+    private static readonly ConcurrentBag<AlignedMemory> _workspaces = [];
+    private static readonly ConcurrentBag<AlignedMemory> _states = [];
+
+    private readonly ConcurrentBag<AttentionCall> _calls = [];
+    private readonly AttentionProblem _problem;
+    private readonly int _threads;
+    private readonly QueryBlockKernel<TVector, TOperations>? _blocks;
+    private readonly FewQueriesKernel<TVector, TOperations>? _few;
+    private readonly long _heads;
+    private readonly int _itemsPerHead;
+    private readonly int _parts;
+
+    // Blocks of queries of an item, and how many of them attend to a chunk of keys in turn.
+    private readonly int _blocksPerItem;
+    private readonly int _blocksAtOnce = 1;
+
+    public SimdAttentionPlan(AttentionProblem problem, int threads)
+    {
+        _problem = problem;
+        _threads = threads;
+        long wantedItems = threads == 1 ? 1 : (long)threads * ItemsPerThread;
+        if (problem.QueryLength <= Lanes / FewQueriesShare)
+        {
+            _few = new(problem);
+            _itemsPerHead = _few.RowBlocks;
+            _heads = (long)problem.Batch * problem.KeyValueHeads;
+        }
+        else
+        {
+            _blocks = new(problem);
+            _heads = (long)problem.Batch * problem.Heads;
+            int blocks = (problem.QueryLength + Lanes - 1) / Lanes;
+            _blocksPerItem = (int)Math.Clamp(_heads * blocks / wantedItems, 1, blocks);
+            _itemsPerHead = (blocks + _blocksPerItem - 1) / _blocksPerItem;
+            if (problem.KeyLength > _blocks.ChunkKeys)
+                _blocksAtOnce = Math.Min(_blocksPerItem, MaxBlocksAtOnce);
+        }
+
+        long items = _heads * _itemsPerHead;
+        long wantedParts = (wantedItems + items - 1) / items;
+        _parts = (int)Math.Clamp(Math.Min(wantedParts, problem.KeyLength / MinPartKeys), 1, wantedParts);
+    }
+
+    private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
+
+    private long WorkspaceSize => _few?.WorkspaceSize ?? _blocks!.WorkspaceSize(_blocksAtOnce);
+
+    public void Execute(in AttentionBuffers buffers)
+    {
+        if (!_calls.TryTake(out AttentionCall? call))
+            call = new AttentionCall(this);
+        call.Execute(buffers);
+        _calls.Add(call);
+    }
+
+    private void Attend(in AttentionBuffers buffers, float* memory, long item, SplitStates? states)
+    {
+        int part = (int)(item % _parts);
+        item /= _parts;
+        int firstKey = (int)((long)_problem.KeyLength * part / _parts);
+        int endKey = (int)((long)_problem.KeyLength * (part + 1) / _parts);
+
+        // Late queries see the most keys under a causal mask: they go first, so that no thread is left with a long one.
+        int inHead = _itemsPerHead - 1 - (int)(item % _itemsPerHead);
+        int head = (int)(item / _itemsPerHead);
+        if (_few is not null)
+        {
+            _few.Attend(
+                buffers, memory, head / _problem.KeyValueHeads, head % _problem.KeyValueHeads, inHead, firstKey, endKey, states, part);
+            return;
+        }
+
+        int blocks = (_problem.QueryLength + Lanes - 1) / Lanes;
+        int firstBlock = inHead * _blocksPerItem;
+        for (int end = Math.Min(blocks, firstBlock + _blocksPerItem); end > firstBlock;)
+        {
+            int count = Math.Min(_blocksAtOnce, end - firstBlock);
+            AttendBlocks(buffers, memory, head, end - count, count, firstKey, endKey, states, part);
+            end -= count;
+        }
+    }
+
+    private void AttendBlocks(
+        in AttentionBuffers buffers, float* memory, int head, int firstBlock, int count, int firstKey, int endKey, SplitStates? states, int part)
+    {
+        QueryBlock* blocks = stackalloc QueryBlock[count];
+        for (int i = 0; i < count; i++)
+            blocks[i] = _blocks!.Begin(buffers, memory, i, head / _problem.Heads, head % _problem.Heads, (firstBlock + i) * Lanes);
+        int chunk = count == 1 ? endKey - firstKey : _blocks!.ChunkKeys;
+        for (int key = firstKey; key < endKey; key += chunk)
+        {
+            for (int i = 0; i < count; i++)
+                _blocks!.Attend(buffers, blocks[i], key, Math.Min(key + chunk, endKey));
+        }
+
+        for (int i = 0; i < count; i++)
+        {
+            if (states is { } kept)
+                Keep(kept, blocks[i], part);
+            else
+                _blocks!.WriteOutput(buffers, blocks[i]);
+        }
+    }
+
+    private void Keep(SplitStates states, in QueryBlock block, int part)
+    {
+        float** rows = stackalloc float*[block.Lanes];
+        for (int lane = 0; lane < block.Queries; lane++)
+        {
+            rows[lane] = states.Sums(part, block.Batch, block.Head, block.FirstQuery + lane);
+            states.Write(rows[lane], block.Maxima[lane], block.Totals[lane]);
+        }
+
+        new Span<float>(block.Factors, block.Lanes).Fill(1f);
+        Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _problem.ValueHeadSize, block.Factors);
+    }
+
+    private void Merge(in AttentionBuffers buffers, SplitStates states, long item)
+    {
+        int query = (int)(item % _problem.QueryLength);
+        item /= _problem.QueryLength;
+        (int batch, int head) = ((int)(item / _problem.Heads), (int)(item % _problem.Heads));
+        states.Merge(batch, head, query, buffers.Output.Pointer<float>() + _problem.Output.Offset(batch, head, query));
+    }
+
+    private sealed class AttentionCall(SimdAttentionPlan<TVector, TOperations> plan) : ParallelWork
+    {
+        private AttentionBuffers _buffers;
+        private SplitStates? _splitStates;
+        private bool _merging;
+
+        public void Execute(in AttentionBuffers buffers)
+        {
+            AttentionProblem problem = plan._problem;
+            double pairs = (double)problem.Batch * problem.Heads * problem.QueryLength * problem.KeyLength;
+            double operations = 2.0 * pairs * (problem.HeadSize + problem.ValueHeadSize);
+            _buffers = buffers;
+            _merging = false;
+            if (plan._parts == 1)
+            {
+                _splitStates = null;
+                Run(plan._heads * plan._itemsPerHead, plan._threads, operations);
+                return;
+            }
+
+            AlignedMemory memory = AlignedMemory.Rent(_states, SplitStates.Size(problem, plan._parts));
+            try
+            {
+                _splitStates = new SplitStates(problem, memory.Address, plan._parts);
+                Run(plan._heads * plan._itemsPerHead * plan._parts, plan._threads, operations);
+                _merging = true;
+                long rows = (long)problem.Batch * problem.Heads * problem.QueryLength;
+                Run(rows, plan._threads, (double)rows * plan._parts * problem.ValueHeadSize);
+            }
+            finally
+            {
+                _states.Add(memory);
+            }
+        }
+
+        public override void Work()
+        {
+            if (_merging)
+            {
+                while (TryTake(out long row))
+                    plan.Merge(_buffers, _splitStates!.Value, row);
+                return;
+            }
+
+            AlignedMemory memory = AlignedMemory.Rent(_workspaces, plan.WorkspaceSize);
+            try
+            {
+                while (TryTake(out long item))
+                    plan.Attend(_buffers, memory.Address, item, _splitStates);
+            }
+            finally
+            {
+                _workspaces.Add(memory);
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>
+/// Where keys are split among threads: what each part of the keys gave for each row, its sums of values and its
+/// <see cref="OnlineSoftmax"/>, until the parts are merged. [parts, batch x heads x queries, value head size + 2].
+/// </summary>
+internal readonly unsafe struct SplitStates(AttentionProblem problem, float* memory, int parts)
+{
+    private readonly long _rows = Rows(problem);
+    private readonly int _stride = Stride(problem);
+
+    public static long Size(AttentionProblem problem, int parts) => Rows(problem) * Stride(problem) * parts;
+
+    /// <summary>The sums of a part for a row.</summary>
+    public float* Sums(int part, int batch, int head, int query) =>
+        Sums(part, ((long)batch * problem.Heads + head) * problem.QueryLength + query);
+
+    /// <summary>Keeps the softmax beside a row's sums.</summary>
+    public void Write(float* sums, float maximum, float total)
+    {
+        sums[problem.ValueHeadSize] = maximum;
+        sums[problem.ValueHeadSize + 1] = total;
+    }
+
+    /// <summary>Merges the parts of a row and writes its output.</summary>
+    public void Merge(int batch, int head, int query, float* output)
+    {
+        long row = ((long)batch * problem.Heads + head) * problem.QueryLength + query;
+        OnlineSoftmax state = OnlineSoftmax.Empty;
+        for (int part = 0; part < parts; part++)
+            state = OnlineSoftmax.Merge(state, State(Sums(part, row)));
+        var target = new Span<float>(output, problem.ValueHeadSize);
+        target.Clear();
+        for (int part = 0; part < parts; part++)
+        {
+            float* sums = Sums(part, row);
+            float factor = state.Weight(sums[problem.ValueHeadSize]) * state.Normalizer;
+            for (int i = 0; i < target.Length; i++)
+                target[i] += factor * sums[i];
+        }
+    }
+
+    private static long Rows(AttentionProblem problem) => (long)problem.Batch * problem.Heads * problem.QueryLength;
+
+    private static int Stride(AttentionProblem problem) => problem.ValueHeadSize + 2;
+
+    private float* Sums(int part, long row) => memory + (part * _rows + row) * _stride;
+
+    private OnlineSoftmax State(float* sums) =>
+        new() { Maximum = sums[problem.ValueHeadSize], Sum = sums[problem.ValueHeadSize + 1] };
+}

@@ -1,0 +1,194 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Vectors;
+
+namespace AttentionGpu.Backends.Simd.Tiles;
+
+/// <summary>
+/// The inner product of everything on the host: rows of a left operand, whose elements are broadcast, by a panel of lanes. In attention
+/// the lanes are queries, so that softmax needs no work across lanes; in a linear layer they are output columns.
+/// </summary>
+internal static unsafe class RegisterTile<TVector, TOperations>
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    private const int TallRows = 6;
+    private const int MiddleRows = 4;
+    private const int LowRows = 2;
+
+    /// <summary>Lanes of a panel.</summary>
+    public static int Lanes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => TOperations.TileVectors * TOperations.Width;
+    }
+
+    /// <summary>Lanes of a narrow panel: half, where a panel has four vectors; else all.</summary>
+    public static int NarrowLanes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 2 * TOperations.Width;
+    }
+
+    /// <summary>
+    /// <c>result[r][lane] = sum over steps of left[r * rowStride + step * depthStride] * right[step * rightStride + lane]</c> for
+    /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/> or <see cref="NarrowLanes"/>.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Multiply<TResult>(
+        int rows, int lanes, int depth, float* left, nint rowStride, nint depthStride, float* right, nint rightStride, TResult result)
+        where TResult : struct, ITileResult
+    {
+        var operands = new Operands
+        {
+            Depth = depth,
+            Left = left,
+            RowStride = rowStride,
+            DepthStride = depthStride,
+            Right = right,
+            RightStride = rightStride,
+        };
+        if (TOperations.TileVectors == 4 && lanes == Lanes)
+            MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, operands, result);
+        else
+            MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, operands, result);
+    }
+
+    private static void MultiplyRows<TRow, TResult>(int rows, Operands operands, TResult result)
+        where TRow : struct, IRow<TRow, TVector>
+        where TResult : struct, ITileResult
+    {
+        float* left = operands.Left;
+        int row = 0;
+        for (; rows - row > MiddleRows; row += TallRows)
+        {
+            operands.Left = left + row * operands.RowStride;
+            Tall<TRow, TResult>(operands, row, Math.Min(TallRows, rows - row), result);
+        }
+
+        if (row >= rows)
+            return;
+        operands.Left = left + row * operands.RowStride;
+        if (rows - row > LowRows)
+            Middle<TRow, TResult>(operands, row, rows - row, result);
+        else
+            Low<TRow, TResult>(operands, row, rows - row, result);
+    }
+
+    /// <summary>
+    /// Five or six rows. A step with 512 bits: 24 multiply-adds, 4 loads and 6 broadcasts, 24 + 4 + 1 of 32 registers. With 256 or 128 bits: 12, 2
+    /// and 6, 15 of 16. A row that is not there repeats the one before.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Tall<TRow, TResult>(in Operands operands, int firstRow, int rows, TResult result)
+        where TRow : struct, IRow<TRow, TVector>
+        where TResult : struct, ITileResult
+    {
+        float* left = operands.Left;
+        float* right = operands.Right;
+        nint depthStride = operands.DepthStride;
+        nint rightStride = operands.RightStride;
+        nint row1 = operands.RowStride;
+        nint row2 = 2 * row1;
+        nint row3 = 3 * row1;
+        nint row4 = 4 * row1;
+        nint row5 = (rows - 1) * row1;
+        TRow sums0 = TRow.Zero, sums1 = TRow.Zero, sums2 = TRow.Zero, sums3 = TRow.Zero, sums4 = TRow.Zero, sums5 = TRow.Zero;
+        for (int step = operands.Depth; step > 0; step--)
+        {
+            TRow lanes = TRow.Load(right);
+            sums0 = TRow.MultiplyAdd(TOperations.Broadcast(left[0]), lanes, sums0);
+            sums1 = TRow.MultiplyAdd(TOperations.Broadcast(left[row1]), lanes, sums1);
+            sums2 = TRow.MultiplyAdd(TOperations.Broadcast(left[row2]), lanes, sums2);
+            sums3 = TRow.MultiplyAdd(TOperations.Broadcast(left[row3]), lanes, sums3);
+            sums4 = TRow.MultiplyAdd(TOperations.Broadcast(left[row4]), lanes, sums4);
+            sums5 = TRow.MultiplyAdd(TOperations.Broadcast(left[row5]), lanes, sums5);
+            left += depthStride;
+            right += rightStride;
+        }
+
+        result.Take<TRow, TVector>(sums0, firstRow);
+        result.Take<TRow, TVector>(sums1, firstRow + 1);
+        result.Take<TRow, TVector>(sums2, firstRow + 2);
+        result.Take<TRow, TVector>(sums3, firstRow + 3);
+        result.Take<TRow, TVector>(sums4, firstRow + 4);
+        if (rows > 5)
+            result.Take<TRow, TVector>(sums5, firstRow + 5);
+        if (TResult.NeedsMaxima)
+        {
+            result.TakeMaxima<TRow, TVector>(
+                TRow.Max(TRow.Max(TRow.Max(sums0, sums1), TRow.Max(sums2, sums3)), TRow.Max(sums4, sums5)));
+        }
+    }
+
+    /// <summary>Three or four rows; two thirds of the work of <see cref="Tall"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Middle<TRow, TResult>(in Operands operands, int firstRow, int rows, TResult result)
+        where TRow : struct, IRow<TRow, TVector>
+        where TResult : struct, ITileResult
+    {
+        float* left = operands.Left;
+        float* right = operands.Right;
+        nint depthStride = operands.DepthStride;
+        nint rightStride = operands.RightStride;
+        nint row1 = operands.RowStride;
+        nint row2 = 2 * row1;
+        nint row3 = (rows - 1) * row1;
+        TRow sums0 = TRow.Zero, sums1 = TRow.Zero, sums2 = TRow.Zero, sums3 = TRow.Zero;
+        for (int step = operands.Depth; step > 0; step--)
+        {
+            TRow lanes = TRow.Load(right);
+            sums0 = TRow.MultiplyAdd(TOperations.Broadcast(left[0]), lanes, sums0);
+            sums1 = TRow.MultiplyAdd(TOperations.Broadcast(left[row1]), lanes, sums1);
+            sums2 = TRow.MultiplyAdd(TOperations.Broadcast(left[row2]), lanes, sums2);
+            sums3 = TRow.MultiplyAdd(TOperations.Broadcast(left[row3]), lanes, sums3);
+            left += depthStride;
+            right += rightStride;
+        }
+
+        result.Take<TRow, TVector>(sums0, firstRow);
+        result.Take<TRow, TVector>(sums1, firstRow + 1);
+        result.Take<TRow, TVector>(sums2, firstRow + 2);
+        if (rows > 3)
+            result.Take<TRow, TVector>(sums3, firstRow + 3);
+        if (TResult.NeedsMaxima)
+            result.TakeMaxima<TRow, TVector>(TRow.Max(TRow.Max(sums0, sums1), TRow.Max(sums2, sums3)));
+    }
+
+    /// <summary>One or two rows; a third of the work of <see cref="Tall"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Low<TRow, TResult>(in Operands operands, int firstRow, int rows, TResult result)
+        where TRow : struct, IRow<TRow, TVector>
+        where TResult : struct, ITileResult
+    {
+        float* left = operands.Left;
+        float* right = operands.Right;
+        nint depthStride = operands.DepthStride;
+        nint rightStride = operands.RightStride;
+        nint row1 = (rows - 1) * operands.RowStride;
+        TRow sums0 = TRow.Zero, sums1 = TRow.Zero;
+        for (int step = operands.Depth; step > 0; step--)
+        {
+            TRow lanes = TRow.Load(right);
+            sums0 = TRow.MultiplyAdd(TOperations.Broadcast(left[0]), lanes, sums0);
+            sums1 = TRow.MultiplyAdd(TOperations.Broadcast(left[row1]), lanes, sums1);
+            left += depthStride;
+            right += rightStride;
+        }
+
+        result.Take<TRow, TVector>(sums0, firstRow);
+        if (rows > 1)
+            result.Take<TRow, TVector>(sums1, firstRow + 1);
+        if (TResult.NeedsMaxima)
+            result.TakeMaxima<TRow, TVector>(TRow.Max(sums0, sums1));
+    }
+
+    private struct Operands
+    {
+        public int Depth;
+        public float* Left;
+        public nint RowStride;
+        public nint DepthStride;
+        public float* Right;
+        public nint RightStride;
+    }
+}

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Problems;
@@ -18,6 +19,10 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private const int MaxRows = 32;
     private const int BlockKeys = 64;
 
+    // Keys between two rounds of prefetching, and values that go from memory to L1 for the first two rows before the next two take them.
+    private const int ScoreStep = 4;
+    private const int ValueStep = 16;
+
     private readonly AttentionProblem _problem;
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly int _sumsStride;
@@ -33,7 +38,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     public int RowBlocks => (Rows + MaxRows - 1) / MaxRows;
 
     /// <summary>Floats of a block's memory.</summary>
-    public long WorkspaceSize => MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys * (Lanes + 1);
+    public long WorkspaceSize => MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys + ValueStep * Lanes;
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
@@ -49,17 +54,16 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         for (int key = firstKey; key < endKey; key += BlockKeys)
         {
             int count = Math.Min(BlockKeys, endKey - key);
+            float* values = buffers.Value.Pointer<float>() + _problem.Value.Offset(batch, keyHead, key);
             float* keys = buffers.Key.Pointer<float>() + _problem.Key.Offset(batch, keyHead, key);
-            DotTile<TVector, TOperations>.Multiply(
-                block.Rows, count, _problem.HeadSize, block.Queries, _problem.HeadSize, keys, (nint)_problem.Key.RowStride,
-                block.Scores, BlockKeys);
+            Score(keys, values, block, count);
             for (int row = 0; row < block.Rows; row++)
             {
                 Mask(buffers, block, row, key, count);
                 Weigh(block, row, count);
             }
 
-            AddValues(buffers.Value.Pointer<float>() + _problem.Value.Offset(batch, keyHead, key), block, count);
+            AddValues(values, block, count);
         }
 
         Write(buffers, block, states, part);
@@ -132,12 +136,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         TVector largest = TOperations.Broadcast(float.NegativeInfinity);
         for (int i = 0; i < padded; i += TOperations.Width)
             largest = TOperations.Max(TOperations.Load(scores + i), largest);
-        float* lanes = stackalloc float[TOperations.Width];
-        TOperations.Store(largest, lanes);
         float old = block.Maxima[row];
-        float maximum = old;
-        for (int lane = 0; lane < TOperations.Width; lane++)
-            maximum = Math.Max(maximum, lanes[lane]);
+        float maximum = TOperations.Largest(TOperations.Max(largest, TOperations.Broadcast(old)));
 
         // A row that has seen nothing is shifted by 0: -inf minus -inf is NaN.
         float shift = maximum == float.NegativeInfinity ? 0f : maximum;
@@ -163,25 +163,55 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Totals[row] = block.Totals[row] * factor + TOperations.Sum(total);
     }
 
+    // Keys are read in order, which the processor's own prefetching follows. It cannot know that values come next: they are asked for meanwhile.
+    private void Score(float* keys, float* values, in Block block, int count)
+    {
+        nint stride = (nint)_problem.Key.RowStride;
+        nint valueStride = (nint)_problem.Value.RowStride;
+        for (int i = 0; i < count; i += ScoreStep)
+        {
+            float* key = keys + i * stride;
+            int step = Math.Min(ScoreStep, count - i);
+            Prefetch.Rows(values + i * valueStride, valueStride, step, _problem.ValueHeadSize);
+            DotTile<TVector, TOperations>.Multiply(
+                block.Rows, step, _problem.HeadSize, block.Queries, _problem.HeadSize, key, stride, block.Scores + i, BlockKeys);
+        }
+    }
+
     private void AddValues(float* values, in Block block, int count)
     {
-        nint stride = (nint)_problem.Value.RowStride;
+        for (int i = 0; i < count; i += ValueStep)
+            AddValues(values + i * _problem.Value.RowStride, block, i, Math.Min(ValueStep, count - i));
+    }
+
+    private void AddValues(float* values, in Block block, int firstKey, int count)
+    {
         int narrow = RegisterTile<TVector, TOperations>.NarrowLanes;
         for (int column = 0; column < _problem.ValueHeadSize;)
         {
             int left = _problem.ValueHeadSize - column;
+            if (left >= RegisterTile<TVector, TOperations>.WideLanes)
+            {
+                RegisterTile<TVector, TOperations>.AddWide(
+                    block.Rows, count, block.Scores + firstKey, BlockKeys, 1, values + column, (nint)_problem.Value.RowStride,
+                    new AddedSums(block.Sums + column, _sumsStride));
+                column += RegisterTile<TVector, TOperations>.WideLanes;
+                continue;
+            }
+
             int lanes = left >= Lanes ? Lanes : narrow;
             float* right = values + column;
-            nint rightStride = stride;
+            nint rightStride = (nint)_problem.Value.RowStride;
             if (left < lanes)
             {
-                CopyTail(right, stride, left, block.Tail, lanes, count);
+                CopyTail(right, rightStride, left, block.Tail, lanes, count);
                 right = block.Tail;
                 rightStride = lanes;
             }
 
             RegisterTile<TVector, TOperations>.Multiply(
-                block.Rows, lanes, count, block.Scores, BlockKeys, 1, right, rightStride, new AddedSums(block.Sums + column, _sumsStride));
+                block.Rows, lanes, count, block.Scores + firstKey, BlockKeys, 1, right, rightStride,
+                new AddedSums(block.Sums + column, _sumsStride));
             column += lanes;
         }
     }
@@ -226,7 +256,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         /// <summary>Scores, then weights: [rows, keys].</summary>
         public float* Scores;
 
-        /// <summary>The last columns of the values where they do not fill the lanes: [keys, lanes].</summary>
+        /// <summary>The last columns of the values where they do not fill the lanes: [keys of a step, lanes].</summary>
         public float* Tail;
 
         public float* MaskRow;

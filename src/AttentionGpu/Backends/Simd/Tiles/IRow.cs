@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using AttentionGpu.Backends.Simd.Vectors;
-
 namespace AttentionGpu.Backends.Simd.Tiles;
 
 /// <summary>Neighbouring vectors that a register tile works on together; the fields of a row stay in registers.</summary>
@@ -8,6 +5,9 @@ internal unsafe interface IRow<TSelf, TVector>
     where TSelf : struct, IRow<TSelf, TVector>
     where TVector : unmanaged
 {
+    /// <summary>Floats in a row.</summary>
+    static abstract int Lanes { get; }
+
     static abstract TSelf Zero { get; }
 
     static abstract TSelf Load(float* source);
@@ -23,130 +23,4 @@ internal unsafe interface IRow<TSelf, TVector>
 
     /// <summary>left * right + addend, lane by lane.</summary>
     static abstract TSelf MultiplyAdd(TSelf left, TSelf right, TSelf addend);
-}
-
-/// <summary>A row of two vectors.</summary>
-internal unsafe struct Row2<TVector, TOperations> : IRow<Row2<TVector, TOperations>, TVector>
-    where TVector : unmanaged
-    where TOperations : struct, IVectorOperations<TVector>
-{
-    private TVector _v0, _v1;
-
-    public static Row2<TVector, TOperations> Zero
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new() { _v0 = TOperations.Zero, _v1 = TOperations.Zero };
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row2<TVector, TOperations> Load(float* source) =>
-        new() { _v0 = TOperations.Load(source), _v1 = TOperations.Load(source + TOperations.Width) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Row2<TVector, TOperations> row, float* target)
-    {
-        TOperations.Store(row._v0, target);
-        TOperations.Store(row._v1, target + TOperations.Width);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row2<TVector, TOperations> Add(Row2<TVector, TOperations> left, Row2<TVector, TOperations> right) =>
-        new() { _v0 = TOperations.Add(left._v0, right._v0), _v1 = TOperations.Add(left._v1, right._v1) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row2<TVector, TOperations> Max(Row2<TVector, TOperations> left, Row2<TVector, TOperations> right) =>
-        new() { _v0 = TOperations.Max(left._v0, right._v0), _v1 = TOperations.Max(left._v1, right._v1) };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row2<TVector, TOperations> MultiplyAdd(
-        TVector left, Row2<TVector, TOperations> right, Row2<TVector, TOperations> addend) =>
-        new()
-        {
-            _v0 = TOperations.MultiplyAdd(left, right._v0, addend._v0),
-            _v1 = TOperations.MultiplyAdd(left, right._v1, addend._v1),
-        };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row2<TVector, TOperations> MultiplyAdd(
-        Row2<TVector, TOperations> left, Row2<TVector, TOperations> right, Row2<TVector, TOperations> addend) =>
-        new()
-        {
-            _v0 = TOperations.MultiplyAdd(left._v0, right._v0, addend._v0),
-            _v1 = TOperations.MultiplyAdd(left._v1, right._v1, addend._v1),
-        };
-}
-
-/// <summary>A row of four vectors: two pairs.</summary>
-internal unsafe struct Row4<TVector, TOperations> : IRow<Row4<TVector, TOperations>, TVector>
-    where TVector : unmanaged
-    where TOperations : struct, IVectorOperations<TVector>
-{
-    private TVector _v0, _v1, _v2, _v3;
-
-    public static Row4<TVector, TOperations> Zero
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => new() { _v0 = TOperations.Zero, _v1 = TOperations.Zero, _v2 = TOperations.Zero, _v3 = TOperations.Zero };
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row4<TVector, TOperations> Load(float* source) =>
-        new()
-        {
-            _v0 = TOperations.Load(source),
-            _v1 = TOperations.Load(source + TOperations.Width),
-            _v2 = TOperations.Load(source + 2 * TOperations.Width),
-            _v3 = TOperations.Load(source + 3 * TOperations.Width),
-        };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Row4<TVector, TOperations> row, float* target)
-    {
-        TOperations.Store(row._v0, target);
-        TOperations.Store(row._v1, target + TOperations.Width);
-        TOperations.Store(row._v2, target + 2 * TOperations.Width);
-        TOperations.Store(row._v3, target + 3 * TOperations.Width);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row4<TVector, TOperations> Add(Row4<TVector, TOperations> left, Row4<TVector, TOperations> right) =>
-        new()
-        {
-            _v0 = TOperations.Add(left._v0, right._v0),
-            _v1 = TOperations.Add(left._v1, right._v1),
-            _v2 = TOperations.Add(left._v2, right._v2),
-            _v3 = TOperations.Add(left._v3, right._v3),
-        };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row4<TVector, TOperations> Max(Row4<TVector, TOperations> left, Row4<TVector, TOperations> right) =>
-        new()
-        {
-            _v0 = TOperations.Max(left._v0, right._v0),
-            _v1 = TOperations.Max(left._v1, right._v1),
-            _v2 = TOperations.Max(left._v2, right._v2),
-            _v3 = TOperations.Max(left._v3, right._v3),
-        };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row4<TVector, TOperations> MultiplyAdd(
-        TVector left, Row4<TVector, TOperations> right, Row4<TVector, TOperations> addend) =>
-        new()
-        {
-            _v0 = TOperations.MultiplyAdd(left, right._v0, addend._v0),
-            _v1 = TOperations.MultiplyAdd(left, right._v1, addend._v1),
-            _v2 = TOperations.MultiplyAdd(left, right._v2, addend._v2),
-            _v3 = TOperations.MultiplyAdd(left, right._v3, addend._v3),
-        };
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Row4<TVector, TOperations> MultiplyAdd(
-        Row4<TVector, TOperations> left, Row4<TVector, TOperations> right, Row4<TVector, TOperations> addend) =>
-        new()
-        {
-            _v0 = TOperations.MultiplyAdd(left._v0, right._v0, addend._v0),
-            _v1 = TOperations.MultiplyAdd(left._v1, right._v1, addend._v1),
-            _v2 = TOperations.MultiplyAdd(left._v2, right._v2, addend._v2),
-            _v3 = TOperations.MultiplyAdd(left._v3, right._v3, addend._v3),
-        };
 }

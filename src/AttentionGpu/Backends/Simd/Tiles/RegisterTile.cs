@@ -29,6 +29,13 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         get => 2 * TOperations.Width;
     }
 
+    /// <summary>Lanes of a wide panel: twice as many as usual.</summary>
+    public static int WideLanes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 2 * Lanes;
+    }
+
     /// <summary>
     /// <c>result[r][lane] = sum over steps of left[r * rowStride + step * depthStride] * right[step * rightStride + lane]</c> for
     /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/> or <see cref="NarrowLanes"/>.
@@ -51,6 +58,32 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, operands, result);
         else
             MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, operands, result);
+    }
+
+    /// <summary>
+    /// <see cref="Multiply"/> with <see cref="WideLanes"/> and the sums added to what is there. Two rows at a time: for a few rows of the left
+    /// operand, where it counts that the right one's rows are read from end to end, as the processor's prefetching likes it.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void AddWide(
+        int rows, int depth, float* left, nint rowStride, nint depthStride, float* right, nint rightStride, AddedSums result)
+    {
+        for (int row = 0; row < rows; row += LowRows)
+        {
+            var operands = new Operands
+            {
+                Depth = depth,
+                Left = left + row * rowStride,
+                RowStride = rowStride,
+                DepthStride = depthStride,
+                Right = right,
+                RightStride = rightStride,
+            };
+            if (TOperations.TileVectors == 4)
+                Low<RowPair<Row4<TVector, TOperations>, TVector>, AddedSums>(operands, row, Math.Min(LowRows, rows - row), result);
+            else
+                Low<Row4<TVector, TOperations>, AddedSums>(operands, row, Math.Min(LowRows, rows - row), result);
+        }
     }
 
     private static void MultiplyRows<TRow, TResult>(int rows, Operands operands, TResult result)

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+
 namespace AttentionGpu.Backends.Simd.Vectors;
 
 /// <summary>
@@ -49,4 +51,10 @@ internal unsafe interface IVectorOperations<TVector>
     static abstract TVector SelectLess(TVector left, TVector right, TVector whenLess, TVector otherwise);
 
     static abstract float Sum(TVector value);
+
+    /// <summary>The largest element of a vector without NaN.</summary>
+    static abstract float Largest(TVector value);
+
+    /// <summary>The sums of four vectors, side by side.</summary>
+    static abstract Vector128<float> SumEach(TVector a, TVector b, TVector c, TVector d);
 }

@@ -55,4 +55,20 @@ internal readonly unsafe struct Operations128 : IVectorOperations<Vector128<floa
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector128<float> value) => Vector128.Sum(value);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> SumEach(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d)
+    {
+        Vector128<float> pairs0 = Transpose4.InterleaveLow(a, b) + Transpose4.InterleaveHigh(a, b);
+        Vector128<float> pairs1 = Transpose4.InterleaveLow(c, d) + Transpose4.InterleaveHigh(c, d);
+        return Transpose4.InterleaveLow(pairs0.AsDouble(), pairs1.AsDouble()).AsSingle()
+            + Transpose4.InterleaveHigh(pairs0.AsDouble(), pairs1.AsDouble()).AsSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Largest(Vector128<float> value)
+    {
+        value = Vector128.MaxNative(value, Vector128.Shuffle(value, Vector128.Create(2, 3, 0, 1)));
+        return Vector128.MaxNative(value, Vector128.Shuffle(value, Vector128.Create(1, 0, 3, 2))).ToScalar();
+    }
 }

@@ -32,26 +32,30 @@ internal static unsafe class Transpose4
         InterleaveHigh(high01.AsDouble(), high23.AsDouble()).AsSingle().Store(target3);
     }
 
+    /// <summary>The elements of the first half of each, in turn.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> InterleaveLow(Vector128<float> left, Vector128<float> right) =>
+    public static Vector128<float> InterleaveLow(Vector128<float> left, Vector128<float> right) =>
         Sse.IsSupported ? Sse.UnpackLow(left, right)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(left, right)
         : Vector128.Create(left[0], right[0], left[1], right[1]);
 
+    /// <summary>The elements of the second half of each, in turn.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<float> InterleaveHigh(Vector128<float> left, Vector128<float> right) =>
+    public static Vector128<float> InterleaveHigh(Vector128<float> left, Vector128<float> right) =>
         Sse.IsSupported ? Sse.UnpackHigh(left, right)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(left, right)
         : Vector128.Create(left[2], right[2], left[3], right[3]);
 
+    /// <summary>The elements of the first half of each, in turn.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<double> InterleaveLow(Vector128<double> left, Vector128<double> right) =>
+    public static Vector128<double> InterleaveLow(Vector128<double> left, Vector128<double> right) =>
         Sse2.IsSupported ? Sse2.UnpackLow(left, right)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipLow(left, right)
         : Vector128.Create(left[0], right[0]);
 
+    /// <summary>The elements of the second half of each, in turn.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<double> InterleaveHigh(Vector128<double> left, Vector128<double> right) =>
+    public static Vector128<double> InterleaveHigh(Vector128<double> left, Vector128<double> right) =>
         Sse2.IsSupported ? Sse2.UnpackHigh(left, right)
         : AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.ZipHigh(left, right)
         : Vector128.Create(left[1], right[1]);

@@ -1,0 +1,26 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace AttentionGpu.Backends.Simd.Memory;
+
+/// <summary>
+/// Asks for memory before it is needed, where the processor has an instruction for it. Addresses beyond the end of a tensor do no harm.
+/// </summary>
+internal static unsafe class Prefetch
+{
+    private const int LineFloats = 16;
+
+    /// <summary>Asks for rows of <paramref name="length"/> floats.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Rows(float* first, nint stride, int rows, int length)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (int row = 0; row < rows; row++)
+        {
+            for (nint line = 0; line < length; line += LineFloats)
+                Sse.Prefetch1(first + line);
+            first += stride;
+        }
+    }
+}

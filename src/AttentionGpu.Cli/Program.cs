@@ -9,6 +9,7 @@ var root = new RootCommand("Multi-head attention on CUDA, OpenCL and the CPU.")
     RunCommand.Create(),
     DemoCommand.Create(),
     VerifyCommand.Create(),
+    BenchCommand.Create(),
 };
 
 ParseResult parsed = root.Parse(args);

@@ -22,10 +22,12 @@ public sealed partial class AttentionEngine : IDisposable
     /// A name from <see cref="ListDevices"/>, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else the
     /// first CUDA device, else the first OpenCL GPU, else <c>simd</c>.
     /// </param>
+    /// <param name="options">How it uses the device; null for the defaults.</param>
     /// <exception cref="ArgumentException">There is no such device; nothing falls back silently.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="InvalidOperationException">The device's driver refuses to work.</exception>
-    public AttentionEngine(string device = DeviceCatalog.Auto)
-        : this(DeviceCatalog.CreateBackend(SelectDevice(device).Device))
+    public AttentionEngine(string device = DeviceCatalog.Auto, AttentionEngineOptions? options = null)
+        : this(CreateBackend(device, options ?? AttentionEngineOptions.Default))
     {
     }
 
@@ -99,6 +101,12 @@ public sealed partial class AttentionEngine : IDisposable
         _attentionPlans.Get(problem).Execute(buffers);
 
     internal void Execute(LinearProblem problem, in LinearBuffers buffers) => _linearPlans.Get(problem).Execute(buffers);
+
+    private static IAttentionBackend CreateBackend(string device, AttentionEngineOptions options)
+    {
+        options.Validate();
+        return DeviceCatalog.CreateBackend(SelectDevice(device).Device, options);
+    }
 
     internal DeviceMemory RequireMine(DeviceTensor tensor, string name)
     {

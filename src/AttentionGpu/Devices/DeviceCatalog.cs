@@ -43,10 +43,10 @@ internal static class DeviceCatalog
                     devices.First(candidate => candidate.Kind == DeviceKind.Simd), "no GPU; the processor's vector instructions");
     }
 
-    public static IAttentionBackend CreateBackend(DeviceInfo device) => device.Kind switch
+    public static IAttentionBackend CreateBackend(DeviceInfo device, AttentionEngineOptions options) => device.Kind switch
     {
         DeviceKind.Reference => new ReferenceBackend(),
-        DeviceKind.Simd => new SimdBackend(),
+        DeviceKind.Simd => new SimdBackend(threads: options.Threads),
         _ => new AcceleratorBackend(device),
     };
 }

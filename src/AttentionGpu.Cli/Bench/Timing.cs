@@ -1,0 +1,46 @@
+using System.Diagnostics;
+
+namespace AttentionGpu.Cli.Bench;
+
+/// <summary>Times actions that are to be compared: in turn, so that all of them see the same machine.</summary>
+internal static class Timing
+{
+    private const int MinRounds = 5;
+
+    /// <summary>The median time of each action in seconds.</summary>
+    /// <param name="window">How long the runs of one action go on before the next one's turn.</param>
+    /// <param name="duration">How long all of it takes, at least five rounds.</param>
+    /// <param name="pause">What passes between two turns: a peer's threads may spin on for a while.</param>
+    /// <param name="actions">What to time. Each is run once before anything is timed.</param>
+    public static double[] Medians(TimeSpan window, TimeSpan duration, TimeSpan pause, params Action[] actions)
+    {
+        foreach (Action action in actions)
+            action();
+        List<double>[] times = [.. actions.Select(_ => new List<double>())];
+        long start = Stopwatch.GetTimestamp();
+        for (int round = 0; round < MinRounds || Stopwatch.GetElapsedTime(start) < duration; round++)
+        {
+            for (int i = 0; i < actions.Length; i++)
+            {
+                Thread.Sleep(pause);
+                actions[i]();
+                long turn = Stopwatch.GetTimestamp();
+                do
+                {
+                    long run = Stopwatch.GetTimestamp();
+                    actions[i]();
+                    times[i].Add(Stopwatch.GetElapsedTime(run).TotalSeconds);
+                }
+                while (Stopwatch.GetElapsedTime(turn) < window);
+            }
+        }
+
+        return [.. times.Select(Median)];
+    }
+
+    private static double Median(List<double> values)
+    {
+        values.Sort();
+        return values[values.Count / 2];
+    }
+}

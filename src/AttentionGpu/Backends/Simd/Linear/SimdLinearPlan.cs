@@ -8,18 +8,23 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Linear;
 
 /// <summary>
-/// A linear layer on the host: output columns in the lanes, elements of the input broadcast where they lie. The weight is read in panels,
-/// packed when the layer was made or, where it was not, block by block on the way; each is read once for all rows of an item, so a few
-/// rows run at the speed of memory. The epilogue adds the bias and writes through the output's map.
+/// A linear layer on the host: output columns in the lanes, elements of the input broadcast where they lie. The weight is read in panels of
+/// columns, which are packed when a layer is made; else once in a call, or on the way where all rows are one block. A block of a panel stays in
+/// L1 for a block of rows, and the rows in L2 for all panels. The epilogue adds the bias and writes through the output's map.
 /// </summary>
 internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<LinearBuffers>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
+    private const int MinRows = 48;
     private const int MaxRows = 252;
     private const int ItemsPerThread = 4;
 
+    // Rows of the tallest tile: a block of rows is a multiple.
+    private const int TileRows = 6;
+
     private static readonly ConcurrentBag<AlignedMemory> _workspaces = [];
+    private static readonly ConcurrentBag<AlignedMemory> _packedWeights = [];
 
     private readonly ConcurrentBag<LinearCall> _calls = [];
     private readonly LinearProblem _problem;
@@ -34,13 +39,15 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         _problem = problem;
         _threads = threads;
 
-        // Two thirds of L1 for a block of the weight, the rest for the rows that pass by; half of L2 at most for the sums.
+        // Two thirds of L1 for a block of the weight, the rest for the rows that pass by; half of L2 for a block of rows.
         _blockDepth = Math.Max(1, Caches.Level1 * 2 / 3 / (Lanes * sizeof(float)));
-        int rows = Math.Clamp(Caches.Level2 / 2 / (Lanes * sizeof(float)), 1, MaxRows);
         _panels = (problem.Columns + Lanes - 1) / Lanes;
-        long wanted = ((long)threads * ItemsPerThread + _panels - 1) / _panels;
-        _rowBlocks = (int)Math.Max((problem.Rows + rows - 1) / rows, Math.Min(threads == 1 ? 1 : wanted, (problem.Rows + 23) / 24));
-        _blockRows = ((problem.Rows + _rowBlocks - 1) / _rowBlocks + 5) / 6 * 6;
+        int rows = Math.Clamp(Caches.Level2 / 2 / (Math.Max(1, problem.Depth) * sizeof(float)), MinRows, MaxRows);
+        int blocks = (problem.Rows + rows - 1) / rows;
+        int wantedBlocks = (threads * ItemsPerThread + _panels - 1) / _panels;
+        if (threads > 1 && blocks < wantedBlocks)
+            blocks = Math.Clamp(problem.Rows / MinRows, blocks, wantedBlocks);
+        _blockRows = ((problem.Rows + blocks - 1) / blocks + TileRows - 1) / TileRows * TileRows;
         _rowBlocks = (problem.Rows + _blockRows - 1) / _blockRows;
     }
 
@@ -56,48 +63,51 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         _calls.Add(call);
     }
 
-    private void Multiply(in LinearBuffers buffers, float* memory, int firstRow, int panel)
+    /// <param name="buffers">The call's memory.</param>
+    /// <param name="packed">All panels of the weight; null where they are to be packed on the way.</param>
+    /// <param name="memory">A thread's memory.</param>
+    /// <param name="firstRow">The first row of the block.</param>
+    /// <param name="panel">The number of the panel.</param>
+    private void Multiply(in LinearBuffers buffers, float* packed, float* memory, int firstRow, int panel)
     {
         int rows = Math.Min(_blockRows, _problem.Rows - firstRow);
-        int columns = Math.Min(Lanes, _problem.Columns - panel * Lanes);
-        int lanes = columns <= RegisterTile<TVector, TOperations>.NarrowLanes ? RegisterTile<TVector, TOperations>.NarrowLanes : Lanes;
-        float* packed = memory;
         float* sums = memory + (nint)_blockDepth * Lanes;
         int parts = (_problem.Depth + _blockDepth - 1) / _blockDepth;
         for (int part = 0; part < parts; part++)
         {
             int depth = (int)((long)_problem.Depth * part / parts);
             int count = (int)((long)_problem.Depth * (part + 1) / parts) - depth;
-            float* right = packed;
-            if (_problem.IsWeightPacked)
-                right = buffers.Weight.Pointer<float>() + (long)panel * Lanes * _problem.Depth + (nint)depth * Lanes;
+            float* right = memory;
+            if (packed != null)
+                right = packed + ((long)panel * _problem.Depth + depth) * Lanes;
             else
-                PackWeight(buffers, packed, panel * Lanes, columns, lanes, depth, count);
-            int stride = _problem.IsWeightPacked ? Lanes : lanes;
+                PackPanel(buffers, memory, panel, depth, count);
             float* left = buffers.Input.Pointer<float>() + (long)firstRow * _problem.Depth + depth;
             if (part == 0)
-                RegisterTile<TVector, TOperations>.Multiply(rows, lanes, count, left, _problem.Depth, 1, right, stride, new StoredSums(sums, lanes));
+                RegisterTile<TVector, TOperations>.Multiply(rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new StoredSums(sums, Lanes));
             else
-                RegisterTile<TVector, TOperations>.Multiply(rows, lanes, count, left, _problem.Depth, 1, right, stride, new AddedSums(sums, lanes));
+                RegisterTile<TVector, TOperations>.Multiply(rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new AddedSums(sums, Lanes));
         }
 
         if (parts == 0)
-            new Span<float>(sums, rows * lanes).Clear();
-        Write(buffers, sums, lanes, firstRow, rows, panel * Lanes, columns);
+            new Span<float>(sums, rows * Lanes).Clear();
+        Write(buffers, sums, firstRow, rows, panel * Lanes);
     }
 
-    private void PackWeight(in LinearBuffers buffers, float* panel, int firstColumn, int columns, int lanes, int depth, int count)
+    private void PackPanel(in LinearBuffers buffers, float* target, int panel, int depth, int count)
     {
+        int columns = Math.Min(Lanes, _problem.Columns - panel * Lanes);
         float** rows = stackalloc float*[columns];
         for (int lane = 0; lane < columns; lane++)
-            rows[lane] = buffers.Weight.Pointer<float>() + (long)(firstColumn + lane) * _problem.Depth + depth;
-        Panel.Pack(panel, lanes, rows, columns, count, 1f);
+            rows[lane] = buffers.Weight.Pointer<float>() + (long)(panel * Lanes + lane) * _problem.Depth + depth;
+        Panel.Pack(target, Lanes, rows, columns, count, 1f);
     }
 
-    private void Write(in LinearBuffers buffers, float* sums, int lanes, int firstRow, int rows, int firstColumn, int columns)
+    private void Write(in LinearBuffers buffers, float* sums, int firstRow, int rows, int firstColumn)
     {
+        int columns = Math.Min(Lanes, _problem.Columns - firstColumn);
         if (_problem.HasBias)
-            AddBias(buffers.Bias.Pointer<float>() + firstColumn, sums, lanes, rows, columns);
+            AddBias(buffers.Bias.Pointer<float>() + firstColumn, sums, rows, columns);
         float* output = buffers.Output.Pointer<float>();
         for (int row = 0; row < rows; row++)
         {
@@ -107,23 +117,23 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
             for (int column = 0; column < columns;)
             {
                 int together = Math.Min(columns - column, _problem.Output.HeadSize - (firstColumn + column) % _problem.Output.HeadSize);
-                new ReadOnlySpan<float>(sums + (nint)row * lanes + column, together)
+                new ReadOnlySpan<float>(sums + (nint)row * Lanes + column, together)
                     .CopyTo(new Span<float>(target + _problem.Output.Column(firstColumn + column), together));
                 column += together;
             }
         }
     }
 
-    private static void AddBias(float* bias, float* sums, int lanes, int rows, int columns)
+    private static void AddBias(float* bias, float* sums, int rows, int columns)
     {
-        float* padded = stackalloc float[lanes];
-        new ReadOnlySpan<float>(bias, columns).CopyTo(new Span<float>(padded, lanes));
+        float* padded = stackalloc float[Lanes];
+        new ReadOnlySpan<float>(bias, columns).CopyTo(new Span<float>(padded, Lanes));
         for (int lane = 0; lane < columns; lane += TOperations.Width)
         {
             TVector vector = TOperations.Load(padded + lane);
             for (int row = 0; row < rows; row++)
             {
-                float* sum = sums + (nint)row * lanes + lane;
+                float* sum = sums + (nint)row * Lanes + lane;
                 TOperations.Store(TOperations.Add(TOperations.Load(sum), vector), sum);
             }
         }
@@ -132,27 +142,61 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     private sealed class LinearCall(SimdLinearPlan<TVector, TOperations> plan) : ParallelWork
     {
         private LinearBuffers _buffers;
+        private float* _packed;
+        private bool _packing;
 
         public void Execute(in LinearBuffers buffers)
         {
             LinearProblem problem = plan._problem;
             _buffers = buffers;
-            Run((long)plan._rowBlocks * plan._panels, plan._threads, 2.0 * problem.Rows * problem.Columns * problem.Depth);
+            if (problem.IsWeightPacked || plan._rowBlocks == 1)
+            {
+                Multiply(problem.IsWeightPacked ? buffers.Weight.Pointer<float>() : null);
+                return;
+            }
+
+            AlignedMemory packed = AlignedMemory.Rent(_packedWeights, (long)plan._panels * Lanes * problem.Depth);
+            try
+            {
+                _packed = packed.Address;
+                _packing = true;
+                Run(plan._panels, plan._threads, (double)problem.Columns * problem.Depth);
+                Multiply(packed.Address);
+            }
+            finally
+            {
+                _packedWeights.Add(packed);
+            }
         }
 
         public override void Work()
         {
+            if (_packing)
+            {
+                while (TryTake(out long panel))
+                    plan.PackPanel(_buffers, _packed + panel * Lanes * plan._problem.Depth, (int)panel, 0, plan._problem.Depth);
+                return;
+            }
+
             AlignedMemory memory = AlignedMemory.Rent(_workspaces, plan.WorkspaceSize);
             try
             {
                 // A row block's panels one after the other: its rows stay in L2.
                 while (TryTake(out long item))
-                    plan.Multiply(_buffers, memory.Address, (int)(item / plan._panels) * plan._blockRows, (int)(item % plan._panels));
+                    plan.Multiply(_buffers, _packed, memory.Address, (int)(item / plan._panels) * plan._blockRows, (int)(item % plan._panels));
             }
             finally
             {
                 _workspaces.Add(memory);
             }
+        }
+
+        private void Multiply(float* packed)
+        {
+            LinearProblem problem = plan._problem;
+            _packed = packed;
+            _packing = false;
+            Run((long)plan._rowBlocks * plan._panels, plan._threads, 2.0 * problem.Rows * problem.Columns * problem.Depth);
         }
     }
 }

@@ -1,18 +1,24 @@
+using System.Runtime.InteropServices;
 using Google.Protobuf;
 
 namespace AttentionGpu.Tests.Support;
 
 /// <summary>
-/// Writes an ONNX model of a few nodes whose tensors are all graph inputs. Field numbers are those of <c>onnx.proto</c>.
+/// Writes an ONNX model of a few nodes whose tensors are graph inputs or constants. Field numbers are those of <c>onnx.proto</c>.
 /// </summary>
 internal sealed class OnnxModel
 {
+    /// <summary>ONNX Runtime's own operators.</summary>
+    public const string MicrosoftDomain = "com.microsoft";
+
     private const int FloatElement = 1;
+    private const int Int32Element = 6;
     private const int BooleanElement = 9;
     private const long IrVersion = 10;
 
     private readonly List<ByteString> _nodes = [];
     private readonly List<ByteString> _inputs = [];
+    private readonly List<ByteString> _initializers = [];
 
     public string AddInput(string name, ReadOnlySpan<nint> lengths, bool isBoolean = false)
     {
@@ -20,7 +26,26 @@ internal sealed class OnnxModel
         return name;
     }
 
-    public string AddNode(string type, string[] inputs, string[] outputs, params (string Name, object Value)[] attributes)
+    /// <summary>A constant, which the runtime may rearrange once.</summary>
+    public string AddConstant<T>(string name, T[] values, params ReadOnlySpan<nint> lengths)
+        where T : unmanaged
+    {
+        nint[] dimensions = lengths.ToArray();
+        _initializers.Add(Message(writer =>
+        {
+            foreach (nint dimension in dimensions)
+                Write(writer, 1, dimension);
+            Write(writer, 2, typeof(T) == typeof(int) ? Int32Element : FloatElement);
+            Write(writer, 8, name);
+            Write(writer, 9, ByteString.CopyFrom(MemoryMarshal.AsBytes(values.AsSpan())));
+        }));
+        return name;
+    }
+
+    public string AddNode(string type, string[] inputs, string[] outputs, params (string Name, object Value)[] attributes) =>
+        AddNode("", type, inputs, outputs, attributes);
+
+    public string AddNode(string domain, string type, string[] inputs, string[] outputs, params (string Name, object Value)[] attributes)
     {
         _nodes.Add(Message(writer =>
         {
@@ -31,6 +56,8 @@ internal sealed class OnnxModel
             Write(writer, 4, type);
             foreach ((string name, object value) in attributes)
                 Write(writer, 5, Attribute(name, value));
+            if (domain.Length > 0)
+                Write(writer, 7, domain);
         }));
         return outputs[0];
     }
@@ -43,11 +70,18 @@ internal sealed class OnnxModel
             Write(version, 1, "");
             Write(version, 2, opset);
         }));
+        Write(writer, 8, Message(version =>
+        {
+            Write(version, 1, MicrosoftDomain);
+            Write(version, 2, 1);
+        }));
         Write(writer, 7, Message(graph =>
         {
             foreach (ByteString node in _nodes)
                 Write(graph, 1, node);
             Write(graph, 2, "graph");
+            foreach (ByteString initializer in _initializers)
+                Write(graph, 5, initializer);
             foreach (ByteString input in _inputs)
                 Write(graph, 11, input);
             foreach (string output in outputs)

@@ -16,7 +16,7 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     where TOperations : struct, IVectorOperations<TVector>
 {
     // So many that no thread waits long for the last item.
-    private const int ItemsPerThread = 4;
+    private const int ItemsPerThread = 16;
     private const int MinPartKeys = 256;
 
     // A block of queries costs its lanes whether there are queries in them or not.

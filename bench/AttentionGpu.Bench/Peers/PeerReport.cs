@@ -1,0 +1,151 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Text;
+using AttentionGpu.Cli.Bench;
+using Microsoft.ML.OnnxRuntime;
+
+namespace AttentionGpu.Bench.Peers;
+
+/// <summary>
+/// Ours against ONNX Runtime in one process: same inputs, same thread count, results compared before anything is timed, and runs in turn. Prints
+/// tables, writes them into <c>bench/RESULTS.md</c> between two marks, and draws a chart.
+/// </summary>
+internal sealed class PeerReport : IDisposable
+{
+    private const string Start = "<!-- peers: written by the command -->";
+    private const string End = "<!-- peers end -->";
+
+    private static readonly TimeSpan _window = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan _duration = TimeSpan.FromSeconds(3);
+
+    // ONNX Runtime's threads spin for a while after a call; ours would share the cores with them.
+    private static readonly TimeSpan _settle = TimeSpan.FromMilliseconds(50);
+
+    private static readonly int[][] _attention =
+    [
+        [1, 12, 128, 64], [8, 12, 128, 64], [1, 12, 512, 64], [1, 12, 1024, 64], [1, 8, 2048, 64], [1, 8, 2048, 128],
+        [1, 8, 4096, 64], [1, 16, 8192, 64], [1, 32, 512, 128],
+    ];
+
+    private static readonly int[][] _layers = [[8, 128, 768, 12], [1, 512, 768, 12], [1, 2048, 1024, 16]];
+    private static readonly int[] _caches = [4096, 32768];
+
+    private readonly AttentionEngine _engine;
+    private readonly MachineLimits _limits;
+    private readonly int _threads = Environment.ProcessorCount;
+    private readonly StringBuilder _text = new();
+
+    private PeerReport(string device)
+    {
+        _engine = new AttentionEngine(device);
+        _limits = new MachineLimits(_threads);
+    }
+
+    /// <param name="device">The device of ours.</param>
+    /// <param name="folder">The folder of RESULTS.md; null to print only.</param>
+    public static void Run(string device, string? folder)
+    {
+        using var report = new PeerReport(device);
+        List<SpeedPoint> points = report.Write();
+        if (folder is null)
+            return;
+        SpeedChart.Save(Path.Combine(folder, "attention.png"), points);
+        Replace(Path.Combine(folder, "RESULTS.md"), report._text.ToString());
+    }
+
+    public void Dispose()
+    {
+        _limits.Dispose();
+        _engine.Dispose();
+    }
+
+    private List<SpeedPoint> Write()
+    {
+        string version = OrtEnv.Instance().GetVersionString();
+        Line($"{_engine.Device.Name} ({_engine.Device.Capability}) against ONNX Runtime {version}, {_threads} threads each, "
+            + $".NET {Environment.Version}, {RuntimeInformation.OSDescription}. Medians, in turns of {_window.TotalMilliseconds} ms.");
+        Line("");
+        Line("Attention, GFLOP/s (4 B H S^2 D operations, half of them when causal); peak: ours, as a share of the multiply-adds of the same turns.");
+        Line("");
+        Line("| B,H,S,D | ours | peak | ONNX Runtime | ratio | ours, causal | ONNX Runtime | ratio |");
+        Line("|---|---|---|---|---|---|---|---|");
+        var points = new List<SpeedPoint>();
+        foreach (int[] shape in _attention)
+        {
+            Figures full = Measure(Comparisons.Attention(_engine, _threads, shape[0], shape[1], shape[2], shape[3], causal: false));
+            Figures causal = Measure(Comparisons.Attention(_engine, _threads, shape[0], shape[1], shape[2], shape[3], causal: true));
+            Line(string.Create(
+                CultureInfo.InvariantCulture,
+                $"| {string.Join(',', shape)} | {full.Speed:F0} | {full.PeakShare:P0} | {full.PeerSpeed:F0} | {full.Ratio:F2} "
+                + $"| {causal.Speed:F0} | {causal.PeerSpeed:F0} | {causal.Ratio:F2} |"));
+            points.Add(new SpeedPoint(shape[3], shape[0], shape[2], full.Speed, full.PeerSpeed, causal.Speed, causal.PeerSpeed));
+        }
+
+        Line("");
+        Line("A whole layer, GFLOP/s.");
+        Line("");
+        Line("| batch,length,embedding,heads | ours | peak | ONNX Runtime | ratio |");
+        Line("|---|---|---|---|---|");
+        foreach (int[] shape in _layers)
+        {
+            Figures figures = Measure(Comparisons.Layer(_engine, _threads, shape[0], shape[1], shape[2], shape[3]));
+            Line(string.Create(
+                CultureInfo.InvariantCulture,
+                $"| {string.Join(',', shape)} | {figures.Speed:F0} | {figures.PeakShare:P0} | {figures.PeerSpeed:F0} | {figures.Ratio:F2} |"));
+        }
+
+        Line("");
+        Line("One query row, 32 heads, 8 key/value heads, head size 128, against ONNX Runtime's `GroupQueryAttention`, GB/s; memory: ours, as a share of the same turns' plain reading.");
+        Line("");
+        Line("| keys | ours | memory | ONNX Runtime | ratio |");
+        Line("|---|---|---|---|---|");
+        foreach (int keys in _caches)
+        {
+            Figures figures = Measure(Comparisons.Decoding(_engine, _threads, 32, 8, keys, 128));
+            Line(string.Create(
+                CultureInfo.InvariantCulture,
+                $"| {keys} | {figures.Rate:F1} | {figures.BandwidthShare:P0} | {figures.PeerRate:F1} | {figures.Ratio:F2} |"));
+        }
+
+        return points;
+    }
+
+    private Figures Measure(Comparison comparison)
+    {
+        using (comparison)
+        {
+            comparison.Check();
+            double[] medians = Timing.Medians(
+                _window, _duration, _settle, [comparison.Ours, _limits.MultiplyAdd, _limits.Read, .. comparison.Theirs]);
+            double theirs = medians.Skip(3).Min();
+            return new Figures(
+                comparison.Operations / medians[0] / 1e9,
+                comparison.Operations / theirs / 1e9,
+                comparison.Bytes / medians[0] / 1e9,
+                comparison.Bytes / theirs / 1e9,
+                comparison.Operations / medians[0] / (_limits.PeakOperations / medians[1]),
+                comparison.Bytes / medians[0] / (MachineLimits.ReadBytes / medians[2]));
+        }
+    }
+
+    private void Line(string text)
+    {
+        Console.WriteLine(text);
+        _text.Append(text).Append('\n');
+    }
+
+    private static void Replace(string path, string text)
+    {
+        string all = File.ReadAllText(path);
+        int start = all.IndexOf(Start, StringComparison.Ordinal);
+        int end = all.IndexOf(End, StringComparison.Ordinal);
+        if (start < 0 || end < start)
+            throw new InvalidOperationException($"'{path}' does not have the marks '{Start}' and '{End}'.");
+        File.WriteAllText(path, $"{all[..start]}{Start}\n\n{text}\n{all[end..]}");
+    }
+
+    private sealed record Figures(double Speed, double PeerSpeed, double Rate, double PeerRate, double PeakShare, double BandwidthShare)
+    {
+        public double Ratio => Speed / PeerSpeed;
+    }
+}

@@ -1,3 +1,5 @@
+using AttentionGpu.Backends.Simd.Memory;
+
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
@@ -35,6 +37,9 @@ internal unsafe struct QueryBlock
 
     /// <summary>By how much a block of keys shrinks what came before.</summary>
     public float* Factors;
+
+    /// <summary>What the thread is likely to read next.</summary>
+    public Lookahead* Ahead;
 
     public int Batch;
     public int Head;

@@ -143,7 +143,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         where TResult : struct, ITileResult =>
         RegisterTile<TVector, TOperations>.Multiply(
             keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, (nint)_problem.Key.RowStride, 1,
-            block.Panel + keys.FirstLane, block.Lanes, result);
+            block.Panel + keys.FirstLane, block.Lanes, result, block.Ahead);
 
     private void AddValues(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)
     {
@@ -151,7 +151,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         RegisterTile<TVector, TOperations>.Multiply(
             _problem.ValueHeadSize, block.Lanes - keys.FirstLane, keys.Count, value, 1, (nint)_problem.Value.RowStride,
             block.Scores + keys.FirstLane, block.Lanes,
-            new RescaledSums(block.Sums + keys.FirstLane, block.Lanes, block.Factors + keys.FirstLane));
+            new RescaledSums(block.Sums + keys.FirstLane, block.Lanes, block.Factors + keys.FirstLane), block.Ahead);
     }
 
     // The diagonal: lane l sees key i of the range where i is at most l + distance.

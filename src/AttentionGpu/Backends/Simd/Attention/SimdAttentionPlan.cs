@@ -97,22 +97,48 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
             return;
         }
 
+        Lookahead ahead = AfterHead(buffers, head, item);
         int blocks = (_problem.QueryLength + Lanes - 1) / Lanes;
         int firstBlock = inHead * _blocksPerItem;
         for (int end = Math.Min(blocks, firstBlock + _blocksPerItem); end > firstBlock;)
         {
             int count = Math.Min(_blocksAtOnce, end - firstBlock);
-            AttendBlocks(buffers, memory, head, end - count, count, firstKey, endKey, states, part);
+            AttendBlocks(buffers, memory, &ahead, head, end - count, count, firstKey, endKey, states, part);
             end -= count;
         }
     }
 
+    /// <summary>
+    /// What an item reads that this thread is likely to have next: the others take as many in between. Only where a head's keys and values
+    /// are few and stay near, and where they are another head's.
+    /// </summary>
+    private Lookahead AfterHead(in AttentionBuffers buffers, int head, long item)
+    {
+        long next = (item + _threads) / _itemsPerHead;
+        if (next == head || next >= _heads || _problem.KeyLength > _blocks!.ChunkKeys)
+            return default;
+        (int batch, int nextHead) = ((int)(next / _problem.Heads), (int)(next % _problem.Heads));
+        int keyHead = nextHead / _problem.GroupSize;
+        return new Lookahead(
+            buffers.Query.Pointer<float>() + _problem.Query.Offset(batch, nextHead, 0),
+            _problem.Query.RowStride == _problem.HeadSize ? (long)_problem.QueryLength * _problem.HeadSize : 0,
+            buffers.Key.Pointer<float>() + _problem.Key.Offset(batch, keyHead, 0),
+            _problem.Key.RowStride == _problem.HeadSize ? (long)_problem.KeyLength * _problem.HeadSize : 0,
+            buffers.Value.Pointer<float>() + _problem.Value.Offset(batch, keyHead, 0),
+            _problem.Value.RowStride == _problem.ValueHeadSize ? (long)_problem.KeyLength * _problem.ValueHeadSize : 0);
+    }
+
     private void AttendBlocks(
-        in AttentionBuffers buffers, float* memory, int head, int firstBlock, int count, int firstKey, int endKey, SplitStates? states, int part)
+        in AttentionBuffers buffers, float* memory, Lookahead* ahead, int head, int firstBlock, int count, int firstKey, int endKey,
+        SplitStates? states, int part)
     {
         QueryBlock* blocks = stackalloc QueryBlock[count];
         for (int i = 0; i < count; i++)
+        {
             blocks[i] = _blocks!.Begin(buffers, memory, i, head / _problem.Heads, head % _problem.Heads, (firstBlock + i) * Lanes);
+            blocks[i].Ahead = ahead;
+        }
+
         int chunk = count == 1 ? endKey - firstKey : _blocks!.ChunkKeys;
         for (int key = firstKey; key < endKey; key += chunk)
         {

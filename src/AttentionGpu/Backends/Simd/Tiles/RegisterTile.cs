@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
 
 namespace AttentionGpu.Backends.Simd.Tiles;
@@ -39,10 +40,12 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     /// <summary>
     /// <c>result[r][lane] = sum over steps of left[r * rowStride + step * depthStride] * right[step * rightStride + lane]</c> for
     /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/> or <see cref="NarrowLanes"/>.
+    /// What comes next is asked for meanwhile.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Multiply<TResult>(
-        int rows, int lanes, int depth, float* left, nint rowStride, nint depthStride, float* right, nint rightStride, TResult result)
+        int rows, int lanes, int depth, float* left, nint rowStride, nint depthStride, float* right, nint rightStride, TResult result,
+        Lookahead* ahead = null)
         where TResult : struct, ITileResult
     {
         var operands = new Operands
@@ -55,9 +58,9 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             RightStride = rightStride,
         };
         if (TOperations.TileVectors == 4 && lanes == Lanes)
-            MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, operands, result);
+            MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, operands, result, ahead);
         else
-            MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, operands, result);
+            MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, operands, result, ahead);
     }
 
     /// <summary>
@@ -86,7 +89,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         }
     }
 
-    private static void MultiplyRows<TRow, TResult>(int rows, Operands operands, TResult result)
+    private static void MultiplyRows<TRow, TResult>(int rows, Operands operands, TResult result, Lookahead* ahead)
         where TRow : struct, IRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
@@ -94,6 +97,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         int row = 0;
         for (; rows - row > MiddleRows; row += TallRows)
         {
+            Lookahead.Step(ahead);
             operands.Left = left + row * operands.RowStride;
             Tall<TRow, TResult>(operands, row, Math.Min(TallRows, rows - row), result);
         }

@@ -1,6 +1,12 @@
+using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
+using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Backends.Simd.Attention;
+using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using CsCheck;
 
@@ -44,6 +50,215 @@ public unsafe class SimdTests
         LayerCase thin = LayerCase.Create(new LayerSizes(1, 2, 2, 16, 3, 131, true, true, true, true, 6));
         Close.Assert(thin.Run(Engines.Reference), thin.Run(engine), "thin layer");
     }
+
+    /// <summary>Few queries, by dot products: sizes on and off the vectors' borders, with and without keys split among threads.</summary>
+    [Theory]
+    [InlineData(512, 1)]
+    [InlineData(512, 7)]
+    [InlineData(256, 7)]
+    [InlineData(128, 7)]
+    public void Few_queries_against_many_keys_agree_with_the_reference(int width, int threads)
+    {
+        using var engine = new AttentionEngine(new SimdBackend(width, threads));
+        foreach ((int group, int queries, int size, int valueSize) in
+            new[] { (1, 1, 64, 64), (4, 1, 128, 128), (3, 1, 80, 72), (1, 3, 33, 17), (12, 3, 40, 130), (2, 1, 1, 1) })
+        {
+            foreach (MaskForm mask in Enum.GetValues<MaskForm>())
+            {
+                foreach (Causal causal in Enum.GetValues<Causal>())
+                {
+                    var sizes = new AttentionSizes(2, 2, group, queries, 700, size, valueSize, causal, mask, 4, false, null, group + queries);
+                    AttentionCase problem = AttentionCase.Create(sizes);
+                    Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), sizes.ToString());
+                }
+            }
+        }
+    }
+
+    /// <summary>One head with more threads than blocks of queries: the keys are split, and some parts lie beyond the diagonal.</summary>
+    [Theory]
+    [InlineData(512)]
+    [InlineData(256)]
+    [InlineData(128)]
+    public void Keys_split_among_threads_agree_with_the_reference(int width)
+    {
+        using var engine = new AttentionEngine(new SimdBackend(width, threads: 8));
+        foreach (Causal causal in Enum.GetValues<Causal>())
+        {
+            foreach (MaskForm mask in Enum.GetValues<MaskForm>())
+            {
+                var sizes = new AttentionSizes(1, 1, 1, 150, 1100, 20, 24, causal, mask, 2, false, null, 9);
+                AttentionCase problem = AttentionCase.Create(sizes);
+                Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), sizes.ToString());
+            }
+        }
+    }
+
+    /// <summary>More keys than L2 holds: several blocks of queries attend to one chunk of keys in turn.</summary>
+    [Theory]
+    [InlineData(Causal.None)]
+    [InlineData(Causal.TopLeft)]
+    public void Chunks_of_keys_agree_with_the_reference(Causal causal)
+    {
+        using var engine = new AttentionEngine(new SimdBackend(null, threads: 1));
+        int length = Caches.Level2 / 2 / (2 * 64 * sizeof(float)) + 301;
+        AttentionCase problem = AttentionCase.Create(
+            new AttentionSizes(1, 1, 1, length, length, 64, 64, causal, MaskForm.None, 4, false, null, 3));
+        Tensor<float> actual = problem.Run(engine);
+
+        // The reference takes long for all rows: a few, spread over the blocks and at both ends.
+        foreach (int row in new[] { 0, 1, 63, 64, 200, length / 2, length - 2, length - 1 })
+        {
+            AttentionCase one = problem with
+            {
+                Query = Tensor.Create(Data.Flat(problem.Query).AsSpan(row * 64, 64).ToArray(), [1, 1, 1, 64]),
+                Key = Rows(problem.Key, causal == Causal.None ? length : row + 1),
+                Value = Rows(problem.Value, causal == Causal.None ? length : row + 1),
+                Options = new AttentionOptions(),
+            };
+            Tensor<float> ofRow = Tensor.Create(Data.Flat(actual).AsSpan(row * 64, 64).ToArray(), [1, 1, 1, 64]);
+            Close.Assert(one.Run(Engines.Reference), ofRow, $"row {row}");
+        }
+    }
+
+    /// <summary>Weights of several blocks of queries and of keys, of each head and averaged.</summary>
+    [Theory]
+    [InlineData(512)]
+    [InlineData(256)]
+    [InlineData(128)]
+    public void Weights_agree_with_the_reference(int width)
+    {
+        using var engine = new AttentionEngine(new SimdBackend(width, threads: 2));
+        foreach (Causal causal in Enum.GetValues<Causal>())
+        {
+            foreach (MaskForm mask in Enum.GetValues<MaskForm>())
+            {
+                foreach (bool averaged in new[] { false, true })
+                {
+                    var sizes = new AttentionSizes(2, 1, 2, 101, 230, 12, 9, causal, mask, 4, mask == MaskForm.Additive, null, 8);
+                    AttentionCase problem = AttentionCase.Create(sizes);
+                    (Tensor<float> output, Tensor<float> weights) = problem.RunWithWeights(engine, averaged);
+                    (Tensor<float> expected, Tensor<float> expectedWeights) = problem.RunWithWeights(Engines.Reference, averaged);
+                    Close.Assert(expected, output, $"{sizes}");
+                    Close.Assert(expectedWeights, weights, $"{sizes}, averaged: {averaged}");
+                }
+            }
+        }
+    }
+
+    /// <summary>Weights of a layer packed when it is made, and products whose weight is packed in the call or on the way.</summary>
+    [Theory]
+    [InlineData(512)]
+    [InlineData(256)]
+    [InlineData(128)]
+    public void Linear_layers_agree_with_the_reference(int width)
+    {
+        using var engine = new AttentionEngine(new SimdBackend(width, threads: 3));
+        foreach ((int heads, int size, int length) in new[] { (2, 64, 70), (2, 64, 1), (1, 128, 300), (3, 20, 70) })
+        {
+            LayerCase layer = LayerCase.Create(new LayerSizes(2, heads, 1, size, length, length, false, false, true, true, 5));
+            Close.Assert(layer.Run(Engines.Reference), layer.Run(engine), $"{heads} heads of {size}, length {length}");
+        }
+
+        foreach ((int rows, int columns, int depth) in new[] { (1, 1, 1), (1, 130, 300), (7, 64, 129), (61, 65, 128), (700, 67, 257) })
+        {
+            var random = new Random(rows);
+            Tensor<float> input = Data.Random(random, rows, depth);
+            Tensor<float> weight = Data.Random(random, columns, depth);
+            Tensor<float> bias = Data.Random(random, columns);
+            Tensor<float> expected = Data.Poisoned([rows, columns]);
+            Tensor<float> actual = Data.Poisoned([rows, columns]);
+            Engines.Reference.Linear(
+                input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
+            engine.Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
+            Close.Assert(expected, actual, $"{rows} x {columns} x {depth}");
+        }
+    }
+
+    [Fact]
+    public void Thread_counts_are_checked_and_give_the_same_result()
+    {
+        var error = Assert.Throws<ArgumentOutOfRangeException>(() => new AttentionEngine("simd", new AttentionEngineOptions { Threads = 0 }));
+        Assert.Contains("Threads", error.Message, StringComparison.Ordinal);
+        AttentionCase problem = AttentionCase.Create(
+            new AttentionSizes(2, 2, 2, 130, 90, 16, 16, Causal.None, MaskForm.None, 4, false, null, 1));
+        using var one = new AttentionEngine("simd", new AttentionEngineOptions { Threads = 1 });
+        using var two = new AttentionEngine("simd", new AttentionEngineOptions { Threads = 2 });
+        Assert.Equal(Data.Flat(problem.Run(one)), Data.Flat(problem.Run(two)));
+    }
+
+    [Fact]
+    public void A_call_after_the_first_allocates_nothing_in_the_backend()
+    {
+        using var backend = new SimdBackend(threads: 2);
+        var attention = new AttentionProblem
+        {
+            Batch = 1,
+            Heads = 2,
+            KeyValueHeads = 2,
+            QueryLength = 200,
+            KeyLength = 200,
+            HeadSize = 16,
+            ValueHeadSize = 16,
+            Scale = 1f,
+            Query = TensorLayout.Contiguous(2, 200, 16),
+            Key = TensorLayout.Contiguous(2, 200, 16),
+            Value = TensorLayout.Contiguous(2, 200, 16),
+            Output = TensorLayout.Contiguous(2, 200, 16),
+        };
+        var linear = new LinearProblem { Rows = 400, Columns = 16, Depth = 16, HasBias = false, Output = MatrixMap.Contiguous(400, 16) };
+        DeviceMemory memory = backend.Rent(2 * 200 * 16 * sizeof(float));
+        DeviceMemory output = backend.Rent(2 * 200 * 16 * sizeof(float));
+        new Span<byte>(memory.Pointer<byte>(), (int)memory.ByteLength).Clear();
+        var attentionBuffers = new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = output };
+        var linearBuffers = new LinearBuffers { Input = memory, Weight = memory, Output = output };
+        IPlan<AttentionBuffers>[] attentionPlans =
+            [backend.Plan(attention), backend.Plan(attention with { QueryLength = 1 }), backend.Plan(attention with { KeyLength = 0 })];
+        IPlan<LinearBuffers> linearPlan = backend.Plan(linear);
+        long allocated = long.MaxValue;
+
+        // Other tests may have the threads or a workspace: of a hundred calls one that had its own is enough.
+        for (int trial = 0; trial < 100 && allocated > 0; trial++)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            foreach (IPlan<AttentionBuffers> plan in attentionPlans)
+                plan.Execute(attentionBuffers);
+            linearPlan.Execute(linearBuffers);
+            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        Assert.Equal(0, allocated);
+    }
+
+    [Fact]
+    public void Workspace_does_not_grow_with_length()
+    {
+        const int length = 131_072;
+        var problem = new AttentionProblem
+        {
+            Batch = 1,
+            Heads = 1,
+            KeyValueHeads = 1,
+            QueryLength = length,
+            KeyLength = length,
+            HeadSize = 64,
+            ValueHeadSize = 64,
+            Scale = 1f,
+            Query = TensorLayout.Contiguous(1, length, 64),
+            Key = TensorLayout.Contiguous(1, length, 64),
+            Value = TensorLayout.Contiguous(1, length, 64),
+            Output = TensorLayout.Contiguous(1, length, 64),
+            CausalOffset = 0,
+        };
+        foreach (int threads in new[] { 1, 2, 16, 128 })
+        {
+            var plan = new SimdAttentionPlan<Vector512<float>, Operations512>(problem, threads);
+            Assert.InRange(plan.WorkspaceBytes, 1, 64L << 20);
+        }
+    }
+
+    private static Tensor<float> Rows(Tensor<float> tensor, int count) =>
+        Tensor.Create(Data.Flat(tensor).AsSpan(0, count * 64).ToArray(), [1, 1, count, 64]);
 
     [Fact]
     public void The_exponential_is_within_two_units_at_every_width()

@@ -70,6 +70,10 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
+    /// <summary>What all threads of a call take beyond its inputs and outputs.</summary>
+    public long WorkspaceBytes =>
+        sizeof(float) * (_threads * WorkspaceSize + (_parts == 1 ? 0 : SplitStates.Size(_problem, _parts)));
+
     private long WorkspaceSize => _few?.WorkspaceSize ?? _blocks!.WorkspaceSize(_blocksAtOnce);
 
     public void Execute(in AttentionBuffers buffers)

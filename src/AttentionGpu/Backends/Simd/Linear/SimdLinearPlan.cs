@@ -42,7 +42,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         // Two thirds of L1 for a block of the weight, the rest for the rows that pass by; half of L2 for a block of rows.
         _blockDepth = Math.Max(1, Caches.Level1 * 2 / 3 / (Lanes * sizeof(float)));
         _panels = (problem.Columns + Lanes - 1) / Lanes;
-        int rows = Math.Clamp(Caches.Level2 / 2 / (Math.Max(1, problem.Depth) * sizeof(float)), MinRows, MaxRows);
+        int rows = Math.Clamp(Caches.Level2 / 2 / (problem.Depth * sizeof(float)), MinRows, MaxRows);
         int blocks = (problem.Rows + rows - 1) / rows;
         int wantedBlocks = (threads * ItemsPerThread + _panels - 1) / _panels;
         if (threads > 1 && blocks < wantedBlocks)
@@ -89,8 +89,6 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
                 RegisterTile<TVector, TOperations>.Multiply(rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new AddedSums(sums, Lanes));
         }
 
-        if (parts == 0)
-            new Span<float>(sums, rows * Lanes).Clear();
         Write(buffers, sums, firstRow, rows, panel * Lanes);
     }
 

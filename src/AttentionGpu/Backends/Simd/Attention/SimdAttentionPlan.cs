@@ -15,8 +15,10 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // So many that no thread waits long for the last item.
-    private const int ItemsPerThread = 16;
+    // So many at least that no thread waits long for the last item; more where each still has some blocks of queries for its keys.
+    private const int ItemsPerThread = 4;
+    private const int FineItemsPerThread = 16;
+    private const int MinBlocksPerFineItem = 4;
     private const int MinPartKeys = 256;
 
     // A block of queries costs its lanes whether there are queries in them or not.
@@ -57,14 +59,16 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
             _blocks = new(problem);
             _heads = (long)problem.Batch * problem.Heads;
             int blocks = (problem.QueryLength + Lanes - 1) / Lanes;
-            _blocksPerItem = (int)Math.Clamp(_heads * blocks / wantedItems, 1, blocks);
+            long items = (wantedItems + _heads - 1) / _heads;
+            long fineItems = ((long)threads * FineItemsPerThread + _heads - 1) / _heads;
+            items = Math.Clamp(Math.Max(items, Math.Min(fineItems, blocks / MinBlocksPerFineItem)), 1, blocks);
+            _blocksPerItem = (int)((blocks + items - 1) / items);
             _itemsPerHead = (blocks + _blocksPerItem - 1) / _blocksPerItem;
             if (problem.KeyLength > _blocks.ChunkKeys)
                 _blocksAtOnce = Math.Min(_blocksPerItem, MaxBlocksAtOnce);
         }
 
-        long items = _heads * _itemsPerHead;
-        long wantedParts = (wantedItems + items - 1) / items;
+        long wantedParts = (wantedItems + _heads * _itemsPerHead - 1) / (_heads * _itemsPerHead);
         _parts = (int)Math.Clamp(Math.Min(wantedParts, problem.KeyLength / MinPartKeys), 1, wantedParts);
     }
 

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using AttentionGpu.Bench.Peers;
 using BenchmarkDotNet.Attributes;
 
 namespace AttentionGpu.Bench;
@@ -48,12 +49,7 @@ public class AttentionBenchmarks
         _engine.Synchronize();
     }
 
-    private DeviceTensor<float> Random(nint[] lengths, int seed)
-    {
-        var random = new Random(seed);
-        var values = new float[lengths.Aggregate((left, right) => left * right)];
-        for (int i = 0; i < values.Length; i++)
-            values[i] = random.NextSingle() - 0.5f;
-        return _engine.CreateTensor(new ReadOnlyTensorSpan<float>(values, lengths));
-    }
+    private DeviceTensor<float> Random(nint[] lengths, int seed) =>
+        _engine.CreateTensor(
+            new ReadOnlyTensorSpan<float>(Inputs.Random(lengths.Aggregate((left, right) => left * right), seed, bound: 0.5f), lengths));
 }

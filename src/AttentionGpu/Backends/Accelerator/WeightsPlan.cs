@@ -2,6 +2,7 @@ using AttentionGpu.Kernels.Layouts;
 using AttentionGpu.Kernels.Masks;
 using AttentionGpu.Kernels.Matmul;
 using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
@@ -67,7 +68,7 @@ internal sealed class WeightsPlan<TMask> : IPlan<AttentionBuffers>
 
         int averageThreads = Math.Min(AverageThreads, loader.Accelerator.MaxNumThreadsPerGroup);
         long averages = problem.WeightCount / problem.Heads;
-        _averageConfig = KernelLoader.Groups((averages + averageThreads - 1) / averageThreads, averageThreads);
+        _averageConfig = KernelLoader.Groups(TileCount.DivideUp(averages, averageThreads), averageThreads);
         _average = loader.Load<AverageKernel, Action<AcceleratorStream, KernelConfig, SoftmaxShape, ArrayView<float>, ArrayView<float>>>(
             accelerator => accelerator.LoadKernel<SoftmaxShape, ArrayView<float>, ArrayView<float>>(AverageHeadsKernel.Average));
     }

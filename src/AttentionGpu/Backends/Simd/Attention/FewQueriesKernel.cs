@@ -3,6 +3,8 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -31,11 +33,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     {
         _problem = problem;
         _mask = new(problem);
-        _sumsStride = (problem.ValueHeadSize + Lanes - 1) / Lanes * Lanes;
+        _sumsStride = TileCount.DivideUp(problem.ValueHeadSize, Lanes) * Lanes;
     }
 
     /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
-    public int RowBlocks => (Rows + MaxRows - 1) / MaxRows;
+    public int RowBlocks => TileCount.DivideUp(Rows, MaxRows);
 
     /// <summary>Floats of a block's memory.</summary>
     public long WorkspaceSize => MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys + ValueStep * Lanes;
@@ -131,7 +133,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         float* scores = block.Scores + row * BlockKeys;
 
         // Whole vectors: what is not there weighs nothing.
-        int padded = (count + TOperations.Width - 1) / TOperations.Width * TOperations.Width;
+        int padded = TileCount.DivideUp(count, TOperations.Width) * TOperations.Width;
         new Span<float>(scores + count, padded - count).Fill(float.NegativeInfinity);
         TVector largest = TOperations.Broadcast(float.NegativeInfinity);
         for (int i = 0; i < padded; i += TOperations.Width)
@@ -186,20 +188,13 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     private void AddValues(float* values, in Block block, int firstKey, int count)
     {
+        // Wide panels read a row of values from end to end, as the processor's prefetching likes it.
+        int wide = RegisterTile<TVector, TOperations>.WideLanes;
         int narrow = RegisterTile<TVector, TOperations>.NarrowLanes;
         for (int column = 0; column < _problem.ValueHeadSize;)
         {
             int left = _problem.ValueHeadSize - column;
-            if (left >= RegisterTile<TVector, TOperations>.WideLanes)
-            {
-                RegisterTile<TVector, TOperations>.AddWide(
-                    block.Rows, count, block.Scores + firstKey, BlockKeys, 1, values + column, (nint)_problem.Value.RowStride,
-                    new AddedSums(block.Sums + column, _sumsStride));
-                column += RegisterTile<TVector, TOperations>.WideLanes;
-                continue;
-            }
-
-            int lanes = left >= Lanes ? Lanes : narrow;
+            int lanes = left >= wide ? wide : left >= Lanes ? Lanes : narrow;
             float* right = values + column;
             nint rightStride = (nint)_problem.Value.RowStride;
             if (left < lanes)
@@ -240,7 +235,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             }
 
             float* output = buffers.Output.Pointer<float>() + _problem.Output.Offset(block.Batch, Head(block, row), Query(block, row));
-            TensorPrimitives.Multiply(sums, Kernels.Softmax.OnlineSoftmax.Reciprocal(block.Totals[row]), new Span<float>(output, sums.Length));
+            TensorPrimitives.Multiply(sums, OnlineSoftmax.Reciprocal(block.Totals[row]), new Span<float>(output, sums.Length));
         }
     }
 

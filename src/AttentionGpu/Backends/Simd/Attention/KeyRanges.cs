@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -60,8 +61,8 @@ internal struct KeyRanges
 
         // What is left in equal parts, so that none is left with a few keys.
         int left = (isHalf ? _endKey : _halfKey) - _next;
-        int parts = (left + _blockKeys - 1) / _blockKeys;
-        int count = Math.Min(left, ((left + parts - 1) / parts + 1) & ~1);
+        int parts = TileCount.DivideUp(left, _blockKeys);
+        int count = Math.Min(left, (TileCount.DivideUp(left, parts) + 1) & ~1);
         int firstLane = isHalf ? _halfLane : 0;
         Current = new KeyRange(_next, count, firstLane, _next + (long)count > _firstHidden + firstLane);
         _next += count;

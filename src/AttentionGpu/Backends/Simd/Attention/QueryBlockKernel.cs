@@ -102,15 +102,13 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     public void Score(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, MaskEffect effect)
     {
         float* key = buffers.Key.Pointer<float>() + _problem.Key.Offset(block.Batch, block.Head / _problem.GroupSize, keys.First);
-        float* scores = block.Scores + keys.FirstLane;
-        float* maxima = block.Maxima + keys.FirstLane;
-        if (!keys.IsDiagonal && effect == MaskEffect.None)
-        {
-            Multiply(new StoredSumsWithMaxima(scores, block.Lanes, maxima), block, keys, key);
+        bool isPlain = !keys.IsDiagonal && effect == MaskEffect.None;
+        float* maxima = isPlain ? block.Maxima + keys.FirstLane : null;
+        RegisterTile<TVector, TOperations>.Multiply(
+            keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, (nint)_problem.Key.RowStride, 1,
+            block.Panel + keys.FirstLane, block.Lanes, new StoredSums(block.Scores + keys.FirstLane, block.Lanes, maxima), block.Ahead);
+        if (isPlain)
             return;
-        }
-
-        Multiply(new StoredSums(scores, block.Lanes), block, keys, key);
         if (keys.IsDiagonal)
             HideFuture(block, keys, _problem.CausalOffset!.Value);
         if (effect != MaskEffect.None)
@@ -138,12 +136,6 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         for (int lane = 0; lane < block.Lanes; lane++)
             block.Factors[lane] = OnlineSoftmax.Reciprocal(block.Totals[lane]);
     }
-
-    private void Multiply<TResult>(TResult result, in QueryBlock block, in KeyRange keys, float* key)
-        where TResult : struct, ITileResult =>
-        RegisterTile<TVector, TOperations>.Multiply(
-            keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, (nint)_problem.Key.RowStride, 1,
-            block.Panel + keys.FirstLane, block.Lanes, result, block.Ahead);
 
     private void AddValues(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)
     {

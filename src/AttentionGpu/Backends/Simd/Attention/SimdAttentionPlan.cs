@@ -3,6 +3,7 @@ using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -27,7 +28,6 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     // Their queries and outputs share L2 with a chunk of keys and values.
     private const int MaxBlocksAtOnce = 4;
 
-    private static readonly ConcurrentBag<AlignedMemory> _workspaces = [];
     private static readonly ConcurrentBag<AlignedMemory> _states = [];
 
     private readonly ConcurrentBag<AttentionCall> _calls = [];
@@ -58,21 +58,22 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
         {
             _blocks = new(problem);
             _heads = (long)problem.Batch * problem.Heads;
-            int blocks = (problem.QueryLength + Lanes - 1) / Lanes;
-            long items = (wantedItems + _heads - 1) / _heads;
-            long fineItems = ((long)threads * FineItemsPerThread + _heads - 1) / _heads;
-            items = Math.Clamp(Math.Max(items, Math.Min(fineItems, blocks / MinBlocksPerFineItem)), 1, blocks);
-            _blocksPerItem = (int)((blocks + items - 1) / items);
-            _itemsPerHead = (blocks + _blocksPerItem - 1) / _blocksPerItem;
+            long items = TileCount.DivideUp(wantedItems, _heads);
+            long fineItems = TileCount.DivideUp((long)threads * FineItemsPerThread, _heads);
+            items = Math.Clamp(Math.Max(items, Math.Min(fineItems, QueryBlocks / MinBlocksPerFineItem)), 1, QueryBlocks);
+            _blocksPerItem = (int)TileCount.DivideUp(QueryBlocks, items);
+            _itemsPerHead = TileCount.DivideUp(QueryBlocks, _blocksPerItem);
             if (problem.KeyLength > _blocks.ChunkKeys)
                 _blocksAtOnce = Math.Min(_blocksPerItem, MaxBlocksAtOnce);
         }
 
-        long wantedParts = (wantedItems + _heads * _itemsPerHead - 1) / (_heads * _itemsPerHead);
+        long wantedParts = TileCount.DivideUp(wantedItems, _heads * _itemsPerHead);
         _parts = (int)Math.Clamp(Math.Min(wantedParts, problem.KeyLength / MinPartKeys), 1, wantedParts);
     }
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
+
+    private int QueryBlocks => TileCount.DivideUp(_problem.QueryLength, Lanes);
 
     /// <summary>What all threads of a call take beyond its inputs and outputs.</summary>
     public long WorkspaceBytes =>
@@ -106,9 +107,8 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
         }
 
         Lookahead ahead = AfterHead(buffers, head, item);
-        int blocks = (_problem.QueryLength + Lanes - 1) / Lanes;
         int firstBlock = inHead * _blocksPerItem;
-        for (int end = Math.Min(blocks, firstBlock + _blocksPerItem); end > firstBlock;)
+        for (int end = Math.Min(QueryBlocks, firstBlock + _blocksPerItem); end > firstBlock;)
         {
             int count = Math.Min(_blocksAtOnce, end - firstBlock);
             AttendBlocks(buffers, memory, &ahead, head, end - count, count, firstKey, endKey, states, part);
@@ -176,15 +176,15 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
         Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _problem.ValueHeadSize, block.Factors);
     }
 
-    private void Merge(in AttentionBuffers buffers, SplitStates states, long item)
+    private void Merge(in AttentionBuffers buffers, SplitStates states, long row)
     {
-        int query = (int)(item % _problem.QueryLength);
-        item /= _problem.QueryLength;
-        (int batch, int head) = ((int)(item / _problem.Heads), (int)(item % _problem.Heads));
-        states.Merge(batch, head, query, buffers.Output.Pointer<float>() + _problem.Output.Offset(batch, head, query));
+        int query = (int)(row % _problem.QueryLength);
+        long matrix = row / _problem.QueryLength;
+        long output = _problem.Output.Offset((int)(matrix / _problem.Heads), (int)(matrix % _problem.Heads), query);
+        states.Merge(row, buffers.Output.Pointer<float>() + output);
     }
 
-    private sealed class AttentionCall(SimdAttentionPlan<TVector, TOperations> plan) : ParallelWork
+    private sealed class AttentionCall(SimdAttentionPlan<TVector, TOperations> plan) : WorkspaceWork
     {
         private AttentionBuffers _buffers;
         private SplitStates? _splitStates;
@@ -219,25 +219,14 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
             }
         }
 
-        public override void Work()
+        protected override long WorkspaceSize => _merging ? 0 : plan.WorkspaceSize;
+
+        protected override void Do(long item, float* memory)
         {
             if (_merging)
-            {
-                while (TryTake(out long row))
-                    plan.Merge(_buffers, _splitStates!.Value, row);
-                return;
-            }
-
-            AlignedMemory memory = AlignedMemory.Rent(_workspaces, plan.WorkspaceSize);
-            try
-            {
-                while (TryTake(out long item))
-                    plan.Attend(_buffers, memory.Address, item, _splitStates);
-            }
-            finally
-            {
-                _workspaces.Add(memory);
-            }
+                plan.Merge(_buffers, _splitStates!.Value, item);
+            else
+                plan.Attend(_buffers, memory, item, _splitStates);
         }
     }
 }

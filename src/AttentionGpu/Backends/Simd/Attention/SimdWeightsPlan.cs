@@ -1,10 +1,10 @@
 using System.Collections.Concurrent;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
-using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -17,8 +17,6 @@ internal sealed unsafe class SimdWeightsPlan<TVector, TOperations>(AttentionProb
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    private static readonly ConcurrentBag<AlignedMemory> _workspaces = [];
-
     private readonly ConcurrentBag<WeightsCall> _calls = [];
     private readonly QueryBlockKernel<TVector, TOperations> _blocks = new(problem);
 
@@ -30,7 +28,7 @@ internal sealed unsafe class SimdWeightsPlan<TVector, TOperations>(AttentionProb
 
     private int Threads => threads;
 
-    private int QueryBlocks => (problem.QueryLength + Lanes - 1) / Lanes;
+    private int QueryBlocks => TileCount.DivideUp(problem.QueryLength, Lanes);
 
     public void Execute(in AttentionBuffers buffers)
     {
@@ -98,7 +96,7 @@ internal sealed unsafe class SimdWeightsPlan<TVector, TOperations>(AttentionProb
         return buffers.Weights.Pointer<float>() + (matrix * problem.QueryLength + block.FirstQuery + lane) * problem.KeyLength;
     }
 
-    private sealed class WeightsCall(SimdWeightsPlan<TVector, TOperations> plan) : ParallelWork
+    private sealed class WeightsCall(SimdWeightsPlan<TVector, TOperations> plan) : WorkspaceWork
     {
         private AttentionBuffers _buffers;
 
@@ -111,31 +109,22 @@ internal sealed unsafe class SimdWeightsPlan<TVector, TOperations>(AttentionProb
             Run(matrices * plan.QueryBlocks, plan.Threads, operations);
         }
 
-        public override void Work()
-        {
-            AlignedMemory memory = AlignedMemory.Rent(_workspaces, plan._blocks.WorkspaceSize(1));
-            try
-            {
-                while (TryTake(out long item))
-                {
-                    int firstQuery = (int)(item % plan.QueryBlocks) * Lanes;
-                    long matrix = item / plan.QueryBlocks;
-                    int heads = plan.Problem.Heads;
-                    if (!plan.IsAveraged)
-                    {
-                        plan.Attend(_buffers, memory.Address, (int)(matrix / heads), (int)(matrix % heads), firstQuery);
-                        continue;
-                    }
+        protected override long WorkspaceSize => plan._blocks.WorkspaceSize(1);
 
-                    // The heads of a row are added up by one thread, always in the same order.
-                    for (int head = 0; head < heads; head++)
-                        plan.Attend(_buffers, memory.Address, (int)matrix, head, firstQuery);
-                }
-            }
-            finally
+        protected override void Do(long item, float* memory)
+        {
+            int firstQuery = (int)(item % plan.QueryBlocks) * Lanes;
+            long matrix = item / plan.QueryBlocks;
+            int heads = plan.Problem.Heads;
+            if (!plan.IsAveraged)
             {
-                _workspaces.Add(memory);
+                plan.Attend(_buffers, memory, (int)(matrix / heads), (int)(matrix % heads), firstQuery);
+                return;
             }
+
+            // The heads of a row are added up by one thread, always in the same order.
+            for (int head = 0; head < heads; head++)
+                plan.Attend(_buffers, memory, (int)matrix, head, firstQuery);
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Problems;
 
@@ -25,10 +26,9 @@ internal readonly unsafe struct SplitStates(AttentionProblem problem, float* mem
         sums[problem.ValueHeadSize + 1] = total;
     }
 
-    /// <summary>Merges the parts of a row and writes its output.</summary>
-    public void Merge(int batch, int head, int query, float* output)
+    /// <summary>Merges the parts of a row, by its number among all, and writes its output.</summary>
+    public void Merge(long row, float* output)
     {
-        long row = ((long)batch * problem.Heads + head) * problem.QueryLength + query;
         OnlineSoftmax state = OnlineSoftmax.Empty;
         for (int part = 0; part < parts; part++)
             state = OnlineSoftmax.Merge(state, State(Sums(part, row)));
@@ -38,8 +38,7 @@ internal readonly unsafe struct SplitStates(AttentionProblem problem, float* mem
         {
             float* sums = Sums(part, row);
             float factor = state.Weight(sums[problem.ValueHeadSize]) * state.Normalizer;
-            for (int i = 0; i < target.Length; i++)
-                target[i] += factor * sums[i];
+            TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(sums, target.Length), factor, target, target);
         }
     }
 

@@ -3,6 +3,7 @@ using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Linear;
@@ -23,7 +24,6 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     // Rows of the tallest tile: a block of rows is a multiple.
     private const int TileRows = 6;
 
-    private static readonly ConcurrentBag<AlignedMemory> _workspaces = [];
     private static readonly ConcurrentBag<AlignedMemory> _packedWeights = [];
 
     private readonly ConcurrentBag<LinearCall> _calls = [];
@@ -41,14 +41,14 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
         // Two thirds of L1 for a block of the weight, the rest for the rows that pass by; half of L2 for a block of rows.
         _blockDepth = Math.Max(1, Caches.Level1 * 2 / 3 / (Lanes * sizeof(float)));
-        _panels = (problem.Columns + Lanes - 1) / Lanes;
+        _panels = TileCount.DivideUp(problem.Columns, Lanes);
         int rows = Math.Clamp(Caches.Level2 / 2 / (problem.Depth * sizeof(float)), MinRows, MaxRows);
-        int blocks = (problem.Rows + rows - 1) / rows;
-        int wantedBlocks = (threads * ItemsPerThread + _panels - 1) / _panels;
+        int blocks = TileCount.DivideUp(problem.Rows, rows);
+        int wantedBlocks = TileCount.DivideUp(threads * ItemsPerThread, _panels);
         if (threads > 1 && blocks < wantedBlocks)
             blocks = Math.Clamp(problem.Rows / MinRows, blocks, wantedBlocks);
-        _blockRows = ((problem.Rows + blocks - 1) / blocks + TileRows - 1) / TileRows * TileRows;
-        _rowBlocks = (problem.Rows + _blockRows - 1) / _blockRows;
+        _blockRows = TileCount.DivideUp(TileCount.DivideUp(problem.Rows, blocks), TileRows) * TileRows;
+        _rowBlocks = TileCount.DivideUp(problem.Rows, _blockRows);
     }
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
@@ -72,7 +72,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     {
         int rows = Math.Min(_blockRows, _problem.Rows - firstRow);
         float* sums = memory + (nint)_blockDepth * Lanes;
-        int parts = (_problem.Depth + _blockDepth - 1) / _blockDepth;
+        int parts = TileCount.DivideUp(_problem.Depth, _blockDepth);
         for (int part = 0; part < parts; part++)
         {
             int depth = (int)((long)_problem.Depth * part / parts);
@@ -137,7 +137,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         }
     }
 
-    private sealed class LinearCall(SimdLinearPlan<TVector, TOperations> plan) : ParallelWork
+    private sealed class LinearCall(SimdLinearPlan<TVector, TOperations> plan) : WorkspaceWork
     {
         private LinearBuffers _buffers;
         private float* _packed;
@@ -167,26 +167,15 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
             }
         }
 
-        public override void Work()
-        {
-            if (_packing)
-            {
-                while (TryTake(out long panel))
-                    plan.PackPanel(_buffers, _packed + panel * Lanes * plan._problem.Depth, (int)panel, 0, plan._problem.Depth);
-                return;
-            }
+        protected override long WorkspaceSize => _packing ? 0 : plan.WorkspaceSize;
 
-            AlignedMemory memory = AlignedMemory.Rent(_workspaces, plan.WorkspaceSize);
-            try
-            {
-                // A row block's panels one after the other: its rows stay in L2.
-                while (TryTake(out long item))
-                    plan.Multiply(_buffers, _packed, memory.Address, (int)(item / plan._panels) * plan._blockRows, (int)(item % plan._panels));
-            }
-            finally
-            {
-                _workspaces.Add(memory);
-            }
+        protected override void Do(long item, float* memory)
+        {
+            // A row block's panels one after the other: its rows stay in L2.
+            if (_packing)
+                plan.PackPanel(_buffers, _packed + item * Lanes * plan._problem.Depth, (int)item, 0, plan._problem.Depth);
+            else
+                plan.Multiply(_buffers, _packed, memory, (int)(item / plan._panels) * plan._blockRows, (int)(item % plan._panels));
         }
 
         private void Multiply(float* packed)

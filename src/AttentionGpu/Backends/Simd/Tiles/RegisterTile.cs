@@ -30,7 +30,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         get => 2 * TOperations.Width;
     }
 
-    /// <summary>Lanes of a wide panel: twice as many as usual.</summary>
+    /// <summary>Lanes of a wide panel: twice as many as usual, which leaves registers for two rows at a time.</summary>
     public static int WideLanes
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -39,8 +39,8 @@ internal static unsafe class RegisterTile<TVector, TOperations>
 
     /// <summary>
     /// <c>result[r][lane] = sum over steps of left[r * rowStride + step * depthStride] * right[step * rightStride + lane]</c> for
-    /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/> or <see cref="NarrowLanes"/>.
-    /// What comes next is asked for meanwhile.
+    /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/>, <see cref="NarrowLanes"/> or
+    /// <see cref="WideLanes"/>. What comes next is asked for meanwhile.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Multiply<TResult>(
@@ -57,36 +57,14 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             Right = right,
             RightStride = rightStride,
         };
-        if (TOperations.TileVectors == 4 && lanes == Lanes)
+        if (TOperations.TileVectors == 4 && lanes == WideLanes)
+            MultiplyPairs<RowPair<Row4<TVector, TOperations>, TVector>, TResult>(rows, operands, result);
+        else if (lanes == WideLanes)
+            MultiplyPairs<Row4<TVector, TOperations>, TResult>(rows, operands, result);
+        else if (TOperations.TileVectors == 4 && lanes == Lanes)
             MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, operands, result, ahead);
         else
             MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, operands, result, ahead);
-    }
-
-    /// <summary>
-    /// <see cref="Multiply"/> with <see cref="WideLanes"/> and the sums added to what is there. Two rows at a time: for a few rows of the left
-    /// operand, where it counts that the right one's rows are read from end to end, as the processor's prefetching likes it.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void AddWide(
-        int rows, int depth, float* left, nint rowStride, nint depthStride, float* right, nint rightStride, AddedSums result)
-    {
-        for (int row = 0; row < rows; row += LowRows)
-        {
-            var operands = new Operands
-            {
-                Depth = depth,
-                Left = left + row * rowStride,
-                RowStride = rowStride,
-                DepthStride = depthStride,
-                Right = right,
-                RightStride = rightStride,
-            };
-            if (TOperations.TileVectors == 4)
-                Low<RowPair<Row4<TVector, TOperations>, TVector>, AddedSums>(operands, row, Math.Min(LowRows, rows - row), result);
-            else
-                Low<Row4<TVector, TOperations>, AddedSums>(operands, row, Math.Min(LowRows, rows - row), result);
-        }
     }
 
     private static void MultiplyRows<TRow, TResult>(int rows, Operands operands, TResult result, Lookahead* ahead)
@@ -109,6 +87,18 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             Middle<TRow, TResult>(operands, row, rows - row, result);
         else
             Low<TRow, TResult>(operands, row, rows - row, result);
+    }
+
+    private static void MultiplyPairs<TRow, TResult>(int rows, Operands operands, TResult result)
+        where TRow : struct, IRow<TRow, TVector>
+        where TResult : struct, ITileResult
+    {
+        float* left = operands.Left;
+        for (int row = 0; row < rows; row += LowRows)
+        {
+            operands.Left = left + row * operands.RowStride;
+            Low<TRow, TResult>(operands, row, Math.Min(LowRows, rows - row), result);
+        }
     }
 
     /// <summary>
@@ -150,11 +140,8 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         result.Take<TRow, TVector>(sums4, firstRow + 4);
         if (rows > 5)
             result.Take<TRow, TVector>(sums5, firstRow + 5);
-        if (TResult.NeedsMaxima)
-        {
-            result.TakeMaxima<TRow, TVector>(
-                TRow.Max(TRow.Max(TRow.Max(sums0, sums1), TRow.Max(sums2, sums3)), TRow.Max(sums4, sums5)));
-        }
+        if (result.Maxima != null)
+            Raise(result.Maxima, TRow.Max(TRow.Max(TRow.Max(sums0, sums1), TRow.Max(sums2, sums3)), TRow.Max(sums4, sums5)));
     }
 
     /// <summary>Three or four rows; two thirds of the work of <see cref="Tall"/>.</summary>
@@ -187,8 +174,8 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         result.Take<TRow, TVector>(sums2, firstRow + 2);
         if (rows > 3)
             result.Take<TRow, TVector>(sums3, firstRow + 3);
-        if (TResult.NeedsMaxima)
-            result.TakeMaxima<TRow, TVector>(TRow.Max(TRow.Max(sums0, sums1), TRow.Max(sums2, sums3)));
+        if (result.Maxima != null)
+            Raise(result.Maxima, TRow.Max(TRow.Max(sums0, sums1), TRow.Max(sums2, sums3)));
     }
 
     /// <summary>One or two rows; a third of the work of <see cref="Tall"/>.</summary>
@@ -215,9 +202,14 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         result.Take<TRow, TVector>(sums0, firstRow);
         if (rows > 1)
             result.Take<TRow, TVector>(sums1, firstRow + 1);
-        if (TResult.NeedsMaxima)
-            result.TakeMaxima<TRow, TVector>(TRow.Max(sums0, sums1));
+        if (result.Maxima != null)
+            Raise(result.Maxima, TRow.Max(sums0, sums1));
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Raise<TRow>(float* maxima, TRow largest)
+        where TRow : struct, IRow<TRow, TVector> =>
+        TRow.Store(TRow.Max(largest, TRow.Load(maxima)), maxima);
 
     private struct Operands
     {

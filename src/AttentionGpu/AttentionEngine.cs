@@ -15,6 +15,7 @@ public sealed partial class AttentionEngine : IDisposable
 {
     private readonly PlanCache<AttentionProblem, AttentionBuffers> _attentionPlans;
     private readonly PlanCache<LinearProblem, LinearBuffers> _linearPlans;
+    private readonly PlanCache<RowProblem, RowBuffers> _rowPlans;
     private volatile bool _disposed;
 
     /// <summary>An engine on a device.</summary>
@@ -36,6 +37,7 @@ public sealed partial class AttentionEngine : IDisposable
         Backend = backend;
         _attentionPlans = new(backend.Plan);
         _linearPlans = new(backend.Plan);
+        _rowPlans = new(backend.Plan);
     }
 
     /// <summary>The device that the engine runs on.</summary>
@@ -54,7 +56,7 @@ public sealed partial class AttentionEngine : IDisposable
     }
 
     /// <summary>Makes a tensor on the device. Its contents are undefined.</summary>
-    /// <typeparam name="T"><see cref="float"/> or <see cref="bool"/>.</typeparam>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
     /// <param name="lengths">The length of each axis; each may be 0.</param>
     /// <exception cref="ArgumentException">A length is negative or over 2^31 - 1.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
@@ -63,9 +65,9 @@ public sealed partial class AttentionEngine : IDisposable
         where T : unmanaged
     {
         ThrowIfDisposed();
-        return typeof(T) == typeof(float) || typeof(T) == typeof(bool)
+        return typeof(T) == typeof(float) || typeof(T) == typeof(Half) || typeof(T) == typeof(BFloat16) || typeof(T) == typeof(bool)
             ? new DeviceTensor<T>(this, lengths)
-            : throw new NotSupportedException($"A device tensor holds float or bool elements, not {typeof(T)}.");
+            : throw new NotSupportedException($"A device tensor holds float, Half, BFloat16 or bool elements, not {typeof(T)}.");
     }
 
     /// <summary>Makes a tensor on the device with the shape and contents of a host tensor.</summary>
@@ -102,18 +104,17 @@ public sealed partial class AttentionEngine : IDisposable
 
     internal void Execute(LinearProblem problem, in LinearBuffers buffers) => _linearPlans.Get(problem).Execute(buffers);
 
+    internal void Execute(RowProblem problem, in RowBuffers buffers) => _rowPlans.Get(problem).Execute(buffers);
+
     private static IAttentionBackend CreateBackend(string device, AttentionEngineOptions options)
     {
         options.Validate();
         return DeviceCatalog.CreateBackend(SelectDevice(device).Device, options);
     }
 
-    internal DeviceMemory RequireMine(DeviceTensor tensor, string name)
-    {
-        ArgumentNullException.ThrowIfNull(tensor, name);
-        return ReferenceEquals(tensor.Engine, this)
+    internal DeviceMemory RequireMine(DeviceTensor tensor, string name) =>
+        ReferenceEquals(tensor.Engine, this)
             ? tensor.Storage
             : throw new ArgumentException(
                 $"The tensor '{name}' belongs to another engine (on {tensor.Engine.Device.Name}); it must be made by this one.", name);
-    }
 }

@@ -1,10 +1,14 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Masks;
 using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Kernels.Ranges;
 using AttentionGpu.Kernels.Reductions;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Variants;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Attention;
@@ -29,8 +33,8 @@ public static class AttentionKernel
         * TileCount.DivideUp(shape.ValueHeadSize, TileValues<TTile, TValues>());
 
     /// <summary>
-    /// <c>output = softmax(mask(scale * query * key^T)) * value</c>; one group of threads a block of queries of one head. A row that sees
-    /// no key becomes zeros.
+    /// <c>output = softmax(variant(scale * query * key^T)) * value</c> over the keys of a range; one group of threads a block of queries of one
+    /// head. A row that sees no key becomes zeros.
     /// </summary>
     /// <remarks>
     /// Inner loops, per thread. Scores, a step of head size: 32 multiply-adds, 3 loads of 16 bytes from shared memory (10.7 a load).
@@ -38,14 +42,16 @@ public static class AttentionKernel
     /// outputs, 16 softmax state, 12 or 16 operands. Shared memory: the weights of a block, and one panel that queries and keys,
     /// then values, pass through.
     /// </remarks>
-    public static void Forward<TTile, TValues, TReduction, TMask>(
+    public static void Forward<TTile, TValues, TReduction, TElement, TRange, TVariant>(
         AttentionShape shape,
-        ArrayView<float> query, ArrayView<float> key, ArrayView<float> value, ArrayView<float> output,
-        TMask mask)
+        ArrayView<TElement> query, ArrayView<TElement> key, ArrayView<TElement> value, ArrayView<TElement> output,
+        AttentionTables tables, TRange range, TVariant variant)
         where TTile : struct, ITile
         where TValues : struct, IFragment
         where TReduction : struct, IRowReduction
-        where TMask : struct, IAttentionMask
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
     {
         int tileRows = ThreadPosition<TTile>.TileRows;
         int tileKeys = 4 * TTile.ColumnThreads;
@@ -67,47 +73,53 @@ public static class AttentionKernel
         // Late queries see the most keys under a causal mask: they start first, so that the short ones fill the gaps at the end.
         int firstQuery = (queryTiles - 1 - Grid.IdxX / valueTiles % queryTiles) * tileRows;
         int matrix = Grid.IdxX / valueTiles / queryTiles;
-        long queryBase = shape.Query.Base(matrix);
-        long keyBase = shape.Key.Base(matrix);
-        long valueBase = shape.Value.Base(matrix);
-
-        ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
-        var masking = new ScoreMasking<TTile, TMask>
+        var head = new SequenceHead
         {
-            Mask = mask,
-            Thread = thread,
             Batch = matrix / shape.Heads,
             Head = matrix % shape.Heads,
-            FirstQuery = firstQuery,
-            QueryLength = shape.QueryLength,
-            KeyLength = shape.KeyLength,
+            Sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence,
         };
-        if (TMask.ScansBlocks)
+        int queryLength = head.Sequence.QueryLength;
+        int keyLength = head.Sequence.KeyLength;
+        long queryBase = shape.Query.Base(matrix) + shape.Query.Row(head.Sequence.QueryStart);
+        long keyBase = shape.Key.Base(matrix) + shape.Key.Row(head.Sequence.KeyStart);
+        long valueBase = shape.Value.Base(matrix) + shape.Value.Row(head.Sequence.KeyStart);
+
+        ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
+        var change = new ScoreChange<TTile, TRange, TVariant>
+        {
+            Range = range,
+            Variant = variant,
+            Thread = thread,
+            Head = head,
+            FirstQuery = firstQuery,
+        };
+        if (TVariant.ScansBlocks)
         {
             BlockScan.Start(flags);
             Group.Barrier();
         }
 
-        int endKey = mask.EndKey(IntrinsicMath.Min(firstQuery + tileRows, shape.QueryLength) - 1, shape.KeyLength);
+        // Sequences that are shorter than the longest leave groups without queries.
+        int lastQuery = IntrinsicMath.Min(firstQuery + tileRows, queryLength) - 1;
+        int startKey = range.FirstKey(head.Sequence, firstQuery);
+        int endKey = firstQuery < queryLength ? range.EndKey(head.Sequence, lastQuery) : 0;
         RowSoftmax softmax = RowSoftmax.Empty;
         TValues sums = default;
-        for (int firstKey = 0; firstKey < endKey; firstKey += tileKeys)
+        for (int firstKey = startKey; firstKey < endKey; firstKey += tileKeys)
         {
-            if (TMask.ScansBlocks && !BlockScan.AnyVisible<TTile, TMask>(
-                flags, firstKey / tileKeys, mask, shape, masking.Batch, masking.Head, firstQuery, firstKey, tileKeys))
-            {
+            if (TVariant.ScansBlocks && !BlockScan.AnyVisible(flags, (firstKey - startKey) / tileKeys, change, firstKey, tileKeys))
                 continue;
-            }
 
             Fragment8x4 scores = default;
             for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
             {
-                PanelLoader.LoadTransposed<TTile, RowLayout>(
+                PanelLoader.LoadTransposed<TTile, TElement, RowLayout>(
                     panel.Cast<float>(), 4 * rowPitch, tileRows,
-                    query, shape.Query, queryBase, firstQuery, shape.QueryLength, depth, shape.HeadSize);
-                PanelLoader.LoadTransposed<TTile, RowLayout>(
+                    query, shape.Query, queryBase, firstQuery, queryLength, depth, shape.HeadSize);
+                PanelLoader.LoadTransposed<TTile, TElement, RowLayout>(
                     keyPanel.Cast<float>(), 4 * keyPitch, tileKeys,
-                    key, shape.Key, keyBase, firstKey, shape.KeyLength, depth, shape.HeadSize);
+                    key, shape.Key, keyBase, firstKey, keyLength, depth, shape.HeadSize);
                 Group.Barrier();
                 for (int line = 0; line < TTile.Depth; line++)
                     scores.MultiplyAdd(thread.LoadRows(panel, line), keyPanel, line * keyPitch + thread.Column, 0);
@@ -116,8 +128,11 @@ public static class AttentionKernel
 
             scores.Scale(Rows8.Uniform(shape.Scale));
             int blockEnd = firstKey + tileKeys;
-            if (blockEnd > shape.KeyLength || !mask.LeavesAlone(firstQuery, blockEnd))
-                masking.Apply(ref scores, firstKey + 4 * thread.Column);
+            if (!TVariant.IsIdentity
+                || firstKey < range.FirstKey(head.Sequence, lastQuery) || blockEnd > range.EndKey(head.Sequence, firstQuery))
+            {
+                change.Apply(ref scores, firstKey + 4 * thread.Column);
+            }
 
             Rows8 maxima = TReduction.Max(
                 scores.RowMax, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
@@ -126,9 +141,9 @@ public static class AttentionKernel
 
             for (int depth = 0; depth < tileKeys; depth += TTile.Depth)
             {
-                PanelLoader.Load<TTile>(
+                PanelLoader.Load<TTile, TElement>(
                     panel.Cast<float>(), tileValues,
-                    value, shape.Value, valueBase, firstKey + depth, shape.KeyLength, firstValue, shape.ValueHeadSize);
+                    value, shape.Value, valueBase, firstKey + depth, keyLength, firstValue, shape.ValueHeadSize);
                 Group.Barrier();
                 for (int line = 0; line < TTile.Depth; line++)
                 {
@@ -144,24 +159,49 @@ public static class AttentionKernel
         }
 
         Rows8 totals = TReduction.Sum(softmax.Sums, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
-        sums.Scale(new Rows8(Reciprocals(totals.Low), Reciprocals(totals.High)));
+        sums.Scale(softmax.Finish(totals, shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity));
+        if (shape.HasLogSumExp != 0 && thread.Column == 0 && firstValue == 0)
+        {
+            StoreRows(
+                softmax.LogSumExp, tables.LogSumExp, shape.LogSumExp,
+                shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart), thread, firstQuery, queryLength);
+        }
+
         sums.Store(
-            new MatmulSink<TTile, RowLayout, ScaleEpilogue>
+            new MatmulSink<TTile, TElement, RowLayout, ScaleEpilogue>
             {
                 Result = output,
                 Layout = shape.Output,
-                MatrixBase = shape.Output.Base(matrix),
+                MatrixBase = shape.Output.Base(matrix) + shape.Output.Row(head.Sequence.QueryStart),
                 Epilogue = new ScaleEpilogue { Scale = 1f },
                 Thread = thread,
                 FirstRow = firstQuery,
-                Rows = shape.QueryLength,
+                Rows = queryLength,
                 Columns = shape.ValueHeadSize,
             },
             firstValue + 4 * thread.Column,
             4 * TTile.ColumnThreads);
     }
 
-    private static Float4 Reciprocals(Float4 sums) => new(
-        OnlineSoftmax.Reciprocal(sums.X), OnlineSoftmax.Reciprocal(sums.Y),
-        OnlineSoftmax.Reciprocal(sums.Z), OnlineSoftmax.Reciprocal(sums.W));
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreRows<TTile>(
+        Rows8 values, ArrayView<float> target, RowLayout layout, long first, ThreadPosition<TTile> thread, int firstQuery, int queryLength)
+        where TTile : struct, ITile
+    {
+        StoreRow(values.Low.X, target, layout, first, firstQuery + thread.TileRow(0), queryLength);
+        StoreRow(values.Low.Y, target, layout, first, firstQuery + thread.TileRow(1), queryLength);
+        StoreRow(values.Low.Z, target, layout, first, firstQuery + thread.TileRow(2), queryLength);
+        StoreRow(values.Low.W, target, layout, first, firstQuery + thread.TileRow(3), queryLength);
+        StoreRow(values.High.X, target, layout, first, firstQuery + thread.TileRow(4), queryLength);
+        StoreRow(values.High.Y, target, layout, first, firstQuery + thread.TileRow(5), queryLength);
+        StoreRow(values.High.Z, target, layout, first, firstQuery + thread.TileRow(6), queryLength);
+        StoreRow(values.High.W, target, layout, first, firstQuery + thread.TileRow(7), queryLength);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreRow(float value, ArrayView<float> target, RowLayout layout, long first, int query, int queryLength)
+    {
+        if (query < queryLength)
+            target[first + layout.Row(query)] = value;
+    }
 }

@@ -1,4 +1,5 @@
 using AttentionGpu.Kernels.Layouts;
+using AttentionGpu.Kernels.Sequences;
 
 namespace AttentionGpu.Kernels.Attention;
 
@@ -8,11 +9,11 @@ public struct AttentionShape
     /// <summary>Query heads in a batch entry.</summary>
     public int Heads;
 
-    /// <summary>Queries of a head.</summary>
+    /// <summary>Queries of a head; of the longest sequence where they differ.</summary>
     public int QueryLength;
 
-    /// <summary>Keys and values of a head.</summary>
-    public int KeyLength;
+    /// <summary>Every batch entry's lengths and positions, unless there is a table.</summary>
+    public Sequence Sequence;
 
     /// <summary>Elements of a query and of a key.</summary>
     public int HeadSize;
@@ -34,4 +35,16 @@ public struct AttentionShape
 
     /// <summary>Where the output rows go.</summary>
     public RowLayout Output;
+
+    /// <summary>Where the logarithms of the sums go.</summary>
+    public RowLayout LogSumExp;
+
+    /// <summary>Not 0 where the batch entries' sequences come from a table.</summary>
+    public int HasSequences;
+
+    /// <summary>Not 0 where each head has a sink.</summary>
+    public int HasSinks;
+
+    /// <summary>Not 0 where the logarithms of the sums are asked for.</summary>
+    public int HasLogSumExp;
 }

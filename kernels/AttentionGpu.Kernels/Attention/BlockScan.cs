@@ -1,12 +1,13 @@
 using System.Runtime.CompilerServices;
-using AttentionGpu.Kernels.Masks;
+using AttentionGpu.Kernels.Ranges;
 using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Variants;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Attention;
 
 /// <summary>
-/// Finds out whether any query of a block sees any key of a block, for masks that only their data can tell: one read of the mask and one
+/// Finds out whether any query of a block sees any key of a block, for variants that only their data can tell: one read of the data and one
 /// barrier a block, in place of the two products of a block that is hidden.
 /// </summary>
 public static class BlockScan
@@ -27,19 +28,24 @@ public static class BlockScan
 
     /// <summary>Whether anything of the block is visible; the same answer in all threads of the group.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool AnyVisible<TTile, TMask>(
-        ArrayView<int> flags, int round, TMask mask, AttentionShape shape, int batch, int head,
-        int firstQuery, int firstKey, int tileKeys)
+    public static bool AnyVisible<TTile, TRange, TVariant>(
+        ArrayView<int> flags, int round, ScoreChange<TTile, TRange, TVariant> change, int firstKey, int tileKeys)
         where TTile : struct, ITile
-        where TMask : struct, IAttentionMask
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
     {
         bool visible = false;
         for (int i = Group.IdxX; i < ThreadPosition<TTile>.TileRows * tileKeys; i += ThreadPosition<TTile>.Threads)
         {
-            int query = firstQuery + i / tileKeys;
+            int query = change.FirstQuery + i / tileKeys;
             int key = firstKey + i % tileKeys;
-            if (query < shape.QueryLength && key < shape.KeyLength && mask.IsVisible(batch, head, query, key))
+            if (query < change.Head.Sequence.QueryLength
+                && key >= change.Range.FirstKey(change.Head.Sequence, query)
+                && key < change.Range.EndKey(change.Head.Sequence, query)
+                && change.Variant.IsVisible(change.Head, query, key))
+            {
                 visible = true;
+            }
         }
 
         if (visible)

@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
 using AttentionGpu.Kernels.Tiles;
@@ -24,15 +25,16 @@ public static class MatmulKernel
     /// </summary>
     /// <remarks>
     /// The inner loop, per thread and step of depth: 64 multiply-adds, 4 loads of 16 bytes from shared memory (16 multiply-adds a
-    /// load), 64 accumulators and 16 operands in registers. Global traffic per tile and step: one float a row and a column.
+    /// load), 64 accumulators and 16 operands in registers. Global traffic per tile and step: one element a row and a column.
     /// </remarks>
-    public static void Multiply<TTile, TLeft, TRight, TResult, TEpilogue>(
+    public static void Multiply<TTile, TElement, TLeft, TRight, TResult, TEpilogue>(
         MatmulShape shape,
-        ArrayView<float> left, TLeft leftLayout,
-        ArrayView<float> right, TRight rightLayout,
-        ArrayView<float> result, TResult resultLayout,
+        ArrayView<TElement> left, TLeft leftLayout,
+        ArrayView<TElement> right, TRight rightLayout,
+        ArrayView<SingleElement> result, TResult resultLayout,
         TEpilogue epilogue)
         where TTile : struct, ITile
+        where TElement : unmanaged, IElement<TElement>
         where TLeft : struct, IMatrixLayout
         where TRight : struct, IMatrixLayout
         where TResult : struct, IMatrixLayout
@@ -58,10 +60,10 @@ public static class MatmulKernel
         FragmentPair<Fragment8x4> sums = default;
         for (int depth = 0; depth < shape.Depth; depth += TTile.Depth)
         {
-            PanelLoader.LoadTransposed<TTile, TLeft>(
+            PanelLoader.LoadTransposed<TTile, TElement, TLeft>(
                 leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows,
                 left, leftLayout, leftBase, firstRow, shape.Rows, depth, shape.Depth);
-            PanelLoader.LoadTransposed<TTile, TRight>(
+            PanelLoader.LoadTransposed<TTile, TElement, TRight>(
                 rightPanel.Cast<float>(), 4 * columnPitch, tileColumns,
                 right, rightLayout, rightBase, firstColumn, shape.Columns, depth, shape.Depth);
             Group.Barrier();
@@ -75,7 +77,7 @@ public static class MatmulKernel
         }
 
         sums.Store(
-            new MatmulSink<TTile, TResult, TEpilogue>
+            new MatmulSink<TTile, SingleElement, TResult, TEpilogue>
             {
                 Result = result,
                 Layout = resultLayout,

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
 using AttentionGpu.Kernels.Tiles;
@@ -7,13 +8,14 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Matmul;
 
 /// <summary>Stores a tile of a product through a layout and an epilogue.</summary>
-public struct MatmulSink<TTile, TLayout, TEpilogue> : IFragmentSink
+public struct MatmulSink<TTile, TElement, TLayout, TEpilogue> : IFragmentSink
     where TTile : struct, ITile
+    where TElement : unmanaged, IElement<TElement>
     where TLayout : struct, IMatrixLayout
     where TEpilogue : struct, IEpilogue
 {
     /// <summary>The result's memory.</summary>
-    public ArrayView<float> Result;
+    public ArrayView<TElement> Result;
 
     /// <summary>Where its elements lie.</summary>
     public TLayout Layout;
@@ -54,6 +56,6 @@ public struct MatmulSink<TTile, TLayout, TEpilogue> : IFragmentSink
     private readonly void Write(long rowBase, int column, float value)
     {
         if (column < Columns)
-            Result[rowBase + Layout.Column(column)] = Epilogue.Apply(value, column);
+            Result[rowBase + Layout.Column(column)] = TElement.FromSingle(Epilogue.Apply(value, column));
     }
 }

@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Elements;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Softmax;
@@ -9,7 +10,8 @@ public static class AverageHeadsKernel
     /// <c>average[batch, query, key] = mean over heads of weights[batch, head, query, key]</c>; one thread an element of the average.
     /// One addition and one coalesced load a weight: bound by memory.
     /// </summary>
-    public static void Average(SoftmaxShape shape, ArrayView<float> weights, ArrayView<float> average)
+    public static void Average<TElement>(SoftmaxShape shape, ArrayView<float> weights, ArrayView<TElement> average)
+        where TElement : unmanaged, IElement<TElement>
     {
         long matrix = (long)shape.QueryLength * shape.KeyLength;
         long element = (long)Grid.IdxX * Group.DimX + Group.IdxX;
@@ -19,6 +21,6 @@ public static class AverageHeadsKernel
         float sum = 0f;
         for (int head = 0; head < shape.Heads; head++)
             sum += weights[first + head * matrix];
-        average[element] = sum / shape.Heads;
+        average[element] = TElement.FromSingle(sum / shape.Heads);
     }
 }

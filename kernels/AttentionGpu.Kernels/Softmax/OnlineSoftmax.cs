@@ -30,6 +30,13 @@ public struct OnlineSoftmax
         get => Reciprocal(Sum);
     }
 
+    /// <summary>The logarithm of the sum of exponentials of all scores seen; -inf for a row with no visible key.</summary>
+    public readonly float LogSumExp
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Sum == 0f ? float.NegativeInfinity : Maximum + XMath.Log(Sum);
+    }
+
     // -inf minus -inf is NaN: a row with nothing visible is shifted by 0 instead, and all its weights are exp(-inf) = 0.
     private readonly float Shift
     {
@@ -63,6 +70,16 @@ public struct OnlineSoftmax
     {
         Raise(score);
         Sum += Weight(score);
+    }
+
+    /// <summary>Takes in a last score that has no value: an attention sink. -inf for none.</summary>
+    /// <returns>What the values that were accumulated are multiplied by; 0 for a row with no visible key.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public float Finish(float sink)
+    {
+        float factor = Raise(sink);
+        Sum += Weight(sink);
+        return factor * Normalizer;
     }
 
     /// <summary>The state that has seen what either has seen.</summary>

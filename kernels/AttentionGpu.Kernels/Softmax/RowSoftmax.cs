@@ -63,6 +63,39 @@ public struct RowSoftmax
             Advance(ref _row6, ref scores.R6, maxima.High.Z),
             Advance(ref _row7, ref scores.R7, maxima.High.W)));
 
+    /// <summary>
+    /// Ends the rows: takes the sums over all columns, and a last score that has no value (-inf for none). Afterwards the states are whole.
+    /// </summary>
+    /// <returns>What the values that were accumulated are multiplied by; 0 for a row with no visible key.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Rows8 Finish(Rows8 totals, float sink) => new(
+        new Float4(
+            Finish(ref _row0, totals.Low.X, sink),
+            Finish(ref _row1, totals.Low.Y, sink),
+            Finish(ref _row2, totals.Low.Z, sink),
+            Finish(ref _row3, totals.Low.W, sink)),
+        new Float4(
+            Finish(ref _row4, totals.High.X, sink),
+            Finish(ref _row5, totals.High.Y, sink),
+            Finish(ref _row6, totals.High.Z, sink),
+            Finish(ref _row7, totals.High.W, sink)));
+
+    /// <summary>The logarithms of the sums of exponentials of rows that have ended; -inf for a row with no visible key.</summary>
+    public readonly Rows8 LogSumExp
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => new(
+            new Float4(_row0.LogSumExp, _row1.LogSumExp, _row2.LogSumExp, _row3.LogSumExp),
+            new Float4(_row4.LogSumExp, _row5.LogSumExp, _row6.LogSumExp, _row7.LogSumExp));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Finish(ref OnlineSoftmax row, float total, float sink)
+    {
+        row.Sum = total;
+        return row.Finish(sink);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Advance(ref OnlineSoftmax row, ref Float4 scores, float maximum)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Layouts;
 using ILGPU;
 
@@ -9,7 +10,7 @@ public static class PanelLoader
 {
     /// <summary>
     /// Loads <paramref name="panelRows"/> rows by <c>TTile.Depth</c> columns, transposed: line d of the panel holds column d of all rows.
-    /// One 4-byte load and one 4-byte store an element; neighbouring threads read neighbouring addresses.
+    /// One load, a conversion where it is not a float, and one 4-byte store an element; neighbouring threads read neighbouring addresses.
     /// </summary>
     /// <param name="panel">The shared memory to fill.</param>
     /// <param name="pitch">Floats from one line of the panel to the next.</param>
@@ -22,10 +23,11 @@ public static class PanelLoader
     /// <param name="firstColumn">The first column to load.</param>
     /// <param name="columns">Columns of the matrix.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadTransposed<TTile, TLayout>(
+    public static void LoadTransposed<TTile, TElement, TLayout>(
         ArrayView<float> panel, int pitch, int panelRows,
-        ArrayView<float> source, TLayout layout, long matrixBase, int firstRow, int rows, int firstColumn, int columns)
+        ArrayView<TElement> source, TLayout layout, long matrixBase, int firstRow, int rows, int firstColumn, int columns)
         where TTile : struct, ITile
+        where TElement : unmanaged, IElement<TElement>
         where TLayout : struct, IMatrixLayout
     {
         for (int i = Group.IdxX; i < panelRows * TTile.Depth; i += ThreadPosition<TTile>.Threads)
@@ -35,7 +37,7 @@ public static class PanelLoader
             int row = firstRow + panelRow;
             int column = firstColumn + line;
             panel[line * pitch + panelRow] =
-                row < rows && column < columns ? source[matrixBase + layout.Row(row) + layout.Column(column)] : 0f;
+                row < rows && column < columns ? source[matrixBase + layout.Row(row) + layout.Column(column)].ToSingle() : 0f;
         }
     }
 
@@ -44,16 +46,17 @@ public static class PanelLoader
     /// Parameters as for <see cref="LoadTransposed"/>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<TTile>(
+    public static void Load<TTile, TElement>(
         ArrayView<float> panel, int panelColumns,
-        ArrayView<float> source, RowLayout layout, long matrixBase, int firstRow, int rows, int firstColumn, int columns)
+        ArrayView<TElement> source, RowLayout layout, long matrixBase, int firstRow, int rows, int firstColumn, int columns)
         where TTile : struct, ITile
+        where TElement : unmanaged, IElement<TElement>
     {
         for (int i = Group.IdxX; i < panelColumns * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
             int row = firstRow + i / panelColumns;
             int column = firstColumn + i % panelColumns;
-            panel[i] = row < rows && column < columns ? source[matrixBase + layout.Row(row) + layout.Column(column)] : 0f;
+            panel[i] = row < rows && column < columns ? source[matrixBase + layout.Row(row) + layout.Column(column)].ToSingle() : 0f;
         }
     }
 }

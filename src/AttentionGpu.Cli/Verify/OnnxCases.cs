@@ -7,12 +7,11 @@ namespace AttentionGpu.Cli.Verify;
 
 /// <summary>
 /// The published node cases of the ONNX operator <c>Attention</c> (opset 23 to 25), from a folder with <c>cases.json</c> and a safetensors
-/// file a case. What the engine cannot do yet is skipped, with the reason.
+/// file a case.
 /// </summary>
 internal static class OnnxCases
 {
     private const string IndexFile = "cases.json";
-    private const int WeightsMode = 3;
 
     /// <summary>Reads the list of cases.</summary>
     /// <exception cref="InvalidDataException">The folder's list is malformed.</exception>
@@ -32,93 +31,100 @@ internal static class OnnxCases
 
     private static VerifyOutcome Run(AttentionEngine engine, OnnxNode node, string folder)
     {
-        if (Unsupported(node) is string reason)
-            return new VerifyOutcome(node.Name, VerifyStatus.Skipped, null, 0.0, reason);
         using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, node.Name + ".safetensors"));
-        if (file.Entries.Values.Any(entry => entry.Type == SafetensorsType.F16))
-            return new VerifyOutcome(node.Name, VerifyStatus.Skipped, null, 0.0, "float16 is not supported yet");
+        return node.Unsupported is string reason
+            ? new VerifyOutcome(node.Name, VerifyStatus.Skipped, null, 0.0, reason)
+            : file.Entries["input.Q"].Type switch
+            {
+                SafetensorsType.F16 => Run(engine, node, file, value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance),
+                SafetensorsType.BF16 => Run(engine, node, file, value => (BFloat16)value, value => value, VerifyOutcome.BFloat16Tolerance),
+                _ => Run(engine, node, file, value => value, value => value, VerifyOutcome.Tolerance),
+            };
+    }
 
-        Tensor<float> query = SplitHeads(file.Read("input.Q"), node.Attribute("q_num_heads"));
-        Tensor<float> key = SplitHeads(file.Read("input.K"), node.Attribute("kv_num_heads"));
-        Tensor<float> value = SplitHeads(file.Read("input.V"), node.Attribute("kv_num_heads"));
-        Tensor<float> expected = file.Read("output.Y");
-        Tensor<float> output = Tensor.CreateFromShape<float>([query.Lengths[0], query.Lengths[1], query.Lengths[2], value.Lengths[3]]);
-        output.Fill(float.NaN);
-        bool needsWeights = node.Outputs.Contains("qk_matmul_output");
-        Tensor<float> weights = Tensor.CreateFromShape<float>(
-            needsWeights ? [query.Lengths[0], query.Lengths[1], query.Lengths[2], key.Lengths[2]] : [0]);
-        weights.Fill(float.NaN);
-        var options = new AttentionOptions
+    private static VerifyOutcome Run<T>(
+        AttentionEngine engine, OnnxNode node, SafetensorsFile file, Converter<float, T> store, Converter<T, float> load, double tolerance)
+        where T : unmanaged
+    {
+        Tensor<T>? Read(string name) =>
+            node.Inputs.Contains(name) ? Convert(file.Read("input." + name), store) : null;
+        Tensor<T>? Output(string name)
         {
-            Scale = node.Attributes.TryGetValue("scale", out JsonElement scale) ? scale.GetSingle() : null,
-            Causal = node.Attribute("is_causal") == 1 ? Causal.TopLeft : Causal.None,
+            if (!node.Outputs.Contains(name))
+                return null;
+            Tensor<float> expected = file.Read("output." + name);
+            return Convert(Tensor.Create(Enumerable.Repeat(float.NaN, (int)expected.FlattenedLength).ToArray(), expected.Lengths), store);
+        }
+
+        Dictionary<string, Tensor<T>?> outputs = node.Outputs.Where(name => name.Length > 0).ToDictionary(name => name, Output);
+        int[] keyLengths = node.Inputs.Contains("nonpad_kv_seqlen") ? [.. file.ReadInt64("input.nonpad_kv_seqlen").Select(length => (int)length)] : [];
+        Tensor<T> query = Read("Q")!;
+        Tensor<T> key = Read("K")!;
+        int keyLength = (int)key.Lengths[^2] + (int)(Read("past_key")?.Lengths[2] ?? 0);
+        var inputs = new AttentionInputs<T>
+        {
+            Query = query,
+            Key = key,
+            Value = Read("V")!,
+            PastKey = Read("past_key"),
+            PastValue = Read("past_value"),
+            KeyLengths = keyLengths,
+            Mask = node.Inputs.Contains("attn_mask") ? ReadMask(file, keyLength) : default,
         };
-
         long start = Stopwatch.GetTimestamp();
-        Attend(engine, file, query, key, value, output, needsWeights ? weights : null, options);
+        engine.ScaledDotProductAttention(
+            inputs,
+            new AttentionOutputs<T>
+            {
+                Output = outputs["Y"]!,
+                PresentKey = outputs.GetValueOrDefault("present_key"),
+                PresentValue = outputs.GetValueOrDefault("present_value"),
+                Scores = outputs.GetValueOrDefault("qk_matmul_output"),
+                ScoreStage = node.ScoreStage,
+            },
+            node.Options(isThreeAxes: query.Rank == 3, hasKeyLengths: keyLengths.Length > 0));
         double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-        float[] actual = Flatten(expected.Rank == 3 ? JoinHeads(output) : output);
-        VerifyOutcome outcome = VerifyOutcome.Compare(node.Name, actual, Flatten(expected), milliseconds);
-        return needsWeights && outcome.Status == VerifyStatus.Passed
-            ? VerifyOutcome.Compare(node.Name, Flatten(weights), Flatten(file.Read("output.qk_matmul_output")), milliseconds)
-            : outcome;
+
+        VerifyOutcome[] outcomes =
+        [
+            .. outputs.Select(output => VerifyOutcome.Compare(
+                node.Name, Array.ConvertAll(Flatten(output.Value!), load), Flatten(file.Read("output." + output.Key)), milliseconds, tolerance) with
+            {
+                Note = output.Key,
+            }),
+        ];
+        VerifyOutcome worst = outcomes.OrderBy(outcome => outcome.Status == VerifyStatus.Passed).ThenByDescending(outcome => outcome.Error).First();
+        return worst.Status == VerifyStatus.Passed ? worst with { Note = null } : worst;
     }
 
-    private static void Attend(
-        AttentionEngine engine, SafetensorsFile file, Tensor<float> query, Tensor<float> key, Tensor<float> value,
-        Tensor<float> output, Tensor<float>? weights, AttentionOptions options)
+    // A mask may have fewer keys than there are: the others are hidden.
+    private static AttentionMask ReadMask(SafetensorsFile file, int keyLength)
     {
-        AttentionMask mask = default;
-        if (file.Entries.TryGetValue("input.attn_mask", out SafetensorsEntry? entry))
-        {
-            mask = entry.Type == SafetensorsType.Bool
-                ? new AttentionMask(file.ReadBoolean(entry.Name).AsReadOnlyTensorSpan())
-                : new AttentionMask(file.Read(entry.Name).AsReadOnlyTensorSpan());
-        }
-
-        if (weights is null)
-        {
-            engine.ScaledDotProductAttention(
-                query.AsReadOnlyTensorSpan(), key.AsReadOnlyTensorSpan(), value.AsReadOnlyTensorSpan(), output.AsTensorSpan(), options, mask);
-        }
-        else
-        {
-            engine.ScaledDotProductAttentionWithWeights(
-                query.AsReadOnlyTensorSpan(), key.AsReadOnlyTensorSpan(), value.AsReadOnlyTensorSpan(), output.AsTensorSpan(),
-                weights.AsTensorSpan(), averageHeads: false, options, mask);
-        }
+        const string name = "input.attn_mask";
+        return file.Entries[name].Type == SafetensorsType.Bool
+            ? Pad(file.ReadBoolean(name), keyLength, false)
+            : Pad(file.Read(name), keyLength, float.NegativeInfinity);
     }
 
-    private static string? Unsupported(OnnxNode node)
+    private static Tensor<T> Pad<T>(Tensor<T> mask, int keyLength, T hidden)
     {
-        if (node.Inputs.Any(input => input is "past_key" or "past_value"))
-            return "past keys and values are not supported yet";
-        if (node.Inputs.Contains("nonpad_kv_seqlen"))
-            return "per-batch key lengths are not supported yet";
-        if (node.Outputs.Contains("qk_matmul_output") && node.Attribute("qk_matmul_output_mode") != WeightsMode)
-            return "scores before the softmax are not supported yet";
-        string[] known = ["scale", "is_causal", "q_num_heads", "kv_num_heads", "qk_matmul_output_mode"];
-        return node.Attributes.Keys.FirstOrDefault(name => !known.Contains(name)) is string unknown
-            ? $"the attribute {unknown} is not supported yet"
-            : null;
+        int keys = (int)mask.Lengths[^1];
+        if (keys == 1 || keys >= keyLength)
+            return mask;
+        T[] values = Flatten(mask);
+        var padded = new T[values.Length / keys * keyLength];
+        Array.Fill(padded, hidden);
+        for (int row = 0; row < values.Length / keys; row++)
+            Array.Copy(values, row * keys, padded, row * keyLength, keys);
+        return Tensor.Create(padded, [.. mask.Lengths[..^1], keyLength]);
     }
 
-    // [batch, length, heads x size] to [batch, heads, length, size].
-    private static Tensor<float> SplitHeads(Tensor<float> tensor, int? heads) => tensor.Rank == 4
-        ? tensor
-        : Permuted(Reshaped(tensor, [tensor.Lengths[0], tensor.Lengths[1], heads!.Value, tensor.Lengths[2] / heads.Value]));
+    private static Tensor<T> Convert<T>(Tensor<float> tensor, Converter<float, T> convert) =>
+        Tensor.Create(Array.ConvertAll(Flatten(tensor), convert), tensor.Lengths);
 
-    private static Tensor<float> JoinHeads(Tensor<float> tensor) =>
-        Reshaped(Permuted(tensor), [tensor.Lengths[0], tensor.Lengths[2], tensor.Lengths[1] * tensor.Lengths[3]]);
-
-    // Tensor.Reshape refuses some shapes with axes of length 1.
-    private static Tensor<float> Reshaped(Tensor<float> tensor, ReadOnlySpan<nint> lengths) => Tensor.Create(Flatten(tensor), lengths);
-
-    private static Tensor<float> Permuted(Tensor<float> tensor) => Tensor.PermuteDimensions(tensor, [0, 2, 1, 3]).ToDenseTensor();
-
-    private static float[] Flatten(Tensor<float> tensor)
+    private static T[] Flatten<T>(Tensor<T> tensor)
     {
-        var values = new float[tensor.FlattenedLength];
+        var values = new T[tensor.FlattenedLength];
         tensor.FlattenTo(values);
         return values;
     }

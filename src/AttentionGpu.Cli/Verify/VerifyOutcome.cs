@@ -19,8 +19,14 @@ internal sealed record VerifyOutcome(string Name, VerifyStatus Status, double? E
     /// <summary>The largest error that passes, for float32.</summary>
     public const double Tolerance = 1e-5;
 
-    /// <summary>Compares an output with what it should be. NaN is equal to NaN alone.</summary>
-    public static VerifyOutcome Compare(string name, ReadOnlySpan<float> actual, ReadOnlySpan<float> expected, double milliseconds)
+    /// <summary>The largest error that passes, for float16.</summary>
+    public const double Float16Tolerance = 2e-3;
+
+    /// <summary>The largest error that passes, for bfloat16.</summary>
+    public const double BFloat16Tolerance = 1e-2;
+
+    /// <summary>Compares an output with what it should be. NaN and infinities are equal to themselves alone.</summary>
+    public static VerifyOutcome Compare(string name, ReadOnlySpan<float> actual, ReadOnlySpan<float> expected, double milliseconds, double tolerance = Tolerance)
     {
         if (actual.Length != expected.Length)
             return new VerifyOutcome(name, VerifyStatus.Failed, null, milliseconds, $"{actual.Length} elements, expected {expected.Length}");
@@ -28,7 +34,7 @@ internal sealed record VerifyOutcome(string Name, VerifyStatus Status, double? E
         double difference = 0.0;
         for (int i = 0; i < expected.Length; i++)
         {
-            if (float.IsNaN(actual[i]) && float.IsNaN(expected[i]))
+            if (actual[i].Equals(expected[i]) && !float.IsFinite(expected[i]))
                 continue;
             largest = Math.Max(largest, Math.Abs(expected[i]));
             double distance = Math.Abs((double)actual[i] - expected[i]);
@@ -37,6 +43,6 @@ internal sealed record VerifyOutcome(string Name, VerifyStatus Status, double? E
 
         double error = difference == 0.0 ? 0.0 : difference / largest;
         return new VerifyOutcome(
-            name, error <= Tolerance ? VerifyStatus.Passed : VerifyStatus.Failed, error, milliseconds, null);
+            name, error <= tolerance ? VerifyStatus.Passed : VerifyStatus.Failed, error, milliseconds, null);
     }
 }

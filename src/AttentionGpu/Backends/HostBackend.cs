@@ -16,6 +16,8 @@ internal abstract class HostBackend : IAttentionBackend
 
     public abstract IPlan<LinearBuffers> Plan(LinearProblem problem);
 
+    public abstract IPlan<RowBuffers> Plan(RowProblem problem);
+
     public virtual int WeightPanelRows => 0;
 
     public virtual void PackWeight(DeviceMemory weight, int rows, int depth)

@@ -21,6 +21,9 @@ internal interface IAttentionBackend : IDisposable
     /// <summary>Picks kernels for a linear problem.</summary>
     IPlan<LinearBuffers> Plan(LinearProblem problem);
 
+    /// <summary>Picks kernels for rows that are copied, normalised or rotated.</summary>
+    IPlan<RowBuffers> Plan(RowProblem problem);
+
     /// <summary>
     /// Rows of a weight that <see cref="PackWeight"/> joins: it takes weights whose rows are a multiple of it. 0 where the backend reads
     /// weights as they are.

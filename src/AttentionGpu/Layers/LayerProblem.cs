@@ -30,35 +30,39 @@ internal sealed class LayerProblem
     public long KeyCount { get; }
 
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
-    public LayerProblem(MultiHeadAttentionConfig config, LayerParameters parameters, LayerShapes shapes, Causal causal)
+    public LayerProblem(MultiHeadAttentionConfig config, LayerParameters parameters, in LayerCall call)
     {
         int batchAxis = config.BatchFirst ? 0 : 1;
         int lengthAxis = 1 - batchAxis;
         string order = config.BatchFirst ? "[batch, length, {0}]" : "[length, batch, {0}]";
-        RequireInput(shapes.Query, order, "embedding size", config.EmbeddingSize, "query");
-        RequireInput(shapes.Key, order, "key size", config.ActualKeySize, "key");
-        RequireInput(shapes.Value, order, "value size", config.ActualValueSize, "value");
-        int batch = (int)shapes.Query[batchAxis];
-        int queryLength = (int)shapes.Query[lengthAxis];
-        int keyLength = (int)shapes.Key[lengthAxis];
-        Shape.RequireAxis(shapes.Key, batchAxis, batch, "the batch, as in query", "key");
-        Shape.RequireAxis(shapes.Value, batchAxis, batch, "the batch, as in query", "value");
-        Shape.RequireAxis(shapes.Value, lengthAxis, keyLength, "the length, as in key", "value");
-        Shape.Require(shapes.Output, shapes.Query, string.Format(null, order, "embedding size"), "output");
-        if (!Enum.IsDefined(causal))
-            throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
-        MaskLayout mask = MaskShape.LayOut(shapes.MaskKind, shapes.Mask, [batch, config.Heads, queryLength, keyLength]);
-        if (shapes.HasKeyPadding)
-            Shape.Require(shapes.KeyPadding, [batch, keyLength], "[batch, key length]", "keyPaddingMask");
-        if (shapes.NeedsWeights)
-            AttentionShapes.RequireWeights(shapes.Weights, shapes.AverageHeads, batch, config.Heads, queryLength, keyLength);
-        RequireRows(batch, queryLength, shapes.Query, "query");
-        RequireRows(batch, keyLength, shapes.Key, "key");
+        ReadOnlySpan<nint> query = call.Query.Lengths;
+        ReadOnlySpan<nint> key = call.Key.Lengths;
+        ReadOnlySpan<nint> value = call.Value.Lengths;
+        RequireInput(query, order, "embedding size", config.EmbeddingSize, "query");
+        RequireInput(key, order, "key size", config.ActualKeySize, "key");
+        RequireInput(value, order, "value size", config.ActualValueSize, "value");
+        int batch = (int)query[batchAxis];
+        int queryLength = (int)query[lengthAxis];
+        int keyLength = (int)key[lengthAxis];
+        Shape.RequireAxis(key, batchAxis, batch, "the batch, as in query", "key");
+        Shape.RequireAxis(value, batchAxis, batch, "the batch, as in query", "value");
+        Shape.RequireAxis(value, lengthAxis, keyLength, "the length, as in key", "value");
+        Shape.Require(call.Output.Lengths, query, string.Format(null, order, "embedding size"), "output");
+        if (!Enum.IsDefined(call.Causal))
+            throw BadInput.OutOfRange("causal", call.Causal, "It must be one of its named values.");
+        nint[] scores = [batch, config.Heads, queryLength, keyLength];
+        if (call.KeyPadding.IsPresent)
+            Shape.Require(call.KeyPadding.Lengths, [batch, keyLength], "[batch, key length]", "keyPaddingMask");
+        if (call.Scores is { } stage)
+            AttentionCall.RequireScores(call.Weights.Lengths, stage, batch, config.Heads, queryLength, keyLength, "weights");
+        RequireRows(batch, queryLength, query, "query");
+        RequireRows(batch, keyLength, key, "key");
 
         int heads = config.Heads;
         int keyValueHeads = config.ActualKeyValueHeads;
         int size = config.ActualHeadSize;
-        Fused = shapes.SameInput && config.ActualKeySize == config.EmbeddingSize && config.ActualValueSize == config.EmbeddingSize;
+        Fused = call.Query.IsSame(call.Key) && call.Key.IsSame(call.Value)
+            && config.ActualKeySize == config.EmbeddingSize && config.ActualValueSize == config.EmbeddingSize;
         int queryBufferHeads = Fused ? heads + 2 * keyValueHeads : heads;
         QueryCount = (long)batch * heads * queryLength * size;
         KeyCount = (long)batch * keyValueHeads * keyLength * size;
@@ -91,14 +95,16 @@ internal sealed class LayerProblem
             HeadSize = size,
             ValueHeadSize = size,
             Scale = config.Scale ?? AttentionProblem.DefaultScale(size),
-            CausalOffset = AttentionShapes.CausalOffset(causal, queryLength, keyLength),
+            Sequence = SequenceTable.Create(new AttentionOptions { Causal = call.Causal }, queryLength, keyLength),
+            Causal = SequenceTable.KindOf(call.Causal, hasPrefix: false),
             Query = queryLayout,
             Key = keyLayout,
             Value = keyLayout,
             Output = JoinedHeads(config, batch, queryLength),
-            Mask = mask,
-            HasKeyPadding = shapes.HasKeyPadding,
-            Weights = AttentionShapes.KindOf(shapes.NeedsWeights, shapes.AverageHeads),
+            Mask = MaskShape.LayOut(call.Mask.Visible, scores),
+            Bias = MaskShape.LayOut(call.Mask.Bias, scores),
+            HasKeyPadding = call.KeyPadding.IsPresent,
+            Scores = call.Scores,
         };
         OutputProjection = new LinearProblem
         {

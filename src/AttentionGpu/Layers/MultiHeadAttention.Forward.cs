@@ -1,7 +1,6 @@
-using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
 using AttentionGpu.Layers;
 using AttentionGpu.Memory;
+using AttentionGpu.Operators;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu;
@@ -9,34 +8,49 @@ namespace AttentionGpu;
 /// <content>The calls of the layer.</content>
 public sealed partial class MultiHeadAttention
 {
-    /// <summary>Self-attention: queries, keys and values are all made from <paramref name="input"/>, in one product.</summary>
+    /// <summary>
+    /// Self-attention: queries, keys and values are all made from <paramref name="input"/>, in one product. Tensors are in host memory or on the
+    /// device.
+    /// </summary>
     /// <param name="input">[batch, length, embedding size], or [length, batch, embedding size] where the layer is not batch-first.</param>
     /// <param name="output">The shape of the input; all of it is written. Must not overlap an input.</param>
     /// <param name="causal">Which keys a query may see by position alone.</param>
     /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added.</param>
     /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, or the output overlaps an input. Nothing is written.</exception>
-    /// <exception cref="ObjectDisposedException">The layer or its engine is disposed.</exception>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void Forward(
-        in ReadOnlyTensorSpan<float> input, in TensorSpan<float> output, Causal causal = Causal.None,
-        AttentionMask mask = default, in ReadOnlyTensorSpan<bool> keyPaddingMask = default) =>
-        Call(input, input, input, output, default, needsWeights: false, averageHeads: false, causal, mask, keyPaddingMask);
+        TensorInput<float> input, TensorOutput<float> output, Causal causal = Causal.None, AttentionMask mask = default,
+        TensorInput<bool> keyPaddingMask = default) =>
+        Forward(input, input, input, output, causal, mask, keyPaddingMask);
 
     /// <summary>Cross-attention: queries from one tensor, keys and values from others.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
-    /// <param name="key">[batch, key length, key size] (or length first).</param>
+    /// <param name="key">[batch, key length, key size] (or length first); the same tensor as the query for self-attention.</param>
     /// <param name="value">[batch, key length, value size] (or length first).</param>
     /// <param name="output">The shape of the query; all of it is written. Must not overlap an input.</param>
     /// <param name="causal">Which keys a query may see by position alone.</param>
     /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added.</param>
     /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, or the output overlaps an input. Nothing is written.</exception>
-    /// <exception cref="ObjectDisposedException">The layer or its engine is disposed.</exception>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void Forward(
-        in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key, in ReadOnlyTensorSpan<float> value,
-        in TensorSpan<float> output, Causal causal = Causal.None,
-        AttentionMask mask = default, in ReadOnlyTensorSpan<bool> keyPaddingMask = default) =>
-        Call(query, key, value, output, default, needsWeights: false, averageHeads: false, causal, mask, keyPaddingMask);
+        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output,
+        Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default) =>
+        Run(new LayerCall
+        {
+            Query = query,
+            Key = key,
+            Value = value,
+            Output = output,
+            Causal = causal,
+            Mask = mask,
+            KeyPadding = keyPaddingMask,
+        });
 
     /// <summary>As the other calls, and returns the attention weights: <c>nn.MultiheadAttention(need_weights=True)</c>.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
@@ -48,167 +62,70 @@ public sealed partial class MultiHeadAttention
     /// <param name="causal">Which keys a query may see by position alone.</param>
     /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added.</param>
     /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, or an output overlaps another tensor. Nothing is written.</exception>
-    /// <exception cref="ObjectDisposedException">The layer or its engine is disposed.</exception>
-    public void ForwardWithWeights(
-        in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key, in ReadOnlyTensorSpan<float> value,
-        in TensorSpan<float> output, in TensorSpan<float> weights, bool averageHeads = false, Causal causal = Causal.None,
-        AttentionMask mask = default, in ReadOnlyTensorSpan<bool> keyPaddingMask = default) =>
-        Call(query, key, value, output, weights, needsWeights: true, averageHeads, causal, mask, keyPaddingMask);
-
-    /// <summary>Self-attention on tensors that stay on the device. Contract as for the host tensors.</summary>
-    /// <param name="input">[batch, length, embedding size] (or length first).</param>
-    /// <param name="output">The shape of the input; all of it is written.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
-    /// <param name="mask">A boolean (true: visible) or float (added) tensor of rank 1 to 4.</param>
-    /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; null for none.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, a tensor is another engine's, or the output is the input.</exception>
-    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
-    public void Forward(
-        DeviceTensor<float> input, DeviceTensor<float> output, Causal causal = Causal.None, DeviceTensor? mask = null,
-        DeviceTensor<bool>? keyPaddingMask = null) =>
-        Call(input, input, input, output, null, averageHeads: false, causal, mask, keyPaddingMask);
-
-    /// <summary>The layer on tensors that stay on the device. Contract as for the host tensors.</summary>
-    /// <param name="query">[batch, query length, embedding size] (or length first).</param>
-    /// <param name="key">[batch, key length, key size] (or length first); the same object as the query for self-attention.</param>
-    /// <param name="value">[batch, key length, value size] (or length first).</param>
-    /// <param name="output">The shape of the query; all of it is written.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
-    /// <param name="mask">A boolean (true: visible) or float (added) tensor of rank 1 to 4.</param>
-    /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; null for none.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, a tensor is another engine's, or the output is an input.</exception>
-    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
-    public void Forward(
-        DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        Causal causal = Causal.None, DeviceTensor? mask = null, DeviceTensor<bool>? keyPaddingMask = null) =>
-        Call(query, key, value, output, null, averageHeads: false, causal, mask, keyPaddingMask);
-
-    /// <summary>The layer with its attention weights, on tensors that stay on the device. Contract as for the host tensors.</summary>
-    /// <param name="query">[batch, query length, embedding size] (or length first).</param>
-    /// <param name="key">[batch, key length, key size] (or length first); the same object as the query for self-attention.</param>
-    /// <param name="value">[batch, key length, value size] (or length first).</param>
-    /// <param name="output">The shape of the query; all of it is written.</param>
-    /// <param name="weights">[batch, heads, query length, key length], or [batch, query length, key length] if averaged.</param>
-    /// <param name="averageHeads">Whether the weights are the mean over heads.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
-    /// <param name="mask">A boolean (true: visible) or float (added) tensor of rank 1 to 4.</param>
-    /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; null for none.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, a tensor is another engine's, or an output is another tensor.</exception>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void ForwardWithWeights(
-        DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        DeviceTensor<float> weights, bool averageHeads = false, Causal causal = Causal.None,
-        DeviceTensor? mask = null, DeviceTensor<bool>? keyPaddingMask = null)
+        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output, TensorOutput<float> weights,
+        bool averageHeads = false, Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
     {
-        ArgumentNullException.ThrowIfNull(weights);
-        Call(query, key, value, output, weights, averageHeads, causal, mask, keyPaddingMask);
+        if (!weights.IsPresent)
+            throw Shape.Error(weights.Lengths, "must be given", nameof(weights));
+        Run(new LayerCall
+        {
+            Query = query,
+            Key = key,
+            Value = value,
+            Output = output,
+            Weights = weights,
+            AverageHeads = averageHeads,
+            Causal = causal,
+            Mask = mask,
+            KeyPadding = keyPaddingMask,
+        });
     }
 
-    private unsafe void Call(
-        in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key, in ReadOnlyTensorSpan<float> value,
-        in TensorSpan<float> output, in TensorSpan<float> weights, bool needsWeights, bool averageHeads,
-        Causal causal, AttentionMask mask, in ReadOnlyTensorSpan<bool> keyPaddingMask)
+    private unsafe void Run(in LayerCall call)
     {
         ThrowIfDisposed();
-        bool keyIsQuery = IsSame(query, key);
-        bool valueIsKey = IsSame(key, value);
-        bool hasKeyPadding = keyPaddingMask.Rank != 0;
-        var problem = new LayerProblem(
-            Config,
-            _parameters,
-            new LayerShapes
-            {
-                Query = query.Lengths,
-                Key = key.Lengths,
-                Value = value.Lengths,
-                Output = output.Lengths,
-                SameInput = keyIsQuery && valueIsKey,
-                MaskKind = mask.Kind,
-                Mask = mask.Lengths,
-                HasKeyPadding = hasKeyPadding,
-                KeyPadding = keyPaddingMask.Lengths,
-                NeedsWeights = needsWeights,
-                AverageHeads = averageHeads,
-                Weights = weights.Lengths,
-            },
-            causal);
-        ReadOnlyTensorSpan<bool> boolean = mask.Boolean;
-        ReadOnlyTensorSpan<float> additive = mask.Additive;
-        AttentionEngine.RequireDistinct(output, nameof(output), query, key, value, boolean, additive);
-        HostCall.RequireDistinct(output, keyPaddingMask, nameof(output), nameof(keyPaddingMask));
-        if (needsWeights)
-        {
-            AttentionEngine.RequireDistinct(weights, nameof(weights), query, key, value, boolean, additive);
-            HostCall.RequireDistinct(weights, keyPaddingMask, nameof(weights), nameof(keyPaddingMask));
-            HostCall.RequireDistinct(weights, output.AsReadOnlyTensorSpan(), nameof(weights), nameof(output));
-        }
+        var problem = new LayerProblem(Config, _parameters, call);
+        RequireDistinct(call.Output, "output", call);
+        RequireDistinct(call.Weights, "weights", call);
+        TensorCall.RequireDistinct(call.Weights, call.Output.AsInput(), "weights", "output");
 
-        fixed (float* queryPointer = query, keyPointer = key, valuePointer = value, outputPointer = output, weightsPointer = weights)
-        fixed (float* additivePointer = additive)
-        fixed (bool* booleanPointer = boolean, paddingPointer = keyPaddingMask)
+        fixed (float* query = call.Query.Host, key = call.Key.Host, value = call.Value.Host)
+        fixed (float* output = call.Output.Host, weights = call.Weights.Host, bias = call.Mask.Bias.Host)
+        fixed (bool* mask = call.Mask.Visible.Host, padding = call.KeyPadding.Host)
         {
-            using var call = new HostCall(_engine.Backend);
-            DeviceMemory outputMemory = call.Output(output, outputPointer);
-            DeviceMemory weightsMemory = needsWeights ? call.Output(weights, weightsPointer) : default;
-            DeviceMemory queryMemory = call.Input(query, queryPointer);
-            DeviceMemory keyMemory = keyIsQuery ? queryMemory : call.Input(key, keyPointer);
+            using var memory = new TensorCall(_engine);
+            DeviceMemory outputMemory = memory.Output(call.Output, output, "output");
+            DeviceMemory weightsMemory = memory.Output(call.Weights, weights, "weights");
+            DeviceMemory queryMemory = memory.Input(call.Query, query, "query");
+            DeviceMemory keyMemory = call.Query.IsSame(call.Key) ? queryMemory : memory.Input(call.Key, key, "key");
             Run(problem, new AttentionBuffers
             {
                 Query = queryMemory,
                 Key = keyMemory,
-                Value = valueIsKey ? keyMemory : call.Input(value, valuePointer),
+                Value = call.Key.IsSame(call.Value) ? keyMemory : memory.Input(call.Value, value, "value"),
                 Output = outputMemory,
-                Weights = weightsMemory,
-                Mask = call.Mask(mask, booleanPointer, additivePointer),
-                KeyPadding = hasKeyPadding ? call.Input(keyPaddingMask, paddingPointer) : default,
+                Scores = weightsMemory,
+                Mask = memory.Input(call.Mask.Visible, mask, "mask"),
+                Bias = memory.Input(call.Mask.Bias, bias, "mask"),
+                KeyPadding = memory.Input(call.KeyPadding, padding, "keyPaddingMask"),
             });
-            call.Finish(output, outputMemory);
-            if (needsWeights)
-                call.Finish(weights, weightsMemory);
+            memory.Finish(call.Output, outputMemory);
+            memory.Finish(call.Weights, weightsMemory);
         }
     }
 
-    private void Call(
-        DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        DeviceTensor<float>? weights, bool averageHeads, Causal causal, DeviceTensor? mask, DeviceTensor<bool>? keyPaddingMask)
+    private static void RequireDistinct(TensorOutput<float> output, string name, in LayerCall call)
     {
-        ThrowIfDisposed();
-        var buffers = new AttentionBuffers
-        {
-            Query = _engine.RequireMine(query, nameof(query)),
-            Key = _engine.RequireMine(key, nameof(key)),
-            Value = _engine.RequireMine(value, nameof(value)),
-            Output = _engine.RequireMine(output, nameof(output)),
-            Weights = weights is null ? default : _engine.RequireMine(weights, nameof(weights)),
-            Mask = mask is null ? default : _engine.RequireMine(mask, nameof(mask)),
-            KeyPadding = keyPaddingMask is null ? default : _engine.RequireMine(keyPaddingMask, nameof(keyPaddingMask)),
-        };
-        var problem = new LayerProblem(
-            Config,
-            _parameters,
-            new LayerShapes
-            {
-                Query = query.Lengths,
-                Key = key.Lengths,
-                Value = value.Lengths,
-                Output = output.Lengths,
-                SameInput = ReferenceEquals(query, key) && ReferenceEquals(key, value),
-                MaskKind = AttentionEngine.KindOf(mask),
-                Mask = mask is null ? default : mask.Lengths,
-                HasKeyPadding = keyPaddingMask is not null,
-                KeyPadding = keyPaddingMask is null ? default : keyPaddingMask.Lengths,
-                NeedsWeights = weights is not null,
-                AverageHeads = averageHeads,
-                Weights = weights is null ? default : weights.Lengths,
-            },
-            causal);
-        AttentionEngine.RequireDistinct(output, weights, query, key, value, mask);
-        Run(problem, buffers);
+        TensorCall.RequireDistinct(output, call.Query, name, "query");
+        TensorCall.RequireDistinct(output, call.Key, name, "key");
+        TensorCall.RequireDistinct(output, call.Value, name, "value");
+        TensorCall.RequireDistinct(output, call.Mask.Visible, name, "mask");
+        TensorCall.RequireDistinct(output, call.Mask.Bias, name, "mask");
+        TensorCall.RequireDistinct(output, call.KeyPadding, name, "keyPaddingMask");
     }
-
-    private static bool IsSame(in ReadOnlyTensorSpan<float> left, in ReadOnlyTensorSpan<float> right) =>
-        Unsafe.AreSame(in left.GetPinnableReference(), in right.GetPinnableReference())
-        && left.Lengths.SequenceEqual(right.Lengths)
-        && left.Strides.SequenceEqual(right.Strides);
 }

@@ -164,8 +164,9 @@ public sealed partial class MultiHeadAttention : IDisposable
                 Value = problem.Fused ? HeadsFrom(problem, query, Config.Heads + Config.ActualKeyValueHeads) : value,
                 Output = attended,
                 Mask = inputs.Mask,
+                Bias = inputs.Bias,
                 KeyPadding = inputs.KeyPadding,
-                Weights = inputs.Weights,
+                Scores = inputs.Scores,
             });
             _engine.Execute(problem.OutputProjection, new LinearBuffers
             {

@@ -25,6 +25,12 @@ internal readonly struct DeviceMemory
 
     public object? Owner => _owner;
 
+    /// <summary>Whether it is any memory at all.</summary>
+    public bool Exists => _owner is not null || _address != 0;
+
+    /// <summary>This memory, or another where it is none: a kernel's unused arguments must be some memory.</summary>
+    public DeviceMemory Or(DeviceMemory other) => Exists ? this : other;
+
     /// <summary>Memory on an accelerator, from the start of a buffer.</summary>
     public static DeviceMemory OnDevice(MemoryBuffer1D<byte, Stride1D.Dense> buffer, long byteLength) => new(buffer, 0, byteLength);
 

@@ -57,7 +57,7 @@ public abstract class DeviceTensor : IDisposable
     }
 }
 
-/// <summary>A <see cref="DeviceTensor"/> of <see cref="float"/> or <see cref="bool"/> elements.</summary>
+/// <summary>A <see cref="DeviceTensor"/> of <see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/> elements.</summary>
 public sealed class DeviceTensor<T> : DeviceTensor
     where T : unmanaged
 {

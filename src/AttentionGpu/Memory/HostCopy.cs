@@ -2,6 +2,7 @@ using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using AttentionGpu.Backends;
+using AttentionGpu.Operators;
 
 namespace AttentionGpu.Memory;
 
@@ -16,7 +17,7 @@ internal static class HostCopy
         if (source.FlattenedLength == 0)
             return;
         ReadOnlyTensorSpan<T> dense = source;
-        if (!source.IsDense)
+        if (!Shape.IsContiguous(source.Lengths, source.Strides))
         {
             var copy = new T[source.FlattenedLength];
             source.FlattenTo(copy);
@@ -38,7 +39,7 @@ internal static class HostCopy
     {
         if (target.FlattenedLength == 0)
             return;
-        if (!target.IsDense)
+        if (!Shape.IsContiguous(target.Lengths, target.Strides))
         {
             var dense = new T[target.FlattenedLength];
             Download(backend, source, new TensorSpan<T>(dense));

@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using AttentionGpu.Memory;
 using AttentionGpu.Operators;
 using AttentionGpu.Problems;
@@ -15,24 +14,30 @@ public sealed partial class AttentionEngine
     /// <remarks>
     /// Grouped-query attention: with fewer key/value heads than query heads, query head h uses key/value head h / (heads / key/value heads).
     /// A query that sees no key gives a row of zeros (ONNX's rule; PyTorch gives NaN). A NaN in a query, key or visible mask value makes
-    /// its row NaN. Tensors may be strided; the output must not overlap an input.
+    /// its row NaN. Tensors are in host memory, where they may be strided, or on the device; the output must not overlap an input. The call returns
+    /// when outputs in host memory are written; work on outputs that are on the device may still be running.
     /// </remarks>
     /// <param name="query">[batch, heads, query length, head size].</param>
     /// <param name="key">[batch, key/value heads, key length, head size].</param>
     /// <param name="value">[batch, key/value heads, key length, value head size].</param>
     /// <param name="output">[batch, heads, query length, value head size]; all of it is written.</param>
-    /// <param name="options">Scale and causal alignment; null for the defaults.</param>
+    /// <param name="options">Scale, causal alignment and other settings; null for the defaults.</param>
     /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length].</param>
-    /// <exception cref="ArgumentException">A shape does not fit, or the output overlaps an input. Nothing is written.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The scale is not finite.</exception>
-    /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
     public void ScaledDotProductAttention(
-        in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key, in ReadOnlyTensorSpan<float> value,
-        in TensorSpan<float> output, AttentionOptions? options = null, AttentionMask mask = default) =>
-        Attend(query, key, value, output, default, needsWeights: false, averageHeads: false, options, mask);
+        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output,
+        AttentionOptions? options = null, AttentionMask mask = default) =>
+        ScaledDotProductAttention(
+            new AttentionInputs<float> { Query = query, Key = key, Value = value, Mask = mask },
+            new AttentionOutputs<float> { Output = output },
+            options);
 
     /// <summary>
-    /// As <see cref="ScaledDotProductAttention(in ReadOnlyTensorSpan{float}, in ReadOnlyTensorSpan{float}, in ReadOnlyTensorSpan{float}, in TensorSpan{float}, AttentionOptions, AttentionMask)"/>,
+    /// As <see cref="ScaledDotProductAttention(TensorInput{float}, TensorInput{float}, TensorInput{float}, TensorOutput{float}, AttentionOptions, AttentionMask)"/>,
     /// and returns the attention weights too: what <c>nn.MultiheadAttention(need_weights=True)</c> returns. Holds a length x length matrix
     /// per head, so it costs memory and time that the plain call does not.
     /// </summary>
@@ -45,169 +50,150 @@ public sealed partial class AttentionEngine
     /// to 0 for a query that sees no key.
     /// </param>
     /// <param name="averageHeads">Whether the weights are the mean over heads.</param>
-    /// <param name="options">Scale and causal alignment; null for the defaults.</param>
+    /// <param name="options">Scale, causal alignment and other settings; null for the defaults.</param>
     /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length].</param>
-    /// <exception cref="ArgumentException">A shape does not fit, or an output overlaps another tensor. Nothing is written.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The scale is not finite.</exception>
-    /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
-    public void ScaledDotProductAttentionWithWeights(
-        in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key, in ReadOnlyTensorSpan<float> value,
-        in TensorSpan<float> output, in TensorSpan<float> weights, bool averageHeads = false,
-        AttentionOptions? options = null, AttentionMask mask = default) =>
-        Attend(query, key, value, output, weights, needsWeights: true, averageHeads, options, mask);
-
-    /// <summary>Scaled dot-product attention on tensors that stay on the device. Contract as for the host tensors.</summary>
-    /// <param name="query">[batch, heads, query length, head size].</param>
-    /// <param name="key">[batch, key/value heads, key length, head size].</param>
-    /// <param name="value">[batch, key/value heads, key length, value head size].</param>
-    /// <param name="output">[batch, heads, query length, value head size]; all of it is written.</param>
-    /// <param name="options">Scale and causal alignment; null for the defaults.</param>
-    /// <param name="mask">
-    /// A boolean (true: visible) or float (added) tensor of rank 1 to 4, broadcast to [batch, heads, query length, key length].
-    /// </param>
-    /// <exception cref="ArgumentException">A shape does not fit, a tensor is another engine's, or the output is an input.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The scale is not finite.</exception>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    public void ScaledDotProductAttention(
-        DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        AttentionOptions? options = null, DeviceTensor? mask = null) =>
-        Attend(query, key, value, output, null, averageHeads: false, options, mask);
+    public void ScaledDotProductAttentionWithWeights(
+        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output, TensorOutput<float> weights,
+        bool averageHeads = false, AttentionOptions? options = null, AttentionMask mask = default)
+    {
+        if (!weights.IsPresent)
+            throw Shape.Error(weights.Lengths, "must be given", nameof(weights));
+        Attend(
+            new AttentionInputs<float> { Query = query, Key = key, Value = value, Mask = mask },
+            new AttentionOutputs<float>
+            {
+                Output = output,
+                Scores = weights,
+                ScoreStage = averageHeads ? ScoreStage.AverageWeights : ScoreStage.Weights,
+            },
+            options,
+            nameof(weights));
+    }
 
     /// <summary>
-    /// Scaled dot-product attention with its weights, on tensors that stay on the device. Contract as for the host tensors.
+    /// Scaled dot-product attention with all that it can have: other element types, past and present, key lengths, packed sequences, documents,
+    /// prefixes, ALiBi, sinks, normalisation and rotary embedding of queries and keys, scores and log-sum-exp. What a call does not use costs
+    /// nothing.
     /// </summary>
-    /// <param name="query">[batch, heads, query length, head size].</param>
-    /// <param name="key">[batch, key/value heads, key length, head size].</param>
-    /// <param name="value">[batch, key/value heads, key length, value head size].</param>
-    /// <param name="output">[batch, heads, query length, value head size]; all of it is written.</param>
-    /// <param name="weights">[batch, heads, query length, key length], or [batch, query length, key length] if averaged.</param>
-    /// <param name="averageHeads">Whether the weights are the mean over heads.</param>
-    /// <param name="options">Scale and causal alignment; null for the defaults.</param>
-    /// <param name="mask">A boolean (true: visible) or float (added) tensor of rank 1 to 4.</param>
-    /// <exception cref="ArgumentException">A shape does not fit, a tensor is another engine's, or an output is another tensor.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The scale is not finite.</exception>
+    /// <remarks>
+    /// A score is <c>scale * query . key</c>, both normalised and then rotated where that is asked for; then soft capping; then ALiBi; then the additive mask.
+    /// Hidden keys take no part. Semantics as for the other overload where both can say a call.
+    /// </remarks>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
+    /// <param name="inputs">What it reads.</param>
+    /// <param name="outputs">What it writes.</param>
+    /// <param name="options">Settings that are not tensors; null for the defaults.</param>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, two inputs exclude each other, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option, a length or a position is out of range.</exception>
+    /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    public void ScaledDotProductAttentionWithWeights(
-        DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        DeviceTensor<float> weights, bool averageHeads = false, AttentionOptions? options = null, DeviceTensor? mask = null)
-    {
-        ArgumentNullException.ThrowIfNull(weights);
-        Attend(query, key, value, output, weights, averageHeads, options, mask);
-    }
+    public void ScaledDotProductAttention<T>(
+        in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options = null)
+        where T : unmanaged =>
+        Attend(inputs, outputs, options, "scores");
 
-    private unsafe void Attend(
-        in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key, in ReadOnlyTensorSpan<float> value,
-        in TensorSpan<float> output, in TensorSpan<float> weights, bool needsWeights, bool averageHeads,
-        AttentionOptions? options, AttentionMask mask)
+    private unsafe void Attend<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options, string scoresName)
+        where T : unmanaged
     {
         ThrowIfDisposed();
-        AttentionProblem problem = new AttentionShapes
+        var attention = AttentionCall.Create(inputs, outputs, options ?? AttentionOptions.Default, Backend.UsesHostMemory, scoresName);
+        AttentionOverlaps.Check(inputs, outputs, scoresName);
+        fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
+        fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
+        fixed (T* output = outputs.Output.Host, scores = outputs.Scores.Host)
+        fixed (T* presentKey = outputs.PresentKey.Host, presentValue = outputs.PresentValue.Host)
+        fixed (bool* mask = inputs.Mask.Visible.Host)
+        fixed (float* bias = inputs.Mask.Bias.Host, slopes = inputs.AlibiSlopes.Host, sinks = inputs.Sinks.Host)
+        fixed (float* queryNorm = inputs.QueryNorm.Host, keyNorm = inputs.KeyNorm.Host)
+        fixed (float* cosine = inputs.RotaryCosine.Host, sine = inputs.RotarySine.Host, logSumExp = outputs.LogSumExp.Host)
+        fixed (int* queryDocuments = inputs.QueryDocuments, keyDocuments = inputs.KeyDocuments)
         {
-            Query = query.Lengths,
-            Key = key.Lengths,
-            Value = value.Lengths,
-            Output = output.Lengths,
-            MaskKind = mask.Kind,
-            Mask = mask.Lengths,
-            NeedsWeights = needsWeights,
-            AverageHeads = averageHeads,
-            Weights = weights.Lengths,
-        }.ToProblem(options ?? AttentionOptions.Default);
-        ReadOnlyTensorSpan<bool> boolean = mask.Boolean;
-        ReadOnlyTensorSpan<float> additive = mask.Additive;
-        RequireDistinct(output, nameof(output), query, key, value, boolean, additive);
-        if (needsWeights)
-        {
-            RequireDistinct(weights, nameof(weights), query, key, value, boolean, additive);
-            HostCall.RequireDistinct(weights, output.AsReadOnlyTensorSpan(), nameof(weights), nameof(output));
-        }
-
-        fixed (float* queryPointer = query, keyPointer = key, valuePointer = value, outputPointer = output, weightsPointer = weights)
-        fixed (float* additivePointer = additive)
-        fixed (bool* booleanPointer = boolean)
-        {
-            using var call = new HostCall(Backend);
-            DeviceMemory outputMemory = call.Output(output, outputPointer);
-            DeviceMemory weightsMemory = needsWeights ? call.Output(weights, weightsPointer) : default;
-            Execute(problem, new AttentionBuffers
+            var call = new TensorCall(this);
+            try
             {
-                Query = call.Input(query, queryPointer),
-                Key = call.Input(key, keyPointer),
-                Value = call.Input(value, valuePointer),
-                Output = outputMemory,
-                Weights = weightsMemory,
-                Mask = call.Mask(mask, booleanPointer, additivePointer),
-            });
-            call.Finish(output, outputMemory);
-            if (needsWeights)
-                call.Finish(weights, weightsMemory);
+                DeviceMemory outputMemory = call.Output(outputs.Output, output, "output", strided: true);
+                DeviceMemory scoresMemory = call.Output(outputs.Scores, scores, scoresName);
+                DeviceMemory logSumExpMemory = call.Output(outputs.LogSumExp, logSumExp, "logSumExp");
+                DeviceMemory presentKeyMemory = call.Output(outputs.PresentKey, presentKey, "presentKey");
+                DeviceMemory presentValueMemory = call.Output(outputs.PresentValue, presentValue, "presentValue");
+                var rows = new RowBuffers
+                {
+                    Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
+                    Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
+                };
+                TensorInput<int> documents = inputs.QueryDocuments;
+                TensorInput<int> ofKeys = inputs.KeyDocuments;
+                DeviceMemory queryNumbers = call.Input(documents, queryDocuments, "queryDocuments");
+                var buffers = new AttentionBuffers
+                {
+                    Query = call.Input(inputs.Query, query, "query", strided: true),
+                    Key = call.Input(inputs.Key, key, "key", strided: true),
+                    Value = call.Input(inputs.Value, value, "value", strided: true),
+                    Output = outputMemory,
+                    Scores = scoresMemory,
+                    LogSumExp = logSumExpMemory,
+                    Mask = call.Input(inputs.Mask.Visible, mask, "mask"),
+                    Bias = call.Input(inputs.Mask.Bias, bias, "mask"),
+                    AlibiSlopes = call.Input(inputs.AlibiSlopes, slopes, "alibiSlopes"),
+                    Sinks = call.Input(inputs.Sinks, sinks, "sinks"),
+                    QueryDocuments = queryNumbers,
+                    KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,
+                    Sequences = call.Input(attention.Sequences),
+                };
+                DeviceMemory past = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true);
+                DeviceMemory pastOfValues = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true);
+                buffers = buffers with
+                {
+                    Query = Move(ref call, attention.QueryRows, null, default, buffers.Query, default, rows with
+                    {
+                        Norm = call.Input(inputs.QueryNorm, queryNorm, "queryNorm"),
+                        Positions = call.Input(attention.QueryPositions),
+                    }),
+                    Key = Move(ref call, attention.KeyRows, attention.PastKeyRows, past, buffers.Key, presentKeyMemory, rows with
+                    {
+                        Norm = call.Input(inputs.KeyNorm, keyNorm, "keyNorm"),
+                        Positions = call.Input(attention.KeyPositions),
+                    }),
+                    Value = Move(ref call, attention.ValueRows, attention.PastValueRows, pastOfValues, buffers.Value, presentValueMemory, default),
+                };
+                Execute(attention.Problem, buffers);
+                call.Finish(outputs.Output, outputMemory, strided: true);
+                call.Finish(outputs.Scores, scoresMemory);
+                call.Finish(outputs.LogSumExp, logSumExpMemory);
+                call.Finish(outputs.PresentKey, presentKeyMemory);
+                call.Finish(outputs.PresentValue, presentValueMemory);
+            }
+            finally
+            {
+                call.Dispose();
+            }
         }
     }
 
-    private void Attend(
-        DeviceTensor<float> query, DeviceTensor<float> key, DeviceTensor<float> value, DeviceTensor<float> output,
-        DeviceTensor<float>? weights, bool averageHeads, AttentionOptions? options, DeviceTensor? mask)
+    /// <summary>
+    /// Brings rows, behind those of the past, to the present if that is asked for, else to memory of the call. Returns where attention reads them.
+    /// </summary>
+    private DeviceMemory Move(
+        ref TensorCall call, RowProblem? rows, RowProblem? pastRows, DeviceMemory past, DeviceMemory source, DeviceMemory present,
+        RowBuffers buffers)
     {
-        ThrowIfDisposed();
-        var buffers = new AttentionBuffers
-        {
-            Query = RequireMine(query, nameof(query)),
-            Key = RequireMine(key, nameof(key)),
-            Value = RequireMine(value, nameof(value)),
-            Output = RequireMine(output, nameof(output)),
-            Weights = weights is null ? default : RequireMine(weights, nameof(weights)),
-            Mask = mask is null ? default : RequireMine(mask, nameof(mask)),
-        };
-        AttentionProblem problem = new AttentionShapes
-        {
-            Query = query.Lengths,
-            Key = key.Lengths,
-            Value = value.Lengths,
-            Output = output.Lengths,
-            MaskKind = KindOf(mask),
-            Mask = mask is null ? default : mask.Lengths,
-            NeedsWeights = weights is not null,
-            AverageHeads = averageHeads,
-            Weights = weights is null ? default : weights.Lengths,
-        }.ToProblem(options ?? AttentionOptions.Default);
-        RequireDistinct(output, weights, query, key, value, mask);
-        Execute(problem, buffers);
-    }
-
-    internal static MaskKind KindOf(DeviceTensor? mask) => mask switch
-    {
-        null => MaskKind.None,
-        DeviceTensor<bool> => MaskKind.Boolean,
-        _ => MaskKind.Additive,
-    };
-
-    internal static void RequireDistinct(
-        DeviceTensor output, DeviceTensor? weights, DeviceTensor query, DeviceTensor key, DeviceTensor value, DeviceTensor? mask)
-    {
-        RequireDistinct(output, nameof(output), query, key, value, mask);
-        if (weights is null)
-            return;
-        RequireDistinct(weights, nameof(weights), query, key, value, mask);
-        Shape.RequireDistinct(weights, output, nameof(weights), nameof(output));
-    }
-
-    private static void RequireDistinct(
-        DeviceTensor output, string name, DeviceTensor query, DeviceTensor key, DeviceTensor value, DeviceTensor? mask)
-    {
-        Shape.RequireDistinct(output, query, name, nameof(query));
-        Shape.RequireDistinct(output, key, name, nameof(key));
-        Shape.RequireDistinct(output, value, name, nameof(value));
-        Shape.RequireDistinct(output, mask, name, nameof(mask));
-    }
-
-    internal static void RequireDistinct(
-        in TensorSpan<float> output, string name, in ReadOnlyTensorSpan<float> query, in ReadOnlyTensorSpan<float> key,
-        in ReadOnlyTensorSpan<float> value, in ReadOnlyTensorSpan<bool> boolean, in ReadOnlyTensorSpan<float> additive)
-    {
-        HostCall.RequireDistinct(output, query, name, nameof(query));
-        HostCall.RequireDistinct(output, key, name, nameof(key));
-        HostCall.RequireDistinct(output, value, name, nameof(value));
-        HostCall.RequireDistinct(output, boolean, name, "mask");
-        HostCall.RequireDistinct(output, additive, name, "mask");
+        if (rows is null)
+            return source;
+        int pastLength = pastRows?.Length ?? 0;
+        long count = (long)rows.Batch * rows.Heads * (pastLength + rows.Length) * rows.Size;
+        long bytes = count * rows.Element.Size();
+        DeviceMemory target = present.Exists ? present : call.Rent(bytes);
+        if (pastRows is not null)
+            Execute(pastRows, new RowBuffers { Source = past, Target = target });
+        long start = Math.Min((long)pastLength * rows.Size * rows.Element.Size(), bytes);
+        Execute(rows, buffers with { Source = source, Target = target.Slice<byte>(start, bytes - start) });
+        return target;
     }
 }

@@ -1,40 +1,47 @@
-using System.Diagnostics.CodeAnalysis;
 using System.Numerics.Tensors;
-using AttentionGpu.Problems;
 
 namespace AttentionGpu;
 
 /// <summary>
-/// A mask over (query, key) pairs in host memory. It has rank 1 to 4 and broadcasts to [batch, heads, query length, key length] by
-/// NumPy's rules. Boolean: true lets the query see the key, as in PyTorch's <c>scaled_dot_product_attention</c> and the ONNX
+/// A mask over (query, key) pairs: boolean, additive, or both. Each has rank 1 to 4 and broadcasts to [batch, heads, query length, key length]
+/// by NumPy's rules. Boolean: true lets the query see the key, as in PyTorch's <c>scaled_dot_product_attention</c> and the ONNX
 /// <c>Attention</c> operator (PyTorch's <c>nn.MultiheadAttention</c> means the opposite). Additive: added to the scaled score; -inf hides
-/// the key. The default value is no mask.
+/// the key, whatever its score. Tensors of both kinds convert to it. The default value is no mask.
 /// </summary>
 public readonly ref struct AttentionMask
 {
-    private readonly ReadOnlyTensorSpan<bool> _boolean;
-    private readonly ReadOnlyTensorSpan<float> _additive;
-
     /// <summary>A boolean mask.</summary>
-    public AttentionMask(ReadOnlyTensorSpan<bool> visible)
+    public AttentionMask(TensorInput<bool> visible)
     {
-        _boolean = visible;
-        Kind = MaskKind.Boolean;
+        Visible = visible;
     }
 
     /// <summary>An additive mask.</summary>
-    public AttentionMask(ReadOnlyTensorSpan<float> bias)
+    public AttentionMask(TensorInput<float> bias)
     {
-        _additive = bias;
-        Kind = MaskKind.Additive;
+        Bias = bias;
     }
 
-    internal MaskKind Kind { get; }
+    /// <summary>Both: a key is visible where both show it.</summary>
+    public AttentionMask(TensorInput<bool> visible, TensorInput<float> bias)
+    {
+        Visible = visible;
+        Bias = bias;
+    }
 
-    internal ReadOnlyTensorSpan<bool> Boolean => _boolean;
+    internal TensorInput<bool> Visible { get; }
 
-    internal ReadOnlyTensorSpan<float> Additive => _additive;
+    internal TensorInput<float> Bias { get; }
 
-    [UnscopedRef]
-    internal ReadOnlySpan<nint> Lengths => Kind == MaskKind.Boolean ? _boolean.Lengths : _additive.Lengths;
+    /// <summary>A boolean mask on the engine's device; null for none.</summary>
+    public static implicit operator AttentionMask(DeviceTensor<bool>? visible) => new((TensorInput<bool>)visible);
+
+    /// <summary>An additive mask on the engine's device; null for none.</summary>
+    public static implicit operator AttentionMask(DeviceTensor<float>? bias) => new((TensorInput<float>)bias);
+
+    /// <summary>A boolean mask in host memory; null for none.</summary>
+    public static implicit operator AttentionMask(Tensor<bool>? visible) => new((TensorInput<bool>)visible);
+
+    /// <summary>An additive mask in host memory; null for none.</summary>
+    public static implicit operator AttentionMask(Tensor<float>? bias) => new((TensorInput<float>)bias);
 }

@@ -1,3 +1,5 @@
+using AttentionGpu.Operators;
+
 namespace AttentionGpu;
 
 /// <summary>Which keys a query may see by position alone.</summary>
@@ -7,21 +9,64 @@ public enum Causal
     None,
 
     /// <summary>
-    /// Query i sees keys 0 to i: the diagonal starts at the top left. PyTorch's <c>scaled_dot_product_attention(is_causal=True)</c> and the
-    /// ONNX <c>Attention</c> operator without a past.
+    /// Query i sees the keys of the past and then keys 0 to i: the diagonal starts at the top left. PyTorch's
+    /// <c>scaled_dot_product_attention(is_causal=True)</c> and the ONNX <c>Attention</c> operator.
     /// </summary>
     TopLeft,
 
     /// <summary>
     /// The last query sees every key: the diagonal ends at the bottom right, as when the queries are the last positions of a longer
-    /// sequence. FlashAttention's rule. The same as <see cref="TopLeft"/> where the lengths are equal.
+    /// sequence. FlashAttention's rule, and that of the ONNX operator with <c>nonpad_kv_seqlen</c>. The same as <see cref="TopLeft"/> where the
+    /// lengths are equal.
     /// </summary>
     BottomRight,
+}
+
+/// <summary>Where a query stands among the keys.</summary>
+public enum QueryAlignment
+{
+    /// <summary>Query i stands at key i, behind the past: the ONNX operator's rule.</summary>
+    TopLeft,
+
+    /// <summary>The last query stands at the last key: FlashAttention's rule, and that of the ONNX operator with <c>nonpad_kv_seqlen</c>.</summary>
+    BottomRight,
+}
+
+/// <summary>
+/// A sliding window: a query sees the keys near its own position. FlashAttention's <c>window_size</c>, the ONNX operator's
+/// <c>left_window_size</c> and <c>right_window_size</c>. Blocks of keys outside of every window are not computed.
+/// </summary>
+public sealed record AttentionWindow
+{
+    /// <summary>Keys before its own position that a query sees; null for all. At least 0.</summary>
+    public int? Left { get; init; }
+
+    /// <summary>Keys after its own position that a query sees; null for all. At least 0.</summary>
+    public int? Right { get; init; }
+
+    /// <summary>Where queries stand among the keys.</summary>
+    public QueryAlignment Alignment { get; init; }
+}
+
+/// <summary>The order of the axes of queries, keys, values and outputs.</summary>
+public enum AttentionLayout
+{
+    /// <summary>[batch, heads, length, size].</summary>
+    BatchHeadsLength,
+
+    /// <summary>[batch, length, heads, size], or [batch, length, heads x size].</summary>
+    BatchLengthHeads,
+
+    /// <summary>[length, batch, heads, size], or [length, batch, heads x size].</summary>
+    LengthBatchHeads,
 }
 
 /// <summary>Settings of scaled dot-product attention that are not tensors.</summary>
 public sealed record AttentionOptions
 {
+    /// <summary>What root-mean-square normalisation adds to the mean of squares by default.</summary>
+    public const float DefaultNormEpsilon = 1e-6f;
+
     internal static AttentionOptions Default { get; } = new();
 
     /// <summary>What a dot product is multiplied by; null for 1 / sqrt(head size). Must be finite.</summary>
@@ -29,4 +74,52 @@ public sealed record AttentionOptions
 
     /// <summary>Which keys a query may see by position alone.</summary>
     public Causal Causal { get; init; }
+
+    /// <summary>How far a query sees to both sides; null for as far as there are keys. A key must be visible in the window and by <see cref="Causal"/>.</summary>
+    public AttentionWindow? Window { get; init; }
+
+    /// <summary>
+    /// Scaled scores s become <c>c * tanh(s / c)</c> before anything is added to them; null for no cap. Finite and more than 0. Gemma 2's soft
+    /// capping, the ONNX operator's <c>softcap</c>.
+    /// </summary>
+    public float? Softcap { get; init; }
+
+    /// <summary>The order of the axes of queries, keys, values and outputs. Past and present are [batch, heads, length, size] always.</summary>
+    public AttentionLayout Layout { get; init; }
+
+    /// <summary>Query heads, where the query's last axis is heads x size; else null.</summary>
+    public int? Heads { get; init; }
+
+    /// <summary>Key/value heads, where the key's last axis is heads x size; null for as many as <see cref="Heads"/>.</summary>
+    public int? KeyValueHeads { get; init; }
+
+    /// <summary>What root-mean-square normalisation adds to the mean of squares. Finite, at least 0.</summary>
+    public float NormEpsilon { get; init; } = DefaultNormEpsilon;
+
+    /// <summary>
+    /// Whether rotary embedding turns neighbouring elements (GPT-J; the ONNX operator <c>RotaryEmbedding</c> with <c>interleaved</c>), rather than
+    /// elements half the rotary size apart (GPT-NeoX, Llama).
+    /// </summary>
+    public bool RotaryInterleaved { get; init; }
+
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    internal void Validate()
+    {
+        Require(Scale is not float scale || float.IsFinite(scale), nameof(Scale), Scale, "finite");
+        Require(Enum.IsDefined(Causal), nameof(Causal), Causal, "one of its named values");
+        Require(Enum.IsDefined(Layout), nameof(Layout), Layout, "one of its named values");
+        Require(Window is null || Enum.IsDefined(Window.Alignment), "Window.Alignment", Window?.Alignment, "one of its named values");
+        Require(Window?.Left is not < 0, "Window.Left", Window?.Left, "at least 0");
+        Require(Window?.Right is not < 0, "Window.Right", Window?.Right, "at least 0");
+        Require(Softcap is not float cap || (float.IsFinite(cap) && cap > 0f), nameof(Softcap), Softcap, "finite and more than 0");
+        Require(Heads is not < 1, nameof(Heads), Heads, "at least 1");
+        Require(KeyValueHeads is not < 1, nameof(KeyValueHeads), KeyValueHeads, "at least 1");
+        Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0f, nameof(NormEpsilon), NormEpsilon, "finite and at least 0");
+    }
+
+    private static void Require(bool holds, string option, object? value, string rule)
+    {
+        if (!holds)
+            throw BadInput.OutOfRange("options", value, $"The option '{option}' must be {rule}.");
+    }
 }

@@ -7,10 +7,12 @@ internal static class MaskShape
 {
     /// <summary>The layout of a mask that broadcasts to [batch, heads, query length, key length] by NumPy's rules.</summary>
     /// <exception cref="ArgumentException">It does not broadcast.</exception>
-    public static MaskLayout LayOut(MaskKind kind, ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
+    public static MaskLayout? LayOut<T>(TensorInput<T> mask, ReadOnlySpan<nint> target)
+        where T : unmanaged =>
+        mask.IsPresent ? LayOut(mask.Lengths, target) : null;
+
+    private static MaskLayout LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
     {
-        if (kind == MaskKind.None)
-            return default;
         if (mask.Length is < 1 or > 4)
             throw Error(mask, target);
 
@@ -27,7 +29,7 @@ internal static class MaskShape
             stride *= length;
         }
 
-        return new MaskLayout(kind, strides[0], strides[1], strides[2], strides[3]);
+        return new MaskLayout(strides[0], strides[1], strides[2], strides[3]);
     }
 
     private static ArgumentException Error(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target) => Shape.Error(

@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-
 namespace AttentionGpu.Operators;
 
 /// <summary>Checks of tensor shapes: each failure is one exception that names the argument, what it was and what it must be.</summary>
@@ -59,11 +57,29 @@ internal static class Shape
     public static ArgumentException Error(ReadOnlySpan<nint> lengths, string rule, string name) =>
         new($"The tensor '{name}' {rule}; it is {Format(lengths)}.", name);
 
-    /// <summary>Requires that an output is not the memory of an input.</summary>
-    public static void RequireDistinct([NotNull] object output, object? input, string outputName, string inputName)
+    /// <summary>Whether strides are those of a contiguous tensor, as far as they matter.</summary>
+    public static bool IsContiguous(ReadOnlySpan<nint> lengths, ReadOnlySpan<nint> strides)
     {
-        if (ReferenceEquals(output, input))
-            throw OverlapError(outputName, inputName);
+        nint expected = 1;
+        for (int axis = lengths.Length - 1; axis >= 0; axis--)
+        {
+            if (lengths[axis] != 1 && strides[axis] != expected)
+                return false;
+            expected *= lengths[axis];
+        }
+
+        return true;
+    }
+
+    /// <summary>The strides of a contiguous tensor.</summary>
+    public static void ContiguousStrides(ReadOnlySpan<nint> lengths, Span<nint> strides)
+    {
+        nint stride = 1;
+        for (int axis = lengths.Length - 1; axis >= 0; axis--)
+        {
+            strides[axis] = stride;
+            stride *= lengths[axis];
+        }
     }
 
     /// <summary>The exception for an output that shares memory with an input.</summary>

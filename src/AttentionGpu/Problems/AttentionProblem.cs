@@ -1,17 +1,22 @@
+using AttentionGpu.Kernels.Sequences;
+
 namespace AttentionGpu.Problems;
 
-/// <summary>Whether the attention weights themselves are asked for.</summary>
-internal enum WeightsKind
+/// <summary>Which keys a query sees by position, windows apart.</summary>
+internal enum CausalKind
 {
-    /// <summary>No: the fused kernel never holds them.</summary>
+    /// <summary>All of them.</summary>
     None,
 
-    /// <summary>[batch, heads, query length, key length].</summary>
-    PerHead,
+    /// <summary>Those up to its own position.</summary>
+    Causal,
 
-    /// <summary>[batch, query length, key length]: the mean over heads.</summary>
-    Averaged,
+    /// <summary>Those up to its own position, and those of a prefix.</summary>
+    CausalWithPrefix,
 }
+
+/// <summary>A sliding window: how many keys before and after its own position a query sees.</summary>
+internal readonly record struct WindowSize(int Left, int Right);
 
 /// <summary>The one description of an attention computation. Validated before it is made; plans are cached by it.</summary>
 internal sealed record AttentionProblem
@@ -22,8 +27,10 @@ internal sealed record AttentionProblem
 
     public required int KeyValueHeads { get; init; }
 
+    /// <summary>Queries of a head; of the longest sequence where they differ.</summary>
     public required int QueryLength { get; init; }
 
+    /// <summary>Keys of a head; of the longest sequence where they differ.</summary>
     public required int KeyLength { get; init; }
 
     public required int HeadSize { get; init; }
@@ -31,6 +38,8 @@ internal sealed record AttentionProblem
     public required int ValueHeadSize { get; init; }
 
     public required float Scale { get; init; }
+
+    public ElementType Element { get; init; }
 
     public required TensorLayout Query { get; init; }
 
@@ -40,24 +49,55 @@ internal sealed record AttentionProblem
 
     public required TensorLayout Output { get; init; }
 
-    /// <summary>Query i sees key j where j is at most i plus this; null without a causal mask.</summary>
-    public int? CausalOffset { get; init; }
+    /// <summary>Every batch entry's lengths and positions; nothing where <see cref="HasSequences"/>.</summary>
+    public Sequence Sequence { get; init; }
 
-    public MaskLayout Mask { get; init; }
+    /// <summary>Whether each batch entry has a <see cref="Kernels.Sequences.Sequence"/> of its own, in memory.</summary>
+    public bool HasSequences { get; init; }
+
+    public CausalKind Causal { get; init; }
+
+    public WindowSize? Window { get; init; }
+
+    /// <summary>What scores are bounded by before anything is added; 0 for nothing.</summary>
+    public float Softcap { get; init; }
+
+    /// <summary>Whether each head has a slope for a bias by distance.</summary>
+    public bool HasAlibi { get; init; }
+
+    /// <summary>The additive mask; null without one.</summary>
+    public MaskLayout? Bias { get; init; }
+
+    /// <summary>The boolean mask; null without one.</summary>
+    public MaskLayout? Mask { get; init; }
+
+    /// <summary>Whether queries and keys have document numbers: [batch, query length] and [batch, key length].</summary>
+    public bool HasDocuments { get; init; }
 
     /// <summary>Whether there is a [batch, key length] mask whose bytes mark padding.</summary>
     public bool HasKeyPadding { get; init; }
 
-    public WeightsKind Weights { get; init; }
+    /// <summary>Whether each head has a logit without a value.</summary>
+    public bool HasSinks { get; init; }
+
+    /// <summary>Which scores are asked for; null for none.</summary>
+    public ScoreStage? Scores { get; init; }
+
+    /// <summary>Where the rows' logarithms of sums go, a row an element; null where nobody asks.</summary>
+    public TensorLayout? LogSumExp { get; init; }
 
     /// <summary>Query heads that share a key/value head.</summary>
     public int GroupSize => Heads / KeyValueHeads;
 
-    /// <summary>Elements of the per-head weights.</summary>
-    public long WeightCount => (long)Batch * Heads * QueryLength * KeyLength;
+    /// <summary>Elements of the scores of all heads.</summary>
+    public long ScoreCount => (long)Batch * Heads * QueryLength * KeyLength;
 
     /// <summary>Whether the output has no element.</summary>
     public bool IsEmpty => Batch == 0 || QueryLength == 0;
+
+    /// <summary>Whether anything but position changes or hides scores.</summary>
+    public bool HasVariant =>
+        Softcap != 0f || HasAlibi || Bias is not null || Mask is not null || HasDocuments || HasKeyPadding;
 
     /// <summary>1 / sqrt(head size).</summary>
     public static float DefaultScale(int headSize) => (float)(1.0 / Math.Sqrt(headSize));

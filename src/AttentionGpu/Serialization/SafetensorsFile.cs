@@ -87,6 +87,18 @@ public sealed class SafetensorsFile : IDisposable
         return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), Axes(entry));
     }
 
+    /// <summary>Reads a tensor of I64 elements, in order.</summary>
+    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
+    public long[] ReadInt64(string name)
+    {
+        SafetensorsEntry entry = Find(name);
+        if (entry.Type != SafetensorsType.I64)
+            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.Type}, not I64.");
+        var values = new long[Count(entry)];
+        ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
+        return values;
+    }
+
     /// <summary>Writes tensors to a file, which is replaced if it exists.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
     public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors) => SafetensorsWriter.Write(path, tensors);

@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
@@ -52,7 +53,7 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     {
         using (_loader.Enter())
         {
-            return AttentionPlanner.Plan(problem, this, _loader);
+            return new AttentionPlanner(problem, this, _loader).Plan();
         }
     }
 
@@ -61,6 +62,21 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         using (_loader.Enter())
         {
             return LinearPlanner.Plan(problem, _loader);
+        }
+    }
+
+    public IPlan<RowBuffers> Plan(RowProblem problem)
+    {
+        if (problem.IsEmpty)
+            return new NothingPlan<RowBuffers>();
+        using (_loader.Enter())
+        {
+            return problem.Element switch
+            {
+                ElementType.Float32 => new RowPlan<SingleElement>(problem, _loader),
+                ElementType.Float16 => new RowPlan<HalfElement>(problem, _loader),
+                _ => new RowPlan<BFloat16Element>(problem, _loader),
+            };
         }
     }
 

@@ -1,5 +1,6 @@
 using AttentionGpu.Kernels.Attention;
 using AttentionGpu.Kernels.Layouts;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Problems;
 
@@ -12,7 +13,10 @@ internal static class AttentionLayouts
     {
         Heads = problem.Heads,
         QueryLength = problem.QueryLength,
-        KeyLength = problem.KeyLength,
+        Sequence = problem.Sequence,
+        HasSequences = problem.HasSequences ? 1 : 0,
+        HasSinks = problem.HasSinks ? 1 : 0,
+        HasLogSumExp = problem.LogSumExp is null ? 0 : 1,
         HeadSize = problem.HeadSize,
         ValueHeadSize = problem.ValueHeadSize,
         Scale = problem.Scale,
@@ -20,6 +24,7 @@ internal static class AttentionLayouts
         Key = Rows(problem, problem.Key, problem.GroupSize),
         Value = Rows(problem, problem.Value, problem.GroupSize),
         Output = Rows(problem, problem.Output, 1),
+        LogSumExp = Rows(problem, problem.LogSumExp ?? default, 1),
     };
 
     public static SoftmaxShape Softmax(AttentionProblem problem) => new()
@@ -27,6 +32,17 @@ internal static class AttentionLayouts
         Heads = problem.Heads,
         QueryLength = problem.QueryLength,
         KeyLength = problem.KeyLength,
+        Sequence = problem.Sequence,
+        HasSequences = problem.HasSequences ? 1 : 0,
+        HasSinks = problem.HasSinks ? 1 : 0,
+    };
+
+    /// <summary>The small inputs and outputs; what the problem does not have is some other memory.</summary>
+    public static AttentionTables Tables(in AttentionBuffers buffers) => new()
+    {
+        Sequences = buffers.Sequences.Or(buffers.Output).View<Sequence>(),
+        Sinks = buffers.Sinks.Or(buffers.Output).View<float>(),
+        LogSumExp = buffers.LogSumExp.Or(buffers.Output).View<float>(),
     };
 
     public static RowLayout Rows(AttentionProblem problem, TensorLayout layout, int headsPerMatrix) =>

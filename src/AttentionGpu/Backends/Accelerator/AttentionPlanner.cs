@@ -1,100 +1,119 @@
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Fragments;
-using AttentionGpu.Kernels.Masks;
+using AttentionGpu.Kernels.Ranges;
 using AttentionGpu.Kernels.Reductions;
 using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Makes a problem's mask from the memory it runs on.</summary>
-internal delegate TMask MaskBinder<TMask>(in AttentionBuffers buffers)
-    where TMask : struct, IAttentionMask;
-
 /// <summary>
-/// Picks the specialisation of the attention kernels: first the mask's type, one part after the other, then tile, value fragment and
-/// row reduction.
+/// Picks the specialisation of the attention kernels: the range of keys, then the variant, then element type, row reduction, tile and value
+/// fragment. A problem's kernel is made of what the problem has.
 /// </summary>
-internal static class AttentionPlanner
+internal sealed class AttentionPlanner(AttentionProblem problem, IAttentionBackend backend, KernelLoader loader)
 {
-    public static IPlan<AttentionBuffers> Plan(AttentionProblem problem, IAttentionBackend backend, KernelLoader loader)
+    public IPlan<AttentionBuffers> Plan()
     {
         if (problem.IsEmpty)
             return new NothingPlan<AttentionBuffers>();
-        return problem.CausalOffset is int offset
-            ? PlanMask(problem, backend, loader, (in AttentionBuffers _) => new CausalMask { Offset = offset })
-            : PlanMask(problem, backend, loader, (in AttentionBuffers _) => default(NoMask));
-    }
-
-    private static IPlan<AttentionBuffers> PlanMask<TPosition>(
-        AttentionProblem problem, IAttentionBackend backend, KernelLoader loader, MaskBinder<TPosition> position)
-        where TPosition : struct, IAttentionMask
-    {
-        var strides = new MaskStrides
+        return problem.Causal switch
         {
-            Batch = problem.Mask.Batch,
-            Head = problem.Mask.Head,
-            Query = problem.Mask.Query,
-            Key = problem.Mask.Key,
-        };
-        return problem.Mask.Kind switch
-        {
-            MaskKind.None => PlanPadding(problem, backend, loader, position, (in AttentionBuffers _) => default(NoMask)),
-            MaskKind.Boolean => PlanPadding(problem, backend, loader, position, (in AttentionBuffers buffers) =>
-                new BooleanMask { Data = buffers.Mask.View<byte>(), Strides = strides }),
-            _ => PlanPadding(problem, backend, loader, position, (in AttentionBuffers buffers) =>
-                new AdditiveMask { Data = buffers.Mask.View<float>(), Strides = strides }),
+            CausalKind.None => PlanWindow(default(AllKeys)),
+            CausalKind.Causal => PlanWindow(default(CausalRange)),
+            _ => PlanWindow(default(PrefixRange)),
         };
     }
 
-    private static IPlan<AttentionBuffers> PlanPadding<TPosition, TMask>(
-        AttentionProblem problem, IAttentionBackend backend, KernelLoader loader,
-        MaskBinder<TPosition> position, MaskBinder<TMask> mask)
-        where TPosition : struct, IAttentionMask
-        where TMask : struct, IAttentionMask
+    private IPlan<AttentionBuffers> PlanWindow<TRange>(TRange range)
+        where TRange : struct, IKeyRange
     {
-        int keyLength = problem.KeyLength;
-        return problem.HasKeyPadding
-            ? PlanKernel(problem, backend, loader, (in AttentionBuffers buffers) => Join(
-                position(buffers), mask(buffers), new KeyPaddingMask { Data = buffers.KeyPadding.View<byte>(), KeyLength = keyLength }))
-            : PlanKernel(problem, backend, loader, (in AttentionBuffers buffers) => Join(
-                position(buffers), mask(buffers), default(NoMask)));
+        if (problem.Window is not { } window)
+            return PlanVariant(range, new VariantChain<NoVariant>(problem, (in AttentionBuffers _) => default));
+        var windowRange = new WindowRange { Left = window.Left, Right = window.Right };
+        return PlanVariant(
+            new RangePair<TRange, WindowRange> { First = range, Second = windowRange },
+            new VariantChain<NoVariant>(problem, (in AttentionBuffers _) => default));
     }
 
-    private static MaskPair<TPosition, MaskPair<TMask, TPadding>> Join<TPosition, TMask, TPadding>(
-        TPosition position, TMask mask, TPadding padding)
-        where TPosition : struct, IAttentionMask
-        where TMask : struct, IAttentionMask
-        where TPadding : struct, IAttentionMask =>
-        new() { First = position, Second = new() { First = mask, Second = padding } };
+    private IPlan<AttentionBuffers> PlanVariant<TRange>(TRange range, VariantChain<NoVariant> chain)
+        where TRange : struct, IKeyRange =>
+        problem.Softcap != 0f ? PlanAlibi(range, chain.AddSoftcap()) : PlanAlibi(range, chain);
 
-    private static IPlan<AttentionBuffers> PlanKernel<TMask>(
-        AttentionProblem problem, IAttentionBackend backend, KernelLoader loader, MaskBinder<TMask> mask)
-        where TMask : struct, IAttentionMask
+    private IPlan<AttentionBuffers> PlanAlibi<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant =>
+        problem.HasAlibi ? PlanBias(range, chain.AddAlibi()) : PlanBias(range, chain);
+
+    private IPlan<AttentionBuffers> PlanBias<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant =>
+        problem.Bias is not null ? PlanMask(range, chain.AddBias()) : PlanMask(range, chain);
+
+    private IPlan<AttentionBuffers> PlanMask<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant =>
+        problem.Mask is not null ? PlanDocuments(range, chain.AddMask()) : PlanDocuments(range, chain);
+
+    private IPlan<AttentionBuffers> PlanDocuments<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant =>
+        problem.HasDocuments ? PlanPadding(range, chain.AddDocuments()) : PlanPadding(range, chain);
+
+    private IPlan<AttentionBuffers> PlanPadding<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant =>
+        problem.HasKeyPadding ? PlanElement(range, chain.AddKeyPadding().Bind) : PlanElement(range, chain.Bind);
+
+    private IPlan<AttentionBuffers> PlanElement<TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant => problem.Element switch
+        {
+            ElementType.Float32 => PlanScores<SingleElement, TRange, TVariant>(range, variant),
+            ElementType.Float16 => PlanScores<HalfElement, TRange, TVariant>(range, variant),
+            _ => PlanScores<BFloat16Element, TRange, TVariant>(range, variant),
+        };
+
+    private IPlan<AttentionBuffers> PlanScores<TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
     {
-        if (problem.Weights != WeightsKind.None)
-            return new WeightsPlan<TMask>(problem, backend, loader, mask);
-        return loader.Tiles.UsesWarps
-            ? PlanTile<WarpRowReduction, TMask>(problem, loader, mask)
-            : PlanTile<SharedRowReduction, TMask>(problem, loader, mask);
+        IPlan<AttentionBuffers> forward = loader.Tiles.UsesWarps
+            ? PlanTile<WarpRowReduction, TElement, TRange, TVariant>(range, variant)
+            : PlanTile<SharedRowReduction, TElement, TRange, TVariant>(range, variant);
+        return problem.Scores is { } stage
+            ? new ScoresPlan<TElement, TRange, TVariant>(problem, stage, backend, loader, range, variant, forward)
+            : forward;
     }
 
-    private static IPlan<AttentionBuffers> PlanTile<TReduction, TMask>(
-        AttentionProblem problem, KernelLoader loader, MaskBinder<TMask> mask)
+    private IPlan<AttentionBuffers> PlanTile<TReduction, TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
         where TReduction : struct, IRowReduction
-        where TMask : struct, IAttentionMask
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
     {
         if (loader.Tiles.Emulated)
-        {
-            return new ForwardPlan<Tile2x2, FragmentPair<FragmentPair<Fragment8x4>>, TReduction, TMask>(problem, loader, mask);
-        }
+            return PlanForward<Tile2x2, FragmentPair<FragmentPair<Fragment8x4>>, TReduction, TElement, TRange, TVariant>(range, variant);
 
         const int narrowValues = 32;
         const int mediumValues = 64;
         return problem.ValueHeadSize switch
         {
-            <= narrowValues => new ForwardPlan<Tile8x8, Fragment8x4, TReduction, TMask>(problem, loader, mask),
-            <= mediumValues => new ForwardPlan<Tile8x16, Fragment8x4, TReduction, TMask>(problem, loader, mask),
-            _ => new ForwardPlan<Tile8x16, FragmentPair<Fragment8x4>, TReduction, TMask>(problem, loader, mask),
+            <= narrowValues => PlanForward<Tile8x8, Fragment8x4, TReduction, TElement, TRange, TVariant>(range, variant),
+            <= mediumValues => PlanForward<Tile8x16, Fragment8x4, TReduction, TElement, TRange, TVariant>(range, variant),
+            _ => PlanForward<Tile8x16, FragmentPair<Fragment8x4>, TReduction, TElement, TRange, TVariant>(range, variant),
         };
     }
+
+    private ForwardPlan<TTile, TValues, TReduction, TElement, TRange, TVariant>
+        PlanForward<TTile, TValues, TReduction, TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+        where TTile : struct, ITile
+        where TValues : struct, IFragment
+        where TReduction : struct, IRowReduction
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant =>
+        new(problem, loader, range, variant);
 }

@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Layouts;
 using AttentionGpu.Kernels.Matmul;
 using AttentionGpu.Problems;
@@ -24,11 +25,11 @@ internal static class LinearPlanner
         return problem.HasBias
             ? new MatmulPlan<BiasEpilogue>(
                 loader,
-                MatmulLaunch.Create<RowLayout, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, rows, rows, output),
+                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, rows, rows, output),
                 (in LinearBuffers buffers) => new BiasEpilogue { Bias = buffers.Bias.View<float>() })
             : new MatmulPlan<ScaleEpilogue>(
                 loader,
-                MatmulLaunch.Create<RowLayout, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, rows, rows, output),
+                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, rows, rows, output),
                 (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
     }
 
@@ -50,7 +51,7 @@ internal static class LinearPlanner
         where TEpilogue : struct, IEpilogue;
 
     private sealed class MatmulPlan<TEpilogue>(
-        KernelLoader loader, IMatmulLaunch<TEpilogue> matmul, EpilogueBinder<TEpilogue> epilogue) : IPlan<LinearBuffers>
+        KernelLoader loader, IMatmulLaunch<SingleElement, TEpilogue> matmul, EpilogueBinder<TEpilogue> epilogue) : IPlan<LinearBuffers>
         where TEpilogue : struct, IEpilogue
     {
         public void Execute(in LinearBuffers buffers)
@@ -58,7 +59,8 @@ internal static class LinearPlanner
             using (loader.Enter())
             {
                 matmul.Launch(
-                    buffers.Input.View<float>(), buffers.Weight.View<float>(), buffers.Output.View<float>(), epilogue(buffers));
+                    buffers.Input.View<SingleElement>(), buffers.Weight.View<SingleElement>(), buffers.Output.View<SingleElement>(),
+                    epilogue(buffers));
             }
         }
     }

@@ -20,4 +20,6 @@ internal sealed class ReferenceBackend : HostBackend
     public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new ReferenceAttentionPlan(problem);
 
     public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new ReferenceLinearPlan(problem);
+
+    public override IPlan<RowBuffers> Plan(RowProblem problem) => new ReferenceRowPlan(problem);
 }

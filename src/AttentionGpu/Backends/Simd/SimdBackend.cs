@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Linear;
+using AttentionGpu.Backends.Simd.Rows;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Memory;
@@ -66,6 +67,9 @@ internal sealed class SimdBackend : HostBackend
         };
     }
 
+    public override IPlan<RowBuffers> Plan(RowProblem problem) =>
+        problem.IsEmpty ? new NothingPlan<RowBuffers>() : new SimdRowPlan(problem, _threads);
+
     /// <summary>Transposes the weight in panels: [rows / lanes][depth][lanes].</summary>
     public override unsafe void PackWeight(DeviceMemory weight, int rows, int depth)
     {
@@ -88,6 +92,6 @@ internal sealed class SimdBackend : HostBackend
         where TVector : unmanaged
         where TOperations : struct, IVectorOperations<TVector> =>
         problem.IsEmpty ? new NothingPlan<AttentionBuffers>()
-        : problem.Weights == WeightsKind.None ? new SimdAttentionPlan<TVector, TOperations>(problem, _threads)
-        : new SimdWeightsPlan<TVector, TOperations>(problem, _threads);
+        : problem.Scores is null ? new SimdAttentionPlan<TVector, TOperations>(problem, _threads)
+        : new SimdScoresPlan<TVector, TOperations>(problem, _threads);
 }

@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
@@ -26,13 +27,17 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private const int ValueStep = 16;
 
     private readonly AttentionProblem _problem;
+    private readonly KeyBounds _bounds;
     private readonly ScoreMask<TVector, TOperations> _mask;
+    private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
 
     public FewQueriesKernel(AttentionProblem problem)
     {
         _problem = problem;
+        _bounds = new(problem);
         _mask = new(problem);
+        _transform = new(problem);
         _sumsStride = TileCount.DivideUp(problem.ValueHeadSize, Lanes) * Lanes;
     }
 
@@ -40,7 +45,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     public int RowBlocks => TileCount.DivideUp(Rows, MaxRows);
 
     /// <summary>Floats of a block's memory.</summary>
-    public long WorkspaceSize => MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys + ValueStep * Lanes;
+    public long WorkspaceSize =>
+        MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys + ValueStep * Lanes
+        + (_problem.Element == ElementType.Float32 ? 1 : BlockKeys) * (long)Math.Max(_problem.HeadSize, _problem.ValueHeadSize);
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
@@ -51,13 +58,14 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         in AttentionBuffers buffers, float* memory, int batch, int keyHead, int rowBlock, int firstKey, int endKey, SplitStates? states, int part)
     {
         Block block = Begin(buffers, memory, batch, keyHead, rowBlock * MaxRows);
-        if (_problem.CausalOffset is int offset)
-            endKey = (int)Math.Clamp(offset + LastQuery(block) + 1L, firstKey, endKey);
+        firstKey = Math.Max(firstKey, _bounds.FirstKey(block.Sequence, FirstQuery(block)));
+        endKey = Math.Min(endKey, _bounds.EndKey(block.Sequence, LastQuery(block)));
         for (int key = firstKey; key < endKey; key += BlockKeys)
         {
             int count = Math.Min(BlockKeys, endKey - key);
-            float* values = buffers.Value.Pointer<float>() + _problem.Value.Offset(batch, keyHead, key);
-            float* keys = buffers.Key.Pointer<float>() + _problem.Key.Offset(batch, keyHead, key);
+            int row0 = block.Sequence.KeyStart + key;
+            byte* values = ElementRows.Address(buffers.Value, _problem.Element, _problem.Value.Offset(batch, keyHead, row0));
+            byte* keys = ElementRows.Address(buffers.Key, _problem.Element, _problem.Key.Offset(batch, keyHead, row0));
             Score(keys, values, block, count);
             for (int row = 0; row < block.Rows; row++)
             {
@@ -76,6 +84,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         var block = new Block
         {
             Batch = batch,
+            Sequence = buffers.SequenceOf(_problem, batch),
             FirstHead = keyHead * _problem.GroupSize,
             FirstRow = firstRow,
             Rows = Math.Min(MaxRows, Rows - firstRow),
@@ -87,15 +96,18 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Sums = block.Queries + (nint)MaxRows * _problem.HeadSize;
         block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
         block.Tail = block.Scores + MaxRows * BlockKeys;
+        block.Converted = block.Tail + ValueStep * Lanes;
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Clear();
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
         for (int row = 0; row < block.Rows; row++)
         {
-            float* query = buffers.Query.Pointer<float>() + _problem.Query.Offset(batch, Head(block, row), Query(block, row));
-            TensorPrimitives.Multiply(
-                new ReadOnlySpan<float>(query, _problem.HeadSize), _problem.Scale,
-                new Span<float>(block.Queries + (nint)row * _problem.HeadSize, _problem.HeadSize));
+            int query = block.Sequence.QueryStart + Math.Min(Query(block, row), block.Sequence.QueryLength - 1);
+            var target = new Span<float>(block.Queries + (nint)row * _problem.HeadSize, _problem.HeadSize);
+            ElementRows.Load(
+                ElementRows.Address(buffers.Query, _problem.Element, _problem.Query.Offset(batch, Head(block, row), query)),
+                _problem.Element, block.Queries + (nint)row * _problem.HeadSize, target.Length);
+            TensorPrimitives.Multiply(target, _problem.Scale, target);
         }
 
         return block;
@@ -105,25 +117,33 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     private int Query(in Block block, int row) => (block.FirstRow + row) % _problem.QueryLength;
 
-    // Rows of more than one head have all of its queries up to the last.
+    // Rows of more than one head have all of its queries.
+    private bool IsOneHead(in Block block) => Head(block, 0) == Head(block, block.Rows - 1);
+
+    private int FirstQuery(in Block block) => IsOneHead(block) ? Query(block, 0) : 0;
+
     private int LastQuery(in Block block) =>
-        Head(block, 0) == Head(block, block.Rows - 1) ? Query(block, block.Rows - 1) : _problem.QueryLength - 1;
+        Math.Min(IsOneHead(block) ? Query(block, block.Rows - 1) : _problem.QueryLength - 1, block.Sequence.QueryLength - 1);
 
     private void Mask(in AttentionBuffers buffers, in Block block, int row, int firstKey, int count)
     {
         float* scores = block.Scores + row * BlockKeys;
+        int query = Query(block, row);
+        if (query >= block.Sequence.QueryLength)
+            return;
+        if (_transform.Exists)
+            _transform.ApplyRow(buffers, Head(block, row), query + block.Sequence.DistanceOffset, firstKey, new Span<float>(scores, count));
         if (_mask.Exists)
         {
-            _mask.ReadRow(buffers, block.Batch, Head(block, row), Query(block, row), firstKey, count, block.MaskRow);
+            _mask.ReadRow(buffers, block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);
             for (int i = 0; i < count; i++)
                 scores[i] = block.MaskRow[i] == float.NegativeInfinity ? float.NegativeInfinity : scores[i] + block.MaskRow[i];
         }
 
-        if (_problem.CausalOffset is int offset)
-        {
-            int visible = (int)Math.Clamp((long)Query(block, row) + offset + 1 - firstKey, 0, count);
-            new Span<float>(scores + visible, count - visible).Fill(float.NegativeInfinity);
-        }
+        int first = Math.Clamp(_bounds.FirstKey(block.Sequence, query) - firstKey, 0, count);
+        int end = Math.Clamp(_bounds.EndKey(block.Sequence, query) - firstKey, first, count);
+        new Span<float>(scores, first).Fill(float.NegativeInfinity);
+        new Span<float>(scores + end, count - end).Fill(float.NegativeInfinity);
     }
 
     /// <summary>Raises the row's maximum, shrinks its sums where it has risen, and turns its scores into weights.</summary>
@@ -166,27 +186,38 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     }
 
     // Keys are read in order, which the processor's own prefetching follows. It cannot know that values come next: they are asked for meanwhile.
-    private void Score(float* keys, float* values, in Block block, int count)
+    private void Score(byte* keys, byte* values, in Block block, int count)
     {
         nint stride = (nint)_problem.Key.RowStride;
+        if (_problem.Element != ElementType.Float32)
+        {
+            float* converted = ElementRows.Read(keys, _problem.Element, ref stride, count, _problem.HeadSize, block.Converted);
+            Score(converted, stride, block, 0, count);
+            return;
+        }
+
         nint valueStride = (nint)_problem.Value.RowStride;
         for (int i = 0; i < count; i += ScoreStep)
         {
-            float* key = keys + i * stride;
             int step = Math.Min(ScoreStep, count - i);
-            Prefetch.Rows(values + i * valueStride, valueStride, step, _problem.ValueHeadSize);
-            DotTile<TVector, TOperations>.Multiply(
-                block.Rows, step, _problem.HeadSize, block.Queries, _problem.HeadSize, key, stride, block.Scores + i, BlockKeys);
+            Prefetch.Rows((float*)values + i * valueStride, valueStride, step, _problem.ValueHeadSize);
+            Score((float*)keys, stride, block, i, step);
         }
     }
 
-    private void AddValues(float* values, in Block block, int count)
+    private void Score(float* keys, nint stride, in Block block, int first, int count) =>
+        DotTile<TVector, TOperations>.Multiply(
+            block.Rows, count, _problem.HeadSize, block.Queries, _problem.HeadSize, keys + first * stride, stride, block.Scores + first, BlockKeys);
+
+    private void AddValues(byte* values, in Block block, int count)
     {
+        nint stride = (nint)_problem.Value.RowStride;
+        float* rows = ElementRows.Read(values, _problem.Element, ref stride, count, _problem.ValueHeadSize, block.Converted);
         for (int i = 0; i < count; i += ValueStep)
-            AddValues(values + i * _problem.Value.RowStride, block, i, Math.Min(ValueStep, count - i));
+            AddValues(rows + i * stride, stride, block, i, Math.Min(ValueStep, count - i));
     }
 
-    private void AddValues(float* values, in Block block, int firstKey, int count)
+    private void AddValues(float* values, nint stride, in Block block, int firstKey, int count)
     {
         // Wide panels read a row of values from end to end, as the processor's prefetching likes it.
         int wide = RegisterTile<TVector, TOperations>.WideLanes;
@@ -196,7 +227,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             int left = _problem.ValueHeadSize - column;
             int lanes = left >= wide ? wide : left >= Lanes ? Lanes : narrow;
             float* right = values + column;
-            nint rightStride = (nint)_problem.Value.RowStride;
+            nint rightStride = stride;
             if (left < lanes)
             {
                 CopyTail(right, rightStride, left, block.Tail, lanes, count);
@@ -226,16 +257,26 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         for (int row = 0; row < block.Rows; row++)
         {
             var sums = new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _problem.ValueHeadSize);
+            int head = Head(block, row);
+            int query = Query(block, row);
+            if (query >= block.Sequence.QueryLength)
+                continue;
             if (states is { } kept)
             {
-                float* target = kept.Sums(part, block.Batch, Head(block, row), Query(block, row));
+                float* target = kept.Sums(part, block.Batch, head, query);
                 sums.CopyTo(new Span<float>(target, sums.Length));
                 kept.Write(target, block.Maxima[row], block.Totals[row]);
                 continue;
             }
 
-            float* output = buffers.Output.Pointer<float>() + _problem.Output.Offset(block.Batch, Head(block, row), Query(block, row));
-            TensorPrimitives.Multiply(sums, OnlineSoftmax.Reciprocal(block.Totals[row]), new Span<float>(output, sums.Length));
+            query += block.Sequence.QueryStart;
+            var state = new OnlineSoftmax { Maximum = block.Maxima[row], Sum = block.Totals[row] };
+            TensorPrimitives.Multiply(sums, state.Finish(buffers.SinkOf(_problem, head)), new Span<float>(block.Converted, sums.Length));
+            ElementRows.Store(
+                block.Converted, ElementRows.Address(buffers.Output, _problem.Element, _problem.Output.Offset(block.Batch, head, query)),
+                _problem.Element, sums.Length);
+            if (_problem.LogSumExp is { } layout)
+                buffers.LogSumExp.Pointer<float>()[layout.Offset(block.Batch, head, query)] = state.LogSumExp;
         }
     }
 
@@ -254,6 +295,10 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         /// <summary>The last columns of the values where they do not fill the lanes: [keys of a step, lanes].</summary>
         public float* Tail;
 
+        /// <summary>Rows that are converted to floats on load, and an output row before it is stored.</summary>
+        public float* Converted;
+
+        public Sequence Sequence;
         public float* MaskRow;
         public float* Maxima;
         public float* Totals;

@@ -1,5 +1,4 @@
 using AttentionGpu.Kernels.Tiles;
-using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
@@ -7,46 +6,45 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// <param name="First">The first key.</param>
 /// <param name="Count">How many there are.</param>
 /// <param name="FirstLane">The first lane that sees any of them.</param>
-/// <param name="IsDiagonal">Whether a causal mask hides some of them from some lane.</param>
-internal readonly record struct KeyRange(int First, int Count, int FirstLane, bool IsDiagonal);
+/// <param name="IsPartial">Whether position hides some of them from some lane.</param>
+internal readonly record struct KeyRange(int First, int Count, int FirstLane, bool IsPartial);
 
 /// <summary>
 /// The ranges of keys that a block of queries sees, in order. Under a causal mask they end at the diagonal, and the last ones, which only
-/// the later half of the queries sees, have only that half's lanes.
+/// the later half of the queries sees, have only that half's lanes. A window starts at its first query's first key.
 /// </summary>
 internal struct KeyRanges
 {
     private readonly int _blockKeys;
     private readonly int _halfLane;
-    private readonly long _firstHidden;
     private readonly int _halfKey;
     private readonly int _endKey;
+
+    // Where the first lane of a range stops to see, with all lanes and with half of them; and where the last lane starts.
+    private readonly int _firstHidden;
+    private readonly int _firstHiddenFromHalf;
+    private readonly int _lastShown;
     private int _next;
 
-    /// <param name="problem">The problem.</param>
+    /// <param name="bounds">The keys that a query sees by position.</param>
     /// <param name="block">The queries.</param>
     /// <param name="firstKey">The first key of the part of all keys that is looked at.</param>
     /// <param name="endKey">The key after its last.</param>
     /// <param name="blockKeys">Most keys of a range.</param>
     /// <param name="narrowLanes">Lanes of half a panel.</param>
-    public KeyRanges(AttentionProblem problem, in QueryBlock block, int firstKey, int endKey, int blockKeys, int narrowLanes)
+    public KeyRanges(KeyBounds bounds, in QueryBlock block, int firstKey, int endKey, int blockKeys, int narrowLanes)
     {
+        int lastQuery = block.FirstQuery + block.Queries - 1;
         _blockKeys = blockKeys;
-        _next = firstKey;
-        if (problem.CausalOffset is int offset)
-        {
-            long diagonal = (long)block.FirstQuery + offset;
-            _endKey = (int)Math.Clamp(diagonal + block.Queries, firstKey, endKey);
-            _halfLane = block.Lanes - narrowLanes;
-            _halfKey = _halfLane == 0 ? _endKey : (int)Math.Clamp(diagonal + _halfLane, firstKey, _endKey);
-            _firstHidden = diagonal + 1;
-        }
-        else
-        {
-            _endKey = endKey;
-            _halfKey = endKey;
-            _firstHidden = long.MaxValue;
-        }
+        _next = Math.Max(firstKey, bounds.FirstKey(block.Sequence, block.FirstQuery));
+        _endKey = Math.Max(_next, Math.Min(endKey, bounds.EndKey(block.Sequence, lastQuery)));
+        _lastShown = bounds.FirstKey(block.Sequence, lastQuery);
+        _firstHidden = bounds.EndKey(block.Sequence, block.FirstQuery);
+        _halfLane = block.Lanes - narrowLanes;
+        _firstHiddenFromHalf = bounds.EndKey(block.Sequence, block.FirstQuery + _halfLane);
+        _halfKey = _halfLane == 0
+            ? _endKey
+            : Math.Clamp(bounds.EndKey(block.Sequence, block.FirstQuery + _halfLane - 1), _next, _endKey);
     }
 
     public KeyRange Current { get; private set; }
@@ -63,8 +61,8 @@ internal struct KeyRanges
         int left = (isHalf ? _endKey : _halfKey) - _next;
         int parts = TileCount.DivideUp(left, _blockKeys);
         int count = Math.Min(left, (TileCount.DivideUp(left, parts) + 1) & ~1);
-        int firstLane = isHalf ? _halfLane : 0;
-        Current = new KeyRange(_next, count, firstLane, _next + (long)count > _firstHidden + firstLane);
+        bool isPartial = _next < _lastShown || _next + count > (isHalf ? _firstHiddenFromHalf : _firstHidden);
+        Current = new KeyRange(_next, count, isHalf ? _halfLane : 0, isPartial);
         _next += count;
         return true;
     }

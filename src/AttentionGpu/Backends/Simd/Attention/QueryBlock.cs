@@ -1,4 +1,5 @@
 using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Kernels.Sequences;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
@@ -41,8 +42,16 @@ internal unsafe struct QueryBlock
     /// <summary>What the thread is likely to read next.</summary>
     public Lookahead* Ahead;
 
+    /// <summary>Rows that are converted to floats on load, or from floats on store.</summary>
+    public float* Converted;
+
+    /// <summary>The lengths and positions of the batch entry.</summary>
+    public Sequence Sequence;
+
     public int Batch;
     public int Head;
+
+    /// <summary>The first query, counted from the sequence's.</summary>
     public int FirstQuery;
 
     /// <summary>Queries in the block; lanes beyond them are zeros.</summary>
@@ -54,11 +63,18 @@ internal unsafe struct QueryBlock
     /// <summary>Floats of what a block keeps from key to key.</summary>
     public static long StateSize(int lanes, int headSize, int valueHeadSize) => (long)lanes * (headSize + valueHeadSize + LaneVectors);
 
-    /// <summary>Floats of what several blocks can use in turn: the scores of a block of keys, and the panels of a mask or of weights.</summary>
-    public static long ScratchSize(int lanes, int blockKeys, bool needsRows) => (long)lanes * blockKeys * (needsRows ? 3 : 1);
+    /// <summary>
+    /// Floats of what several blocks can use in turn: the scores of a block of keys, the panels of a mask or of weights, and converted rows.
+    /// </summary>
+    /// <param name="lanes">Lanes of a panel.</param>
+    /// <param name="blockKeys">Keys of a block.</param>
+    /// <param name="needsRows">Whether there is a mask, or weights.</param>
+    /// <param name="convertedSize">Elements of a converted row; 0 where nothing is converted.</param>
+    public static long ScratchSize(int lanes, int blockKeys, bool needsRows, int convertedSize) =>
+        (long)lanes * blockKeys * (needsRows ? 3 : 1) + (long)Math.Max(lanes, blockKeys) * convertedSize;
 
     /// <summary>Cuts memory into the panels.</summary>
-    public void Place(float* state, float* scratch, int headSize, int blockKeys)
+    public void Place(float* state, float* scratch, int headSize, int blockKeys, bool needsRows)
     {
         Maxima = state;
         OldMaxima = Maxima + Lanes;
@@ -69,5 +85,6 @@ internal unsafe struct QueryBlock
         Scores = scratch;
         Mask = Scores + (nint)Lanes * blockKeys;
         Rows = Mask + (nint)Lanes * blockKeys;
+        Converted = needsRows ? Rows + (nint)Lanes * blockKeys : Mask;
     }
 }

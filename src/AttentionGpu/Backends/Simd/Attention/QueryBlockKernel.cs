@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Problems;
 
@@ -22,12 +23,16 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     private const int MaxBlockKeys = 192;
 
     private readonly AttentionProblem _problem;
+    private readonly KeyBounds _bounds;
     private readonly ScoreMask<TVector, TOperations> _mask;
+    private readonly ScoreTransform<TVector, TOperations> _transform;
 
     public QueryBlockKernel(AttentionProblem problem)
     {
         _problem = problem;
+        _bounds = new(problem);
         _mask = new(problem);
+        _transform = new(problem);
         int share = problem.ValueHeadSize <= NarrowHead ? 2 : 4;
         int keys = Caches.Level1 / share / (Lanes * sizeof(float));
         BlockKeys = Math.Clamp(keys, MinBlockKeys, MaxBlockKeys) & ~1;
@@ -52,7 +57,12 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     private long StateSize => QueryBlock.StateSize(Lanes, _problem.HeadSize, _problem.ValueHeadSize);
 
-    private long ScratchSize => QueryBlock.ScratchSize(Lanes, BlockKeys, _mask.Exists || _problem.Weights != WeightsKind.None);
+    private bool NeedsRows => _mask.Exists || _problem.Scores is not null;
+
+    private bool Converts => _problem.Element != ElementType.Float32;
+
+    private long ScratchSize =>
+        QueryBlock.ScratchSize(Lanes, BlockKeys, NeedsRows, Converts ? Math.Max(_problem.HeadSize, _problem.ValueHeadSize) : 0);
 
     /// <summary>Makes a block of queries ready: its queries packed, and no key seen yet.</summary>
     /// <param name="buffers">The call's memory.</param>
@@ -60,19 +70,34 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     /// <param name="slot">The number of the block among those that share the memory.</param>
     /// <param name="batch">The batch entry.</param>
     /// <param name="head">The query head.</param>
-    /// <param name="firstQuery">The first query; the block has as many as there are lanes, or what is left.</param>
+    /// <param name="firstQuery">
+    /// The first query, of those that the sequence has; the block has as many as there are lanes, or what is left.
+    /// </param>
     public QueryBlock Begin(in AttentionBuffers buffers, float* memory, int slot, int batch, int head, int firstQuery)
     {
-        int queries = Math.Min(Lanes, _problem.QueryLength - firstQuery);
+        Sequence sequence = buffers.SequenceOf(_problem, batch);
+        int queries = Math.Min(Lanes, sequence.QueryLength - firstQuery);
         int lanes = queries <= RegisterTile<TVector, TOperations>.NarrowLanes ? RegisterTile<TVector, TOperations>.NarrowLanes : Lanes;
-        var block = new QueryBlock { Batch = batch, Head = head, FirstQuery = firstQuery, Queries = queries, Lanes = lanes };
-        block.Place(memory + ScratchSize + slot * StateSize, memory, _problem.HeadSize, BlockKeys);
+        var block = new QueryBlock
+        {
+            Batch = batch,
+            Head = head,
+            Sequence = sequence,
+            FirstQuery = firstQuery,
+            Queries = queries,
+            Lanes = lanes,
+        };
+        block.Place(memory + ScratchSize + slot * StateSize, memory, _problem.HeadSize, BlockKeys, NeedsRows);
         new Span<float>(block.Maxima, lanes).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, lanes).Clear();
         new Span<float>(block.Sums, lanes * _problem.ValueHeadSize).Clear();
+        nint stride = (nint)_problem.Query.RowStride;
+        float* first = ElementRows.Read(
+            ElementRows.Address(buffers.Query, _problem.Element, _problem.Query.Offset(batch, head, sequence.QueryStart + firstQuery)),
+            _problem.Element, ref stride, queries, _problem.HeadSize, block.Converted);
         float** rows = stackalloc float*[lanes];
         for (int lane = 0; lane < queries; lane++)
-            rows[lane] = buffers.Query.Pointer<float>() + _problem.Query.Offset(batch, head, firstQuery + lane);
+            rows[lane] = first + lane * stride;
         Panel.Pack(block.Panel, lanes, rows, queries, _problem.HeadSize, _problem.Scale);
         return block;
     }
@@ -94,75 +119,94 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     /// <summary>The ranges in which a block goes through its keys.</summary>
     public KeyRanges Ranges(in QueryBlock block, int firstKey, int endKey) =>
-        new(_problem, block, firstKey, endKey, BlockKeys, RegisterTile<TVector, TOperations>.NarrowLanes);
+        new(_bounds, block, firstKey, endKey, BlockKeys, RegisterTile<TVector, TOperations>.NarrowLanes);
 
     /// <summary>
-    /// The scores of a range of keys, masked, and the maxima raised to them. Where nothing is masked the maxima come from the tiles' registers.
+    /// The scores of a range of keys, changed and masked, and the maxima raised to them. Where nothing is changed the maxima come from the tiles'
+    /// registers.
     /// </summary>
     public void Score(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, MaskEffect effect)
     {
-        float* key = buffers.Key.Pointer<float>() + _problem.Key.Offset(block.Batch, block.Head / _problem.GroupSize, keys.First);
-        bool isPlain = !keys.IsDiagonal && effect == MaskEffect.None;
-        float* maxima = isPlain ? block.Maxima + keys.FirstLane : null;
-        RegisterTile<TVector, TOperations>.Multiply(
-            keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, (nint)_problem.Key.RowStride, 1,
-            block.Panel + keys.FirstLane, block.Lanes, new StoredSums(block.Scores + keys.FirstLane, block.Lanes, maxima), block.Ahead);
+        bool isPlain = !keys.IsPartial && effect == MaskEffect.None && !_transform.Exists;
+        Multiply(buffers, block, keys, isPlain ? block.Maxima + keys.FirstLane : null);
         if (isPlain)
             return;
-        if (keys.IsDiagonal)
-            HideFuture(block, keys, _problem.CausalOffset!.Value);
+        _transform.Apply(buffers, block, keys);
         if (effect != MaskEffect.None)
             ScoreMask<TVector, TOperations>.Apply(effect, block, keys.Count);
+        if (keys.IsPartial)
+            PositionMask<TVector, TOperations>.Apply(_problem, block, keys);
         RaiseMaxima(block, keys);
+    }
+
+    /// <summary>The scores of any keys before masks, for those who ask to see them.</summary>
+    public void ScoreUnmasked(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, bool softcapped)
+    {
+        Multiply(buffers, block, keys, null);
+        if (softcapped && _problem.Softcap != 0f)
+            _transform.ApplySoftcap(block, keys);
     }
 
     /// <summary>Reads what a mask does to a range of keys, for <see cref="Score"/>.</summary>
     public MaskEffect ReadMask(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys) =>
         _mask.Read(buffers, block, keys.First, keys.Count);
 
-    /// <summary>Writes the outputs of a block that has attended to all its keys.</summary>
+    /// <summary>Writes the outputs of a block that has attended to all its keys, and makes <see cref="QueryBlock.Factors"/> what weights are multiplied by.</summary>
     public void WriteOutput(in AttentionBuffers buffers, in QueryBlock block)
     {
+        Normalize(buffers, block);
+        long first = block.Sequence.QueryStart + block.FirstQuery;
+        byte* output = ElementRows.Address(buffers.Output, _problem.Element, _problem.Output.Offset(block.Batch, block.Head, (int)first));
+        nint stride = (nint)_problem.Output.RowStride;
         float** rows = stackalloc float*[block.Lanes];
         for (int lane = 0; lane < block.Queries; lane++)
-            rows[lane] = buffers.Output.Pointer<float>() + _problem.Output.Offset(block.Batch, block.Head, block.FirstQuery + lane);
-        Normalize(block);
+            rows[lane] = Converts ? block.Converted + (nint)lane * _problem.ValueHeadSize : (float*)output + lane * stride;
         Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _problem.ValueHeadSize, block.Factors);
+        for (int lane = 0; Converts && lane < block.Queries; lane++)
+            ElementRows.Store(rows[lane], output + lane * stride * _problem.Element.Size(), _problem.Element, _problem.ValueHeadSize);
     }
 
-    /// <summary>Makes <see cref="QueryBlock.Factors"/> what weights are multiplied by at the end.</summary>
-    public static void Normalize(in QueryBlock block)
+    private void Normalize(in AttentionBuffers buffers, in QueryBlock block)
     {
-        for (int lane = 0; lane < block.Lanes; lane++)
-            block.Factors[lane] = OnlineSoftmax.Reciprocal(block.Totals[lane]);
+        if (!_problem.HasSinks && _problem.LogSumExp is null)
+        {
+            for (int lane = 0; lane < block.Lanes; lane++)
+                block.Factors[lane] = OnlineSoftmax.Reciprocal(block.Totals[lane]);
+            return;
+        }
+
+        float sink = buffers.SinkOf(_problem, block.Head);
+        for (int lane = 0; lane < block.Queries; lane++)
+        {
+            var state = new OnlineSoftmax { Maximum = block.Maxima[lane], Sum = block.Totals[lane] };
+            block.Factors[lane] = state.Finish(sink);
+            if (_problem.LogSumExp is { } layout)
+                buffers.LogSumExp.Pointer<float>()[layout.Offset(block.Batch, block.Head, block.Sequence.QueryStart + block.FirstQuery + lane)] = state.LogSumExp;
+        }
+    }
+
+    private void Multiply(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, float* maxima)
+    {
+        long first = _problem.Key.Offset(block.Batch, block.Head / _problem.GroupSize, block.Sequence.KeyStart + keys.First);
+        nint stride = (nint)_problem.Key.RowStride;
+        float* key = ElementRows.Read(
+            ElementRows.Address(buffers.Key, _problem.Element, first), _problem.Element, ref stride, keys.Count, _problem.HeadSize, block.Converted);
+        RegisterTile<TVector, TOperations>.Multiply(
+            keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, stride, 1,
+            block.Panel + keys.FirstLane, block.Lanes, new StoredSums(block.Scores + keys.FirstLane, block.Lanes, maxima), block.Ahead);
     }
 
     private void AddValues(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)
     {
-        float* value = buffers.Value.Pointer<float>() + _problem.Value.Offset(block.Batch, block.Head / _problem.GroupSize, keys.First);
+        long first = _problem.Value.Offset(block.Batch, block.Head / _problem.GroupSize, block.Sequence.KeyStart + keys.First);
+        nint stride = (nint)_problem.Value.RowStride;
+        float* value = ElementRows.Read(
+            ElementRows.Address(buffers.Value, _problem.Element, first), _problem.Element, ref stride, keys.Count, _problem.ValueHeadSize,
+            block.Converted);
         RegisterTile<TVector, TOperations>.Multiply(
-            _problem.ValueHeadSize, block.Lanes - keys.FirstLane, keys.Count, value, 1, (nint)_problem.Value.RowStride,
+            _problem.ValueHeadSize, block.Lanes - keys.FirstLane, keys.Count, value, 1, stride,
             block.Scores + keys.FirstLane, block.Lanes,
             new RescaledSums(block.Sums + keys.FirstLane, block.Lanes, block.Factors + keys.FirstLane), block.Ahead);
-    }
-
-    // The diagonal: lane l sees key i of the range where i is at most l + distance.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void HideFuture(in QueryBlock block, in KeyRange keys, long offset)
-    {
-        long distance = block.FirstQuery + offset - keys.First;
-        TVector hidden = TOperations.Broadcast(float.NegativeInfinity);
-        for (int i = (int)Math.Max(0, distance + keys.FirstLane + 1); i < keys.Count; i++)
-        {
-            float* row = block.Scores + (nint)i * block.Lanes;
-            for (int lane = keys.FirstLane; lane < block.Lanes && lane < i - distance; lane += TOperations.Width)
-            {
-                TOperations.Store(
-                    TOperations.SelectLess(
-                        TOperations.Indices, TOperations.Broadcast(i - distance - lane), hidden, TOperations.Load(row + lane)),
-                    row + lane);
-            }
-        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

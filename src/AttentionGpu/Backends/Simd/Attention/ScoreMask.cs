@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using AttentionGpu.Backends.Simd.Tiles;
@@ -23,7 +24,7 @@ internal enum MaskEffect
 }
 
 /// <summary>
-/// Boolean, additive and key padding masks on the host, as one panel of what is added to the scores: -inf hides, whatever the score.
+/// Boolean, additive, document and key padding masks on the host, as one panel of what is added to the scores: -inf hides, whatever the score.
 /// </summary>
 internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem problem)
     where TVector : unmanaged
@@ -32,14 +33,14 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
     private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
 
     /// <summary>Whether there is a mask in memory at all.</summary>
-    public bool Exists => problem.Mask.Kind != MaskKind.None || problem.HasKeyPadding;
+    public bool Exists => problem.Mask is not null || problem.Bias is not null || problem.HasDocuments || problem.HasKeyPadding;
 
     /// <summary>Reads the mask of a block of keys into <see cref="QueryBlock.Mask"/>, and says what it does.</summary>
     public MaskEffect Read(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)
     {
         if (!Exists)
             return MaskEffect.None;
-        bool byKey = problem.Mask.Kind == MaskKind.None || problem.Mask.Query == 0;
+        bool byKey = problem.Mask is null or { Query: 0 } && problem.Bias is null or { Query: 0 } && !problem.HasDocuments;
         int rows = byKey ? 1 : block.Queries;
         MaskEffect effect = Scan(buffers, block, rows, firstKey, count);
         if (effect is MaskEffect.None or MaskEffect.HidesAll)
@@ -50,13 +51,13 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
             return MaskEffect.AddsByKey;
         }
 
-        bool isPlain = problem.Mask is { Kind: MaskKind.Additive, Key: 1 } && !problem.HasKeyPadding;
+        bool isPlain = problem is { Bias.Key: 1, Mask: null, HasDocuments: false, HasKeyPadding: false };
         float** pointers = stackalloc float*[rows];
         for (int lane = 0; lane < rows; lane++)
         {
             if (isPlain)
             {
-                pointers[lane] = buffers.Mask.Pointer<float>() + problem.Mask.Offset(block.Batch, block.Head, block.FirstQuery + lane, firstKey);
+                pointers[lane] = buffers.Bias.Pointer<float>() + problem.Bias!.Value.Offset(block.Batch, block.Head, block.FirstQuery + lane, firstKey);
                 continue;
             }
 
@@ -91,55 +92,91 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
     /// <summary>Reads what is added to the scores of one query into <paramref name="row"/>.</summary>
     public void ReadRow(in AttentionBuffers buffers, int batch, int head, int query, int firstKey, int count, float* row)
     {
-        long first = problem.Mask.Offset(batch, head, query, firstKey);
-        nint stride = (nint)problem.Mask.Key;
-        switch (problem.Mask.Kind)
+        if (problem.Bias is { } layout)
         {
-            case MaskKind.Boolean:
-                byte* visible = buffers.Mask.Pointer<byte>() + first;
-                for (int key = 0; key < count; key++)
-                    row[key] = visible[key * stride] != 0 ? 0f : float.NegativeInfinity;
-                break;
-            case MaskKind.Additive:
-                float* bias = buffers.Mask.Pointer<float>() + first;
-                for (int key = 0; key < count; key++)
-                    row[key] = bias[key * stride];
-                break;
-            default:
-                new Span<float>(row, count).Clear();
-                break;
+            float* bias = buffers.Bias.Pointer<float>() + layout.Offset(batch, head, query, firstKey);
+            for (int key = 0; key < count; key++)
+                row[key] = bias[key * layout.Key];
+        }
+        else
+        {
+            new Span<float>(row, count).Clear();
+        }
+
+        if (problem.Mask is { } mask)
+        {
+            byte* visible = buffers.Mask.Pointer<byte>() + mask.Offset(batch, head, query, firstKey);
+            for (int key = 0; key < count; key++)
+                row[key] = visible[key * mask.Key] != 0 ? row[key] : float.NegativeInfinity;
+        }
+
+        if (problem.HasDocuments)
+        {
+            int own = *QueryDocuments(buffers, batch, query);
+            int* numbers = KeyDocuments(buffers, batch, firstKey);
+            for (int key = 0; key < count; key++)
+                row[key] = numbers[key] == own ? row[key] : float.NegativeInfinity;
         }
 
         if (!problem.HasKeyPadding)
             return;
         byte* padding = Padding(buffers, batch, firstKey);
         for (int key = 0; key < count; key++)
-        {
-            if (padding[key] != 0)
-                row[key] = float.NegativeInfinity;
-        }
+            row[key] = padding[key] == 0 ? row[key] : float.NegativeInfinity;
     }
 
     /// <summary>
     /// Whether a block is all visible or all hidden, for the usual masks whose keys are neighbours; <see cref="MaskEffect.AddsByScore"/> where
-    /// it is neither or not looked at. Stops at the first sign that it is neither.
+    /// it is neither or not looked at. Stops at the first sign that it is neither, but any mask can hide it all.
     /// </summary>
     private MaskEffect Scan(in AttentionBuffers buffers, in QueryBlock block, int rows, int firstKey, int count)
     {
-        var effect = MaskEffect.None;
-        if (problem.HasKeyPadding)
-        {
-            var padding = new ReadOnlySpan<byte>(Padding(buffers, block.Batch, firstKey), count);
-            effect = !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None : padding.Contains((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
-        }
+        MaskEffect effect = ScanPadding(buffers, block, firstKey, count);
+        if (effect != MaskEffect.HidesAll)
+            effect = Join(effect, ScanDocuments(buffers, block, firstKey, count));
+        if (effect != MaskEffect.HidesAll)
+            effect = Join(effect, ScanRows(buffers, block, rows, firstKey, count, problem.Mask, isBoolean: true));
+        if (effect != MaskEffect.HidesAll)
+            effect = Join(effect, ScanRows(buffers, block, rows, firstKey, count, problem.Bias, isBoolean: false));
+        return effect;
+    }
 
-        if (effect == MaskEffect.HidesAll || problem.Mask.Kind == MaskKind.None)
-            return effect;
-        if (effect == MaskEffect.AddsByScore || problem.Mask.Key != 1)
+    private static MaskEffect Join(MaskEffect left, MaskEffect right) =>
+        left == MaskEffect.None || right == MaskEffect.HidesAll ? right : left;
+
+    private MaskEffect ScanPadding(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)
+    {
+        if (!problem.HasKeyPadding)
+            return MaskEffect.None;
+        var padding = new ReadOnlySpan<byte>(Padding(buffers, block.Batch, firstKey), count);
+        return !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None : padding.Contains((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
+    }
+
+    private MaskEffect ScanDocuments(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)
+    {
+        if (!problem.HasDocuments)
+            return MaskEffect.None;
+        var queries = new ReadOnlySpan<int>(QueryDocuments(buffers, block.Batch, block.FirstQuery), block.Queries);
+        var keys = new ReadOnlySpan<int>(KeyDocuments(buffers, block.Batch, firstKey), count);
+        (int leastQuery, int mostQuery) = (TensorPrimitives.Min(queries), TensorPrimitives.Max(queries));
+        (int leastKey, int mostKey) = (TensorPrimitives.Min(keys), TensorPrimitives.Max(keys));
+        if (leastQuery > mostKey || mostQuery < leastKey)
+            return MaskEffect.HidesAll;
+        return leastQuery == mostQuery && leastKey == mostKey ? MaskEffect.None : MaskEffect.AddsByScore;
+    }
+
+    private static MaskEffect ScanRows(
+        in AttentionBuffers buffers, in QueryBlock block, int rows, int firstKey, int count, MaskLayout? layout, bool isBoolean)
+    {
+        if (layout is not { } mask)
+            return MaskEffect.None;
+        if (mask.Key != 1)
             return MaskEffect.AddsByScore;
+        var effect = MaskEffect.None;
         for (int row = 0; row < rows; row++)
         {
-            MaskEffect ofRow = ScanRow(buffers, problem.Mask.Offset(block.Batch, block.Head, block.FirstQuery + row, firstKey), count);
+            long first = mask.Offset(block.Batch, block.Head, block.FirstQuery + row, firstKey);
+            MaskEffect ofRow = isBoolean ? ScanBoolean(buffers, first, count) : ScanBias(buffers, first, count);
             if (ofRow == MaskEffect.AddsByScore || (row > 0 && ofRow != effect))
                 return MaskEffect.AddsByScore;
             effect = ofRow;
@@ -148,18 +185,24 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
         return effect;
     }
 
-    private MaskEffect ScanRow(in AttentionBuffers buffers, long first, int count)
+    private static MaskEffect ScanBoolean(in AttentionBuffers buffers, long first, int count)
     {
-        if (problem.Mask.Kind == MaskKind.Boolean)
-        {
-            var visible = new ReadOnlySpan<byte>(buffers.Mask.Pointer<byte>() + first, count);
-            return !visible.Contains((byte)0) ? MaskEffect.None : visible.ContainsAnyExcept((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
-        }
+        var visible = new ReadOnlySpan<byte>(buffers.Mask.Pointer<byte>() + first, count);
+        return !visible.Contains((byte)0) ? MaskEffect.None : visible.ContainsAnyExcept((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
+    }
 
-        // As bits: the search is vectorised for whole numbers. A negative zero counts as something, which costs time only.
-        ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(buffers.Mask.Pointer<float>() + first, count));
+    // As bits: the search is vectorised for whole numbers. A negative zero counts as something, which costs time only.
+    private static MaskEffect ScanBias(in AttentionBuffers buffers, long first, int count)
+    {
+        ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(buffers.Bias.Pointer<float>() + first, count));
         return !bias.ContainsAnyExcept(0u) ? MaskEffect.None : bias.ContainsAnyExcept(_hiddenBits) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
     }
+
+    private int* QueryDocuments(in AttentionBuffers buffers, int batch, int query) =>
+        buffers.QueryDocuments.Pointer<int>() + (long)batch * problem.QueryLength + query;
+
+    private int* KeyDocuments(in AttentionBuffers buffers, int batch, int key) =>
+        buffers.KeyDocuments.Pointer<int>() + (long)batch * problem.KeyLength + key;
 
     private byte* Padding(in AttentionBuffers buffers, int batch, int firstKey) =>
         buffers.KeyPadding.Pointer<byte>() + (long)batch * problem.KeyLength + firstKey;

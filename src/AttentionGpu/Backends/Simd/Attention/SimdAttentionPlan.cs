@@ -3,6 +3,8 @@ using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Problems;
 
@@ -32,12 +34,15 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
 
     private readonly ConcurrentBag<AttentionCall> _calls = [];
     private readonly AttentionProblem _problem;
+    private readonly KeyBounds _bounds;
     private readonly int _threads;
     private readonly QueryBlockKernel<TVector, TOperations>? _blocks;
     private readonly FewQueriesKernel<TVector, TOperations>? _few;
     private readonly long _heads;
     private readonly int _itemsPerHead;
     private readonly int _parts;
+
+    private readonly bool _looksAhead;
 
     // Blocks of queries of an item, and how many of them attend to a chunk of keys in turn.
     private readonly int _blocksPerItem;
@@ -46,7 +51,9 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     public SimdAttentionPlan(AttentionProblem problem, int threads)
     {
         _problem = problem;
+        _bounds = new(problem);
         _threads = threads;
+        _looksAhead = problem is { Element: ElementType.Float32, HasSequences: false };
         long wantedItems = threads == 1 ? 1 : (long)threads * ItemsPerThread;
         if (problem.QueryLength <= Lanes / FewQueriesShare)
         {
@@ -93,26 +100,33 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     {
         int part = (int)(item % _parts);
         item /= _parts;
-        int firstKey = (int)((long)_problem.KeyLength * part / _parts);
-        int endKey = (int)((long)_problem.KeyLength * (part + 1) / _parts);
 
         // Late queries see the most keys under a causal mask: they go first, so that no thread is left with a long one.
         int inHead = _itemsPerHead - 1 - (int)(item % _itemsPerHead);
         int head = (int)(item / _itemsPerHead);
+        int batch = head / (_few is not null ? _problem.KeyValueHeads : _problem.Heads);
+        Sequence sequence = buffers.SequenceOf(_problem, batch);
+
+        // The keys that any query of the head sees, in equal parts.
+        int visible = _bounds.FirstKey(sequence, 0);
+        long count = Math.Max(0, _bounds.EndKey(sequence, sequence.QueryLength - 1) - visible);
+        int firstKey = visible + (int)(count * part / _parts);
+        int endKey = visible + (int)(count * (part + 1) / _parts);
         if (_few is not null)
         {
             _few.Attend(
-                buffers, memory, head / _problem.KeyValueHeads, head % _problem.KeyValueHeads, inHead, firstKey, endKey, states, part);
+                buffers, memory, batch, head % _problem.KeyValueHeads, inHead, firstKey, endKey, states, part);
             return;
         }
 
         Lookahead ahead = AfterHead(buffers, head, item);
         int firstBlock = inHead * _blocksPerItem;
-        for (int end = Math.Min(QueryBlocks, firstBlock + _blocksPerItem); end > firstBlock;)
+        int blocks = TileCount.DivideUp(sequence.QueryLength, Lanes);
+        for (int end = Math.Min(blocks, firstBlock + _blocksPerItem); end > firstBlock;)
         {
-            int count = Math.Min(_blocksAtOnce, end - firstBlock);
-            AttendBlocks(buffers, memory, &ahead, head, end - count, count, firstKey, endKey, states, part);
-            end -= count;
+            int atOnce = Math.Min(_blocksAtOnce, end - firstBlock);
+            AttendBlocks(buffers, memory, &ahead, head, end - atOnce, atOnce, firstKey, endKey, states, part);
+            end -= atOnce;
         }
     }
 
@@ -123,7 +137,7 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     private Lookahead AfterHead(in AttentionBuffers buffers, int head, long item)
     {
         long next = (item + _threads) / _itemsPerHead;
-        if (next == head || next >= _heads || _problem.KeyLength > _blocks!.ChunkKeys)
+        if (next == head || next >= _heads || _problem.KeyLength > _blocks!.ChunkKeys || !_looksAhead)
             return default;
         (int batch, int nextHead) = ((int)(next / _problem.Heads), (int)(next % _problem.Heads));
         int keyHead = nextHead / _problem.GroupSize;
@@ -176,12 +190,21 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
         Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _problem.ValueHeadSize, block.Factors);
     }
 
-    private void Merge(in AttentionBuffers buffers, SplitStates states, long row)
+    private void Merge(in AttentionBuffers buffers, SplitStates states, float* memory, long row)
     {
         int query = (int)(row % _problem.QueryLength);
-        long matrix = row / _problem.QueryLength;
-        long output = _problem.Output.Offset((int)(matrix / _problem.Heads), (int)(matrix % _problem.Heads), query);
-        states.Merge(row, buffers.Output.Pointer<float>() + output);
+        int matrix = (int)(row / _problem.QueryLength);
+        (int batch, int head) = (matrix / _problem.Heads, matrix % _problem.Heads);
+        Sequence sequence = buffers.SequenceOf(_problem, batch);
+        if (query >= sequence.QueryLength)
+            return;
+        query += sequence.QueryStart;
+        var output = new Span<float>(memory, _problem.ValueHeadSize);
+        OnlineSoftmax state = states.Merge(row, buffers.SinkOf(_problem, head), output);
+        ElementRows.Store(
+            memory, ElementRows.Address(buffers.Output, _problem.Element, _problem.Output.Offset(batch, head, query)), _problem.Element, output.Length);
+        if (_problem.LogSumExp is { } layout)
+            buffers.LogSumExp.Pointer<float>()[layout.Offset(batch, head, query)] = state.LogSumExp;
     }
 
     private sealed class AttentionCall(SimdAttentionPlan<TVector, TOperations> plan) : WorkspaceWork
@@ -219,12 +242,12 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
             }
         }
 
-        protected override long WorkspaceSize => _merging ? 0 : plan.WorkspaceSize;
+        protected override long WorkspaceSize => _merging ? plan._problem.ValueHeadSize : plan.WorkspaceSize;
 
         protected override void Do(long item, float* memory)
         {
             if (_merging)
-                plan.Merge(_buffers, _splitStates!.Value, item);
+                plan.Merge(_buffers, _splitStates!.Value, memory, item);
             else
                 plan.Attend(_buffers, memory, item, _splitStates);
         }

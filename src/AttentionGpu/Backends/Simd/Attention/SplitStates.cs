@@ -26,20 +26,27 @@ internal readonly unsafe struct SplitStates(AttentionProblem problem, float* mem
         sums[problem.ValueHeadSize + 1] = total;
     }
 
-    /// <summary>Merges the parts of a row, by its number among all, and writes its output.</summary>
-    public void Merge(long row, float* output)
+    /// <summary>Merges the parts of a row, by its number among all.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="sink">A last score without a value; -inf for none.</param>
+    /// <param name="output">The output of the row.</param>
+    /// <returns>The row's softmax, which has ended.</returns>
+    public OnlineSoftmax Merge(long row, float sink, Span<float> output)
     {
         OnlineSoftmax state = OnlineSoftmax.Empty;
         for (int part = 0; part < parts; part++)
             state = OnlineSoftmax.Merge(state, State(Sums(part, row)));
-        var target = new Span<float>(output, problem.ValueHeadSize);
-        target.Clear();
+        OnlineSoftmax whole = state;
+        float normalizer = whole.Finish(sink);
+        output.Clear();
         for (int part = 0; part < parts; part++)
         {
             float* sums = Sums(part, row);
-            float factor = state.Weight(sums[problem.ValueHeadSize]) * state.Normalizer;
-            TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(sums, target.Length), factor, target, target);
+            float factor = state.Weight(sums[problem.ValueHeadSize]) * normalizer;
+            TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(sums, output.Length), factor, output, output);
         }
+
+        return whole;
     }
 
     private static long Rows(AttentionProblem problem) => (long)problem.Batch * problem.Heads * problem.QueryLength;

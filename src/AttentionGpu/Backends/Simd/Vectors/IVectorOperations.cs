@@ -32,6 +32,8 @@ internal unsafe interface IVectorOperations<TVector>
 
     static abstract TVector Multiply(TVector left, TVector right);
 
+    static abstract TVector Divide(TVector left, TVector right);
+
     /// <summary>left * right + addend, fused where the machine can.</summary>
     static abstract TVector MultiplyAdd(TVector left, TVector right, TVector addend);
 

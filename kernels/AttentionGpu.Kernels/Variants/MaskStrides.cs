@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace AttentionGpu.Kernels.Masks;
+namespace AttentionGpu.Kernels.Variants;
 
 /// <summary>Elements between neighbours of a mask's data along each axis; 0 where the mask is broadcast.</summary>
 public struct MaskStrides

@@ -1,0 +1,76 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>What becomes of scores by computing alone: soft capping, then a bias by distance.</summary>
+internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionProblem problem)
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    /// <summary>Whether there is anything to do.</summary>
+    public bool Exists => problem.Softcap != 0f || problem.HasAlibi;
+
+    /// <summary>Changes a block of scores.</summary>
+    public void Apply(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)
+    {
+        if (problem.Softcap != 0f)
+            ApplySoftcap(block, keys);
+        if (problem.HasAlibi)
+            ApplyAlibi(block, keys, buffers.AlibiSlopes.Pointer<float>()[block.Head]);
+    }
+
+    /// <summary>Changes the scores of one query.</summary>
+    public void ApplyRow(in AttentionBuffers buffers, int head, int position, int firstKey, Span<float> scores)
+    {
+        if (problem.Softcap != 0f)
+        {
+            TensorPrimitives.Divide(scores, problem.Softcap, scores);
+            TensorPrimitives.Tanh(scores, scores);
+            TensorPrimitives.Multiply(scores, problem.Softcap, scores);
+        }
+
+        if (!problem.HasAlibi)
+            return;
+        float slope = buffers.AlibiSlopes.Pointer<float>()[head];
+        for (int i = 0; i < scores.Length; i++)
+            scores[i] -= slope * Math.Abs(position - firstKey - i);
+    }
+
+    /// <summary>A vector of scores: 1 load, 1 store, 1 hyperbolic tangent (about 24), 2 multiplications.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void ApplySoftcap(in QueryBlock block, in KeyRange keys)
+    {
+        TVector cap = TOperations.Broadcast(problem.Softcap);
+        TVector inverse = TOperations.Broadcast(1f / problem.Softcap);
+        for (int i = 0; i < keys.Count; i++)
+        {
+            float* row = block.Scores + (nint)i * block.Lanes;
+            for (int lane = keys.FirstLane; lane < block.Lanes; lane += TOperations.Width)
+            {
+                TVector scaled = TOperations.Multiply(TOperations.Load(row + lane), inverse);
+                TOperations.Store(TOperations.Multiply(VectorMath<TVector, TOperations>.Tanh(scaled), cap), row + lane);
+            }
+        }
+    }
+
+    /// <summary>A vector of scores: 1 load, 1 store, 4 operations.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void ApplyAlibi(in QueryBlock block, in KeyRange keys, float slope)
+    {
+        TVector factor = TOperations.Broadcast(-slope);
+        for (int i = 0; i < keys.Count; i++)
+        {
+            float* row = block.Scores + (nint)i * block.Lanes;
+            long distance = (long)block.FirstQuery + block.Sequence.DistanceOffset - keys.First - i;
+            for (int lane = keys.FirstLane; lane < block.Lanes; lane += TOperations.Width)
+            {
+                TVector steps = TOperations.Add(TOperations.Indices, TOperations.Broadcast(distance + lane));
+                TVector size = TOperations.Max(steps, TOperations.Subtract(TOperations.Zero, steps));
+                TOperations.Store(TOperations.MultiplyAdd(size, factor, TOperations.Load(row + lane)), row + lane);
+            }
+        }
+    }
+}

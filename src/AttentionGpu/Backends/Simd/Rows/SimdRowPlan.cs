@@ -1,0 +1,97 @@
+using System.Collections.Concurrent;
+using System.Numerics.Tensors;
+using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Simd.Rows;
+
+/// <summary>Copies rows on the host, and normalises and rotates them on the way. Bound by memory.</summary>
+internal sealed unsafe class SimdRowPlan(RowProblem problem, int threads) : IPlan<RowBuffers>
+{
+    // About what normalising and rotating an element costs.
+    private const double OperationsPerElement = 8.0;
+
+    private readonly ConcurrentBag<RowCall> _calls = [];
+
+    private RowProblem Problem => problem;
+
+    private int Threads => threads;
+
+    public void Execute(in RowBuffers buffers)
+    {
+        if (!_calls.TryTake(out RowCall? call))
+            call = new RowCall(this);
+        call.Execute(buffers);
+        _calls.Add(call);
+    }
+
+    private void Transform(in RowBuffers buffers, float* row, int batch, int head)
+    {
+        for (int i = 0; i < problem.Length; i++)
+        {
+            byte* source = ElementRows.Address(buffers.Source, problem.Element, problem.Source.Offset(batch, head, i));
+            byte* target = ElementRows.Address(buffers.Target, problem.Element, problem.Target.Offset(batch, head, i));
+            if (problem is { NormEpsilon: null, RotarySize: 0 })
+            {
+                long bytes = (long)problem.Size * problem.Element.Size();
+                Buffer.MemoryCopy(source, target, bytes, bytes);
+                continue;
+            }
+
+            ElementRows.Load(source, problem.Element, row, problem.Size);
+            if (problem.NormEpsilon is float epsilon)
+                Normalize(new Span<float>(row, problem.Size), new ReadOnlySpan<float>(buffers.Norm.Pointer<float>(), problem.Size), epsilon);
+            if (problem.RotarySize > 0)
+                Rotate(buffers, row, buffers.Positions.Pointer<int>()[(long)batch * problem.Length + i]);
+            ElementRows.Store(row, target, problem.Element, problem.Size);
+        }
+    }
+
+    private static void Normalize(Span<float> row, ReadOnlySpan<float> norm, float epsilon)
+    {
+        float factor = 1f / MathF.Sqrt(TensorPrimitives.SumOfSquares<float>(row) / row.Length + epsilon);
+        TensorPrimitives.Multiply(row, factor, row);
+        TensorPrimitives.Multiply(row, norm, row);
+    }
+
+    private void Rotate(in RowBuffers buffers, float* row, int position)
+    {
+        int half = problem.RotarySize / 2;
+        float* cosine = buffers.Cosine.Pointer<float>() + (long)position * half;
+        float* sine = buffers.Sine.Pointer<float>() + (long)position * half;
+        if (problem.IsInterleaved)
+            Rotate(row, row + 1, 2, cosine, sine, half);
+        else
+            Rotate(row, row + half, 1, cosine, sine, half);
+    }
+
+    private static void Rotate(float* first, float* second, int step, float* cosine, float* sine, int pairs)
+    {
+        for (int i = 0; i < pairs; i++, first += step, second += step)
+        {
+            float x = *first;
+            float y = *second;
+            *first = x * cosine[i] - y * sine[i];
+            *second = y * cosine[i] + x * sine[i];
+        }
+    }
+
+    private sealed class RowCall(SimdRowPlan plan) : WorkspaceWork
+    {
+        private RowBuffers _buffers;
+
+        public void Execute(in RowBuffers buffers)
+        {
+            RowProblem problem = plan.Problem;
+            _buffers = buffers;
+            long matrices = (long)problem.Batch * problem.Heads;
+            Run(matrices, plan.Threads, OperationsPerElement * matrices * problem.Length * problem.Size);
+        }
+
+        protected override long WorkspaceSize => plan.Problem.Size;
+
+        protected override void Do(long item, float* memory) =>
+            plan.Transform(_buffers, memory, (int)(item / plan.Problem.Heads), (int)(item % plan.Problem.Heads));
+    }
+}

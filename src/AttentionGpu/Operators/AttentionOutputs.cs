@@ -1,0 +1,50 @@
+namespace AttentionGpu;
+
+/// <summary>How far scores have come when they are written. The ONNX operator's <c>qk_matmul_output_mode</c> is in brackets.</summary>
+public enum ScoreStage
+{
+    /// <summary>The scaled products of queries and keys (0).</summary>
+    Products,
+
+    /// <summary>After soft capping (1).</summary>
+    Softcapped,
+
+    /// <summary>After everything is added, with -inf where a key is hidden (2).</summary>
+    Masked,
+
+    /// <summary>The attention weights: after the softmax (3). Rows add up to 1 with their sink, or to 0 for a query that sees no key.</summary>
+    Weights,
+
+    /// <summary>The mean of the weights over heads: [batch, query length, key length].</summary>
+    AverageWeights,
+}
+
+/// <summary>What scaled dot-product attention writes. All of each tensor is written; none may overlap an input or another output.</summary>
+/// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>, as for the inputs.</typeparam>
+public readonly ref struct AttentionOutputs<T>
+    where T : unmanaged
+{
+    /// <summary>[batch, heads, query length, value head size], in the order of <see cref="AttentionOptions.Layout"/>.</summary>
+    public required TensorOutput<T> Output { get; init; }
+
+    /// <summary>[batch, key/value heads, past length + key length, head size]: the past and the keys, normalised and rotated.</summary>
+    public TensorOutput<T> PresentKey { get; init; }
+
+    /// <summary>[batch, key/value heads, past length + key length, value head size].</summary>
+    public TensorOutput<T> PresentValue { get; init; }
+
+    /// <summary>
+    /// [batch, heads, query length, key length], or without heads for their mean. Holds a matrix per head, so it costs memory and time that the
+    /// output alone does not.
+    /// </summary>
+    public TensorOutput<T> Scores { get; init; }
+
+    /// <summary>What <see cref="Scores"/> are.</summary>
+    public ScoreStage ScoreStage { get; init; }
+
+    /// <summary>
+    /// [batch, heads, query length], or [heads, tokens] for packed sequences: the logarithm of the sum of the exponentials of a row's scores and its
+    /// sink, so that a weight is <c>exp(score - this)</c>; -inf for a query that sees no key. Merges partial results, and serves the backward pass.
+    /// </summary>
+    public TensorOutput<float> LogSumExp { get; init; }
+}

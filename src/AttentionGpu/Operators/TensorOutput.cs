@@ -1,0 +1,55 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Numerics.Tensors;
+using AttentionGpu.Operators;
+
+namespace AttentionGpu;
+
+/// <summary>
+/// A tensor that an operator writes: in host memory, or a <see cref="DeviceTensor{T}"/> of the engine. Both convert to it. The default value is no
+/// tensor.
+/// </summary>
+/// <typeparam name="T">The type of an element.</typeparam>
+public readonly ref struct TensorOutput<T>
+    where T : unmanaged
+{
+    private readonly TensorSpan<T> _host;
+
+    /// <summary>A tensor in host memory, dense or strided, that has been written when the call returns.</summary>
+    public TensorOutput(TensorSpan<T> tensor)
+    {
+        _host = tensor;
+    }
+
+    /// <summary>A tensor on the engine's device; null for none.</summary>
+    public TensorOutput(DeviceTensor<T>? tensor)
+    {
+        Device = tensor;
+    }
+
+    /// <summary>Whether there is a tensor at all.</summary>
+    public bool IsPresent => Device is not null || _host.Rank != 0;
+
+    internal DeviceTensor<T>? Device { get; }
+
+    internal TensorSpan<T> Host => _host;
+
+    [UnscopedRef]
+    internal ReadOnlySpan<nint> Lengths => Device is null ? _host.Lengths : Device.Lengths;
+
+    /// <summary>The strides in host memory where they are not those of a contiguous tensor; else empty.</summary>
+    [UnscopedRef]
+    internal ReadOnlySpan<nint> Strides =>
+        Device is not null || Shape.IsContiguous(_host.Lengths, _host.Strides) ? default : _host.Strides;
+
+    /// <summary>A tensor in host memory.</summary>
+    public static implicit operator TensorOutput<T>(TensorSpan<T> tensor) => new(tensor);
+
+    /// <summary>A tensor in host memory; null for none.</summary>
+    public static implicit operator TensorOutput<T>(Tensor<T>? tensor) => tensor is null ? default : new(tensor.AsTensorSpan());
+
+    /// <summary>A tensor on the engine's device; null for none.</summary>
+    public static implicit operator TensorOutput<T>(DeviceTensor<T>? tensor) => new(tensor);
+
+    /// <summary>The same tensor, to read.</summary>
+    internal TensorInput<T> AsInput() => Device is null ? _host.AsReadOnlyTensorSpan() : Device;
+}

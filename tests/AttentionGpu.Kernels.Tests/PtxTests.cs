@@ -2,20 +2,23 @@ using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
 using AttentionGpu.Kernels.Attention;
+using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Masks;
 using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Kernels.Ranges;
 using AttentionGpu.Kernels.Reductions;
+using AttentionGpu.Kernels.Rows;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Variants;
 
-using AllMasks = AttentionGpu.Kernels.Masks.MaskPair<
-    AttentionGpu.Kernels.Masks.CausalMask,
-    AttentionGpu.Kernels.Masks.MaskPair<AttentionGpu.Kernels.Masks.AdditiveMask, AttentionGpu.Kernels.Masks.KeyPaddingMask>>;
-using PlainMasks = AttentionGpu.Kernels.Masks.MaskPair<
-    AttentionGpu.Kernels.Masks.NoMask,
-    AttentionGpu.Kernels.Masks.MaskPair<AttentionGpu.Kernels.Masks.NoMask, AttentionGpu.Kernels.Masks.NoMask>>;
+using AllRanges = AttentionGpu.Kernels.Ranges.RangePair<AttentionGpu.Kernels.Ranges.PrefixRange, AttentionGpu.Kernels.Ranges.WindowRange>;
+using AllVariants = AttentionGpu.Kernels.Variants.VariantPair<
+    AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.Softcap, AttentionGpu.Kernels.Variants.Alibi>,
+    AttentionGpu.Kernels.Variants.VariantPair<
+        AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.AdditiveBias, AttentionGpu.Kernels.Variants.BooleanMask>,
+        AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.DocumentMask, AttentionGpu.Kernels.Variants.KeyPaddingMask>>>;
 
 namespace AttentionGpu.Kernels.Tests;
 
@@ -32,11 +35,13 @@ public partial class PtxTests
     private static readonly MethodInfo _matmul = typeof(MatmulKernel).GetMethod(nameof(MatmulKernel.Multiply))!;
     private static readonly MethodInfo _softmax = typeof(MaskedSoftmaxKernel).GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!;
 
-    public static TheoryData<Type, Type, Type, Type> AttentionKernels
+    private static readonly MethodInfo _rows = typeof(RowTransformKernel).GetMethod(nameof(RowTransformKernel.Transform))!;
+
+    public static TheoryData<Type, Type, Type, Type, Type, Type> AttentionKernels
     {
         get
         {
-            var kernels = new TheoryData<Type, Type, Type, Type>();
+            var kernels = new TheoryData<Type, Type, Type, Type, Type, Type>();
             foreach ((Type tile, Type values) in new[]
             {
                 (typeof(Tile8x8), typeof(Fragment8x4)),
@@ -46,16 +51,11 @@ public partial class PtxTests
             {
                 foreach (Type reduction in new[] { typeof(WarpRowReduction), typeof(SharedRowReduction) })
                 {
-                    foreach (Type mask in new[]
-                    {
-                        typeof(PlainMasks),
-                        typeof(MaskPair<CausalMask, MaskPair<NoMask, NoMask>>),
-                        typeof(MaskPair<NoMask, MaskPair<BooleanMask, NoMask>>),
-                        typeof(AllMasks),
-                    })
-                    {
-                        kernels.Add(tile, values, reduction, mask);
-                    }
+                    kernels.Add(tile, values, reduction, typeof(SingleElement), typeof(AllKeys), typeof(NoVariant));
+                    kernels.Add(tile, values, reduction, typeof(SingleElement), typeof(CausalRange), typeof(NoVariant));
+                    kernels.Add(tile, values, reduction, typeof(SingleElement), typeof(WindowRange), typeof(BooleanMask));
+                    kernels.Add(tile, values, reduction, typeof(HalfElement), typeof(CausalRange), typeof(Softcap));
+                    kernels.Add(tile, values, reduction, typeof(BFloat16Element), typeof(AllRanges), typeof(AllVariants));
                 }
             }
 
@@ -82,26 +82,36 @@ public partial class PtxTests
 
     [Theory]
     [MemberData(nameof(AttentionKernels))]
-    public void Attention_keeps_its_tiles_in_registers(Type tile, Type values, Type reduction, Type mask) =>
-        AssertHotLoops(PtxCompiler.Compile(_attention, tile, values, reduction, mask), hotLoops: 2);
+    public void Attention_keeps_its_tiles_in_registers(Type tile, Type values, Type reduction, Type element, Type range, Type variant) =>
+        AssertHotLoops(PtxCompiler.Compile(_attention, tile, values, reduction, element, range, variant), hotLoops: 2);
 
     [Theory]
     [MemberData(nameof(MatmulKernels))]
     public void Matmul_keeps_its_tiles_in_registers(Type tile, Type left, Type right, Type result, Type epilogue) =>
-        AssertHotLoops(PtxCompiler.Compile(_matmul, tile, left, right, result, epilogue), hotLoops: 1);
+        AssertHotLoops(PtxCompiler.Compile(_matmul, tile, typeof(SingleElement), left, right, result, epilogue), hotLoops: 1);
 
     [Fact]
-    public void Softmax_uses_no_local_memory() => AssertNoLocalMemory(PtxCompiler.Compile(_softmax, typeof(AllMasks)));
-
-    [Fact]
-    public void Masks_that_are_not_used_cost_nothing()
+    public void Small_kernels_use_no_local_memory()
     {
-        string bare = PtxCompiler.Compile(_attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(NoMask));
-        string unused = PtxCompiler.Compile(_attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(PlainMasks));
-        Assert.Equal(Opcodes(bare), Opcodes(unused));
+        AssertNoLocalMemory(PtxCompiler.Compile(_softmax, typeof(AllRanges), typeof(AllVariants)));
+        AssertNoLocalMemory(PtxCompiler.Compile(_rows, typeof(HalfElement)));
+    }
 
-        static IEnumerable<string> Opcodes(string ptx) =>
-            PtxLoop.Find(ptx).SelectMany(loop => loop.Instructions).Select(line => line.Split([' ', '\t'])[0]).Where(word => !word.EndsWith(':'));
+    [Fact]
+    public void What_is_not_used_costs_nothing()
+    {
+        // The instructions of the hot loops before there were element types, sequences and variants other than masks.
+        const int scoreLoop = 116;
+        const int valueLoop = 117;
+        foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange) })
+        {
+            string ptx = PtxCompiler.Compile(
+                _attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(SingleElement), range, typeof(NoVariant));
+            int[] lengths = [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
+            Assert.Equal(2, lengths.Length);
+            Assert.InRange(lengths[0], HotLoop, scoreLoop);
+            Assert.InRange(lengths[1], HotLoop, valueLoop);
+        }
     }
 
     [Fact]

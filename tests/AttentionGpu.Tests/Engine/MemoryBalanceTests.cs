@@ -65,6 +65,8 @@ public class MemoryBalanceTests
 
         public IPlan<LinearBuffers> Plan(LinearProblem problem) => new FailingPlan<LinearBuffers>(this, _inner.Plan(problem));
 
+        public IPlan<RowBuffers> Plan(RowProblem problem) => new FailingPlan<RowBuffers>(this, _inner.Plan(problem));
+
         public int WeightPanelRows => _inner.WeightPanelRows;
 
         public void PackWeight(DeviceMemory weight, int rows, int depth) => _inner.PackWeight(weight, rows, depth);

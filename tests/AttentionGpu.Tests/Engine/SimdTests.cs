@@ -6,6 +6,7 @@ using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Memory;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using CsCheck;
@@ -248,7 +249,8 @@ public unsafe class SimdTests
             Key = TensorLayout.Contiguous(1, length, 64),
             Value = TensorLayout.Contiguous(1, length, 64),
             Output = TensorLayout.Contiguous(1, length, 64),
-            CausalOffset = 0,
+            Sequence = new Sequence { QueryLength = length, KeyLength = length },
+            Causal = CausalKind.Causal,
         };
         foreach (int threads in new[] { 1, 2, 16, 128 })
         {

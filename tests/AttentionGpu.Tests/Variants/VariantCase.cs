@@ -1,0 +1,185 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Variants;
+
+/// <summary>A random problem of a kind. Tensors are [batch, heads, length, size], or [tokens, heads, size] where they are packed.</summary>
+internal sealed class VariantCase
+{
+    public required VariantKind Kind { get; init; }
+
+    public required AttentionOptions Options { get; init; }
+
+    public required int Batch { get; init; }
+
+    public required int Heads { get; init; }
+
+    public required int KeyValueHeads { get; init; }
+
+    public required int HeadSize { get; init; }
+
+    public required int ValueSize { get; init; }
+
+    /// <summary>Queries of each batch entry; of all packed sequences together.</summary>
+    public required int QueryLength { get; init; }
+
+    /// <summary>New keys of each batch entry; of all packed sequences together.</summary>
+    public required int KeyLength { get; init; }
+
+    public required Tensor<float> Query { get; init; }
+
+    public required Tensor<float> Key { get; init; }
+
+    public required Tensor<float> Value { get; init; }
+
+    public Tensor<float>? PastKey { get; init; }
+
+    public Tensor<float>? PastValue { get; init; }
+
+    public Tensor<bool>? Mask { get; init; }
+
+    public Tensor<float>? Bias { get; init; }
+
+    public int[] KeyLengths { get; init; } = [];
+
+    public int[] PrefixLengths { get; init; } = [];
+
+    public int[] QueryStarts { get; init; } = [];
+
+    public int[] KeyStarts { get; init; } = [];
+
+    public Tensor<int>? QueryDocuments { get; init; }
+
+    public Tensor<int>? KeyDocuments { get; init; }
+
+    public Tensor<float>? Slopes { get; init; }
+
+    public Tensor<float>? Sinks { get; init; }
+
+    public Tensor<float>? QueryNorm { get; init; }
+
+    public Tensor<float>? KeyNorm { get; init; }
+
+    public Tensor<float>? Cosine { get; init; }
+
+    public Tensor<float>? Sine { get; init; }
+
+    public Tensor<int>? QueryPositions { get; init; }
+
+    public Tensor<int>? KeyPositions { get; init; }
+
+    public int PastLength => (int)(PastKey?.Lengths[2] ?? 0);
+
+    public int TotalKeys => PastLength + KeyLength;
+
+    public bool IsPacked => QueryStarts.Length > 0;
+
+    /// <summary>A problem of a kind with random sizes and numbers.</summary>
+    public static VariantCase Create(VariantKind kind, Random random, int maxLength)
+    {
+        int batch = random.Next(1, 4);
+        int keyValueHeads = random.Next(1, 3);
+        int heads = keyValueHeads * (kind.Grouped ? random.Next(2, 4) : 1);
+        int headSize = kind.Rotary == RotaryForm.None ? random.Next(1, 41) : 2 * random.Next(2, 17);
+        int valueSize = kind.OwnValueSize ? random.Next(1, 70) : headSize;
+        bool packed = kind.Sequences == SequenceForm.Packed;
+        int sequences = packed ? random.Next(1, 5) : 0;
+        int longest = kind.FewQueries ? 4 : maxLength;
+        int[] queryStarts = packed ? Starts(random, sequences, longest) : [];
+        int[] keyStarts = packed ? Starts(random, sequences, maxLength) : [];
+        int queryLength = packed ? queryStarts[^1] : random.Next(1, longest + 1);
+        int keyLength = packed ? keyStarts[^1] : random.Next(1, maxLength + 1);
+        int past = kind.Sequences == SequenceForm.Past ? random.Next(1, maxLength) : 0;
+        int total = past + keyLength;
+        Tensor<float> Rows(int rowHeads, int length, int size) => Round(
+            kind, packed ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
+        nint[] maskLengths =
+            [.. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, total }.TakeLast(random.Next(1, 5))];
+        int rotarySize = kind.Rotary == RotaryForm.InterleavedPart ? 2 * random.Next(1, headSize / 2 + 1) : headSize;
+        Tensor<float> angles = Data.Random(random, Math.Max(total, queryLength + past) + 9, rotarySize / 2);
+        Tensor<float>? Table(Func<float, float> function) =>
+            kind.Rotary == RotaryForm.None ? null : Tensor.Create(Array.ConvertAll(Data.Flat(angles), angle => function(3f * angle)), angles.Lengths);
+        Tensor<int> Numbers(int length, int most) =>
+            Tensor.Create(Enumerable.Range(0, (packed ? 1 : batch) * length).Select(_ => random.Next(most)).ToArray(), [packed ? 1 : batch, length]);
+        return new VariantCase
+        {
+            Kind = kind,
+            Options = new AttentionOptions
+            {
+                Causal = kind.Causal,
+                Scale = random.Next(2) == 0 ? null : 0.4f,
+                Softcap = kind.Softcap ? 0.5f + 4f * random.NextSingle() : null,
+                Window = Window(kind, random, maxLength),
+                RotaryInterleaved = kind.Rotary == RotaryForm.InterleavedPart,
+                NormEpsilon = 1e-3f,
+            },
+            Batch = packed ? 1 : batch,
+            Heads = heads,
+            KeyValueHeads = keyValueHeads,
+            HeadSize = headSize,
+            ValueSize = valueSize,
+            QueryLength = queryLength,
+            KeyLength = keyLength,
+            Query = Rows(heads, queryLength, headSize),
+            Key = Rows(keyValueHeads, keyLength, headSize),
+            Value = Rows(keyValueHeads, keyLength, valueSize),
+            PastKey = past > 0 ? Rows(keyValueHeads, past, headSize) : null,
+            PastValue = past > 0 ? Rows(keyValueHeads, past, valueSize) : null,
+            Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both ? Data.RandomBoolean(random, 0.6, maskLengths) : null,
+            Bias = kind.Mask switch
+            {
+                VariantMask.Additive or VariantMask.Both => Data.Random(random, maskLengths),
+                VariantMask.Infinite => Tensor.Create(
+                    Array.ConvertAll(Data.Flat(Data.Random(random, maskLengths)), value => value < 0.4f ? float.NegativeInfinity : value), maskLengths),
+                _ => null,
+            },
+            KeyLengths = kind.Sequences == SequenceForm.KeyLengths ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))] : [],
+            PrefixLengths = kind.Prefix ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(total + 3))] : [],
+            QueryStarts = queryStarts,
+            KeyStarts = keyStarts,
+            QueryDocuments = kind.Documents ? Sorted(Numbers(queryLength, 4)) : null,
+            KeyDocuments = kind.Documents ? Sorted(Numbers(total, 4)) : null,
+            Slopes = kind.Alibi ? Data.Random(random, heads) : null,
+            Sinks = kind.Sinks ? Data.Random(random, heads) : null,
+            QueryNorm = kind.Norm != NormForm.None ? Data.Random(random, headSize) : null,
+            KeyNorm = kind.Norm == NormForm.Both ? Data.Random(random, headSize) : null,
+            Cosine = Table(MathF.Cos),
+            Sine = Table(MathF.Sin),
+            QueryPositions = kind.Rotary == RotaryForm.GivenPositions ? Numbers(queryLength, (int)angles.Lengths[0]) : null,
+            KeyPositions = kind.Rotary == RotaryForm.GivenPositions ? Numbers(keyLength, (int)angles.Lengths[0]) : null,
+        };
+    }
+
+    private static AttentionWindow? Window(VariantKind kind, Random random, int maxLength) => kind.Window == WindowForm.None ? null : new AttentionWindow
+    {
+        Left = kind.Window == WindowForm.Right ? null : random.Next(maxLength / 2),
+        Right = kind.Window == WindowForm.Left ? null : random.Next(maxLength / 2),
+        Alignment = kind.Window == WindowForm.BothAtTheEnd ? QueryAlignment.BottomRight : QueryAlignment.TopLeft,
+    };
+
+    private static int[] Starts(Random random, int sequences, int longest)
+    {
+        var starts = new int[sequences + 1];
+        for (int i = 0; i < sequences; i++)
+            starts[i + 1] = starts[i] + random.Next(longest + 1);
+        return starts;
+    }
+
+    // Documents lie one after another, as they are packed.
+    private static Tensor<int> Sorted(Tensor<int> numbers)
+    {
+        int[] values = Data.Flat(numbers);
+        int length = (int)numbers.Lengths[1];
+        for (int row = 0; row < numbers.Lengths[0]; row++)
+            Array.Sort(values, row * length, length);
+        return Tensor.Create(values, numbers.Lengths);
+    }
+
+    // As the element type stores it.
+    private static Tensor<float> Round(VariantKind kind, Tensor<float> tensor) => kind.Element switch
+    {
+        ElementForm.F32 => tensor,
+        ElementForm.F16 => Tensor.Create(Array.ConvertAll(Data.Flat(tensor), value => (float)(Half)value), tensor.Lengths),
+        _ => Tensor.Create(Array.ConvertAll(Data.Flat(tensor), value => (float)(BFloat16)value), tensor.Lengths),
+    };
+}

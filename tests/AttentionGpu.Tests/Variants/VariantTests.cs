@@ -1,0 +1,61 @@
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Variants;
+
+/// <summary>Every variant of attention, and every pair of variants, drawn at random.</summary>
+public class VariantTests
+{
+    private const int Problems = 520;
+
+    // The emulator takes a thread switch for each barrier.
+    private const int EmulatedLength = 24;
+    private const int HostLength = 150;
+
+    [Fact]
+    public void Kinds_have_every_pair_that_goes_together()
+    {
+        IReadOnlyList<VariantKind> kinds = VariantPairs.Draw(new Random(1));
+        Assert.All(kinds, kind => Assert.True(kind.IsValid));
+
+        // What is missing excludes each other: a prefix and nothing causal, and what packed sequences cannot have.
+        Assert.All(VariantPairs.Missing(kinds), pair => Assert.True(
+            pair.ToString() is "causal 0 with prefix 1" || pair.ToString().Contains("sequences 3", StringComparison.Ordinal), pair.ToString()));
+        foreach ((string name, int count) in VariantKind.Factors)
+        {
+            int factor = VariantKind.Factors.ToList().FindIndex(one => one.Name == name);
+            Assert.Equal(count, kinds.Select(kind => kind.Choices[factor]).Distinct().Count());
+        }
+    }
+
+    [Fact]
+    public void Reference_agrees_with_the_definition() =>
+        AssertAgreement(Engines.Reference, HostLength / 4, (problem, _) => NaiveAttention.Run(problem));
+
+    [Theory]
+    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    public void Backend_agrees_with_the_reference(string backend) =>
+        AssertAgreement(
+            Engines.Get(backend), backend == "ilgpu-cpu" ? EmulatedLength : HostLength, (problem, _) => VariantRun.Run(problem, Engines.Reference));
+
+    private static void AssertAgreement(AttentionEngine engine, int maxLength, Func<VariantCase, AttentionEngine, VariantResult> expected)
+    {
+        int seed = Random.Shared.Next();
+        var random = new Random(seed);
+        IReadOnlyList<VariantKind> kinds = VariantPairs.Draw(random);
+        for (int i = 0; i < Problems; i++)
+        {
+            VariantKind kind = kinds[i % kinds.Count];
+            int own = random.Next();
+            var problem = VariantCase.Create(kind, new Random(own), maxLength);
+            string context = $"seed {seed}, problem {i} ({own}): {kind}";
+            try
+            {
+                expected(problem, engine).AssertClose(VariantRun.Run(problem, engine), kind.Element, context);
+            }
+            catch (Exception exception) when (exception is not Xunit.Sdk.XunitException)
+            {
+                throw new InvalidOperationException(context, exception);
+            }
+        }
+    }
+}

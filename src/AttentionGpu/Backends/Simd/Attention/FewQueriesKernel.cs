@@ -60,16 +60,23 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         Block block = Begin(buffers, memory, batch, keyHead, rowBlock * MaxRows);
         firstKey = Math.Max(firstKey, _bounds.FirstKey(block.Sequence, FirstQuery(block)));
         endKey = Math.Min(endKey, _bounds.EndKey(block.Sequence, LastQuery(block)));
+
+        // Keys that every row sees as they are.
+        bool changes = _mask.Exists || _transform.Exists;
+        int firstPlain = changes ? int.MaxValue : _bounds.FirstKey(block.Sequence, LastQuery(block));
+        int endPlain = _bounds.EndKey(block.Sequence, FirstQuery(block));
         for (int key = firstKey; key < endKey; key += BlockKeys)
         {
             int count = Math.Min(BlockKeys, endKey - key);
+            bool isPlain = key >= firstPlain && key + count <= endPlain;
             int row0 = block.Sequence.KeyStart + key;
             byte* values = ElementRows.Address(buffers.Value, _problem.Element, _problem.Value.Offset(batch, keyHead, row0));
             byte* keys = ElementRows.Address(buffers.Key, _problem.Element, _problem.Key.Offset(batch, keyHead, row0));
             Score(keys, values, block, count);
             for (int row = 0; row < block.Rows; row++)
             {
-                Mask(buffers, block, row, key, count);
+                if (!isPlain)
+                    Mask(buffers, block, row, key, count);
                 Weigh(block, row, count);
             }
 

@@ -7,20 +7,22 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// <summary>The keys that a query sees by position: what the kernels' range structs say, chosen at run time.</summary>
 internal readonly struct KeyBounds(AttentionProblem problem)
 {
-    private readonly WindowRange? _window = problem.Window is { } window ? new WindowRange { Left = window.Left, Right = window.Right } : null;
+    private readonly CausalKind _causal = problem.Causal;
+    private readonly bool _hasWindow = problem.Window is not null;
+    private readonly WindowRange _window = new() { Left = problem.Window?.Left ?? 0, Right = problem.Window?.Right ?? 0 };
 
     /// <summary>The first key that the query can see.</summary>
-    public int FirstKey(Sequence sequence, int query) => _window?.FirstKey(sequence, query) ?? 0;
+    public int FirstKey(in Sequence sequence, int query) => _hasWindow ? _window.FirstKey(sequence, query) : 0;
 
     /// <summary>The key after the last that the query can see.</summary>
-    public int EndKey(Sequence sequence, int query)
+    public int EndKey(in Sequence sequence, int query)
     {
-        int end = problem.Causal switch
+        int end = _causal switch
         {
             CausalKind.None => default(AllKeys).EndKey(sequence, query),
             CausalKind.Causal => default(CausalRange).EndKey(sequence, query),
             _ => default(PrefixRange).EndKey(sequence, query),
         };
-        return _window is { } window ? Math.Min(end, window.EndKey(sequence, query)) : end;
+        return _hasWindow ? Math.Min(end, _window.EndKey(sequence, query)) : end;
     }
 }

@@ -32,7 +32,7 @@ internal struct KeyRanges
     /// <param name="endKey">The key after its last.</param>
     /// <param name="blockKeys">Most keys of a range.</param>
     /// <param name="narrowLanes">Lanes of half a panel.</param>
-    public KeyRanges(KeyBounds bounds, in QueryBlock block, int firstKey, int endKey, int blockKeys, int narrowLanes)
+    public KeyRanges(in KeyBounds bounds, in QueryBlock block, int firstKey, int endKey, int blockKeys, int narrowLanes)
     {
         int lastQuery = block.FirstQuery + block.Queries - 1;
         _blockKeys = blockKeys;

@@ -23,6 +23,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     private const int MaxBlockKeys = 192;
 
     private readonly AttentionProblem _problem;
+    private readonly ElementType _element;
+    private readonly bool _needsRows;
+    private readonly long _scratchSize;
     private readonly KeyBounds _bounds;
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly ScoreTransform<TVector, TOperations> _transform;
@@ -36,6 +39,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         int share = problem.ValueHeadSize <= NarrowHead ? 2 : 4;
         int keys = Caches.Level1 / share / (Lanes * sizeof(float));
         BlockKeys = Math.Clamp(keys, MinBlockKeys, MaxBlockKeys) & ~1;
+        _element = problem.Element;
+        _needsRows = _mask.Exists || problem.Scores is not null;
+        _scratchSize = QueryBlock.ScratchSize(
+            Lanes, BlockKeys, _needsRows, _element == ElementType.Float32 ? 0 : Math.Max(problem.HeadSize, problem.ValueHeadSize));
     }
 
     /// <summary>Queries of a block.</summary>
@@ -53,16 +60,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         BlockKeys, Caches.Level2 / 2 / ((_problem.HeadSize + _problem.ValueHeadSize) * sizeof(float)) / BlockKeys * BlockKeys);
 
     /// <summary>Floats of memory for several blocks at once.</summary>
-    public long WorkspaceSize(int blocks) => ScratchSize + blocks * StateSize;
+    public long WorkspaceSize(int blocks) => _scratchSize + blocks * StateSize;
 
     private long StateSize => QueryBlock.StateSize(Lanes, _problem.HeadSize, _problem.ValueHeadSize);
 
-    private bool NeedsRows => _mask.Exists || _problem.Scores is not null;
-
-    private bool Converts => _problem.Element != ElementType.Float32;
-
-    private long ScratchSize =>
-        QueryBlock.ScratchSize(Lanes, BlockKeys, NeedsRows, Converts ? Math.Max(_problem.HeadSize, _problem.ValueHeadSize) : 0);
 
     /// <summary>Makes a block of queries ready: its queries packed, and no key seen yet.</summary>
     /// <param name="buffers">The call's memory.</param>
@@ -87,14 +88,14 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             Queries = queries,
             Lanes = lanes,
         };
-        block.Place(memory + ScratchSize + slot * StateSize, memory, _problem.HeadSize, BlockKeys, NeedsRows);
+        block.Place(memory + _scratchSize + slot * StateSize, memory, _problem.HeadSize, BlockKeys, _needsRows);
         new Span<float>(block.Maxima, lanes).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, lanes).Clear();
         new Span<float>(block.Sums, lanes * _problem.ValueHeadSize).Clear();
         nint stride = (nint)_problem.Query.RowStride;
         float* first = ElementRows.Read(
-            ElementRows.Address(buffers.Query, _problem.Element, _problem.Query.Offset(batch, head, sequence.QueryStart + firstQuery)),
-            _problem.Element, ref stride, queries, _problem.HeadSize, block.Converted);
+            ElementRows.Address(buffers.Query, _element, _problem.Query.Offset(batch, head, sequence.QueryStart + firstQuery)),
+            _element, ref stride, queries, _problem.HeadSize, block.Converted);
         float** rows = stackalloc float*[lanes];
         for (int lane = 0; lane < queries; lane++)
             rows[lane] = first + lane * stride;
@@ -156,14 +157,15 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     {
         Normalize(buffers, block);
         long first = block.Sequence.QueryStart + block.FirstQuery;
-        byte* output = ElementRows.Address(buffers.Output, _problem.Element, _problem.Output.Offset(block.Batch, block.Head, (int)first));
+        byte* output = ElementRows.Address(buffers.Output, _element, _problem.Output.Offset(block.Batch, block.Head, (int)first));
         nint stride = (nint)_problem.Output.RowStride;
+        bool converts = _element != ElementType.Float32;
         float** rows = stackalloc float*[block.Lanes];
         for (int lane = 0; lane < block.Queries; lane++)
-            rows[lane] = Converts ? block.Converted + (nint)lane * _problem.ValueHeadSize : (float*)output + lane * stride;
+            rows[lane] = converts ? block.Converted + (nint)lane * _problem.ValueHeadSize : (float*)output + lane * stride;
         Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _problem.ValueHeadSize, block.Factors);
-        for (int lane = 0; Converts && lane < block.Queries; lane++)
-            ElementRows.Store(rows[lane], output + lane * stride * _problem.Element.Size(), _problem.Element, _problem.ValueHeadSize);
+        for (int lane = 0; converts && lane < block.Queries; lane++)
+            ElementRows.Store(rows[lane], output + lane * stride * _element.Size(), _element, _problem.ValueHeadSize);
     }
 
     private void Normalize(in AttentionBuffers buffers, in QueryBlock block)
@@ -190,7 +192,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         long first = _problem.Key.Offset(block.Batch, block.Head / _problem.GroupSize, block.Sequence.KeyStart + keys.First);
         nint stride = (nint)_problem.Key.RowStride;
         float* key = ElementRows.Read(
-            ElementRows.Address(buffers.Key, _problem.Element, first), _problem.Element, ref stride, keys.Count, _problem.HeadSize, block.Converted);
+            ElementRows.Address(buffers.Key, _element, first), _element, ref stride, keys.Count, _problem.HeadSize, block.Converted);
         RegisterTile<TVector, TOperations>.Multiply(
             keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, stride, 1,
             block.Panel + keys.FirstLane, block.Lanes, new StoredSums(block.Scores + keys.FirstLane, block.Lanes, maxima), block.Ahead);
@@ -201,7 +203,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         long first = _problem.Value.Offset(block.Batch, block.Head / _problem.GroupSize, block.Sequence.KeyStart + keys.First);
         nint stride = (nint)_problem.Value.RowStride;
         float* value = ElementRows.Read(
-            ElementRows.Address(buffers.Value, _problem.Element, first), _problem.Element, ref stride, keys.Count, _problem.ValueHeadSize,
+            ElementRows.Address(buffers.Value, _element, first), _element, ref stride, keys.Count, _problem.ValueHeadSize,
             block.Converted);
         RegisterTile<TVector, TOperations>.Multiply(
             _problem.ValueHeadSize, block.Lanes - keys.FirstLane, keys.Count, value, 1, stride,

@@ -33,7 +33,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
     private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
 
     /// <summary>Whether there is a mask in memory at all.</summary>
-    public bool Exists => problem.Mask is not null || problem.Bias is not null || problem.HasDocuments || problem.HasKeyPadding;
+    public bool Exists { get; } = problem.Mask is not null || problem.Bias is not null || problem.HasDocuments || problem.HasKeyPadding;
 
     /// <summary>Reads the mask of a block of keys into <see cref="QueryBlock.Mask"/>, and says what it does.</summary>
     public MaskEffect Read(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)

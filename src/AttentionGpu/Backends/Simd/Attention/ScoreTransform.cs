@@ -11,7 +11,7 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionProbl
     where TOperations : struct, IVectorOperations<TVector>
 {
     /// <summary>Whether there is anything to do.</summary>
-    public bool Exists => problem.Softcap != 0f || problem.HasAlibi;
+    public bool Exists { get; } = problem.Softcap != 0f || problem.HasAlibi;
 
     /// <summary>Changes a block of scores.</summary>
     public void Apply(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)

@@ -6,7 +6,7 @@ namespace AttentionGpu.Tests.Engine;
 /// <summary>Every kind of bad input has its one clear error, before anything is computed: outputs stay as they were.</summary>
 public class BadInputTests
 {
-    private static readonly Dictionary<string, BadInput> _table = BadInputTable.All.ToDictionary(input => input.Name);
+    private static readonly Dictionary<string, BadInput> _table = BadInputTable.All.Concat(BadVariantTable.All).ToDictionary(input => input.Name);
 
     public static TheoryData<string, string> Cases
     {

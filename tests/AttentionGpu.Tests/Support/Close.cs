@@ -8,6 +8,9 @@ internal static class Close
     /// <summary>The largest difference that passes, relative to the largest expected value.</summary>
     public const double Tolerance = 1e-5;
 
+    // Numbers below it have fewer digits.
+    private const double SmallestNormal = 1.17549435e-38;
+
     /// <summary>Fails unless every element is within the tolerance; an element that is NaN on one side alone always fails.</summary>
     public static void Assert(Tensor<float> expected, Tensor<float> actual, string context, double tolerance = Tolerance)
     {
@@ -19,7 +22,7 @@ internal static class Close
         {
             bool equal = float.IsNaN(want[i])
                 ? float.IsNaN(got[i])
-                : want[i] == got[i] || Math.Abs((double)want[i] - got[i]) <= tolerance * largest;
+                : want[i] == got[i] || Math.Abs((double)want[i] - got[i]) <= Math.Max(tolerance * largest, SmallestNormal);
             if (!equal)
                 Xunit.Assert.Fail($"{context}: element {i} is {got[i]:R}, expected {want[i]:R} (largest expected {largest:R}).");
         }

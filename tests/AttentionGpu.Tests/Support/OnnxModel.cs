@@ -13,6 +13,7 @@ internal sealed class OnnxModel
 
     private const int FloatElement = 1;
     private const int Int32Element = 6;
+    private const int Int64Element = 7;
     private const int BooleanElement = 9;
     private const long IrVersion = 10;
 
@@ -20,9 +21,12 @@ internal sealed class OnnxModel
     private readonly List<ByteString> _inputs = [];
     private readonly List<ByteString> _initializers = [];
 
-    public string AddInput(string name, ReadOnlySpan<nint> lengths, bool isBoolean = false)
+    public string AddInput(string name, ReadOnlySpan<nint> lengths) => AddInput<float>(name, lengths);
+
+    public string AddInput<T>(string name, ReadOnlySpan<nint> lengths)
     {
-        _inputs.Add(ValueInfo(name, isBoolean ? BooleanElement : FloatElement, lengths.ToArray()));
+        int element = typeof(T) == typeof(bool) ? BooleanElement : typeof(T) == typeof(long) ? Int64Element : FloatElement;
+        _inputs.Add(ValueInfo(name, element, lengths.ToArray()));
         return name;
     }
 

@@ -77,14 +77,16 @@ internal static class OnnxRuntimeOracle
             : model.AddNode("Add", [product, Add(model, values, name + "_bias", bias)], [name + "_sum"]);
     }
 
-    private static string Add<T>(OnnxModel model, Dictionary<string, OrtValue> values, string name, Tensor<T> tensor)
+    /// <summary>Adds a tensor as an input of the graph.</summary>
+    public static string Add<T>(OnnxModel model, Dictionary<string, OrtValue> values, string name, Tensor<T> tensor)
         where T : unmanaged
     {
         values.Add(name, OrtValue.CreateTensorValueFromMemory(Data.Flat(tensor), [.. tensor.Lengths.ToArray().Select(length => (long)length)]));
-        return model.AddInput(name, tensor.Lengths, typeof(T) == typeof(bool));
+        return model.AddInput<T>(name, tensor.Lengths);
     }
 
-    private static Tensor<float>[] Run(OnnxModel model, Dictionary<string, OrtValue> values, params string[] outputs)
+    /// <summary>Runs a graph, and returns outputs by name.</summary>
+    public static Tensor<float>[] Run(OnnxModel model, Dictionary<string, OrtValue> values, params string[] outputs)
     {
         using var options = new SessionOptions { IntraOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
         using var session = new InferenceSession(model.Build(Opset, outputs), options);

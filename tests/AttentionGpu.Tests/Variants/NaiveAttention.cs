@@ -38,6 +38,30 @@ internal static class NaiveAttention
         return result;
     }
 
+    /// <summary>What is added to the scores of a problem that is not packed, [batch, heads, query length, key length]: -inf hides a key.</summary>
+    public static Tensor<float> Added(VariantCase problem)
+    {
+        Tensor<float> added = Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]);
+        for (int batch = 0; batch < problem.Batch; batch++)
+        {
+            int seen = problem.KeyLengths.Length > 0 ? problem.KeyLengths[batch] : problem.TotalKeys;
+            for (int head = 0; head < problem.Heads; head++)
+            {
+                for (int query = 0; query < problem.QueryLength; query++)
+                {
+                    for (int key = 0; key < problem.TotalKeys; key++)
+                    {
+                        added[batch, head, query, key] = IsVisible(problem, batch, head, query, key, problem.QueryLength, seen)
+                            ? (float)Bias(problem, batch, head, query, key, seen - problem.QueryLength)
+                            : float.NegativeInfinity;
+                    }
+                }
+            }
+        }
+
+        return added;
+    }
+
     private static void Row(VariantCase problem, VariantResult result, int sequence, int head, int query, int queries)
     {
         int keyHead = head / (problem.Heads / problem.KeyValueHeads);

@@ -81,6 +81,9 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
     /// <summary>The things in which problems differ, and how many choices each has; choice 0 is the plain one.</summary>
     public static IReadOnlyList<(string Name, int Count)> Factors => _factors;
 
+    /// <summary>The place of a thing among them, by name.</summary>
+    public static int Index(string name) => Array.FindIndex(_factors, factor => factor.Name == name);
+
     public ElementForm Element => (ElementForm)Choices[0];
 
     public Causal Causal => (Causal)Choices[1];

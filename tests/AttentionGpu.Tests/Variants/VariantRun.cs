@@ -7,6 +7,8 @@ namespace AttentionGpu.Tests.Variants;
 /// <summary>Runs a problem on an engine, with tensors of its element type and layout, into poisoned outputs.</summary>
 internal static class VariantRun
 {
+    public static VariantResult OnReference(VariantCase problem) => Run(problem, Engines.Reference);
+
     public static VariantResult Run(VariantCase problem, AttentionEngine engine) => problem.Kind.Element switch
     {
         ElementForm.F32 => Run(problem, engine, value => value, value => value),

@@ -1,3 +1,4 @@
+using AttentionGpu.Backends.Simd;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Variants;
@@ -10,6 +11,8 @@ public class VariantTests
     // The emulator takes a thread switch for each barrier.
     private const int EmulatedLength = 24;
     private const int HostLength = 150;
+    private const int OracleProblems = 150;
+    private const int OracleLength = 40;
 
     [Fact]
     public void Kinds_have_every_pair_that_goes_together()
@@ -22,22 +25,49 @@ public class VariantTests
             pair.ToString() is "causal 0 with prefix 1" || pair.ToString().Contains("sequences 3", StringComparison.Ordinal), pair.ToString()));
         foreach ((string name, int count) in VariantKind.Factors)
         {
-            int factor = VariantKind.Factors.ToList().FindIndex(one => one.Name == name);
+            int factor = VariantKind.Index(name);
             Assert.Equal(count, kinds.Select(kind => kind.Choices[factor]).Distinct().Count());
         }
     }
 
     [Fact]
     public void Reference_agrees_with_the_definition() =>
-        AssertAgreement(Engines.Reference, HostLength / 4, (problem, _) => NaiveAttention.Run(problem));
+        AssertAgreement(Engines.Reference, HostLength / 4, NaiveAttention.Run);
 
     [Theory]
     [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
     public void Backend_agrees_with_the_reference(string backend) =>
         AssertAgreement(
-            Engines.Get(backend), backend == "ilgpu-cpu" ? EmulatedLength : HostLength, (problem, _) => VariantRun.Run(problem, Engines.Reference));
+            Engines.Get(backend), backend == "ilgpu-cpu" ? EmulatedLength : HostLength, VariantRun.OnReference);
 
-    private static void AssertAgreement(AttentionEngine engine, int maxLength, Func<VariantCase, AttentionEngine, VariantResult> expected)
+    [Theory]
+    [InlineData(512, 5)]
+    [InlineData(256, 3)]
+    [InlineData(128, 1)]
+    public void Every_width_agrees_with_the_reference(int width, int threads)
+    {
+        using var engine = new AttentionEngine(new SimdBackend(width, threads));
+        AssertAgreement(engine, HostLength, VariantRun.OnReference);
+    }
+
+    [Fact]
+    public void Reference_agrees_with_ONNX_Runtime()
+    {
+        var random = new Random();
+        IReadOnlyList<VariantKind> kinds = VariantPairs.Draw(random);
+        int compared = 0;
+        for (int i = 0; i < OracleProblems; i++)
+        {
+            var problem = VariantCase.Create(OnnxRuntimeVariants.Nearest(kinds[i % kinds.Count]), random, OracleLength);
+            string context = $"problem {i}: {problem.Kind}";
+            OnnxRuntimeVariants.Run(problem).AssertClose(VariantRun.Run(problem, Engines.Reference), problem.Kind.Element, context);
+            compared++;
+        }
+
+        Assert.Equal(OracleProblems, compared);
+    }
+
+    private static void AssertAgreement(AttentionEngine engine, int maxLength, Func<VariantCase, VariantResult> expected)
     {
         int seed = Random.Shared.Next();
         var random = new Random(seed);
@@ -50,7 +80,7 @@ public class VariantTests
             string context = $"seed {seed}, problem {i} ({own}): {kind}";
             try
             {
-                expected(problem, engine).AssertClose(VariantRun.Run(problem, engine), kind.Element, context);
+                expected(problem).AssertClose(VariantRun.Run(problem, engine), kind.Element, context);
             }
             catch (Exception exception) when (exception is not Xunit.Sdk.XunitException)
             {

@@ -1,0 +1,104 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+using Microsoft.ML.OnnxRuntime;
+
+namespace AttentionGpu.Tests.Variants;
+
+/// <summary>
+/// ONNX Runtime's answers to problems with variants: <c>RMSNormalization</c>, <c>RotaryEmbedding</c> and <c>Attention</c>. What hides keys or adds to
+/// scores by position, documents or length goes in as one additive mask, made from the definitions.
+/// </summary>
+internal static class OnnxRuntimeVariants
+{
+    private const int WeightsMode = 3;
+
+    /// <summary>The kind without what ONNX Runtime 1.31 does not have: sinks, log-sum-exp, packed sequences, other element types and other scores than weights.</summary>
+    public static VariantKind Nearest(VariantKind kind)
+    {
+        int[] choices = [.. kind.Choices];
+        choices[VariantKind.Index("element type")] = 0;
+        choices[VariantKind.Index("sinks")] = 0;
+        choices[VariantKind.Index("log-sum-exp")] = 0;
+        if (kind.Sequences == SequenceForm.Packed)
+            choices[VariantKind.Index("sequences")] = (int)SequenceForm.Past;
+        if (kind.Scores is not null)
+            choices[VariantKind.Index("scores")] = 1 + (int)ScoreStage.Weights;
+        return new VariantKind(choices);
+    }
+
+    public static VariantResult Run(VariantCase problem)
+    {
+        var model = new OnnxModel();
+        var values = new Dictionary<string, OrtValue>();
+        string Input(string name, Tensor<float>? tensor) => tensor is null ? "" : OnnxRuntimeOracle.Add(model, values, name, tensor);
+        string Prepared(string name, Tensor<float> rows, Tensor<float>? norm, Tensor<int>? positions)
+        {
+            string result = Input(name, rows);
+            if (norm is not null)
+            {
+                result = model.AddNode(
+                    "RMSNormalization", [result, Input(name + "_norm", norm)], [name + "_normalized"], ("axis", -1), ("epsilon", problem.Options.NormEpsilon));
+            }
+
+            if (problem.Cosine is null)
+                return result;
+            int length = (int)rows.Lengths[2];
+            long[] ids = positions is not null
+                ? Array.ConvertAll(Data.Flat(positions), position => (long)position)
+                : [.. Enumerable.Range(0, problem.Batch * length).Select(i => (long)(problem.PastLength + i % length))];
+            string position = OnnxRuntimeOracle.Add(model, values, name + "_positions", Tensor.Create(ids, [problem.Batch, length]));
+            return model.AddNode(
+                "RotaryEmbedding", [result, Input(name + "_cos", problem.Cosine), Input(name + "_sin", problem.Sine), position], [name + "_rotated"],
+                ("interleaved", problem.Options.RotaryInterleaved ? 1 : 0), ("rotary_embedding_dim", 2 * (int)problem.Cosine.Lengths[1]));
+        }
+
+        bool needsWeights = problem.Kind.Scores is not null;
+        Tensor<float> added = NaiveAttention.Added(problem);
+        List<(string, object)> attributes = [("scale", problem.Options.Scale ?? (float)(1.0 / Math.Sqrt(problem.HeadSize)))];
+        if (problem.Options.Softcap is float softcap)
+            attributes.Add(("softcap", softcap));
+        if (needsWeights)
+            attributes.Add(("qk_matmul_output_mode", WeightsMode));
+        model.AddNode(
+            "Attention",
+            [
+                Prepared("q", problem.Query, problem.QueryNorm, problem.QueryPositions),
+                Prepared("k", problem.Key, problem.KeyNorm, problem.KeyPositions),
+                Input("v", problem.Value),
+                Input("mask", added),
+                Input("past_key", problem.PastKey),
+                Input("past_value", problem.PastValue),
+            ],
+            problem.PastKey is not null || problem.Kind.Present
+                ? ["Y", "present_key", "present_value", .. needsWeights ? (string[])["W"] : []]
+                : ["Y", "", "", .. needsWeights ? (string[])["W"] : []],
+            [.. attributes]);
+        string[] names =
+            ["Y", .. needsWeights ? (string[])["W"] : [], .. problem.Kind.Present ? (string[])["present_key", "present_value"] : []];
+        Tensor<float>[] results = OnnxRuntimeOracle.Run(model, values, names);
+        ZeroRowsThatSeeNothing(added, results[0]);
+        if (needsWeights)
+            ZeroRowsThatSeeNothing(added, results[1]);
+        return new VariantResult(
+            results[0], needsWeights ? results[1] : null, null, problem.Kind.Present ? results[^2] : null, problem.Kind.Present ? results[^1] : null);
+    }
+
+    // ONNX Runtime 1.31 gives the mean of the values where every key is hidden; the operator's definition says zeros.
+    private static void ZeroRowsThatSeeNothing(Tensor<float> added, Tensor<float> result)
+    {
+        for (nint batch = 0; batch < result.Lengths[0]; batch++)
+        {
+            for (nint head = 0; head < result.Lengths[1]; head++)
+            {
+                for (nint query = 0; query < result.Lengths[2]; query++)
+                {
+                    bool seesNothing = true;
+                    for (nint key = 0; key < added.Lengths[3]; key++)
+                        seesNothing &= float.IsNegativeInfinity(added[batch, head, query, key]);
+                    for (nint i = 0; seesNothing && i < result.Lengths[3]; i++)
+                        result[batch, head, query, i] = 0f;
+                }
+            }
+        }
+    }
+}

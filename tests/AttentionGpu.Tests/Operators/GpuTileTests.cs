@@ -1,5 +1,6 @@
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Operators;
 
@@ -43,6 +44,19 @@ public sealed class GpuTileTests : IDisposable
         AttentionCase problem = AttentionCase.Create(
             new AttentionSizes(1, 1, 2, 70, 77, 18, valueSize, Causal.BottomRight, mask, 2, false, null, valueSize));
         Close.Assert(problem.Run(Engines.Reference), problem.Run(Engine(usesWarps)), $"warps {usesWarps}, value size {valueSize}");
+    }
+
+    [Theory]
+    [InlineData("float16", "causal, top left", "softcap", "key lengths", "log-sum-exp")]
+    [InlineData("bfloat16", "window to both sides", "sinks", "documents", "masked scores")]
+    [InlineData("ALiBi", "packed sequences", "rotary embedding", "RMS norm of queries and keys", "causal, bottom right")]
+    [InlineData("prefix", "causal, top left", "past", "boolean and additive mask", "average weights")]
+    public void Variants_agree_with_the_reference(params string[] choices)
+    {
+        var kind = VariantKind.With(choices);
+        Assert.True(kind.IsValid);
+        var problem = VariantCase.Create(kind, new Random(7), 80);
+        VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, Engine(usesWarps: true)), kind.Element, kind.ToString());
     }
 
     [Theory]

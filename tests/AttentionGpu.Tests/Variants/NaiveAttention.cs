@@ -89,7 +89,7 @@ internal static class NaiveAttention
         for (int i = 0; i < problem.ValueSize; i++)
         {
             double sum = 0.0;
-            for (int key = 0; key < keys; key++)
+            for (int key = 0; key < seen; key++)
                 sum += weights[key] * ValueRow(problem, sequence, keyHead, key, i);
             if (problem.IsPacked)
                 result.Output[problem.QueryStarts[sequence] + query, head, i] = (float)sum;

@@ -74,7 +74,7 @@ internal sealed class VariantCase
 
     public bool IsPacked => QueryStarts.Length > 0;
 
-    /// <summary>A problem of a kind with random sizes and numbers.</summary>
+    /// <summary>A problem of a kind with random sizes and numbers. Behind the key lengths there is NaN, which must not be read.</summary>
     public static VariantCase Create(VariantKind kind, Random random, int maxLength)
     {
         int batch = random.Next(1, 4);
@@ -101,6 +101,14 @@ internal sealed class VariantCase
             kind.Rotary == RotaryForm.None ? null : Tensor.Create(Array.ConvertAll(Data.Flat(angles), angle => function(3f * angle)), angles.Lengths);
         Tensor<int> Numbers(int length, int most) =>
             Tensor.Create(Enumerable.Range(0, (packed ? 1 : batch) * length).Select(_ => random.Next(most)).ToArray(), [packed ? 1 : batch, length]);
+        int[] keyLengths = kind.Sequences == SequenceForm.KeyLengths ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))] : [];
+        Tensor<float> Poisoned(Tensor<float> rows)
+        {
+            for (int i = 0; i < keyLengths.Length; i++)
+                rows.AsTensorSpan()[i..(i + 1), .., keyLengths[i].., ..].Fill(float.NaN);
+            return rows;
+        }
+
         return new VariantCase
         {
             Kind = kind,
@@ -121,8 +129,8 @@ internal sealed class VariantCase
             QueryLength = queryLength,
             KeyLength = keyLength,
             Query = Rows(heads, queryLength, headSize),
-            Key = Rows(keyValueHeads, keyLength, headSize),
-            Value = Rows(keyValueHeads, keyLength, valueSize),
+            Key = Poisoned(Rows(keyValueHeads, keyLength, headSize)),
+            Value = Poisoned(Rows(keyValueHeads, keyLength, valueSize)),
             PastKey = past > 0 ? Rows(keyValueHeads, past, headSize) : null,
             PastValue = past > 0 ? Rows(keyValueHeads, past, valueSize) : null,
             Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both ? Data.RandomBoolean(random, 0.6, maskLengths) : null,
@@ -133,7 +141,7 @@ internal sealed class VariantCase
                     Array.ConvertAll(Data.Flat(Data.Random(random, maskLengths)), value => value < 0.4f ? float.NegativeInfinity : value), maskLengths),
                 _ => null,
             },
-            KeyLengths = kind.Sequences == SequenceForm.KeyLengths ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))] : [],
+            KeyLengths = keyLengths,
             PrefixLengths = kind.Prefix ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(total + 3))] : [],
             QueryStarts = queryStarts,
             KeyStarts = keyStarts,

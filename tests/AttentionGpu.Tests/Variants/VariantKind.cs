@@ -71,15 +71,44 @@ public enum ElementForm
 /// <summary>What a problem is made of: a choice for each of the things in which problems differ.</summary>
 public sealed record VariantKind(IReadOnlyList<int> Choices)
 {
-    private static readonly (string Name, int Count)[] _factors =
+    private static readonly (string Name, string[] Choices)[] _factors =
     [
-        ("element type", 3), ("causal", 3), ("prefix", 2), ("window", 5), ("softcap", 2), ("ALiBi", 2), ("sinks", 2), ("mask", 5),
-        ("documents", 2), ("sequences", 4), ("layout", 5), ("grouped heads", 2), ("value head size", 2), ("normalisation", 3), ("rotary embedding", 4),
-        ("scores", 6), ("log-sum-exp", 2), ("present", 2), ("few queries", 2),
+        ("element type", ["float32", "float16", "bfloat16"]),
+        ("causal", ["", "causal, top left", "causal, bottom right"]),
+        ("prefix", ["", "prefix"]),
+        ("window", ["", "window to the left", "window to the right", "window to both sides", "window, aligned bottom right"]),
+        ("softcap", ["", "softcap"]),
+        ("ALiBi", ["", "ALiBi"]),
+        ("sinks", ["", "sinks"]),
+        ("mask", ["", "boolean mask", "additive mask", "additive mask with -inf", "boolean and additive mask"]),
+        ("documents", ["", "documents"]),
+        ("sequences", ["", "key lengths", "past", "packed sequences"]),
+        ("layout", ["", "[batch, length, heads, size]", "[batch, length, heads x size]", "[length, batch, heads x size]", "strided"]),
+        ("grouped heads", ["", "grouped heads"]),
+        ("value head size", ["", "value head size of its own"]),
+        ("normalisation", ["", "RMS norm of queries", "RMS norm of queries and keys"]),
+        ("rotary embedding", ["", "rotary embedding", "rotary embedding, interleaved, of a part", "rotary embedding at given positions"]),
+        ("scores", ["", "products", "softcapped scores", "masked scores", "weights", "average weights"]),
+        ("log-sum-exp", ["", "log-sum-exp"]),
+        ("present", ["", "present"]),
+        ("few queries", ["", "few queries"]),
     ];
 
-    /// <summary>The things in which problems differ, and how many choices each has; choice 0 is the plain one.</summary>
-    public static IReadOnlyList<(string Name, int Count)> Factors => _factors;
+    /// <summary>The things in which problems differ, and the choices of each; the first is the plain one.</summary>
+    public static IReadOnlyList<(string Name, string[] Choices)> Factors => _factors;
+
+    /// <summary>The plain problem with some choices, by their names.</summary>
+    public static VariantKind With(params ReadOnlySpan<string> choices)
+    {
+        var all = new int[_factors.Length];
+        foreach (string choice in choices)
+        {
+            int factor = Array.FindIndex(_factors, one => one.Choices.Contains(choice));
+            all[factor] = Array.IndexOf(_factors[factor].Choices, choice);
+        }
+
+        return new VariantKind(all);
+    }
 
     /// <summary>The place of a thing among them, by name.</summary>
     public static int Index(string name) => Array.FindIndex(_factors, factor => factor.Name == name);
@@ -129,5 +158,6 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         && (Sequences != SequenceForm.Packed
             || (!Prefix && Mask == VariantMask.None && !Documents && Scores is null && !Present && Layout == LayoutForm.HeadsFirst));
 
-    public override string ToString() => string.Join(", ", _factors.Zip(Choices).Where(pair => pair.Second != 0).Select(pair => $"{pair.First.Name} {pair.Second}"));
+    public override string ToString() =>
+        string.Join(", ", _factors.Zip(Choices).Where(pair => pair.Second != 0).Select(pair => pair.First.Choices[pair.Second]));
 }

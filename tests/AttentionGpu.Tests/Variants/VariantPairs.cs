@@ -36,14 +36,14 @@ internal static class VariantPairs
     private static IEnumerable<Pair> AllPairs() =>
         from first in Enumerable.Range(0, VariantKind.Factors.Count)
         from second in Enumerable.Range(first + 1, VariantKind.Factors.Count - first - 1)
-        from firstChoice in Enumerable.Range(0, VariantKind.Factors[first].Count)
-        from secondChoice in Enumerable.Range(0, VariantKind.Factors[second].Count)
+        from firstChoice in Enumerable.Range(0, VariantKind.Factors[first].Choices.Length)
+        from secondChoice in Enumerable.Range(0, VariantKind.Factors[second].Choices.Length)
         select new Pair(first, firstChoice, second, secondChoice);
 
     private static VariantKind Candidate(Random random, Pair pair)
     {
         // The plain choice more often than others: kinds that use everything at once exclude too much.
-        int[] choices = [.. VariantKind.Factors.Select(factor => random.Next(2) == 0 ? 0 : random.Next(factor.Count))];
+        int[] choices = [.. VariantKind.Factors.Select(factor => random.Next(2) == 0 ? 0 : random.Next(factor.Choices.Length))];
         choices[pair.First] = pair.FirstChoice;
         choices[pair.Second] = pair.SecondChoice;
         return new VariantKind(choices);
@@ -55,6 +55,9 @@ internal static class VariantPairs
         public bool IsIn(VariantKind kind) => kind.Choices[First] == FirstChoice && kind.Choices[Second] == SecondChoice;
 
         public override string ToString() =>
-            $"{VariantKind.Factors[First].Name} {FirstChoice} with {VariantKind.Factors[Second].Name} {SecondChoice}";
+            $"{Name(First, FirstChoice)} with {Name(Second, SecondChoice)}";
+
+        private static string Name(int factor, int choice) =>
+            choice == 0 ? "no " + VariantKind.Factors[factor].Name : VariantKind.Factors[factor].Choices[choice];
     }
 }

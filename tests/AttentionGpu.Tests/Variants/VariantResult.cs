@@ -16,6 +16,7 @@ internal sealed record VariantResult(
             ElementForm.F16 => 2e-3,
             _ => 1e-2,
         };
+        Assert.DoesNotContain(Data.Flat(Output), float.IsNaN);
         Close.Assert(Output, actual.Output, "output: " + context, tolerance);
         AssertClose(Scores, actual.Scores, "scores: " + context, tolerance);
         AssertClose(LogSumExp, actual.LogSumExp, "log-sum-exp: " + context, tolerance);

@@ -115,6 +115,18 @@ public sealed class SafetensorsTests : IDisposable
     }
 
     [Fact]
+    public void Whole_numbers_load()
+    {
+        byte[] data = new byte[8 + 8 + 4];
+        BinaryPrimitives.WriteInt64LittleEndian(data, -3);
+        BinaryPrimitives.WriteInt64LittleEndian(data.AsSpan(8), long.MaxValue);
+        Write("""{"lengths":{"dtype":"I64","shape":[2],"data_offsets":[0,16]},"x":{"dtype":"F32","shape":[1],"data_offsets":[16,20]}}""", data);
+        using SafetensorsFile file = SafetensorsFile.Open(_path);
+        Assert.Equal([-3, long.MaxValue], file.ReadInt64("lengths"));
+        Assert.Contains("F32", Assert.Throws<InvalidDataException>(() => file.ReadInt64("x")).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Deep_nesting_is_an_error_and_no_crash()
     {
         Write(new string('[', 100_000), []);

@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using System.Numerics.Tensors;
+
+namespace AttentionGpu.Cli.Verify;
+
+/// <summary>Cases of the variants of attention, a few at a time, against the float64 reference.</summary>
+internal static class BuiltInVariants
+{
+    private const int Seed = 2022;
+    private const int Batch = 2;
+    private const int Heads = 4;
+    private const int KeyValueHeads = 2;
+    private const int Queries = 19;
+    private const int Keys = 27;
+    private const int Past = 9;
+    private const int HeadSize = 16;
+    private const int ValueSize = 12;
+
+    // Three packed sequences: 2 * 19 queries, 2 * 27 keys.
+    private static readonly int[] _queryStarts = [0, 10, 11, Batch * Queries];
+    private static readonly int[] _keyStarts = [0, 20, 24, Batch * Keys];
+    private static readonly int[] _keyLengths = [Keys, 5];
+    private static readonly int[] _prefixLengths = [7, 0];
+    private static readonly int[] _queryDocuments = [.. Enumerable.Range(0, Batch * Queries).Select(i => i / 11)];
+    private static readonly int[] _keyDocuments = [.. Enumerable.Range(0, Batch * Keys).Select(i => i / 15)];
+
+    private delegate AttentionInputs<T> Change<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
+        where T : unmanaged;
+
+    /// <summary>All cases.</summary>
+    public static IReadOnlyList<VerifyCase> All { get; } =
+    [
+        Case("softcap", options: new() { Softcap = 2f }),
+        Case("sliding window", options: new() { Causal = Causal.TopLeft, Window = new() { Left = 5 } }),
+        Case("window to both sides", options: new() { Window = new() { Left = 3, Right = 4, Alignment = QueryAlignment.BottomRight } }),
+        Case("prefix", (inputs, _) => inputs with { PrefixLengths = _prefixLengths }, new() { Causal = Causal.TopLeft }),
+        Case("key lengths, causal", (inputs, _) => inputs with { KeyLengths = _keyLengths }, new() { Causal = Causal.BottomRight }),
+        Case("documents", (inputs, _) => inputs with
+        {
+            QueryDocuments = new ReadOnlyTensorSpan<int>(_queryDocuments, [Batch, Queries]),
+            KeyDocuments = new ReadOnlyTensorSpan<int>(_keyDocuments, [Batch, Keys]),
+        }),
+        Case("packed sequences, causal", Pack, new() { Causal = Causal.BottomRight }, packed: true),
+        Case("ALiBi", (inputs, draw) => inputs with { AlibiSlopes = draw([Heads]) }),
+        Case("sinks", (inputs, draw) => inputs with { Sinks = draw([Heads]) }),
+        Case("past and present", AddPast, new() { Causal = Causal.TopLeft }, past: Past),
+        Case("norm and rotary embedding", (inputs, draw) => inputs with
+        {
+            QueryNorm = draw([HeadSize]),
+            KeyNorm = draw([HeadSize]),
+            RotaryCosine = draw([Keys, HeadSize / 2]),
+            RotarySine = draw([Keys, HeadSize / 2]),
+        }),
+        Case("masked scores", stage: ScoreStage.Masked, options: new() { Softcap = 3f }),
+        Case16("float16", value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance),
+        Case16("bfloat16", value => (BFloat16)value, value => value, VerifyOutcome.BFloat16Tolerance),
+    ];
+
+    private static VerifyCase Case(
+        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, bool packed = false, ScoreStage? stage = null) =>
+        new(name, engine => Run(name, engine, value => value, value => value, VerifyOutcome.Tolerance, change, options, past, packed, stage));
+
+    private static VerifyCase Case16<T>(string name, Converter<float, T> store, Converter<T, float> load, double tolerance)
+        where T : unmanaged =>
+        new(name, engine => Run(
+            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, packed: false, ScoreStage.Weights));
+
+    private static AttentionInputs<T> AddPast<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
+        where T : unmanaged =>
+        inputs with { PastKey = draw([Batch, KeyValueHeads, Past, HeadSize]), PastValue = draw([Batch, KeyValueHeads, Past, ValueSize]) };
+
+    private static AttentionInputs<float> Pack(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
+    {
+        Query = draw([Batch * Queries, Heads, HeadSize]),
+        Key = draw([Batch * Keys, KeyValueHeads, HeadSize]),
+        Value = draw([Batch * Keys, KeyValueHeads, ValueSize]),
+        CumulativeQueryLengths = _queryStarts,
+        CumulativeKeyLengths = _keyStarts,
+    };
+
+    private static VerifyOutcome Run<T>(
+        string name, AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, double tolerance, Change<T>? change,
+        AttentionOptions? options, int past, bool packed, ScoreStage? stage)
+        where T : unmanaged
+    {
+        using var reference = new AttentionEngine("reference");
+        (float[] expected, _) = Run(reference, store, load, change, options, past, packed, stage);
+        (float[] actual, double milliseconds) = Run(engine, store, load, change, options, past, packed, stage);
+        return expected.Any(float.IsNaN)
+            ? new VerifyOutcome(name, VerifyStatus.Failed, null, milliseconds, "the reference left elements unwritten")
+            : VerifyOutcome.Compare(name, actual, expected, milliseconds, tolerance);
+    }
+
+    /// <summary>Runs the case into poisoned outputs, which are returned one after another.</summary>
+    private static (float[] Outputs, double Milliseconds) Run<T>(
+        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past, bool packed,
+        ScoreStage? stage)
+        where T : unmanaged
+    {
+        var random = new Random(Seed);
+        Tensor<T> Draw(params nint[] lengths) => Make(lengths, () => store((float)(2.0 * random.NextDouble() - 1.0)));
+        Tensor<T> Poisoned(params nint[] lengths) => Make(lengths, () => store(float.NaN));
+        var inputs = new AttentionInputs<T>
+        {
+            Query = Draw(Batch, Heads, Queries, HeadSize),
+            Key = Draw(Batch, KeyValueHeads, Keys, HeadSize),
+            Value = Draw(Batch, KeyValueHeads, Keys, ValueSize),
+        };
+        if (change is not null)
+            inputs = change(inputs, Draw);
+        Tensor<T> output = packed ? Poisoned(Batch * Queries, Heads, ValueSize) : Poisoned(Batch, Heads, Queries, ValueSize);
+        Tensor<T>? presentKey = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, HeadSize) : null;
+        Tensor<T>? scores = stage is null ? null : Poisoned(Batch, Heads, Queries, past + Keys);
+        Tensor<float> logSumExp = Tensor.Create(
+            Enumerable.Repeat(float.NaN, Batch * Heads * Queries).ToArray(), packed ? [Heads, Batch * Queries] : [Batch, Heads, Queries]);
+        long start = Stopwatch.GetTimestamp();
+        engine.ScaledDotProductAttention(
+            inputs,
+            new AttentionOutputs<T>
+            {
+                Output = output,
+                PresentKey = presentKey,
+                Scores = scores,
+                ScoreStage = stage ?? default,
+                LogSumExp = logSumExp,
+            },
+            options);
+        double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+        return ([.. Flatten(output, load), .. Flatten(presentKey, load), .. Flatten(scores, load), .. Flatten(logSumExp, value => value)], milliseconds);
+    }
+
+    private static Tensor<T> Make<T>(nint[] lengths, Func<T> next)
+    {
+        var values = new T[lengths.Aggregate((nint)1, (product, length) => product * length)];
+        for (int i = 0; i < values.Length; i++)
+            values[i] = next();
+        return Tensor.Create(values, lengths);
+    }
+
+    private static float[] Flatten<T>(Tensor<T>? tensor, Converter<T, float> load)
+    {
+        if (tensor is null)
+            return [];
+        var values = new T[tensor.FlattenedLength];
+        tensor.FlattenTo(values);
+        return Array.ConvertAll(values, load);
+    }
+}

@@ -107,7 +107,22 @@ internal sealed class PeerReport : IDisposable
                 $"| {keys} | {figures.Rate:F1} | {figures.BandwidthShare:P0} | {figures.PeerRate:F1} | {figures.Ratio:F2} |"));
         }
 
+        WriteVariants();
         return points;
+    }
+
+    private void WriteVariants()
+    {
+        Line("");
+        Line("Variants, time as a multiple of plain attention in the same turns (1 x 8 x 2,048 x 64, float32, not causal, where nothing else is said).");
+        Line("");
+        Line("| variant | predicted | came |");
+        Line("|---|---|---|");
+        foreach (VariantCost cost in new VariantCosts(_engine).All)
+        {
+            double[] medians = Timing.Medians(_window, _duration, TimeSpan.Zero, [cost.Plain, cost.Variant]);
+            Line(string.Create(CultureInfo.InvariantCulture, $"| {cost.Name} | {cost.Predicted:F2} | {medians[1] / medians[0]:F2} |"));
+        }
     }
 
     private Figures Measure(Comparison comparison)

@@ -53,6 +53,13 @@ internal sealed class PeerReport : IDisposable
         Replace(Path.Combine(folder, "RESULTS.md"), report._text.ToString());
     }
 
+    /// <summary>Prints what variants cost, and nothing else.</summary>
+    public static void RunVariants(string device)
+    {
+        using var report = new PeerReport(device);
+        report.WriteVariants();
+    }
+
     public void Dispose()
     {
         _limits.Dispose();

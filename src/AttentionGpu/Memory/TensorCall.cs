@@ -18,7 +18,7 @@ internal ref struct TensorCall(AttentionEngine engine)
     /// <param name="pinned">The address of its first element, pinned for the call, if it is in host memory.</param>
     /// <param name="name">What it is called.</param>
     /// <param name="strided">Whether rows that are contiguous stay where they are, whatever the other strides.</param>
-    public unsafe DeviceMemory Input<T>(TensorInput<T> tensor, void* pinned, string name, bool strided = false)
+    public unsafe DeviceMemory Input<T>(in TensorInput<T> tensor, void* pinned, string name, bool strided = false)
         where T : unmanaged
     {
         if (!tensor.IsPresent)
@@ -44,8 +44,8 @@ internal ref struct TensorCall(AttentionEngine engine)
         return memory;
     }
 
-    /// <summary>Memory for an output; <see cref="Finish"/> brings it to the host. Parameters as for <see cref="Input{T}(TensorInput{T}, void*, string, bool)"/>.</summary>
-    public unsafe DeviceMemory Output<T>(TensorOutput<T> tensor, void* pinned, string name, bool strided = false)
+    /// <summary>Memory for an output; <see cref="Finish"/> brings it to the host. Parameters as for <see cref="Input{T}(in TensorInput{T}, void*, string, bool)"/>.</summary>
+    public unsafe DeviceMemory Output<T>(in TensorOutput<T> tensor, void* pinned, string name, bool strided = false)
         where T : unmanaged
     {
         if (!tensor.IsPresent)
@@ -58,7 +58,7 @@ internal ref struct TensorCall(AttentionEngine engine)
     }
 
     /// <summary>Waits for an output and copies it to its host tensor, where it is not there already.</summary>
-    public readonly void Finish<T>(TensorOutput<T> tensor, DeviceMemory memory, bool strided = false)
+    public readonly void Finish<T>(in TensorOutput<T> tensor, DeviceMemory memory, bool strided = false)
         where T : unmanaged
     {
         if (tensor.IsPresent && tensor.Device is null && !IsUsedInPlace(tensor.AsInput(), strided))
@@ -83,7 +83,7 @@ internal ref struct TensorCall(AttentionEngine engine)
     /// Throws where an output shares memory with another tensor. Strided tensors are judged by the whole range that they span.
     /// </summary>
     public static void RequireDistinct<TOutput, TInput>(
-        TensorOutput<TOutput> output, TensorInput<TInput> input, string outputName, string inputName)
+        in TensorOutput<TOutput> output, in TensorInput<TInput> input, string outputName, string inputName)
         where TOutput : unmanaged
         where TInput : unmanaged
     {
@@ -107,11 +107,11 @@ internal ref struct TensorCall(AttentionEngine engine)
             throw Shape.OverlapError(outputName, inputName);
     }
 
-    private readonly bool IsUsedInPlace<T>(TensorInput<T> tensor, bool strided)
+    private readonly bool IsUsedInPlace<T>(in TensorInput<T> tensor, bool strided)
         where T : unmanaged =>
         engine.Backend.UsesHostMemory && (tensor.Strides.IsEmpty || (strided && tensor.HasContiguousRows));
 
-    private static nint SpannedBytes<T>(TensorInput<T> tensor)
+    private static nint SpannedBytes<T>(in TensorInput<T> tensor)
         where T : unmanaged
     {
         ReadOnlyTensorSpan<T> host = tensor.Host;

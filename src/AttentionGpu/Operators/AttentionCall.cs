@@ -26,6 +26,9 @@ internal sealed record AttentionCall
     /// <summary>Copies the past values; null without any.</summary>
     public RowProblem? PastValueRows { get; init; }
 
+    /// <summary>Whether anything is copied, normalised or rotated.</summary>
+    public bool MovesRows => QueryRows is not null || KeyRows is not null || ValueRows is not null;
+
     /// <summary>A sequence for each batch entry; null where they are all alike.</summary>
     public Sequence[]? Sequences { get; init; }
 
@@ -121,7 +124,7 @@ internal sealed record AttentionCall
     }
 
     private static HeadTensor Read<T>(
-        TensorInput<T> tensor, AttentionOptions options, int? heads, string sizeName, string name, bool isPacked, bool inPlace)
+        in TensorInput<T> tensor, AttentionOptions options, int? heads, string sizeName, string name, bool isPacked, bool inPlace)
         where T : unmanaged
     {
         ReadOnlySpan<nint> strides = inPlace && tensor.HasContiguousRows ? tensor.Strides : default;
@@ -130,7 +133,7 @@ internal sealed record AttentionCall
             : HeadTensor.Read(tensor.Lengths, strides, options.Layout, heads, sizeName, name);
     }
 
-    private static HeadTensor Past<T>(TensorInput<T> tensor, AttentionOptions options, string sizeName, string name, bool inPlace)
+    private static HeadTensor Past<T>(in TensorInput<T> tensor, AttentionOptions options, string sizeName, string name, bool inPlace)
         where T : unmanaged =>
         Read(tensor, options with { Layout = AttentionLayout.BatchHeadsLength }, null, sizeName, name, isPacked: false, inPlace);
 
@@ -150,7 +153,7 @@ internal sealed record AttentionCall
         Require(value.Size != 0, inputs.Value, "must have a value head size of at least 1", "value");
     }
 
-    private static void Require<T>(bool holds, TensorInput<T> tensor, string rule, string name)
+    private static void Require<T>(bool holds, in TensorInput<T> tensor, string rule, string name)
         where T : unmanaged
     {
         if (!holds)
@@ -262,7 +265,7 @@ internal sealed record AttentionCall
         return true;
     }
 
-    private static void RequireHeads(TensorInput<float> tensor, int heads, string name)
+    private static void RequireHeads(in TensorInput<float> tensor, int heads, string name)
     {
         if (tensor.IsPresent)
             Shape.Require(tensor.Lengths, [heads], "[heads]", name);

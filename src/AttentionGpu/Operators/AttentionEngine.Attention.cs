@@ -123,11 +123,6 @@ public sealed partial class AttentionEngine
                 DeviceMemory logSumExpMemory = call.Output(outputs.LogSumExp, logSumExp, "logSumExp");
                 DeviceMemory presentKeyMemory = call.Output(outputs.PresentKey, presentKey, "presentKey");
                 DeviceMemory presentValueMemory = call.Output(outputs.PresentValue, presentValue, "presentValue");
-                var rows = new RowBuffers
-                {
-                    Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
-                    Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
-                };
                 TensorInput<int> documents = inputs.QueryDocuments;
                 TensorInput<int> ofKeys = inputs.KeyDocuments;
                 DeviceMemory queryNumbers = call.Input(documents, queryDocuments, "queryDocuments");
@@ -147,22 +142,31 @@ public sealed partial class AttentionEngine
                     KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,
                     Sequences = call.Input(attention.Sequences),
                 };
-                DeviceMemory past = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true);
-                DeviceMemory pastOfValues = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true);
-                buffers = buffers with
+                if (attention.MovesRows)
                 {
-                    Query = Move(ref call, attention.QueryRows, null, default, buffers.Query, default, rows with
+                    var rows = new RowBuffers
                     {
-                        Norm = call.Input(inputs.QueryNorm, queryNorm, "queryNorm"),
-                        Positions = call.Input(attention.QueryPositions),
-                    }),
-                    Key = Move(ref call, attention.KeyRows, attention.PastKeyRows, past, buffers.Key, presentKeyMemory, rows with
+                        Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
+                        Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
+                    };
+                    DeviceMemory past = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true);
+                    DeviceMemory pastOfValues = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true);
+                    buffers = buffers with
                     {
-                        Norm = call.Input(inputs.KeyNorm, keyNorm, "keyNorm"),
-                        Positions = call.Input(attention.KeyPositions),
-                    }),
-                    Value = Move(ref call, attention.ValueRows, attention.PastValueRows, pastOfValues, buffers.Value, presentValueMemory, default),
-                };
+                        Query = Move(ref call, attention.QueryRows, null, default, buffers.Query, default, rows with
+                        {
+                            Norm = call.Input(inputs.QueryNorm, queryNorm, "queryNorm"),
+                            Positions = call.Input(attention.QueryPositions),
+                        }),
+                        Key = Move(ref call, attention.KeyRows, attention.PastKeyRows, past, buffers.Key, presentKeyMemory, rows with
+                        {
+                            Norm = call.Input(inputs.KeyNorm, keyNorm, "keyNorm"),
+                            Positions = call.Input(attention.KeyPositions),
+                        }),
+                        Value = Move(ref call, attention.ValueRows, attention.PastValueRows, pastOfValues, buffers.Value, presentValueMemory, default),
+                    };
+                }
+
                 Execute(attention.Problem, buffers);
                 call.Finish(outputs.Output, outputMemory, strided: true);
                 call.Finish(outputs.Scores, scoresMemory);

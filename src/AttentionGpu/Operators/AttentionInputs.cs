@@ -9,81 +9,81 @@ namespace AttentionGpu;
 /// <remarks>
 /// Packed sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the output are
 /// [tokens, heads, size], one sequence after another without padding. Masks, documents, past, key and prefix lengths, and scores are not to be
-/// had then.
+/// had then. Members are fields, so that a call does not copy what it does not use.
 /// </remarks>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
-public readonly ref struct AttentionInputs<T>
+public ref struct AttentionInputs<T>
     where T : unmanaged
 {
     /// <summary>[batch, heads, query length, head size].</summary>
-    public required TensorInput<T> Query { get; init; }
+    public required TensorInput<T> Query;
 
     /// <summary>[batch, key/value heads, key length, head size].</summary>
-    public required TensorInput<T> Key { get; init; }
+    public required TensorInput<T> Key;
 
     /// <summary>[batch, key/value heads, key length, value head size].</summary>
-    public required TensorInput<T> Value { get; init; }
+    public required TensorInput<T> Value;
 
     /// <summary>[batch, key/value heads, past length, head size]: keys before those of <see cref="Key"/>, normalised and rotated already.</summary>
-    public TensorInput<T> PastKey { get; init; }
+    public TensorInput<T> PastKey;
 
     /// <summary>[batch, key/value heads, past length, value head size]: values before those of <see cref="Value"/>.</summary>
-    public TensorInput<T> PastValue { get; init; }
+    public TensorInput<T> PastValue;
 
     /// <summary>Hides keys and adds to scores. Its key axis is the past and the keys together.</summary>
-    public AttentionMask Mask { get; init; }
+    public AttentionMask Mask;
 
     /// <summary>
     /// [batch]: how many keys of a batch entry there are; what lies behind them is not read. 0 to the key length each. The ONNX operator's
     /// <c>nonpad_kv_seqlen</c>.
     /// </summary>
-    public ReadOnlySpan<int> KeyLengths { get; init; }
+    public ReadOnlySpan<int> KeyLengths;
 
     /// <summary>[batch]: keys at the start that every query sees in spite of <see cref="Causal"/>: a prefix LM (T5).</summary>
-    public ReadOnlySpan<int> PrefixLengths { get; init; }
+    public ReadOnlySpan<int> PrefixLengths;
 
     /// <summary>
     /// [sequences + 1]: where each packed sequence's queries start, and where the last ones end: 0 first, never falling, the number of
     /// query tokens last.
     /// </summary>
-    public ReadOnlySpan<int> CumulativeQueryLengths { get; init; }
+    public ReadOnlySpan<int> CumulativeQueryLengths;
 
     /// <summary>[sequences + 1]: the same for keys and values; left out where it is the same as for queries.</summary>
-    public ReadOnlySpan<int> CumulativeKeyLengths { get; init; }
+    public ReadOnlySpan<int> CumulativeKeyLengths;
 
     /// <summary>[batch, query length]: a query sees the keys with its own number, as of a document (block-diagonal masks, segment ids).</summary>
-    public ReadOnlyTensorSpan<int> QueryDocuments { get; init; }
+    public ReadOnlyTensorSpan<int> QueryDocuments;
 
     /// <summary>[batch, key length], the past included; left out where it is the same as for queries.</summary>
-    public ReadOnlyTensorSpan<int> KeyDocuments { get; init; }
+    public ReadOnlyTensorSpan<int> KeyDocuments;
 
     /// <summary>
     /// [heads]: what a step away from the query costs a key: <c>score - slope * |query position - key position|</c>, the last query standing at the
     /// last key. ALiBi (Press and others, 2022), FlashAttention's <c>alibi_slopes</c>.
     /// </summary>
-    public TensorInput<float> AlibiSlopes { get; init; }
+    public TensorInput<float> AlibiSlopes;
 
     /// <summary>[heads]: a logit that takes part in each softmax and has no value: attention sinks (Xiao and others, 2024; gpt-oss).</summary>
-    public TensorInput<float> Sinks { get; init; }
+    public TensorInput<float> Sinks;
 
     /// <summary>[head size]: queries are divided by their root mean square and multiplied by this, before they are rotated.</summary>
-    public TensorInput<float> QueryNorm { get; init; }
+    public TensorInput<float> QueryNorm;
 
     /// <summary>[head size]: the same for keys; not for those of the past.</summary>
-    public TensorInput<float> KeyNorm { get; init; }
+    public TensorInput<float> KeyNorm;
 
     /// <summary>
     /// [positions, rotary size / 2]: cosines of rotary position embedding (Su and others, "RoFormer", 2021). The first rotary size elements of a query
     /// and of a key are rotated, not those of the past.
     /// </summary>
-    public TensorInput<float> RotaryCosine { get; init; }
+    public TensorInput<float> RotaryCosine;
 
     /// <summary>[positions, rotary size / 2]: sines of rotary position embedding.</summary>
-    public TensorInput<float> RotarySine { get; init; }
+    public TensorInput<float> RotarySine;
 
     /// <summary>[batch, query length]: rows of the rotary tables; left out for the past length and on (for packed sequences, 0 and on).</summary>
-    public ReadOnlyTensorSpan<int> QueryPositions { get; init; }
+    public ReadOnlyTensorSpan<int> QueryPositions;
 
     /// <summary>[batch, key length], the past not included; left out for the past length and on (for packed sequences, 0 and on).</summary>
-    public ReadOnlyTensorSpan<int> KeyPositions { get; init; }
+    public ReadOnlyTensorSpan<int> KeyPositions;
 }

@@ -10,6 +10,9 @@ namespace AttentionGpu;
 /// </summary>
 public readonly ref struct AttentionMask
 {
+    internal readonly TensorInput<bool> Visible;
+    internal readonly TensorInput<float> Bias;
+
     /// <summary>A boolean mask.</summary>
     public AttentionMask(TensorInput<bool> visible)
     {
@@ -28,10 +31,6 @@ public readonly ref struct AttentionMask
         Visible = visible;
         Bias = bias;
     }
-
-    internal TensorInput<bool> Visible { get; }
-
-    internal TensorInput<float> Bias { get; }
 
     /// <summary>A boolean mask on the engine's device; null for none.</summary>
     public static implicit operator AttentionMask(DeviceTensor<bool>? visible) => new((TensorInput<bool>)visible);

@@ -21,30 +21,30 @@ public enum ScoreStage
 
 /// <summary>What scaled dot-product attention writes. All of each tensor is written; none may overlap an input or another output.</summary>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>, as for the inputs.</typeparam>
-public readonly ref struct AttentionOutputs<T>
+public ref struct AttentionOutputs<T>
     where T : unmanaged
 {
     /// <summary>[batch, heads, query length, value head size], in the order of <see cref="AttentionOptions.Layout"/>.</summary>
-    public required TensorOutput<T> Output { get; init; }
+    public required TensorOutput<T> Output;
 
     /// <summary>[batch, key/value heads, past length + key length, head size]: the past and the keys, normalised and rotated.</summary>
-    public TensorOutput<T> PresentKey { get; init; }
+    public TensorOutput<T> PresentKey;
 
     /// <summary>[batch, key/value heads, past length + key length, value head size].</summary>
-    public TensorOutput<T> PresentValue { get; init; }
+    public TensorOutput<T> PresentValue;
 
     /// <summary>
     /// [batch, heads, query length, key length], or without heads for their mean. Holds a matrix per head, so it costs memory and time that the
     /// output alone does not.
     /// </summary>
-    public TensorOutput<T> Scores { get; init; }
+    public TensorOutput<T> Scores;
 
     /// <summary>What <see cref="Scores"/> are.</summary>
-    public ScoreStage ScoreStage { get; init; }
+    public ScoreStage ScoreStage;
 
     /// <summary>
     /// [batch, heads, query length], or [heads, tokens] for packed sequences: the logarithm of the sum of the exponentials of a row's scores and its
     /// sink, so that a weight is <c>exp(score - this)</c>; -inf for a query that sees no key. Merges partial results, and serves the backward pass.
     /// </summary>
-    public TensorOutput<float> LogSumExp { get; init; }
+    public TensorOutput<float> LogSumExp;
 }

@@ -22,18 +22,22 @@ internal static class AttentionOverlaps
         CheckPresent(outputs.PresentValue, "presentValue", outputs, scoresName);
     }
 
-    private static void CheckPresent<T>(TensorOutput<T> present, string name, in AttentionOutputs<T> outputs, string scoresName)
+    private static void CheckPresent<T>(in TensorOutput<T> present, string name, in AttentionOutputs<T> outputs, string scoresName)
         where T : unmanaged
     {
+        if (!present.IsPresent)
+            return;
         TensorCall.RequireDistinct(present, outputs.Output.AsInput(), name, "output");
         TensorCall.RequireDistinct(present, outputs.Scores.AsInput(), name, scoresName);
         TensorCall.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
     }
 
-    private static void Check<TOutput, T>(TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs)
+    private static void Check<TOutput, T>(in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs)
         where TOutput : unmanaged
         where T : unmanaged
     {
+        if (!output.IsPresent)
+            return;
         TensorCall.RequireDistinct(output, inputs.Query, name, "query");
         TensorCall.RequireDistinct(output, inputs.Key, name, "key");
         TensorCall.RequireDistinct(output, inputs.Value, name, "value");

@@ -13,12 +13,13 @@ namespace AttentionGpu;
 public readonly ref struct TensorInput<T>
     where T : unmanaged
 {
-    private readonly ReadOnlyTensorSpan<T> _host;
+    internal readonly ReadOnlyTensorSpan<T> Host;
+    internal readonly DeviceTensor<T>? Device;
 
     /// <summary>A tensor in host memory, dense or strided. It must not change during the call.</summary>
     public TensorInput(ReadOnlyTensorSpan<T> tensor)
     {
-        _host = tensor;
+        Host = tensor;
     }
 
     /// <summary>A tensor on the engine's device; null for none.</summary>
@@ -28,19 +29,15 @@ public readonly ref struct TensorInput<T>
     }
 
     /// <summary>Whether there is a tensor at all.</summary>
-    public bool IsPresent => Device is not null || _host.Rank != 0;
-
-    internal DeviceTensor<T>? Device { get; }
-
-    internal ReadOnlyTensorSpan<T> Host => _host;
+    public bool IsPresent => Device is not null || Host.Rank != 0;
 
     [UnscopedRef]
-    internal ReadOnlySpan<nint> Lengths => Device is null ? _host.Lengths : Device.Lengths;
+    internal ReadOnlySpan<nint> Lengths => Device is null ? Host.Lengths : Device.Lengths;
 
     /// <summary>The strides in host memory where they are not those of a contiguous tensor; else empty.</summary>
     [UnscopedRef]
     internal ReadOnlySpan<nint> Strides =>
-        Device is not null || Shape.IsContiguous(_host.Lengths, _host.Strides) ? default : _host.Strides;
+        Device is not null || Shape.IsContiguous(Host.Lengths, Host.Strides) ? default : Host.Strides;
 
     /// <summary>Whether a backend that computes in host memory can read its rows where they are.</summary>
     internal bool HasContiguousRows
@@ -68,7 +65,7 @@ public readonly ref struct TensorInput<T>
     internal bool IsSame(in TensorInput<T> other) =>
         Device is not null || other.Device is not null
             ? ReferenceEquals(Device, other.Device)
-            : Unsafe.AreSame(in _host.GetPinnableReference(), in other._host.GetPinnableReference())
-                && _host.Lengths.SequenceEqual(other._host.Lengths)
-                && _host.Strides.SequenceEqual(other._host.Strides);
+            : Unsafe.AreSame(in Host.GetPinnableReference(), in other.Host.GetPinnableReference())
+                && Host.Lengths.SequenceEqual(other.Host.Lengths)
+                && Host.Strides.SequenceEqual(other.Host.Strides);
 }

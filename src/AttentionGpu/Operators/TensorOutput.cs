@@ -12,12 +12,13 @@ namespace AttentionGpu;
 public readonly ref struct TensorOutput<T>
     where T : unmanaged
 {
-    private readonly TensorSpan<T> _host;
+    internal readonly TensorSpan<T> Host;
+    internal readonly DeviceTensor<T>? Device;
 
     /// <summary>A tensor in host memory, dense or strided, that has been written when the call returns.</summary>
     public TensorOutput(TensorSpan<T> tensor)
     {
-        _host = tensor;
+        Host = tensor;
     }
 
     /// <summary>A tensor on the engine's device; null for none.</summary>
@@ -27,19 +28,15 @@ public readonly ref struct TensorOutput<T>
     }
 
     /// <summary>Whether there is a tensor at all.</summary>
-    public bool IsPresent => Device is not null || _host.Rank != 0;
-
-    internal DeviceTensor<T>? Device { get; }
-
-    internal TensorSpan<T> Host => _host;
+    public bool IsPresent => Device is not null || Host.Rank != 0;
 
     [UnscopedRef]
-    internal ReadOnlySpan<nint> Lengths => Device is null ? _host.Lengths : Device.Lengths;
+    internal ReadOnlySpan<nint> Lengths => Device is null ? Host.Lengths : Device.Lengths;
 
     /// <summary>The strides in host memory where they are not those of a contiguous tensor; else empty.</summary>
     [UnscopedRef]
     internal ReadOnlySpan<nint> Strides =>
-        Device is not null || Shape.IsContiguous(_host.Lengths, _host.Strides) ? default : _host.Strides;
+        Device is not null || Shape.IsContiguous(Host.Lengths, Host.Strides) ? default : Host.Strides;
 
     /// <summary>A tensor in host memory.</summary>
     public static implicit operator TensorOutput<T>(TensorSpan<T> tensor) => new(tensor);
@@ -51,5 +48,5 @@ public readonly ref struct TensorOutput<T>
     public static implicit operator TensorOutput<T>(DeviceTensor<T>? tensor) => new(tensor);
 
     /// <summary>The same tensor, to read.</summary>
-    internal TensorInput<T> AsInput() => Device is null ? _host.AsReadOnlyTensorSpan() : Device;
+    internal TensorInput<T> AsInput() => Device is null ? Host.AsReadOnlyTensorSpan() : Device;
 }

@@ -10,6 +10,8 @@ namespace AttentionGpu.Backends.Simd.Memory;
 /// <summary>Rows of elements of any type, as floats: where they are if they are floats, else converted on load and on store.</summary>
 internal static unsafe class ElementRows
 {
+    private const float TwoToThe112 = 5192296858534827628530496329220096f;
+
     /// <summary>The address of an element.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* Address(DeviceMemory memory, ElementType type, long element) => memory.Pointer<byte>() + element * type.Size();
@@ -43,7 +45,7 @@ internal static unsafe class ElementRows
                 new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target, count));
                 break;
             case ElementType.Float16:
-                TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>(source, count), new Span<float>(target, count));
+                LoadHalf((ushort*)source, target, count);
                 break;
             default:
                 LoadBFloat16((ushort*)source, target, count);
@@ -69,19 +71,41 @@ internal static unsafe class ElementRows
         }
     }
 
-    // A load, two widenings with a shift each, and two stores for eight elements.
+    // 16 elements: 1 load, 1 widening, 1 shift, 1 store.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void LoadBFloat16(ushort* source, float* target, int count)
     {
         int i = 0;
-        for (; i + Vector128<ushort>.Count <= count; i += Vector128<ushort>.Count)
-        {
-            (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(Vector128.Load(source + i));
-            (low << 16).AsSingle().Store(target + i);
-            (high << 16).AsSingle().Store(target + i + Vector128<float>.Count);
-        }
-
+        for (; i + Vector512<float>.Count <= count; i += Vector512<float>.Count)
+            (Widen(source + i) << 16).AsSingle().Store(target + i);
         for (; i < count; i++)
             target[i] = new BFloat16Element { Bits = source[i] }.ToSingle();
     }
+
+    // 16 elements: 1 load, 1 widening, 8 operations, 1 store. The bits of a half, moved to those of a single, are 2^-112 of its value, also
+    // below its normal numbers; only infinity and NaN must be put right.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void LoadHalf(ushort* source, float* target, int count)
+    {
+        const int fractionShift = 13;
+        Vector512<uint> sizeBits = Vector512.Create(0x7FFFu);
+        Vector512<int> largest = Vector512.Create(0x7BFF);
+        Vector512<uint> infinity = Vector512.Create(0x7F800000u);
+        Vector512<float> scale = Vector512.Create(TwoToThe112);
+        int i = 0;
+        for (; i + Vector512<float>.Count <= count; i += Vector512<float>.Count)
+        {
+            Vector512<uint> bits = Widen(source + i);
+            Vector512<uint> size = bits & sizeBits;
+            Vector512<uint> value = ((size << fractionShift).AsSingle() * scale).AsUInt32();
+            value = Vector512.ConditionalSelect(Vector512.GreaterThan(size.AsInt32(), largest).AsUInt32(), value | infinity, value);
+            (value | (bits ^ size) << 16).AsSingle().Store(target + i);
+        }
+
+        for (; i < count; i++)
+            target[i] = new HalfElement { Bits = source[i] }.ToSingle();
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector512<uint> Widen(ushort* source) => Vector512.WidenLower(Vector256.Load(source).ToVector512Unsafe());
 }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Numerics;
 using System.Numerics.Tensors;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
@@ -60,21 +61,32 @@ internal sealed unsafe class SimdRowPlan(RowProblem problem, int threads) : IPla
         int half = problem.RotarySize / 2;
         float* cosine = buffers.Cosine.Pointer<float>() + (long)position * half;
         float* sine = buffers.Sine.Pointer<float>() + (long)position * half;
-        if (problem.IsInterleaved)
-            Rotate(row, row + 1, 2, cosine, sine, half);
-        else
-            Rotate(row, row + half, 1, cosine, sine, half);
+        int pair = problem.IsInterleaved ? 0 : RotateVectors(row, row + half, cosine, sine, half);
+        (int step, int distance) = problem.IsInterleaved ? (2, 1) : (1, half);
+        for (; pair < half; pair++)
+        {
+            float* first = row + pair * step;
+            (float x, float y) = (first[0], first[distance]);
+            first[0] = x * cosine[pair] - y * sine[pair];
+            first[distance] = y * cosine[pair] + x * sine[pair];
+        }
     }
 
-    private static void Rotate(float* first, float* second, int step, float* cosine, float* sine, int pairs)
+    // As many pairs as there are lanes: 4 loads, 4 multiplications, 2 additions, 2 stores. Returns how many pairs are done.
+    private static int RotateVectors(float* first, float* second, float* cosine, float* sine, int pairs)
     {
-        for (int i = 0; i < pairs; i++, first += step, second += step)
+        int pair = 0;
+        for (; pair + Vector<float>.Count <= pairs; pair += Vector<float>.Count)
         {
-            float x = *first;
-            float y = *second;
-            *first = x * cosine[i] - y * sine[i];
-            *second = y * cosine[i] + x * sine[i];
+            Vector<float> x = Vector.Load(first + pair);
+            Vector<float> y = Vector.Load(second + pair);
+            Vector<float> c = Vector.Load(cosine + pair);
+            Vector<float> s = Vector.Load(sine + pair);
+            Vector.Store(x * c - y * s, first + pair);
+            Vector.Store(y * c + x * s, second + pair);
         }
+
+        return pair;
     }
 
     private sealed class RowCall(SimdRowPlan plan) : WorkspaceWork

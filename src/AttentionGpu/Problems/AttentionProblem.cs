@@ -95,10 +95,6 @@ internal sealed record AttentionProblem
     /// <summary>Whether the output has no element.</summary>
     public bool IsEmpty => Batch == 0 || QueryLength == 0;
 
-    /// <summary>Whether anything but position changes or hides scores.</summary>
-    public bool HasVariant =>
-        Softcap != 0f || HasAlibi || Bias is not null || Mask is not null || HasDocuments || HasKeyPadding;
-
     /// <summary>1 / sqrt(head size).</summary>
     public static float DefaultScale(int headSize) => (float)(1.0 / Math.Sqrt(headSize));
 }

@@ -39,8 +39,9 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         _problem = problem;
         _threads = threads;
 
-        // Two thirds of L1 for a block of the weight, the rest for the rows that pass by; half of L2 for a block of rows.
-        _blockDepth = Math.Max(1, Caches.Level1 * 2 / 3 / (Lanes * sizeof(float)));
+        // An eighth of L2 for a block of the weight, which every tile reads from there: a step of 24 multiply-adds needs four vectors of it. Half of
+        // L2 for a block of rows.
+        _blockDepth = Math.Max(1, Caches.Level2 / 8 / (Lanes * sizeof(float)));
         _panels = TileCount.DivideUp(problem.Columns, Lanes);
         int rows = Math.Clamp(Caches.Level2 / 2 / (problem.Depth * sizeof(float)), MinRows, MaxRows);
         int blocks = TileCount.DivideUp(problem.Rows, rows);
@@ -83,14 +84,24 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
             else
                 PackPanel(buffers, memory, panel, depth, count);
             float* left = buffers.Input.Pointer<float>() + (long)firstRow * _problem.Depth + depth;
-            if (part == 0)
+            if (part == parts - 1 && HasWholePanel(panel * Lanes))
+                RegisterTile<TVector, TOperations>.Multiply(
+                    rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new MappedSums(
+                        _problem.Output, firstRow, buffers.Output.Pointer<float>() + _problem.Output.Column(panel * Lanes),
+                        _problem.HasBias ? buffers.Bias.Pointer<float>() + panel * Lanes : null, part == 0 ? null : sums, Lanes));
+            else if (part == 0)
                 RegisterTile<TVector, TOperations>.Multiply(rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new StoredSums(sums, Lanes));
             else
                 RegisterTile<TVector, TOperations>.Multiply(rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new AddedSums(sums, Lanes));
         }
 
-        Write(buffers, sums, firstRow, rows, panel * Lanes);
+        if (!HasWholePanel(panel * Lanes))
+            Write(buffers, sums, firstRow, rows, panel * Lanes);
     }
+
+    // Whether a panel's columns are all there, and neighbours in the output.
+    private bool HasWholePanel(int firstColumn) =>
+        firstColumn + Lanes <= _problem.Columns && firstColumn % _problem.Output.HeadSize + Lanes <= _problem.Output.HeadSize;
 
     private void PackPanel(in LinearBuffers buffers, float* target, int panel, int depth, int count)
     {

@@ -119,6 +119,8 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         nint row3 = 3 * row1;
         nint row4 = 4 * row1;
         nint row5 = (rows - 1) * row1;
+        for (int row = 0; row < rows; row++)
+            result.Prepare(firstRow + row, TRow.Lanes);
         TRow sums0 = TRow.Zero, sums1 = TRow.Zero, sums2 = TRow.Zero, sums3 = TRow.Zero, sums4 = TRow.Zero, sums5 = TRow.Zero;
         for (int step = operands.Depth; step > 0; step--)
         {
@@ -157,6 +159,8 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         nint row1 = operands.RowStride;
         nint row2 = 2 * row1;
         nint row3 = (rows - 1) * row1;
+        for (int row = 0; row < rows; row++)
+            result.Prepare(firstRow + row, TRow.Lanes);
         TRow sums0 = TRow.Zero, sums1 = TRow.Zero, sums2 = TRow.Zero, sums3 = TRow.Zero;
         for (int step = operands.Depth; step > 0; step--)
         {

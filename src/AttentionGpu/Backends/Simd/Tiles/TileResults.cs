@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Tiles;
 
@@ -7,6 +9,9 @@ internal unsafe interface ITileResult
 {
     /// <summary>Where the largest sum of each lane is kept; null where nobody asks.</summary>
     float* Maxima { get; }
+
+    /// <summary>Asks for the memory that the sums of a row go to: by the end of a tile it has come.</summary>
+    void Prepare(int row, int lanes);
 
     /// <summary>Takes the sums of one row of the left operand, by number.</summary>
     void Take<TRow, TVector>(TRow sums, int row)
@@ -18,6 +23,11 @@ internal unsafe interface ITileResult
 internal readonly unsafe struct StoredSums(float* target, nint stride, float* maxima = null) : ITileResult
 {
     public float* Maxima => maxima;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prepare(int row, int lanes)
+    {
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
@@ -32,6 +42,9 @@ internal readonly unsafe struct AddedSums(float* target, nint stride) : ITileRes
     public float* Maxima => null;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prepare(int row, int lanes) => Prefetch.Row(target + row * stride, lanes);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
         where TRow : struct, IRow<TRow, TVector>
         where TVector : unmanaged =>
@@ -44,8 +57,37 @@ internal readonly unsafe struct RescaledSums(float* target, nint stride, float* 
     public float* Maxima => null;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prepare(int row, int lanes) => Prefetch.Row(target + row * stride, lanes);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
         where TRow : struct, IRow<TRow, TVector>
         where TVector : unmanaged =>
         TRow.Store(TRow.MultiplyAdd(TRow.Load(target + row * stride), TRow.Load(factors), sums), target + row * stride);
+}
+
+/// <summary><c>target = before + sums + bias</c>, through the map of a linear layer's output, with a panel's lanes side by side in it.</summary>
+internal readonly unsafe struct MappedSums(MatrixMap map, int firstRow, float* target, float* bias, float* before, nint stride) : ITileResult
+{
+    public float* Maxima => null;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prepare(int row, int lanes)
+    {
+        Prefetch.Row(target + map.Row(firstRow + row), lanes);
+        if (before != null)
+            Prefetch.Row(before + row * stride, lanes);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Take<TRow, TVector>(TRow sums, int row)
+        where TRow : struct, IRow<TRow, TVector>
+        where TVector : unmanaged
+    {
+        if (before != null)
+            sums = TRow.Add(TRow.Load(before + row * stride), sums);
+        if (bias != null)
+            sums = TRow.Add(sums, TRow.Load(bias));
+        TRow.Store(sums, target + map.Row(firstRow + row));
+    }
 }

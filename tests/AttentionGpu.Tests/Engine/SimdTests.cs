@@ -263,45 +263,56 @@ public unsafe class SimdTests
         Tensor.Create(Data.Flat(tensor).AsSpan(0, count * 64).ToArray(), [1, 1, count, 64]);
 
     [Fact]
-    public void The_exponential_is_within_two_units_at_every_width()
+    public void The_exponentials_are_within_two_units_at_every_width()
     {
-        AssertExponential<Vector512<float>, Operations512>();
-        AssertExponential<Vector256<float>, Operations256>();
-        AssertExponential<Vector128<float>, Operations128>();
+        AssertExponentials<Vector512<float>, Operations512>();
+        AssertExponentials<Vector256<float>, Operations256>();
+        AssertExponentials<Vector128<float>, Operations128>();
     }
 
-    private static void AssertExponential<TVector, TOperations>()
+    private static void AssertExponentials<TVector, TOperations>()
         where TVector : unmanaged
         where TOperations : struct, IVectorOperations<TVector>
     {
-        Assert.Equal(0f, Exponential<TVector, TOperations>(float.NegativeInfinity));
-        Assert.Equal(0f, Exponential<TVector, TOperations>(float.MinValue));
-        Assert.Equal(0f, Exponential<TVector, TOperations>(-105f));
-        foreach (float x in new[] { -87.4f, -88f, -90f, -100f, -104.9f })
-            Assert.InRange(Exponential<TVector, TOperations>(x), 0f, SmallestNormal);
-        Assert.Equal(1f, Exponential<TVector, TOperations>(0f));
-        Assert.Equal(1f, Exponential<TVector, TOperations>(-0f));
-        Assert.Equal(1f, Exponential<TVector, TOperations>(-float.Epsilon));
-        Assert.True(float.IsNaN(Exponential<TVector, TOperations>(float.NaN)));
+        AssertExponential<TVector, TOperations, NaturalBase<TVector, TOperations>>(Math.Exp, 87.33f, [-87.4f, -88f, -90f, -100f, -104.9f], -105f);
+        AssertExponential<TVector, TOperations, BinaryBase<TVector, TOperations>>(
+            x => Math.Pow(2.0, x), 126f, [-126.01f, -127f, -130f, -149f, -149.9f], -150f);
+    }
 
-        // One float in 4,099 from -0 to the last whose exponential is a normal number: about 270,000.
-        int last = BitConverter.SingleToInt32Bits(87.33f);
-        for (int bits = 0; bits <= last; bits += 4099)
+    // "last" is the negative of the last exponent whose power is a normal number; from "zero" down powers are 0.
+    private static void AssertExponential<TVector, TOperations, TBase>(Func<double, double> power, float last, float[] small, float zero)
+        where TVector : unmanaged
+        where TOperations : struct, IVectorOperations<TVector>
+        where TBase : struct, IScoreBase<TVector>
+    {
+        Assert.Equal(0f, Power<TVector, TOperations, TBase>(float.NegativeInfinity));
+        Assert.Equal(0f, Power<TVector, TOperations, TBase>(float.MinValue));
+        Assert.Equal(0f, Power<TVector, TOperations, TBase>(zero));
+        foreach (float x in small)
+            Assert.InRange(Power<TVector, TOperations, TBase>(x), 0f, SmallestNormal);
+        Assert.Equal(1f, Power<TVector, TOperations, TBase>(0f));
+        Assert.Equal(1f, Power<TVector, TOperations, TBase>(-0f));
+        Assert.Equal(1f, Power<TVector, TOperations, TBase>(-float.Epsilon));
+        Assert.True(float.IsNaN(Power<TVector, TOperations, TBase>(float.NaN)));
+
+        // One float in 4,099 from -0 to the last: about 270,000.
+        for (int bits = 0; bits <= BitConverter.SingleToInt32Bits(last); bits += 4099)
         {
             float x = -BitConverter.Int32BitsToSingle(bits);
-            double expected = Math.Exp(x);
+            double expected = power(x);
             double unit = (double)MathF.BitIncrement((float)expected) - (float)expected;
-            double error = Math.Abs(Exponential<TVector, TOperations>(x) - expected) / unit;
-            Assert.True(error < 2.0, $"exp({x:R}) is off by {error} units.");
+            double error = Math.Abs(Power<TVector, TOperations, TBase>(x) - expected) / unit;
+            Assert.True(error < 2.0, $"{typeof(TBase).Name} to the power of {x:R} is off by {error} units.");
         }
     }
 
-    private static float Exponential<TVector, TOperations>(float x)
+    private static float Power<TVector, TOperations, TBase>(float x)
         where TVector : unmanaged
         where TOperations : struct, IVectorOperations<TVector>
+        where TBase : struct, IScoreBase<TVector>
     {
         float* lanes = stackalloc float[16];
-        TOperations.Store(VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Broadcast(x)), lanes);
+        TOperations.Store(TBase.Power(TOperations.Broadcast(x)), lanes);
         return lanes[0];
     }
 }

@@ -11,12 +11,15 @@ internal readonly record struct KeyRange(int First, int Count, int FirstLane, bo
 
 /// <summary>
 /// The ranges of keys that a block of queries sees, in order. Under a causal mask they end at the diagonal, and the last ones, which only
-/// the later half of the queries sees, have only that half's lanes. A window starts at its first query's first key.
+/// the later half of the queries sees, have only that half's lanes. A window starts at its first query's first key. Keys that all queries see are
+/// in ranges of their own, which need no mask.
 /// </summary>
 internal struct KeyRanges
 {
     private readonly int _blockKeys;
     private readonly int _halfLane;
+    private readonly int _shownKey;
+    private readonly int _hiddenKey;
     private readonly int _halfKey;
     private readonly int _endKey;
 
@@ -45,6 +48,8 @@ internal struct KeyRanges
         _halfKey = _halfLane == 0
             ? _endKey
             : Math.Clamp(bounds.EndKey(block.Sequence, block.FirstQuery + _halfLane - 1), _next, _endKey);
+        _hiddenKey = Math.Clamp(_firstHidden & ~1, _next, _halfKey);
+        _shownKey = Math.Clamp((_lastShown + 1) & ~1, _next, _hiddenKey);
     }
 
     public KeyRange Current { get; private set; }
@@ -58,7 +63,8 @@ internal struct KeyRanges
         bool isHalf = _next >= _halfKey;
 
         // What is left in equal parts, so that none is left with a few keys.
-        int left = (isHalf ? _endKey : _halfKey) - _next;
+        int end = isHalf ? _endKey : _next >= _hiddenKey ? _halfKey : _next >= _shownKey ? _hiddenKey : _shownKey;
+        int left = end - _next;
         int parts = TileCount.DivideUp(left, _blockKeys);
         int count = Math.Min(left, (TileCount.DivideUp(left, parts) + 1) & ~1);
         bool isPartial = _next < _lastShown || _next + count > (isHalf ? _firstHiddenFromHalf : _firstHidden);

@@ -17,14 +17,15 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // The head size up to which queries and outputs leave half of L1 to the scores.
-    private const int NarrowHead = 64;
+    // Scores take at most a sixteenth of L2: the tiles read them in order. More keys make the second product's sums longer.
+    private const int ScoresShare = 16;
     private const int MinBlockKeys = 24;
     private const int MaxBlockKeys = 192;
 
     private readonly AttentionProblem _problem;
     private readonly ElementType _element;
     private readonly bool _needsRows;
+    private readonly bool _isBinary;
     private readonly long _scratchSize;
     private readonly KeyBounds _bounds;
     private readonly ScoreMask<TVector, TOperations> _mask;
@@ -36,11 +37,11 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         _bounds = new(problem);
         _mask = new(problem);
         _transform = new(problem);
-        int share = problem.ValueHeadSize <= NarrowHead ? 2 : 4;
-        int keys = Caches.Level1 / share / (Lanes * sizeof(float));
+        int keys = Caches.Level2 / ScoresShare / (Lanes * sizeof(float));
         BlockKeys = Math.Clamp(keys, MinBlockKeys, MaxBlockKeys) & ~1;
         _element = problem.Element;
         _needsRows = _mask.Exists || problem.Scores is not null;
+        _isBinary = !_needsRows && !_transform.Exists;
         _scratchSize = QueryBlock.ScratchSize(
             Lanes, BlockKeys, _needsRows, _element == ElementType.Float32 ? 0 : Math.Max(problem.HeadSize, problem.ValueHeadSize));
     }
@@ -56,14 +57,17 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     public int BlockKeys { get; }
 
     /// <summary>Keys that stay in L2, with their values, while several blocks of queries attend to them in turn.</summary>
-    public int ChunkKeys => Math.Max(
-        BlockKeys, Caches.Level2 / 2 / ((_problem.HeadSize + _problem.ValueHeadSize) * sizeof(float)) / BlockKeys * BlockKeys);
+    public int ChunkKeys =>
+        Math.Max(BlockKeys, Caches.Level2 / 2 / ((_problem.HeadSize + _problem.ValueHeadSize) * sizeof(float)) & ~1);
 
     /// <summary>Floats of memory for several blocks at once.</summary>
     public long WorkspaceSize(int blocks) => _scratchSize + blocks * StateSize;
 
     private long StateSize => QueryBlock.StateSize(Lanes, _problem.HeadSize, _problem.ValueHeadSize);
 
+    // The natural logarithm of the base whose exponents the scores are.
+    private float Logarithm =>
+        _isBinary ? BinaryBase<TVector, TOperations>.Logarithm : NaturalBase<TVector, TOperations>.Logarithm;
 
     /// <summary>Makes a block of queries ready: its queries packed, and no key seen yet.</summary>
     /// <param name="buffers">The call's memory.</param>
@@ -99,7 +103,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         float** rows = stackalloc float*[lanes];
         for (int lane = 0; lane < queries; lane++)
             rows[lane] = first + lane * stride;
-        Panel.Pack(block.Panel, lanes, rows, queries, _problem.HeadSize, _problem.Scale);
+        Panel.Pack(block.Panel, lanes, rows, queries, _problem.HeadSize, _problem.Scale / Logarithm);
         return block;
     }
 
@@ -113,7 +117,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
                 continue;
             Buffer.MemoryCopy(block.Maxima, block.OldMaxima, block.Lanes * sizeof(float), block.Lanes * sizeof(float));
             Score(buffers, block, keys, effect);
-            Weigh(block, keys);
+            if (_isBinary)
+                Weigh<BinaryBase<TVector, TOperations>>(block, keys);
+            else
+                Weigh<NaturalBase<TVector, TOperations>>(block, keys);
             AddValues(buffers, block, keys);
         }
     }
@@ -168,6 +175,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             ElementRows.Store(rows[lane], output + lane * stride * _element.Size(), _element, _problem.ValueHeadSize);
     }
 
+    /// <summary>The running softmax of a lane, in natural units.</summary>
+    public OnlineSoftmax State(in QueryBlock block, int lane) =>
+        new() { Maximum = block.Maxima[lane] * Logarithm, Sum = block.Totals[lane] };
+
     private void Normalize(in AttentionBuffers buffers, in QueryBlock block)
     {
         if (!_problem.HasSinks && _problem.LogSumExp is null)
@@ -180,7 +191,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         float sink = buffers.SinkOf(_problem, block.Head);
         for (int lane = 0; lane < block.Queries; lane++)
         {
-            var state = new OnlineSoftmax { Maximum = block.Maxima[lane], Sum = block.Totals[lane] };
+            OnlineSoftmax state = State(block, lane);
             block.Factors[lane] = state.Finish(sink);
             if (_problem.LogSumExp is { } layout)
                 buffers.LogSumExp.Pointer<float>()[layout.Offset(block.Batch, block.Head, block.Sequence.QueryStart + block.FirstQuery + lane)] = state.LogSumExp;
@@ -224,9 +235,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         }
     }
 
-    /// <summary>Turns a block of scores into weights. A vector of scores: 1 subtraction, 1 exponential (11), 1 addition, 1 load, 1 store.</summary>
+    /// <summary>Turns a block of scores into weights. A vector of scores: 1 subtraction, 1 power (9 or 11), 1 addition, 1 load, 1 store.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Weigh(in QueryBlock block, in KeyRange keys)
+    private static void Weigh<TBase>(in QueryBlock block, in KeyRange keys)
+        where TBase : struct, IScoreBase<TVector>
     {
         TVector lowest = TOperations.Broadcast(float.NegativeInfinity);
         nint lanes = block.Lanes;
@@ -236,13 +248,12 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
             // A lane that has seen nothing is shifted by 0: -inf minus -inf is NaN.
             TVector shift = TOperations.SelectLess(lowest, maximum, maximum, TOperations.Zero);
-            TVector factor = VectorMath<TVector, TOperations>.ExpOfNonPositive(
-                TOperations.Subtract(TOperations.Load(block.OldMaxima + lane), shift));
+            TVector factor = TBase.Power(TOperations.Subtract(TOperations.Load(block.OldMaxima + lane), shift));
             TVector sum = TOperations.Multiply(TOperations.Load(block.Totals + lane), factor);
             float* score = block.Scores + lane;
             for (int i = keys.Count; i > 0; i--)
             {
-                TVector weight = VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Subtract(TOperations.Load(score), shift));
+                TVector weight = TBase.Power(TOperations.Subtract(TOperations.Load(score), shift));
                 sum = TOperations.Add(sum, weight);
                 TOperations.Store(weight, score);
                 score += lanes;

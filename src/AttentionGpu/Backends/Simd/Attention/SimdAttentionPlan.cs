@@ -183,7 +183,8 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
         for (int lane = 0; lane < block.Queries; lane++)
         {
             rows[lane] = states.Sums(part, block.Batch, block.Head, block.FirstQuery + lane);
-            states.Write(rows[lane], block.Maxima[lane], block.Totals[lane]);
+            OnlineSoftmax state = _blocks!.State(block, lane);
+            states.Write(rows[lane], state.Maximum, state.Sum);
         }
 
         new Span<float>(block.Factors, block.Lanes).Fill(1f);

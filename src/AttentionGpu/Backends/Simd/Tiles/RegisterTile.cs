@@ -58,16 +58,16 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             RightStride = rightStride,
         };
         if (TOperations.TileVectors == 4 && lanes == WideLanes)
-            MultiplyPairs<RowPair<Row4<TVector, TOperations>, TVector>, TResult>(rows, operands, result);
+            MultiplyPairs<RowPair<Row4<TVector, TOperations>, TVector>, TResult>(rows, ref operands, result);
         else if (lanes == WideLanes)
-            MultiplyPairs<Row4<TVector, TOperations>, TResult>(rows, operands, result);
+            MultiplyPairs<Row4<TVector, TOperations>, TResult>(rows, ref operands, result);
         else if (TOperations.TileVectors == 4 && lanes == Lanes)
-            MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, operands, result, ahead);
+            MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
         else
-            MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, operands, result, ahead);
+            MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
     }
 
-    private static void MultiplyRows<TRow, TResult>(int rows, Operands operands, TResult result, Lookahead* ahead)
+    private static void MultiplyRows<TRow, TResult>(int rows, ref Operands operands, in TResult result, Lookahead* ahead)
         where TRow : struct, IRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
@@ -89,7 +89,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             Low<TRow, TResult>(operands, row, rows - row, result);
     }
 
-    private static void MultiplyPairs<TRow, TResult>(int rows, Operands operands, TResult result)
+    private static void MultiplyPairs<TRow, TResult>(int rows, ref Operands operands, in TResult result)
         where TRow : struct, IRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
@@ -106,7 +106,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     /// and 6, 15 of 16. A row that is not there repeats the one before.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tall<TRow, TResult>(in Operands operands, int firstRow, int rows, TResult result)
+    private static void Tall<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)
         where TRow : struct, IRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
@@ -148,7 +148,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
 
     /// <summary>Three or four rows; two thirds of the work of <see cref="Tall"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Middle<TRow, TResult>(in Operands operands, int firstRow, int rows, TResult result)
+    private static void Middle<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)
         where TRow : struct, IRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
@@ -184,7 +184,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
 
     /// <summary>One or two rows; a third of the work of <see cref="Tall"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Low<TRow, TResult>(in Operands operands, int firstRow, int rows, TResult result)
+    private static void Low<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)
         where TRow : struct, IRow<TRow, TVector>
         where TResult : struct, ITileResult
     {

@@ -6,6 +6,7 @@ using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.Softmax;
 using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -18,19 +19,21 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // Rows of a block; their queries, scores and sums are in L1 together.
     private const int MaxRows = 32;
-    private const int BlockKeys = 64;
 
-    // Keys between two rounds of prefetching, and values that go from memory to L1 for the first two rows before the next two take them.
-    private const int ScoreStep = 4;
-    private const int ValueStep = 16;
+    // The processor's own prefetching follows one stream at a time: many keys are read from end to end, then as many values. Their scores stay in L2.
+    private const int MaxBlockKeys = 4096;
+    private const int MaxScores = 16 << 10;
+
+    // Keys and values that come to L1 (and are converted there) for the first rows, before the next ones take them.
+    private const int Step = 16;
 
     private readonly AttentionProblem _problem;
     private readonly KeyBounds _bounds;
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
+    private readonly int _blockKeys;
 
     public FewQueriesKernel(AttentionProblem problem)
     {
@@ -39,19 +42,20 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         _mask = new(problem);
         _transform = new(problem);
         _sumsStride = TileCount.DivideUp(problem.ValueHeadSize, Lanes) * Lanes;
+        _blockKeys = Math.Min(MaxBlockKeys, MaxScores / Math.Min(MaxRows, RowCount) / Lanes * Lanes);
     }
 
     /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
-    public int RowBlocks => TileCount.DivideUp(Rows, MaxRows);
+    public int RowBlocks => TileCount.DivideUp(RowCount, MaxRows);
 
     /// <summary>Floats of a block's memory.</summary>
     public long WorkspaceSize =>
-        MaxRows * (long)(_problem.HeadSize + _sumsStride + BlockKeys + 3) + BlockKeys + ValueStep * Lanes
-        + (_problem.Element == ElementType.Float32 ? 1 : BlockKeys) * (long)Math.Max(_problem.HeadSize, _problem.ValueHeadSize);
+        MaxRows * (long)(_problem.HeadSize + _sumsStride + 2) + MaxScores + _blockKeys + Step * Lanes
+        + (_problem.Element == ElementType.Float32 ? 1 : Step) * (long)Math.Max(_problem.HeadSize, _problem.ValueHeadSize);
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
-    private int Rows => _problem.GroupSize * _problem.QueryLength;
+    private int RowCount => _problem.GroupSize * _problem.QueryLength;
 
     /// <summary>Attends to a range of keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
     public void Attend(
@@ -65,14 +69,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         bool changes = _mask.Exists || _transform.Exists;
         int firstPlain = changes ? int.MaxValue : _bounds.FirstKey(block.Sequence, LastQuery(block));
         int endPlain = _bounds.EndKey(block.Sequence, FirstQuery(block));
-        for (int key = firstKey; key < endKey; key += BlockKeys)
+        for (int key = firstKey; key < endKey; key += _blockKeys)
         {
-            int count = Math.Min(BlockKeys, endKey - key);
+            int count = Math.Min(_blockKeys, endKey - key);
             bool isPlain = key >= firstPlain && key + count <= endPlain;
-            int row0 = block.Sequence.KeyStart + key;
-            byte* values = ElementRows.Address(buffers.Value, _problem.Element, _problem.Value.Offset(batch, keyHead, row0));
-            byte* keys = ElementRows.Address(buffers.Key, _problem.Element, _problem.Key.Offset(batch, keyHead, row0));
-            Score(keys, values, block, count);
+            Score(buffers, block, keyHead, key, count);
             for (int row = 0; row < block.Rows; row++)
             {
                 if (!isPlain)
@@ -80,7 +81,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
                 Weigh(block, row, count);
             }
 
-            AddValues(values, block, count);
+            AddValues(buffers, block, keyHead, key, count);
         }
 
         Write(buffers, block, states, part);
@@ -94,16 +95,16 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             Sequence = buffers.SequenceOf(_problem, batch),
             FirstHead = keyHead * _problem.GroupSize,
             FirstRow = firstRow,
-            Rows = Math.Min(MaxRows, Rows - firstRow),
+            Rows = Math.Min(MaxRows, RowCount - firstRow),
             Maxima = memory,
             Totals = memory + MaxRows,
             MaskRow = memory + 2 * MaxRows,
         };
-        block.Queries = block.MaskRow + BlockKeys;
+        block.Queries = block.MaskRow + _blockKeys;
         block.Sums = block.Queries + (nint)MaxRows * _problem.HeadSize;
         block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
-        block.Tail = block.Scores + MaxRows * BlockKeys;
-        block.Converted = block.Tail + ValueStep * Lanes;
+        block.Tail = block.Scores + MaxScores;
+        block.Converted = block.Tail + Step * Lanes;
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Clear();
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
@@ -134,7 +135,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     private void Mask(in AttentionBuffers buffers, in Block block, int row, int firstKey, int count)
     {
-        float* scores = block.Scores + row * BlockKeys;
+        float* scores = block.Scores + row * _blockKeys;
         int query = Query(block, row);
         if (query >= block.Sequence.QueryLength)
             return;
@@ -157,7 +158,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Weigh(in Block block, int row, int count)
     {
-        float* scores = block.Scores + row * BlockKeys;
+        float* scores = block.Scores + row * _blockKeys;
 
         // Whole vectors: what is not there weighs nothing.
         int padded = TileCount.DivideUp(count, TOperations.Width) * TOperations.Width;
@@ -192,36 +193,35 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Totals[row] = block.Totals[row] * factor + TOperations.Sum(total);
     }
 
-    // Keys are read in order, which the processor's own prefetching follows. It cannot know that values come next: they are asked for meanwhile.
-    private void Score(byte* keys, byte* values, in Block block, int count)
+    private void Score(in AttentionBuffers buffers, in Block block, int keyHead, int firstKey, int count)
     {
-        nint stride = (nint)_problem.Key.RowStride;
-        if (_problem.Element != ElementType.Float32)
+        for (int i = 0; i < count; i += Step)
         {
-            float* converted = ElementRows.Read(keys, _problem.Element, ref stride, count, _problem.HeadSize, block.Converted);
-            Score(converted, stride, block, 0, count);
-            return;
-        }
-
-        nint valueStride = (nint)_problem.Value.RowStride;
-        for (int i = 0; i < count; i += ScoreStep)
-        {
-            int step = Math.Min(ScoreStep, count - i);
-            Prefetch.Rows((float*)values + i * valueStride, valueStride, step, _problem.ValueHeadSize);
-            Score((float*)keys, stride, block, i, step);
+            int step = Math.Min(Step, count - i);
+            float* keys = Rows(buffers.Key, _problem.Key, _problem.HeadSize, block, keyHead, firstKey + i, step, out nint stride);
+            DotTile<TVector, TOperations>.Multiply(
+                block.Rows, step, _problem.HeadSize, block.Queries, _problem.HeadSize, keys, stride, block.Scores + i, _blockKeys);
         }
     }
 
-    private void Score(float* keys, nint stride, in Block block, int first, int count) =>
-        DotTile<TVector, TOperations>.Multiply(
-            block.Rows, count, _problem.HeadSize, block.Queries, _problem.HeadSize, keys + first * stride, stride, block.Scores + first, BlockKeys);
-
-    private void AddValues(byte* values, in Block block, int count)
+    private void AddValues(in AttentionBuffers buffers, in Block block, int keyHead, int firstKey, int count)
     {
-        nint stride = (nint)_problem.Value.RowStride;
-        float* rows = ElementRows.Read(values, _problem.Element, ref stride, count, _problem.ValueHeadSize, block.Converted);
-        for (int i = 0; i < count; i += ValueStep)
-            AddValues(rows + i * stride, stride, block, i, Math.Min(ValueStep, count - i));
+        for (int i = 0; i < count; i += Step)
+        {
+            int step = Math.Min(Step, count - i);
+            float* values = Rows(buffers.Value, _problem.Value, _problem.ValueHeadSize, block, keyHead, firstKey + i, step, out nint stride);
+            AddValues(values, stride, block, i, step);
+        }
+    }
+
+    // A few keys or values as floats.
+    private float* Rows(
+        DeviceMemory memory, in TensorLayout layout, int size, in Block block, int keyHead, int firstKey, int count, out nint stride)
+    {
+        stride = (nint)layout.RowStride;
+        long first = layout.Offset(block.Batch, keyHead, block.Sequence.KeyStart + firstKey);
+        return ElementRows.Read(
+            ElementRows.Address(memory, _problem.Element, first), _problem.Element, ref stride, count, size, block.Converted);
     }
 
     private void AddValues(float* values, nint stride, in Block block, int firstKey, int count)
@@ -243,7 +243,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             }
 
             RegisterTile<TVector, TOperations>.Multiply(
-                block.Rows, lanes, count, block.Scores + firstKey, BlockKeys, 1, right, rightStride,
+                block.Rows, lanes, count, block.Scores + firstKey, _blockKeys, 1, right, rightStride,
                 new AddedSums(block.Sums + column, _sumsStride));
             column += lanes;
         }

@@ -19,18 +19,4 @@ internal static unsafe class Prefetch
         for (int line = 0; line < length; line += LineFloats)
             Sse.Prefetch0(first + line);
     }
-
-    /// <summary>Asks for rows of <paramref name="length"/> floats.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows(float* first, nint stride, int rows, int length)
-    {
-        if (!Sse.IsSupported)
-            return;
-        for (int row = 0; row < rows; row++)
-        {
-            for (nint line = 0; line < length; line += LineFloats)
-                Sse.Prefetch1(first + line);
-            first += stride;
-        }
-    }
 }

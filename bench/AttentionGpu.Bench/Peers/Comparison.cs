@@ -1,12 +1,12 @@
 namespace AttentionGpu.Bench.Peers;
 
-/// <summary>One computation, ours and ONNX Runtime's ways to do the same, on the same inputs.</summary>
+/// <summary>One computation, ours and other libraries' ways to do the same, on the same inputs.</summary>
 internal sealed class Comparison : IDisposable
 {
     // Of the largest value: sums of a thousand products in another order.
     private const double Tolerance = 2e-5;
 
-    private readonly List<(OnnxRuntimeModel Model, Func<float[]> Output)> _peers = [];
+    private readonly List<IPeer> _peers = [];
 
     /// <summary>Floating-point operations of a call: two a multiply-add; pairs that a causal mask hides do not count.</summary>
     public required double Operations { get; init; }
@@ -23,34 +23,32 @@ internal sealed class Comparison : IDisposable
     /// <summary>What is disposed of with the comparison.</summary>
     public IDisposable? Owned { get; init; }
 
-    /// <summary>One call of each of the peer's ways.</summary>
-    public IEnumerable<Action> Theirs => _peers.Select(peer => (Action)peer.Model.Run);
+    /// <summary>The other libraries' ways; of one library there may be several.</summary>
+    public IReadOnlyList<IPeer> Peers => _peers;
 
-    /// <summary>Adds one of the peer's ways.</summary>
-    /// <param name="model">The model.</param>
-    /// <param name="output">What it has written, in our order.</param>
-    public void Add(OnnxRuntimeModel model, Func<float[]> output) => _peers.Add((model, output));
+    /// <summary>Adds a way.</summary>
+    public void Add(IPeer peer) => _peers.Add(peer);
 
     /// <summary>Runs all once and compares the results: what differs must not be timed.</summary>
     /// <exception cref="InvalidOperationException">A result differs.</exception>
     public void Check()
     {
         Ours();
-        foreach ((OnnxRuntimeModel model, Func<float[]> output) in _peers)
+        foreach (IPeer peer in _peers)
         {
-            model.Run();
-            float[] expected = output();
+            peer.Run();
+            float[] expected = peer.Output();
             float largest = expected.Max(Math.Abs);
             float difference = Output.Zip(expected, (left, right) => Math.Abs(left - right)).Max();
             if (!(difference <= Tolerance * largest))
-                throw new InvalidOperationException($"Results differ by {difference}, with values up to {largest}: there is nothing to time.");
+                throw new InvalidOperationException($"Results differ from {peer.Library}'s by {difference}, with values up to {largest}: there is nothing to time.");
         }
     }
 
     public void Dispose()
     {
-        foreach ((OnnxRuntimeModel model, _) in _peers)
-            model.Dispose();
+        foreach (IPeer peer in _peers)
+            peer.Dispose();
         Owned?.Dispose();
     }
 }

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
+using TorchSharp;
 
 namespace AttentionGpu.Bench.Peers;
 
@@ -35,8 +36,7 @@ internal static class Comparisons
         comparison.Add(
             new OnnxRuntimeModel(
                 plain, threads, [.. names.Zip([query, key, value], (name, values) => (name, OnnxRuntimeModel.Tensor(values, lengths)))],
-                (Output, OnnxRuntimeModel.Tensor(plainOutput, lengths))),
-            () => plainOutput);
+                () => plainOutput, (Output, OnnxRuntimeModel.Tensor(plainOutput, lengths))));
 
         nint[] joined = [batch, length, heads * size];
         var packed = new OnnxModel();
@@ -50,8 +50,11 @@ internal static class Comparisons
                 packed, threads,
                 [.. names.Zip([query, key, value], (name, values) =>
                     (name, OnnxRuntimeModel.Tensor(Inputs.Swap(values, batch, heads, length, size), joined)))],
-                (Output, OnnxRuntimeModel.Tensor(packedOutput, joined))),
-            () => Inputs.Swap(packedOutput, batch, length, heads, size));
+                () => Inputs.Swap(packedOutput, batch, length, heads, size), (Output, OnnxRuntimeModel.Tensor(packedOutput, joined))));
+        if (TorchPeer.IsAvailable)
+            comparison.Add(new TorchPeer(
+                threads, [(query, lengths), (key, lengths), (value, lengths)],
+                tensors => torch.nn.functional.scaled_dot_product_attention(tensors[0], tensors[1], tensors[2], is_casual: causal)));
         return comparison;
     }
 
@@ -100,10 +103,10 @@ internal static class Comparisons
                     ("past_key", OnnxRuntimeModel.Tensor(pastKey, keyLengths)),
                     ("past_value", OnnxRuntimeModel.Tensor(pastValue, keyLengths)),
                 ],
+                () => theirs,
                 (Output, OnnxRuntimeModel.Tensor(theirs, rowLengths)),
                 ("present_key", OnnxRuntimeModel.Tensor(pastKey, keyLengths)),
-                ("present_value", OnnxRuntimeModel.Tensor(pastValue, keyLengths))),
-            () => theirs);
+                ("present_value", OnnxRuntimeModel.Tensor(pastValue, keyLengths))));
         return comparison;
     }
 
@@ -170,7 +173,30 @@ internal static class Comparisons
             [.. names, separate.AddConstant("biases", [.. biases[0], .. biases[1], .. biases[2]], 3 * embedding)], ["attended"], ("num_heads", heads));
         AddOutputProjection(separate, transposed[3], biases[3], embedding);
         AddLayerPeer(comparison, separate, threads, input, lengths);
+        if (TorchPeer.IsAvailable)
+            comparison.Add(TorchLayer(threads, heads, (input, lengths), weights, biases));
         return comparison;
+    }
+
+    // As nn.MultiheadAttention computes it: one product for queries, keys and values.
+    private static TorchPeer TorchLayer(int threads, int heads, (float[] Values, nint[] Lengths) input, float[][] weights, float[][] biases)
+    {
+        nint embedding = input.Lengths[2];
+        return new TorchPeer(
+            threads,
+            [
+                input,
+                ([.. weights[0], .. weights[1], .. weights[2]], [3 * embedding, embedding]), ([.. biases[0], .. biases[1], .. biases[2]], [3 * embedding]),
+                (weights[3], [embedding, embedding]), (biases[3], [embedding]),
+            ],
+            tensors =>
+            {
+                torch.Tensor[] projected = torch.nn.functional.linear(tensors[0], tensors[1], tensors[2])
+                    .view(input.Lengths[0], input.Lengths[1], 3, heads, embedding / heads).permute(2, 0, 3, 1, 4).unbind(0);
+                torch.Tensor attended = torch.nn.functional.scaled_dot_product_attention(projected[0], projected[1], projected[2]);
+                return torch.nn.functional.linear(
+                    attended.transpose(1, 2).reshape(input.Lengths[0], input.Lengths[1], embedding), tensors[3], tensors[4]);
+            });
     }
 
     private static void AddOutputProjection(OnnxModel model, float[] weight, float[] bias, int embedding)
@@ -184,8 +210,7 @@ internal static class Comparisons
         float[] output = new float[input.Length];
         comparison.Add(
             new OnnxRuntimeModel(
-                model, threads, [("input", OnnxRuntimeModel.Tensor(input, lengths))], (Output, OnnxRuntimeModel.Tensor(output, lengths))),
-            () => output);
+                model, threads, [("input", OnnxRuntimeModel.Tensor(input, lengths))], () => output, (Output, OnnxRuntimeModel.Tensor(output, lengths))));
     }
 
     private static float[] JoinColumns(ReadOnlySpan<float[]> matrices, int rows)

@@ -69,49 +69,43 @@ internal sealed class PeerReport : IDisposable
     private List<SpeedPoint> Write()
     {
         string version = OrtEnv.Instance().GetVersionString();
-        Line($"{_engine.Device.Name} ({_engine.Device.Capability}) against ONNX Runtime {version}, {_threads} threads each, "
+        string torch = TorchPeer.IsAvailable ? $" and libtorch {TorchPeer.Version}" : "";
+        Line($"{_engine.Device.Name} ({_engine.Device.Capability}) against ONNX Runtime {version}{torch}, {_threads} threads each, "
             + $".NET {Environment.Version}, {RuntimeInformation.OSDescription}. Medians, in turns of {_window.TotalMilliseconds} ms.");
+        if (!TorchPeer.IsAvailable)
+            Line("libtorch does not load here: `tests/opencl-root` has a system where it does.");
         Line("");
         Line("Attention, GFLOP/s (4 B H S^2 D operations, half of them when causal); peak: the share of the multiply-adds of the same turns.");
         Line("");
-        Line("| B,H,S,D | ours | peak | ONNX Runtime | peak | ratio | ours, causal | ONNX Runtime | ratio |");
-        Line("|---|---|---|---|---|---|---|---|---|");
+        Row(["B,H,S,D", "ours", "peak", .. PeerColumns(withPeak: true), "ours, causal", .. PeerColumns(withPeak: false)], isHead: true);
         var points = new List<SpeedPoint>();
         foreach (int[] shape in _attention)
         {
             Figures full = Measure(Comparisons.Attention(_engine, _threads, shape[0], shape[1], shape[2], shape[3], causal: false));
             Figures causal = Measure(Comparisons.Attention(_engine, _threads, shape[0], shape[1], shape[2], shape[3], causal: true));
-            Line(string.Create(
-                CultureInfo.InvariantCulture,
-                $"| {string.Join(',', shape)} | {full.Speed:F0} | {full.PeakShare:P0} | {full.PeerSpeed:F0} | {full.PeerPeakShare:P0} | {full.Ratio:F2} "
-                + $"| {causal.Speed:F0} | {causal.PeerSpeed:F0} | {causal.Ratio:F2} |"));
-            points.Add(new SpeedPoint(shape[3], shape[0], shape[2], full.Speed, full.PeerSpeed, causal.Speed, causal.PeerSpeed));
+            Row([Shape(shape), .. full.Speeds(withPeak: true), .. causal.Speeds(withPeak: false)]);
+            points.AddRange(SpeedPoint.Of(shape, full, isCausal: false).Concat(SpeedPoint.Of(shape, causal, isCausal: true)));
         }
 
         Line("");
         Line("A whole layer, GFLOP/s.");
         Line("");
-        Line("| batch,length,embedding,heads | ours | peak | ONNX Runtime | peak | ratio |");
-        Line("|---|---|---|---|---|---|");
+        Row(["batch,length,embedding,heads", "ours", "peak", .. PeerColumns(withPeak: true)], isHead: true);
         foreach (int[] shape in _layers)
-        {
-            Figures figures = Measure(Comparisons.Layer(_engine, _threads, shape[0], shape[1], shape[2], shape[3]));
-            Line(string.Create(
-                CultureInfo.InvariantCulture,
-                $"| {string.Join(',', shape)} | {figures.Speed:F0} | {figures.PeakShare:P0} | {figures.PeerSpeed:F0} | {figures.PeerPeakShare:P0} | {figures.Ratio:F2} |"));
-        }
+            Row([Shape(shape), .. Measure(Comparisons.Layer(_engine, _threads, shape[0], shape[1], shape[2], shape[3])).Speeds(withPeak: true)]);
 
         Line("");
         Line("One query row, 32 heads, 8 key/value heads, head size 128, against ONNX Runtime's `GroupQueryAttention`, GB/s; memory: ours, as a share of the same turns' plain reading.");
         Line("");
-        Line("| keys | ours | memory | ONNX Runtime | ratio |");
-        Line("|---|---|---|---|---|");
+        Row(["keys", "ours", "memory", "ONNX Runtime", "ratio"], isHead: true);
         foreach (int keys in _caches)
         {
             Figures figures = Measure(Comparisons.Decoding(_engine, _threads, 32, 8, keys, 128));
-            Line(string.Create(
-                CultureInfo.InvariantCulture,
-                $"| {keys} | {figures.Rate:F1} | {figures.BandwidthShare:P0} | {figures.PeerRate:F1} | {figures.Ratio:F2} |"));
+            double theirs = figures.PeerSeconds[OnnxRuntimeModel.Name];
+            Row([
+                $"{keys}", Number(figures.Bytes / figures.Seconds / 1e9, "F1"), Number(figures.BandwidthShare, "P0"),
+                Number(figures.Bytes / theirs / 1e9, "F1"), Number(theirs / figures.Seconds, "F2"),
+            ]);
         }
 
         WriteVariants();
@@ -138,16 +132,45 @@ internal sealed class PeerReport : IDisposable
         {
             comparison.Check();
             double[] medians = Timing.Medians(
-                _window, _duration, _settle, [comparison.Ours, _limits.MultiplyAdd, _limits.Read, .. comparison.Theirs]);
-            double theirs = medians.Skip(3).Min();
-            return new Figures(
-                comparison.Operations / medians[0] / 1e9,
-                comparison.Operations / theirs / 1e9,
-                comparison.Bytes / medians[0] / 1e9,
-                comparison.Bytes / theirs / 1e9,
-                comparison.Operations / medians[0] / (_limits.PeakOperations / medians[1]),
-                comparison.Bytes / medians[0] / (MachineLimits.ReadBytes / medians[2]));
+                _window, _duration, _settle,
+                [comparison.Ours, _limits.MultiplyAdd, _limits.Read, .. comparison.Peers.Select(peer => (Action)peer.Run)]);
+
+            // Of one library's ways the best counts.
+            return new Figures
+            {
+                Operations = comparison.Operations,
+                Bytes = comparison.Bytes,
+                Seconds = medians[0],
+                PeerSeconds = comparison.Peers.Zip(medians.Skip(3)).GroupBy(pair => pair.First.Library)
+                    .ToDictionary(group => group.Key, group => group.Min(pair => pair.Second)),
+                Peak = _limits.PeakOperations / medians[1],
+                Bandwidth = MachineLimits.ReadBytes / medians[2],
+            };
         }
+    }
+
+    private static IEnumerable<string> PeerColumns(bool withPeak)
+    {
+        yield return OnnxRuntimeModel.Name;
+        if (withPeak)
+            yield return "peak";
+        yield return "ratio";
+        if (!TorchPeer.IsAvailable)
+            yield break;
+        yield return TorchPeer.Name;
+        yield return "ratio";
+    }
+
+    private static string Shape(int[] shape) => string.Join(',', shape);
+
+    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+
+    private void Row(IEnumerable<string> cells, bool isHead = false)
+    {
+        string[] all = [.. cells];
+        Line($"| {string.Join(" | ", all)} |");
+        if (isHead)
+            Line($"|{string.Concat(Enumerable.Repeat("---|", all.Length))}");
     }
 
     private void Line(string text)
@@ -164,12 +187,5 @@ internal sealed class PeerReport : IDisposable
         if (start < 0 || end < start)
             throw new InvalidOperationException($"'{path}' does not have the marks '{Start}' and '{End}'.");
         File.WriteAllText(path, $"{all[..start]}{Start}\n\n{text}\n{all[end..]}");
-    }
-
-    private sealed record Figures(double Speed, double PeerSpeed, double Rate, double PeerRate, double PeakShare, double BandwidthShare)
-    {
-        public double Ratio => Speed / PeerSpeed;
-
-        public double PeerPeakShare => PeakShare / Ratio;
     }
 }

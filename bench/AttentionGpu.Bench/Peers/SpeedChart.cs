@@ -2,39 +2,51 @@ using ScottPlot;
 
 namespace AttentionGpu.Bench.Peers;
 
-/// <summary>The speeds at one length, in GFLOP/s.</summary>
-internal sealed record SpeedPoint(
-    int HeadSize, int Batch, int Length, double Ours, double Peer, double OursCausal, double PeerCausal);
+/// <summary>A library's speed at one length, in GFLOP/s.</summary>
+internal sealed record SpeedPoint(string Library, bool IsCausal, int HeadSize, int Batch, int Length, double Speed)
+{
+    public const string Ours = "AttentionGpu";
 
-/// <summary>GFLOP/s over length, ours and the peer's.</summary>
+    /// <summary>Ours and the peers' at a shape of [batch, heads, length, head size].</summary>
+    public static IEnumerable<SpeedPoint> Of(int[] shape, Figures figures, bool isCausal) =>
+        figures.PeerSeconds.Select(peer => (peer.Key, Speed: figures.Operations / peer.Value / 1e9)).Prepend((Ours, figures.Speed))
+            .Select(speed => new SpeedPoint(speed.Item1, isCausal, shape[3], shape[0], shape[2], speed.Item2));
+}
+
+/// <summary>GFLOP/s over length, ours and the peers'.</summary>
 internal static class SpeedChart
 {
     private const int Width = 900;
     private const int Height = 560;
     private const int HeadSize = 64;
 
+    private static readonly Color[] _colors = [Colors.Blue, Colors.Orange, Colors.Green];
+
     /// <summary>Writes a PNG of the points of one batch entry and head size 64.</summary>
     public static void Save(string path, IEnumerable<SpeedPoint> points)
     {
         SpeedPoint[] shown = [.. points.Where(point => point is { HeadSize: HeadSize, Batch: 1 }).OrderBy(point => point.Length)];
-        double[] lengths = [.. shown.Select(point => Math.Log2(point.Length))];
         using var plot = new Plot();
-        Add(plot, "AttentionGpu", lengths, [.. shown.Select(point => point.Ours)], Colors.Blue, LinePattern.Solid);
-        Add(plot, "AttentionGpu, causal", lengths, [.. shown.Select(point => point.OursCausal)], Colors.Blue, LinePattern.Dashed);
-        Add(plot, "ONNX Runtime", lengths, [.. shown.Select(point => point.Peer)], Colors.Orange, LinePattern.Solid);
-        Add(plot, "ONNX Runtime, causal", lengths, [.. shown.Select(point => point.PeerCausal)], Colors.Orange, LinePattern.Dashed);
+        foreach ((int index, IGrouping<string, SpeedPoint> library) in shown.GroupBy(point => point.Library).Index())
+        {
+            Add(plot, library.Key, library.Where(point => !point.IsCausal), _colors[index], LinePattern.Solid);
+            Add(plot, $"{library.Key}, causal", library.Where(point => point.IsCausal), _colors[index], LinePattern.Dashed);
+        }
+
+        int[] lengths = [.. shown.Select(point => point.Length).Distinct()];
         plot.Title($"Attention, head size {HeadSize}, float32");
         plot.XLabel("length");
         plot.YLabel("GFLOP/s");
-        plot.Axes.Bottom.SetTicks(lengths, [.. shown.Select(point => $"{point.Length}")]);
-        plot.Axes.SetLimitsY(0, shown.Max(point => Math.Max(point.Ours, point.Peer)) * 1.3);
+        plot.Axes.Bottom.SetTicks([.. lengths.Select(length => Math.Log2(length))], [.. lengths.Select(length => $"{length}")]);
+        plot.Axes.SetLimitsY(0, shown.Max(point => point.Speed) * 1.3);
         plot.ShowLegend(Alignment.UpperLeft, Orientation.Horizontal);
         plot.SavePng(path, Width, Height);
     }
 
-    private static void Add(Plot plot, string name, double[] lengths, double[] speeds, Color color, LinePattern pattern)
+    private static void Add(Plot plot, string name, IEnumerable<SpeedPoint> points, Color color, LinePattern pattern)
     {
-        ScottPlot.Plottables.Scatter line = plot.Add.Scatter(lengths, speeds, color);
+        ScottPlot.Plottables.Scatter line = plot.Add.Scatter(
+            points.Select(point => Math.Log2(point.Length)).ToArray(), points.Select(point => point.Speed).ToArray(), color);
         line.LegendText = name;
         line.LinePattern = pattern;
         line.LineWidth = 2;

@@ -56,7 +56,7 @@ public sealed class GpuTileTests : IDisposable
         var kind = VariantKind.With(choices);
         Assert.True(kind.IsValid);
         var problem = VariantCase.Create(kind, new Random(7), 80);
-        VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, Engine(usesWarps: true)), kind.Element, kind.ToString());
+        VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, Engine(usesWarps: true)), problem, kind.ToString());
     }
 
     [Theory]

@@ -8,11 +8,11 @@ internal static class Close
     /// <summary>The largest difference that passes, relative to the largest expected value.</summary>
     public const double Tolerance = 1e-5;
 
-    // Numbers below it have fewer digits.
-    private const double SmallestNormal = 1.17549435e-38;
+    /// <summary>Numbers below it have fewer digits.</summary>
+    public const double SmallestNormal = 1.17549435e-38;
 
     /// <summary>Fails unless every element is within the tolerance; an element that is NaN on one side alone always fails.</summary>
-    public static void Assert(Tensor<float> expected, Tensor<float> actual, string context, double tolerance = Tolerance)
+    public static void Assert(Tensor<float> expected, Tensor<float> actual, string context, double tolerance = Tolerance, double smallest = SmallestNormal)
     {
         Xunit.Assert.Equal(expected.Lengths.ToArray(), actual.Lengths.ToArray());
         float[] want = Data.Flat(expected);
@@ -22,7 +22,7 @@ internal static class Close
         {
             bool equal = float.IsNaN(want[i])
                 ? float.IsNaN(got[i])
-                : want[i] == got[i] || Math.Abs((double)want[i] - got[i]) <= Math.Max(tolerance * largest, SmallestNormal);
+                : want[i] == got[i] || Math.Abs((double)want[i] - got[i]) <= Math.Max(tolerance * largest, smallest);
             if (!equal)
                 Xunit.Assert.Fail($"{context}: element {i} is {got[i]:R}, expected {want[i]:R} (largest expected {largest:R}).");
         }

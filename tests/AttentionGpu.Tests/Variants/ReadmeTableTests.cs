@@ -48,7 +48,7 @@ public class ReadmeTableTests
             for (int i = 0; i < Problems; i++)
             {
                 var problem = VariantCase.Create(kind, new Random(string.GetHashCode(choice, StringComparison.Ordinal) + i), MaxLength);
-                NaiveAttention.Run(problem).AssertClose(VariantRun.Run(problem, Engines.Get(backend)), kind.Element, string.Create(CultureInfo.InvariantCulture, $"{choice} {i}"));
+                NaiveAttention.Run(problem).AssertClose(VariantRun.Run(problem, Engines.Get(backend)), problem, string.Create(CultureInfo.InvariantCulture, $"{choice} {i}"));
             }
 
             return "yes";

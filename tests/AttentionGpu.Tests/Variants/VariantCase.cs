@@ -6,6 +6,9 @@ namespace AttentionGpu.Tests.Variants;
 /// <summary>A random problem of a kind. Tensors are [batch, heads, length, size], or [tokens, heads, size] where they are packed.</summary>
 internal sealed class VariantCase
 {
+    // Two roundings of a float, relative to it.
+    private const double FloatRounding = 1.0 / (1 << 23);
+
     public required VariantKind Kind { get; init; }
 
     public required AttentionOptions Options { get; init; }
@@ -73,6 +76,22 @@ internal sealed class VariantCase
     public int TotalKeys => PastLength + KeyLength;
 
     public bool IsPacked => QueryStarts.Length > 0;
+
+    /// <summary>
+    /// The largest difference that passes, relative to the largest expected value: the element type's, and that of a score as large as the largest
+    /// ALiBi bias, whose rounding changes a weight by as much.
+    /// </summary>
+    public double Tolerance =>
+        (Kind.Element switch
+        {
+            ElementForm.F32 => Close.Tolerance,
+            ElementForm.F16 => 2e-3,
+            _ => 1e-2,
+        })
+        + (Slopes is null ? 0.0 : Data.Flat(Slopes).Max(Math.Abs) * TotalKeys * FloatRounding);
+
+    /// <summary>A difference that always passes: numbers that small have fewer digits in the element type.</summary>
+    public double Smallest => Kind.Element == ElementForm.F16 ? (double)Half.Epsilon : Close.SmallestNormal;
 
     /// <summary>A problem of a kind with random sizes and numbers. Behind the key lengths there is NaN, which must not be read.</summary>
     public static VariantCase Create(VariantKind kind, Random random, int maxLength)

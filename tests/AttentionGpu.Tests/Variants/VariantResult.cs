@@ -7,27 +7,21 @@ namespace AttentionGpu.Tests.Variants;
 internal sealed record VariantResult(
     Tensor<float> Output, Tensor<float>? Scores, Tensor<float>? LogSumExp, Tensor<float>? PresentKey, Tensor<float>? PresentValue)
 {
-    /// <summary>Fails unless the other result is the same within the element type's tolerance.</summary>
-    public void AssertClose(VariantResult actual, ElementForm element, string context)
+    /// <summary>Fails unless the other result is the same within the problem's tolerance.</summary>
+    public void AssertClose(VariantResult actual, VariantCase problem, string context)
     {
-        double tolerance = element switch
-        {
-            ElementForm.F32 => 1e-5,
-            ElementForm.F16 => 2e-3,
-            _ => 1e-2,
-        };
         Assert.DoesNotContain(Data.Flat(Output), float.IsNaN);
-        Close.Assert(Output, actual.Output, "output: " + context, tolerance);
-        AssertClose(Scores, actual.Scores, "scores: " + context, tolerance);
-        AssertClose(LogSumExp, actual.LogSumExp, "log-sum-exp: " + context, tolerance);
-        AssertClose(PresentKey, actual.PresentKey, "present key: " + context, tolerance);
-        AssertClose(PresentValue, actual.PresentValue, "present value: " + context, tolerance);
-    }
+        AssertClose(Output, actual.Output, "output");
+        AssertClose(Scores, actual.Scores, "scores");
+        AssertClose(LogSumExp, actual.LogSumExp, "log-sum-exp");
+        AssertClose(PresentKey, actual.PresentKey, "present key");
+        AssertClose(PresentValue, actual.PresentValue, "present value");
 
-    private static void AssertClose(Tensor<float>? expected, Tensor<float>? actual, string context, double tolerance)
-    {
-        Assert.Equal(expected is null, actual is null);
-        if (expected is not null)
-            Close.Assert(expected, actual!, context, tolerance);
+        void AssertClose(Tensor<float>? expected, Tensor<float>? actual, string name)
+        {
+            Assert.Equal(expected is null, actual is null);
+            if (expected is not null)
+                Close.Assert(expected, actual!, $"{name}: {context}", problem.Tolerance, problem.Smallest);
+        }
     }
 }

@@ -61,14 +61,19 @@ public unsafe class SimdTests
     public void Few_queries_against_many_keys_agree_with_the_reference(int width, int threads)
     {
         using var engine = new AttentionEngine(new SimdBackend(width, threads));
-        foreach ((int group, int queries, int size, int valueSize) in
-            new[] { (1, 1, 64, 64), (4, 1, 128, 128), (3, 1, 80, 72), (1, 3, 33, 17), (12, 3, 40, 130), (2, 1, 1, 1) })
+        foreach ((int group, int queries, int keys, int size, int valueSize) in new[]
+        {
+            (1, 1, 700, 64, 64), (4, 1, 700, 128, 128), (3, 1, 700, 80, 72), (1, 3, 700, 33, 17), (12, 3, 700, 40, 130), (2, 1, 700, 1, 1),
+
+            // Several blocks of keys.
+            (1, 2, 9001, 20, 8),
+        })
         {
             foreach (MaskForm mask in Enum.GetValues<MaskForm>())
             {
                 foreach (Causal causal in Enum.GetValues<Causal>())
                 {
-                    var sizes = new AttentionSizes(2, 2, group, queries, 700, size, valueSize, causal, mask, 4, false, null, group + queries);
+                    var sizes = new AttentionSizes(2, 2, group, queries, keys, size, valueSize, causal, mask, 4, false, null, group + queries);
                     AttentionCase problem = AttentionCase.Create(sizes);
                     Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), sizes.ToString());
                 }
@@ -161,7 +166,7 @@ public unsafe class SimdTests
             Close.Assert(layer.Run(Engines.Reference), layer.Run(engine), $"{heads} heads of {size}, length {length}");
         }
 
-        foreach ((int rows, int columns, int depth) in new[] { (1, 1, 1), (1, 130, 300), (7, 64, 129), (61, 65, 128), (700, 67, 257) })
+        foreach ((int rows, int columns, int depth) in new[] { (1, 1, 1), (1, 130, 300), (7, 64, 129), (61, 65, 128), (700, 67, 257), (13, 140, 9000) })
         {
             var random = new Random(rows);
             Tensor<float> input = Data.Random(random, rows, depth);

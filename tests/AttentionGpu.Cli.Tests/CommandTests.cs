@@ -40,7 +40,7 @@ public class CommandTests
     public void Help_is_no_error(params string[] arguments) => Assert.NotEmpty(Cli.Succeed(arguments));
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Verify_passes(string device)
     {
         string[] lines = Cli.Succeed("verify", "--device", device).TrimEnd('\n').Split('\n');

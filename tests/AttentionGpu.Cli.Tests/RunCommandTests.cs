@@ -40,7 +40,7 @@ public sealed class RunCommandTests : IDisposable
         get
         {
             var calls = new TheoryData<string, bool, bool>();
-            foreach (string device in Engines.All.Select(row => row.Data))
+            foreach (string device in Engines.All)
             {
                 calls.Add(device, false, false);
                 calls.Add(device, false, true);

@@ -12,7 +12,7 @@ public class VerifyTests
             : Repository.PathOf("..", "shared", "conformance", "onnx-attention");
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void All_published_cases_pass(string device)
     {
         Assert.SkipUnless(Directory.Exists(ConformanceFolder), $"The published ONNX cases are not at {ConformanceFolder}.");

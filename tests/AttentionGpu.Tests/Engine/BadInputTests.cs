@@ -15,7 +15,7 @@ public class BadInputTests
             var cases = new TheoryData<string, string>();
             foreach (string name in _table.Keys)
             {
-                foreach (string engine in Engines.All.Select(row => row.Data))
+                foreach (string engine in Engines.All)
                     cases.Add(name, engine);
             }
 

@@ -6,7 +6,7 @@ namespace AttentionGpu.Tests.Engine;
 public class DeviceTensorTests
 {
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Operators_chain_on_the_device(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
@@ -32,7 +32,7 @@ public class DeviceTensorTests
     }
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Copies_keep_every_bit(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
@@ -53,7 +53,7 @@ public class DeviceTensorTests
     }
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Large_tensors_are_copied_in_parts(string backend)
     {
         // Two parts and a bit.

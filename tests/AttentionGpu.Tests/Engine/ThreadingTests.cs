@@ -9,7 +9,7 @@ public class ThreadingTests
     private const int CallsPerThread = 12;
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Many_threads_share_one_engine(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
@@ -37,7 +37,7 @@ public class ThreadingTests
     }
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Disposal_under_load_is_a_clear_error(string backend)
     {
         AttentionCase problem = AttentionCase.Create(

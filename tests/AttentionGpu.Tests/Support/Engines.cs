@@ -10,9 +10,9 @@ public static class Engines
 {
     private static readonly ConcurrentDictionary<string, Lazy<AttentionEngine>> _engines = new();
 
-    public static TheoryData<string> All { get; } =
+    public static IReadOnlyList<string> All { get; } =
         Environment.GetEnvironmentVariable("ATTENTION_TEST_DEVICES") is { Length: > 0 } names
-            ? [.. names.Split(',')]
+            ? names.Split(',')
             : ["reference", "ilgpu-cpu", "simd"];
 
     /// <summary>The float64 reference.</summary>

@@ -7,7 +7,7 @@ namespace AttentionGpu.Tests.Variants;
 public class DeviceVariantTests
 {
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void A_cache_stays_on_the_device_from_step_to_step(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);

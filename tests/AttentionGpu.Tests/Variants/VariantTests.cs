@@ -32,7 +32,7 @@ public class VariantTests
         AssertAgreement(Engines.Reference, HostLength / 4, NaiveAttention.Run);
 
     [Theory]
-    [MemberData(nameof(Engines.All), MemberType = typeof(Engines))]
+    [EveryDevice]
     public void Backend_agrees_with_the_reference(string backend) =>
         AssertAgreement(
             Engines.Get(backend), backend == "ilgpu-cpu" ? EmulatedLength : HostLength, VariantRun.OnReference);

@@ -10,10 +10,17 @@ namespace AttentionGpu.Kernels.Tests;
 /// <summary>Compiles kernels to PTX without a GPU.</summary>
 internal static class PtxCompiler
 {
-    public static string Compile(MethodInfo kernel, params Type[] arguments)
+    /// <summary>Turing, Ampere and Hopper.</summary>
+    public static IReadOnlyList<CudaArchitecture> Architectures { get; } = [CudaArchitecture.SM_75, CudaArchitecture.SM_80, CudaArchitecture.SM_90];
+
+    /// <summary>The kernel for each of <see cref="Architectures"/>.</summary>
+    public static IEnumerable<string> CompileAll(MethodInfo kernel, params Type[] arguments) =>
+        Architectures.Select(architecture => Compile(architecture, kernel, arguments));
+
+    public static string Compile(CudaArchitecture architecture, MethodInfo kernel, params Type[] arguments)
     {
         using Context context = Context.Create(builder => builder.EnableAlgorithms().Optimize(OptimizationLevel.O2));
-        using var backend = new PTXBackend(context, CudaArchitecture.SM_80, CudaInstructionSet.ISA_80, null!);
+        using var backend = new PTXBackend(context, architecture, CudaInstructionSet.ISA_80, null!);
         var compiled = (PTXCompiledKernel)backend.Compile(
             EntryPointDescription.FromExplicitlyGroupedKernel(kernel.MakeGenericMethod(arguments)), new KernelSpecialization());
         return compiled.PTXAssembly;

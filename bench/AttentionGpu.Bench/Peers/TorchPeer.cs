@@ -1,3 +1,4 @@
+using AttentionGpu.Tests.Torch;
 using TorchSharp;
 
 namespace AttentionGpu.Bench.Peers;
@@ -21,8 +22,8 @@ internal sealed class TorchPeer : IPeer
         _compute = compute;
     }
 
-    /// <summary>Whether its native library loads here: it needs a newer C++ runtime than Debian 12 has.</summary>
-    public static bool IsAvailable { get; } = CanLoad();
+    /// <summary>Whether the library loads here.</summary>
+    public static bool IsAvailable => TorchLibrary.IsAvailable;
 
     /// <summary>The version of the library.</summary>
     public static string Version => torch.__version__;
@@ -44,18 +45,5 @@ internal sealed class TorchPeer : IPeer
         _output?.Dispose();
         foreach (torch.Tensor input in _inputs)
             input.Dispose();
-    }
-
-    private static bool CanLoad()
-    {
-        try
-        {
-            torch.set_num_threads(1);
-            return true;
-        }
-        catch (Exception exception) when (exception is TypeInitializationException or NotSupportedException or DllNotFoundException)
-        {
-            return false;
-        }
     }
 }

@@ -1,0 +1,81 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+using CsCheck;
+using TorchSharp;
+
+namespace AttentionGpu.Tests.Torch;
+
+/// <summary>The reference against PyTorch's own operators, in float64.</summary>
+public class TorchTests
+{
+    private const int Problems = 150;
+    private const string Missing = "libtorch does not load on this system; tests/opencl-root has one where it does.";
+
+    [Fact]
+    [Trait("library", "libtorch")]
+    public void Reference_agrees_with_scaled_dot_product_attention()
+    {
+        Assert.SkipUnless(TorchLibrary.IsAvailable, Missing);
+        AttentionSizes.Gen.Sample(
+            sizes =>
+            {
+                AttentionCase problem = AttentionCase.Create(sizes);
+                Close.Assert(Attention(problem), problem.Run(Engines.Reference), sizes.ToString());
+            },
+            iter: Problems,
+            threads: 1);
+    }
+
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(7, 64, 129)]
+    [InlineData(61, 65, 33)]
+    [Trait("library", "libtorch")]
+    public void Reference_agrees_with_linear(int rows, int columns, int depth)
+    {
+        Assert.SkipUnless(TorchLibrary.IsAvailable, Missing);
+        var random = new Random();
+        Tensor<float> input = Data.Random(random, rows, depth);
+        Tensor<float> weight = Data.Random(random, columns, depth);
+        Tensor<float> bias = Data.Random(random, columns);
+        Tensor<float> actual = Data.Poisoned(rows, columns);
+        Engines.Reference.Linear(input, weight, actual, bias);
+        using DisposeScope scope = torch.NewDisposeScope();
+        Close.Assert(Result(torch.nn.functional.linear(Double(input), Double(weight), Double(bias)), rows, columns), actual, $"{rows} x {columns} x {depth}");
+    }
+
+    // TorchSharp's operator has no scale and shares no heads: the queries are scaled, and keys and values repeated.
+    private static Tensor<float> Attention(AttentionCase problem)
+    {
+        using DisposeScope scope = torch.NewDisposeScope();
+        int group = (int)(problem.Query.Lengths[1] / problem.Key.Lengths[1]);
+        double size = problem.Query.Lengths[3];
+        double scale = problem.Options.Scale is float given ? given * Math.Sqrt(size) : 1.0;
+        torch.Tensor output = torch.nn.functional.scaled_dot_product_attention(
+            Double(problem.Query) * scale, Double(problem.Key).repeat_interleave(group, 1), Double(problem.Value).repeat_interleave(group, 1),
+            Mask(problem));
+
+        // A row that sees no key is NaN in PyTorch, zeros here.
+        return Result(output.nan_to_num(0.0), problem.OutputLengths);
+    }
+
+    private static torch.Tensor Mask(AttentionCase problem)
+    {
+        (long queries, long keys) = (problem.Query.Lengths[2], problem.Key.Lengths[2]);
+        torch.Tensor visible = torch.ones(queries, keys, dtype: torch.@bool);
+        if (problem.Options.Causal != Causal.None)
+            visible = visible.tril(problem.Options.Causal == Causal.TopLeft ? 0 : keys - queries);
+        if (problem.BooleanMask is not null)
+            visible = visible.logical_and(torch.tensor(Data.Flat(problem.BooleanMask), Lengths(problem.BooleanMask.Lengths)));
+        torch.Tensor hidden = torch.zeros(visible.shape, dtype: torch.float64).masked_fill(visible.logical_not(), double.NegativeInfinity);
+        return problem.AdditiveMask is null ? hidden : hidden + Double(problem.AdditiveMask);
+    }
+
+    private static torch.Tensor Double(Tensor<float> tensor) =>
+        torch.tensor(Data.Flat(tensor), Lengths(tensor.Lengths)).to(torch.float64);
+
+    private static Tensor<float> Result(torch.Tensor tensor, params nint[] lengths) =>
+        Tensor.Create(tensor.to(torch.float32).contiguous().data<float>().ToArray(), lengths);
+
+    private static long[] Lengths(ReadOnlySpan<nint> lengths) => Array.ConvertAll(lengths.ToArray(), length => (long)length);
+}

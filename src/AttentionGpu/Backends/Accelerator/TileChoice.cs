@@ -1,4 +1,5 @@
 using ILGPU.Runtime;
+using ILGPU.Runtime.OpenCL;
 
 namespace AttentionGpu.Backends.Accelerator;
 
@@ -17,7 +18,7 @@ internal sealed record TileChoice
     /// <summary>Groups that keep the whole device busy; smaller tiles are taken below it.</summary>
     public required int BusyGroups { get; init; }
 
-    /// <summary>Whether 256 threads fit in a group.</summary>
+    /// <summary>Whether 256 threads fit in a group, and their sums in registers: on a processor 64 KB of them go through memory at every barrier.</summary>
     public required bool AllowsLargeTiles { get; init; }
 
     public static TileChoice For(ILGPU.Runtime.Accelerator accelerator)
@@ -34,7 +35,7 @@ internal sealed record TileChoice
             UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL,
             SoftmaxThreads = emulated ? 4 : mediumTileThreads,
             BusyGroups = accelerator.NumMultiprocessors,
-            AllowsLargeTiles = threads >= largeTileThreads,
+            AllowsLargeTiles = threads >= largeTileThreads && accelerator is not CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
         };
     }
 }

@@ -10,8 +10,8 @@ namespace AttentionGpu.Backends.Simd.Linear;
 
 /// <summary>
 /// A linear layer on the host: output columns in the lanes, elements of the input broadcast where they lie. The weight is read in panels of
-/// columns, which are packed when a layer is made; else once in a call, or on the way where all rows are one block. A block of a panel stays in
-/// L1 for a block of rows, and the rows in L2 for all panels. The epilogue adds the bias and writes through the output's map.
+/// columns, which are packed when a layer is made; else once in a call, or on the way where all rows are one block. A block of a panel and a block
+/// of rows stay in L2. The last block of depth adds the bias and writes through the output's map.
 /// </summary>
 internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<LinearBuffers>
     where TVector : unmanaged

@@ -2,23 +2,20 @@ using System.Runtime.Intrinsics.X86;
 
 namespace AttentionGpu.Backends.Simd.Memory;
 
-/// <summary>The sizes of a core's own caches, in bytes: what blocks of keys and of depth are cut to.</summary>
+/// <summary>The size of a core's own second cache: what blocks of keys, of rows and of depth are cut to.</summary>
 internal static class Caches
 {
     // Where the processor does not say: what nearly all have at least.
-    private const int UsualLevel1 = 32 << 10;
     private const int UsualLevel2 = 512 << 10;
 
-    /// <summary>The first level, for data.</summary>
-    public static int Level1 { get; } = FromList(1) ?? FromAmd(0x80000005, shift: 24) ?? UsualLevel1;
-
-    /// <summary>The second level.</summary>
-    public static int Level2 { get; } = FromList(2) ?? FromAmd(0x80000006, shift: 16) ?? UsualLevel2;
+    /// <summary>The second level, in bytes.</summary>
+    public static int Level2 { get; } = FromList() ?? FromAmd() ?? UsualLevel2;
 
     // Leaf 4 describes one cache for each subleaf; type 0 ends the list, type 2 is for instructions.
-    private static int? FromList(int level)
+    private static int? FromList()
     {
         const int leaf = 4;
+        const int level = 2;
         if (!X86Base.IsSupported || X86Base.CpuId(0, 0).Eax < leaf)
             return null;
         for (int index = 0; ; index++)
@@ -36,9 +33,11 @@ internal static class Caches
         }
     }
 
-    // AMD's older leaves have the size in KiB from a bit of ECX up.
-    private static int? FromAmd(uint leaf, int shift)
+    // AMD's older leaf has the size in KiB in the upper half of ECX.
+    private static int? FromAmd()
     {
+        const uint leaf = 0x80000006;
+        const int shift = 16;
         if (!X86Base.IsSupported || (uint)X86Base.CpuId(unchecked((int)0x80000000), 0).Eax < leaf)
             return null;
         int kilobytes = (int)((uint)X86Base.CpuId(unchecked((int)leaf), 0).Ecx >> shift);

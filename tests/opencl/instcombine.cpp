@@ -1,4 +1,4 @@
-// PoCL 4 to 6 asks LLVM for the pass "instcombine" by name. From LLVM 18 on that name includes a check that one round of the pass leaves nothing to
+// PoCL 6 asks LLVM for the pass "instcombine" by name. From LLVM 18 on that name includes a check that one round of the pass leaves nothing to
 // do, meant for LLVM's own tests; where a kernel needs two, the check ends the process ("Instruction Combining did not reach a fixpoint").
 // Preloaded into the process, this asks for the pass without the check.
 #include <dlfcn.h>

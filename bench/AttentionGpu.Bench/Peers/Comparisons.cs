@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Torch;
 using TorchSharp;
 
 namespace AttentionGpu.Bench.Peers;
@@ -51,7 +52,7 @@ internal static class Comparisons
                 [.. names.Zip([query, key, value], (name, values) =>
                     (name, OnnxRuntimeModel.Tensor(Inputs.Swap(values, batch, heads, length, size), joined)))],
                 () => Inputs.Swap(packedOutput, batch, length, heads, size), (Output, OnnxRuntimeModel.Tensor(packedOutput, joined))));
-        if (TorchPeer.IsAvailable)
+        if (TorchLibrary.IsAvailable)
             comparison.Add(new TorchPeer(
                 threads, [(query, lengths), (key, lengths), (value, lengths)],
                 tensors => torch.nn.functional.scaled_dot_product_attention(tensors[0], tensors[1], tensors[2], is_casual: causal)));
@@ -173,7 +174,7 @@ internal static class Comparisons
             [.. names, separate.AddConstant("biases", [.. biases[0], .. biases[1], .. biases[2]], 3 * embedding)], ["attended"], ("num_heads", heads));
         AddOutputProjection(separate, transposed[3], biases[3], embedding);
         AddLayerPeer(comparison, separate, threads, input, lengths);
-        if (TorchPeer.IsAvailable)
+        if (TorchLibrary.IsAvailable)
             comparison.Add(TorchLayer(threads, heads, (input, lengths), weights, biases));
         return comparison;
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using AttentionGpu.Tests.Torch;
 
 namespace AttentionGpu.Bench.Peers;
 
@@ -21,9 +22,28 @@ internal sealed record Figures
     /// <summary>Bytes a second of plain reading.</summary>
     public required double Bandwidth { get; init; }
 
-    public double Speed => Operations / Seconds / 1e9;
+    public double Speed => SpeedIn(Seconds);
 
     public double BandwidthShare => Bytes / Seconds / Bandwidth;
+
+    /// <summary>GFLOP/s of the computation in a time.</summary>
+    public double SpeedIn(double seconds) => Operations / seconds / 1e9;
+
+    /// <summary>The heads of <see cref="Speeds"/>.</summary>
+    public static IEnumerable<string> SpeedHeads(string ours, bool withPeak)
+    {
+        yield return ours;
+        if (withPeak)
+            yield return "peak";
+        yield return OnnxRuntimeModel.Name;
+        if (withPeak)
+            yield return "peak";
+        yield return "ratio";
+        if (!TorchLibrary.IsAvailable)
+            yield break;
+        yield return TorchPeer.Name;
+        yield return "ratio";
+    }
 
     /// <summary>Speeds and ratios as the cells of a table: ours, ONNX Runtime's, and libtorch's where it loads.</summary>
     public IEnumerable<string> Speeds(bool withPeak)
@@ -35,12 +55,13 @@ internal sealed record Figures
         {
             if (!PeerSeconds.TryGetValue(library, out double seconds))
                 continue;
-            yield return Text(Operations / seconds / 1e9, "F0");
+            yield return Text(SpeedIn(seconds), "F0");
             if (withPeak && library == OnnxRuntimeModel.Name)
                 yield return Text(Operations / seconds / Peak, "P0");
             yield return Text(seconds / Seconds, "F2");
         }
     }
 
-    private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
+    /// <summary>A number as the cell of a table.</summary>
+    public static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }

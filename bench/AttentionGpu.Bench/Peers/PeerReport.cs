@@ -1,7 +1,7 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Text;
 using AttentionGpu.Cli.Bench;
+using AttentionGpu.Tests.Torch;
 using Microsoft.ML.OnnxRuntime;
 
 namespace AttentionGpu.Bench.Peers;
@@ -69,15 +69,15 @@ internal sealed class PeerReport : IDisposable
     private List<SpeedPoint> Write()
     {
         string version = OrtEnv.Instance().GetVersionString();
-        string torch = TorchPeer.IsAvailable ? $" and libtorch {TorchPeer.Version}" : "";
+        string torch = TorchLibrary.IsAvailable ? $" and libtorch {TorchPeer.Version}" : "";
         Line($"{_engine.Device.Name} ({_engine.Device.Capability}) against ONNX Runtime {version}{torch}, {_threads} threads each, "
             + $".NET {Environment.Version}, {RuntimeInformation.OSDescription}. Medians, in turns of {_window.TotalMilliseconds} ms.");
-        if (!TorchPeer.IsAvailable)
+        if (!TorchLibrary.IsAvailable)
             Line("libtorch does not load here: `tests/opencl-root` has a system where it does.");
         Line("");
         Line("Attention, GFLOP/s (4 B H S^2 D operations, half of them when causal); peak: the share of the multiply-adds of the same turns.");
         Line("");
-        Row(["B,H,S,D", "ours", "peak", .. PeerColumns(withPeak: true), "ours, causal", .. PeerColumns(withPeak: false)], isHead: true);
+        Row(["B,H,S,D", .. Figures.SpeedHeads("ours", withPeak: true), .. Figures.SpeedHeads("ours, causal", withPeak: false)], isHead: true);
         var points = new List<SpeedPoint>();
         foreach (int[] shape in _attention)
         {
@@ -90,7 +90,7 @@ internal sealed class PeerReport : IDisposable
         Line("");
         Line("A whole layer, GFLOP/s.");
         Line("");
-        Row(["batch,length,embedding,heads", "ours", "peak", .. PeerColumns(withPeak: true)], isHead: true);
+        Row(["batch,length,embedding,heads", .. Figures.SpeedHeads("ours", withPeak: true)], isHead: true);
         foreach (int[] shape in _layers)
             Row([Shape(shape), .. Measure(Comparisons.Layer(_engine, _threads, shape[0], shape[1], shape[2], shape[3])).Speeds(withPeak: true)]);
 
@@ -103,8 +103,8 @@ internal sealed class PeerReport : IDisposable
             Figures figures = Measure(Comparisons.Decoding(_engine, _threads, 32, 8, keys, 128));
             double theirs = figures.PeerSeconds[OnnxRuntimeModel.Name];
             Row([
-                $"{keys}", Number(figures.Bytes / figures.Seconds / 1e9, "F1"), Number(figures.BandwidthShare, "P0"),
-                Number(figures.Bytes / theirs / 1e9, "F1"), Number(theirs / figures.Seconds, "F2"),
+                $"{keys}", Figures.Text(figures.Bytes / figures.Seconds / 1e9, "F1"), Figures.Text(figures.BandwidthShare, "P0"),
+                Figures.Text(figures.Bytes / theirs / 1e9, "F1"), Figures.Text(theirs / figures.Seconds, "F2"),
             ]);
         }
 
@@ -117,12 +117,11 @@ internal sealed class PeerReport : IDisposable
         Line("");
         Line("Variants, time as a multiple of plain attention in the same turns (1 x 8 x 2,048 x 64, float32, not causal, where nothing else is said).");
         Line("");
-        Line("| variant | predicted | came |");
-        Line("|---|---|---|");
+        Row(["variant", "predicted", "came"], isHead: true);
         foreach (VariantCost cost in new VariantCosts(_engine).All)
         {
             double[] medians = Timing.Medians(_window, _duration, TimeSpan.Zero, [cost.Plain, cost.Variant]);
-            Line(string.Create(CultureInfo.InvariantCulture, $"| {cost.Name} | {cost.Predicted:F2} | {medians[1] / medians[0]:F2} |"));
+            Row([cost.Name, Figures.Text(cost.Predicted, "F2"), Figures.Text(medians[1] / medians[0], "F2")]);
         }
     }
 
@@ -149,21 +148,7 @@ internal sealed class PeerReport : IDisposable
         }
     }
 
-    private static IEnumerable<string> PeerColumns(bool withPeak)
-    {
-        yield return OnnxRuntimeModel.Name;
-        if (withPeak)
-            yield return "peak";
-        yield return "ratio";
-        if (!TorchPeer.IsAvailable)
-            yield break;
-        yield return TorchPeer.Name;
-        yield return "ratio";
-    }
-
     private static string Shape(int[] shape) => string.Join(',', shape);
-
-    private static string Number(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 
     private void Row(IEnumerable<string> cells, bool isHead = false)
     {

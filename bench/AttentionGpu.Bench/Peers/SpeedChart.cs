@@ -9,8 +9,8 @@ internal sealed record SpeedPoint(string Library, bool IsCausal, int HeadSize, i
 
     /// <summary>Ours and the peers' at a shape of [batch, heads, length, head size].</summary>
     public static IEnumerable<SpeedPoint> Of(int[] shape, Figures figures, bool isCausal) =>
-        figures.PeerSeconds.Select(peer => (peer.Key, Speed: figures.Operations / peer.Value / 1e9)).Prepend((Ours, figures.Speed))
-            .Select(speed => new SpeedPoint(speed.Item1, isCausal, shape[3], shape[0], shape[2], speed.Item2));
+        figures.PeerSeconds.Prepend(KeyValuePair.Create(Ours, figures.Seconds))
+            .Select(one => new SpeedPoint(one.Key, isCausal, shape[3], shape[0], shape[2], figures.SpeedIn(one.Value)));
 }
 
 /// <summary>GFLOP/s over length, ours and the peers'.</summary>

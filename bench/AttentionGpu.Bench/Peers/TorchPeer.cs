@@ -1,4 +1,3 @@
-using AttentionGpu.Tests.Torch;
 using TorchSharp;
 
 namespace AttentionGpu.Bench.Peers;
@@ -21,9 +20,6 @@ internal sealed class TorchPeer : IPeer
         _inputs = [.. inputs.Select(input => torch.tensor(input.Values, Array.ConvertAll(input.Lengths, length => (long)length)))];
         _compute = compute;
     }
-
-    /// <summary>Whether the library loads here.</summary>
-    public static bool IsAvailable => TorchLibrary.IsAvailable;
 
     /// <summary>The version of the library.</summary>
     public static string Version => torch.__version__;

@@ -18,6 +18,8 @@ internal struct KeyRanges
 {
     private readonly int _blockKeys;
     private readonly int _halfLane;
+
+    // Where ranges end, in order: all lanes see from here, to here, all lanes are computed to here, and half of them to here.
     private readonly int _shownKey;
     private readonly int _hiddenKey;
     private readonly int _halfKey;
@@ -63,7 +65,7 @@ internal struct KeyRanges
         bool isHalf = _next >= _halfKey;
 
         // What is left in equal parts, so that none is left with a few keys.
-        int end = isHalf ? _endKey : _next >= _hiddenKey ? _halfKey : _next >= _shownKey ? _hiddenKey : _shownKey;
+        int end = _next < _shownKey ? _shownKey : _next < _hiddenKey ? _hiddenKey : _next < _halfKey ? _halfKey : _endKey;
         int left = end - _next;
         int parts = TileCount.DivideUp(left, _blockKeys);
         int count = Math.Min(left, (TileCount.DivideUp(left, parts) + 1) & ~1);

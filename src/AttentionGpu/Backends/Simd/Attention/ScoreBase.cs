@@ -25,7 +25,7 @@ internal readonly struct NaturalBase<TVector, TOperations> : IScoreBase<TVector>
     public static TVector Power(TVector exponent) => VectorMath<TVector, TOperations>.ExpOfNonPositive(exponent);
 }
 
-/// <summary>Powers of 2, which cost three operations less: the queries are multiplied by log2(e) together with the scale.</summary>
+/// <summary>Powers of 2, which cost two operations less: the queries are multiplied by log2(e) together with the scale.</summary>
 internal readonly struct BinaryBase<TVector, TOperations> : IScoreBase<TVector>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>

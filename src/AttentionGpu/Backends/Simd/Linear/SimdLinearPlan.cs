@@ -74,6 +74,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         int rows = Math.Min(_blockRows, _problem.Rows - firstRow);
         float* sums = memory + (nint)_blockDepth * Lanes;
         int parts = TileCount.DivideUp(_problem.Depth, _blockDepth);
+        bool isWhole = HasWholePanel(panel * Lanes);
         for (int part = 0; part < parts; part++)
         {
             int depth = (int)((long)_problem.Depth * part / parts);
@@ -84,7 +85,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
             else
                 PackPanel(buffers, memory, panel, depth, count);
             float* left = buffers.Input.Pointer<float>() + (long)firstRow * _problem.Depth + depth;
-            if (part == parts - 1 && HasWholePanel(panel * Lanes))
+            if (part == parts - 1 && isWhole)
                 RegisterTile<TVector, TOperations>.Multiply(
                     rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new MappedSums(
                         _problem.Output, firstRow, buffers.Output.Pointer<float>() + _problem.Output.Column(panel * Lanes),
@@ -95,7 +96,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
                 RegisterTile<TVector, TOperations>.Multiply(rows, Lanes, count, left, _problem.Depth, 1, right, Lanes, new AddedSums(sums, Lanes));
         }
 
-        if (!HasWholePanel(panel * Lanes))
+        if (!isWhole)
             Write(buffers, sums, firstRow, rows, panel * Lanes);
     }
 

@@ -1,4 +1,6 @@
+using System.Collections.Concurrent;
 using System.Numerics.Tensors;
+using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Engine;
@@ -34,6 +36,16 @@ public class ThreadingTests
                 Close.Assert(layers[index].Expected, layers[index].Problem.Run(engine), $"thread {thread}, call {call}");
             }
         });
+    }
+
+    [Fact]
+    [Trait("device", "every")]
+    public void Many_threads_find_the_same_devices()
+    {
+        // The first to ask is what starts a driver, so nobody asks before.
+        var found = new ConcurrentBag<string>();
+        RunOnThreads(_ => found.Add(string.Join(' ', AcceleratorDevices.List().Select(device => device.Name))));
+        Assert.Single(found.Distinct());
     }
 
     [Theory]

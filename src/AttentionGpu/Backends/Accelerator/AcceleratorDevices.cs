@@ -14,6 +14,9 @@ internal static class AcceleratorDevices
     // Two groups at a time.
     private const int EmulatedMultiprocessors = 2;
 
+    // Making a context asks the drivers and tries a kernel on each OpenCL device. Two threads doing so at once have left one without its devices.
+    private static readonly Lock _drivers = new();
+
     /// <summary>
     /// The warp of the emulated device. Each emulated thread is an OS thread and each barrier a meeting of all of a group's, so there are few.
     /// </summary>
@@ -21,12 +24,18 @@ internal static class AcceleratorDevices
 
     /// <param name="emulatedWarpSize">Threads in a warp of the emulated device.</param>
     /// <param name="emulatedWarps">Warps in a group of it.</param>
-    public static Context CreateContext(int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1) => Context.Create(builder => builder
-        .Cuda()
-        .OpenCL()
-        .CPU(new CPUDevice(emulatedWarpSize, emulatedWarps, EmulatedMultiprocessors))
-        .EnableAlgorithms()
-        .Optimize(OptimizationLevel.O2));
+    public static Context CreateContext(int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1)
+    {
+        lock (_drivers)
+        {
+            return Context.Create(builder => builder
+                .Cuda()
+                .OpenCL()
+                .CPU(new CPUDevice(emulatedWarpSize, emulatedWarps, EmulatedMultiprocessors))
+                .EnableAlgorithms()
+                .Optimize(OptimizationLevel.O2));
+        }
+    }
 
     public static IReadOnlyList<DeviceInfo> List()
     {

@@ -37,8 +37,11 @@ public struct OnlineSoftmax
         get => Sum == 0f ? float.NegativeInfinity : Maximum + XMath.Log(Sum);
     }
 
-    // -inf minus -inf is NaN: a row with nothing visible is shifted by 0 instead, and all its weights are exp(-inf) = 0.
-    private readonly float Shift
+    /// <summary>
+    /// What a score is reduced by before its exponential is taken: the maximum. -inf minus -inf is NaN, so a row with nothing visible is shifted by 0
+    /// instead, and all its weights are exp(-inf) = 0.
+    /// </summary>
+    public readonly float Shift
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Maximum == float.NegativeInfinity ? 0f : Maximum;

@@ -51,3 +51,16 @@ public struct Tile2x2 : ITile
     /// <inheritdoc/>
     public static int Depth => 8;
 }
+
+/// <summary>1 thread: 8 rows by 4 columns for each group of a fragment. Processors, whose vectors hold a thread's columns.</summary>
+public struct Tile1x1 : ITile
+{
+    /// <inheritdoc/>
+    public static int RowThreads => 1;
+
+    /// <inheritdoc/>
+    public static int ColumnThreads => 1;
+
+    /// <inheritdoc/>
+    public static int Depth => 1;
+}

@@ -50,7 +50,7 @@ public class MultiHeadAttentionTests
         threads: 1);
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Backend_agrees_with_the_reference(string backend) => Sizes.Sample(
         sizes =>
         {
@@ -65,7 +65,7 @@ public class MultiHeadAttentionTests
         threads: 1);
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Length_first_is_batch_first_transposed(string backend)
     {
         LayerCase problem = LayerCase.Create(new LayerSizes(3, 2, 2, 8, 13, 19, true, true, true, true, 5));
@@ -86,7 +86,7 @@ public class MultiHeadAttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Key_padding_hides_keys(string backend)
     {
         LayerCase problem = LayerCase.Create(new LayerSizes(3, 2, 1, 8, 9, 21, true, false, true, false, 7));
@@ -108,7 +108,7 @@ public class MultiHeadAttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Mask_padding_and_causal_work_together(string backend)
     {
         LayerCase problem = LayerCase.Create(new LayerSizes(2, 2, 2, 8, 23, 23, false, false, false, true, 8));
@@ -127,7 +127,7 @@ public class MultiHeadAttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Device_tensors_give_the_same_as_host_tensors(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);

@@ -41,7 +41,7 @@ public class AttentionTests
         threads: 1);
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Backend_agrees_with_the_reference(string backend)
     {
         AttentionSizes.Gen.Sample(
@@ -57,7 +57,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Backend_weights_agree_with_the_reference(string backend)
     {
         AttentionSizes.Gen.Select(Gen.Bool).Sample(
@@ -75,7 +75,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Rows_that_see_no_key_are_zero(string backend)
     {
         AttentionCase problem = AttentionCase.Create(
@@ -94,7 +94,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Large_logits_stay_finite(string backend)
     {
         AttentionCase problem = AttentionCase.Create(
@@ -106,7 +106,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Mask_of_the_lowest_float_keeps_rows_uniform(string backend)
     {
         // Checkpoints pad with float.MinValue. A row where every key has it is a plain mean, as in PyTorch, not zeros and not NaN.
@@ -122,7 +122,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void NaN_in_a_query_stays_in_its_row(string backend)
     {
         AttentionCase problem = AttentionCase.Create(
@@ -134,7 +134,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Empty_tensors_are_fine(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
@@ -166,7 +166,7 @@ public class AttentionTests
     }
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Strided_tensors_give_the_same(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);

@@ -23,7 +23,7 @@ public class LinearTests
         threads: 1);
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Backend_agrees_with_the_reference(string backend) => Sizes.Sample(
         (rows, depth, columns, bias, seed) =>
         {
@@ -35,7 +35,7 @@ public class LinearTests
         threads: 1);
 
     [Theory]
-    [EveryDevice]
+    [EveryDevice(WithOtherKernels = true)]
     public void Leading_axes_of_any_rank_are_rows(string backend)
     {
         var random = new Random(3);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using AttentionGpu.Backends.Accelerator;
 
 namespace AttentionGpu.Tests.Support;
 
@@ -8,6 +9,9 @@ namespace AttentionGpu.Tests.Support;
 /// </summary>
 public static class Engines
 {
+    private const string Packed = " packed";
+    private const string Tiled = " tiled";
+
     private static readonly ConcurrentDictionary<string, Lazy<AttentionEngine>> _engines = new();
 
     public static IReadOnlyList<string> All { get; } =
@@ -15,10 +19,30 @@ public static class Engines
             ? names.Split(',')
             : ["reference", "ilgpu-cpu", "simd"];
 
+    /// <summary>
+    /// The devices, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu packed" has a processor's, "opencl:0 tiled" a GPU's.
+    /// </summary>
+    public static IReadOnlyList<string> WithOtherKernels { get; } =
+    [
+        .. All,
+        .. All.Where(name => name == AcceleratorDevices.EmulatorName).Select(name => name + Packed),
+        .. All.Where(name => name.StartsWith("opencl:", StringComparison.Ordinal)).Select(name => name + Tiled),
+    ];
+
     /// <summary>The float64 reference.</summary>
     public static AttentionEngine Reference => Get("reference");
 
     /// <summary>An engine that all tests share; never dispose of it.</summary>
     public static AttentionEngine Get(string name) =>
-        _engines.GetOrAdd(name, device => new Lazy<AttentionEngine>(() => new AttentionEngine(device))).Value;
+        _engines.GetOrAdd(name, key => new Lazy<AttentionEngine>(() => Create(key))).Value;
+
+    private static AttentionEngine Create(string name)
+    {
+        bool packed = name.EndsWith(Packed, StringComparison.Ordinal);
+        if (!packed && !name.EndsWith(Tiled, StringComparison.Ordinal))
+            return new AttentionEngine(name);
+        DeviceInfo device = Get(name[..name.LastIndexOf(' ')]).Device;
+        return new AttentionEngine(new AcceleratorBackend(
+            device, AcceleratorDevices.CreateContext(), accelerator => TileChoice.For(accelerator) with { Packed = packed }));
+    }
 }

@@ -61,7 +61,7 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     {
         using (_loader.Enter())
         {
-            return LinearPlanner.Plan(problem, _loader);
+            return LinearPlanner.Plan(problem, this, _loader);
         }
     }
 

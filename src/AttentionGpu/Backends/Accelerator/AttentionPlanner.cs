@@ -80,7 +80,9 @@ internal sealed class AttentionPlanner(AttentionProblem problem, IAttentionBacke
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        IPlan<AttentionBuffers> forward = loader.Tiles.UsesWarps
+        IPlan<AttentionBuffers> forward = loader.Tiles.Packed
+            ? new PackedForwardPlan<TElement, TRange, TVariant>(problem, backend, loader, range, variant)
+            : loader.Tiles.UsesWarps
             ? PlanTile<WarpRowReduction, TElement, TRange, TVariant>(range, variant)
             : PlanTile<SharedRowReduction, TElement, TRange, TVariant>(range, variant);
         return problem.Scores is { } stage

@@ -8,16 +8,17 @@ namespace AttentionGpu.Backends.Accelerator;
 /// <summary>Plans linear layers: plain or head-split outputs, with or without bias.</summary>
 internal static class LinearPlanner
 {
-    public static IPlan<LinearBuffers> Plan(LinearProblem problem, KernelLoader loader)
+    public static IPlan<LinearBuffers> Plan(LinearProblem problem, IAttentionBackend backend, KernelLoader loader)
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
         return IsPlain(problem.Output, problem.Rows, problem.Columns)
-            ? PlanBias(problem, loader, Rows(problem.Output))
-            : PlanBias(problem, loader, Heads(problem.Output));
+            ? PlanBias(problem, backend, loader, Rows(problem.Output))
+            : PlanBias(problem, backend, loader, Heads(problem.Output));
     }
 
-    private static IPlan<LinearBuffers> PlanBias<TOutput>(LinearProblem problem, KernelLoader loader, TOutput output)
+    private static IPlan<LinearBuffers> PlanBias<TOutput>(
+        LinearProblem problem, IAttentionBackend backend, KernelLoader loader, TOutput output)
         where TOutput : struct, IMatrixLayout
     {
         var shape = new MatmulShape { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
@@ -25,11 +26,13 @@ internal static class LinearPlanner
         return problem.HasBias
             ? new MatmulPlan<BiasEpilogue>(
                 loader,
-                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, BiasEpilogue>(loader, shape, 1, rows, rows, output),
+                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, BiasEpilogue>(
+                    backend, loader, shape, 1, rows, rows, output),
                 (in LinearBuffers buffers) => new BiasEpilogue { Bias = buffers.Bias.View<float>() })
             : new MatmulPlan<ScaleEpilogue>(
                 loader,
-                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, ScaleEpilogue>(loader, shape, 1, rows, rows, output),
+                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, ScaleEpilogue>(
+                    backend, loader, shape, 1, rows, rows, output),
                 (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
     }
 

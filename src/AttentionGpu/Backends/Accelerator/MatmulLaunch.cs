@@ -1,7 +1,11 @@
 using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
 using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Kernels.Packed;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Memory;
 using ILGPU;
 using ILGPU.Runtime;
 
@@ -19,13 +23,15 @@ internal interface IMatmulLaunch<TElement, TEpilogue>
 internal static class MatmulLaunch
 {
     public static IMatmulLaunch<TElement, TEpilogue> Create<TElement, TLeft, TRight, TResult, TEpilogue>(
-        KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
+        IAttentionBackend backend, KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
         where TElement : unmanaged, IElement<TElement>
         where TLeft : struct, IMatrixLayout
         where TRight : struct, IMatrixLayout
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
+        if (loader.Tiles.Packed)
+            return new PackedLauncher<TElement, TLeft, TRight, TResult, TEpilogue>(backend, loader, shape, matrices, left, right, result);
         if (loader.Tiles.Emulated)
             return new Launcher<Tile2x2, TElement, TLeft, TRight, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
         bool fillsDevice = MatmulKernel.GroupCount<Tile16x16>(shape, matrices) >= loader.Tiles.BusyGroups;
@@ -68,5 +74,59 @@ internal static class MatmulLaunch
 
         public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<SingleElement> result, TEpilogue epilogue) =>
             _kernel(_loader.Stream, _config, _shape, left, _left, right, _right, result, _result, epilogue);
+    }
+
+    private sealed class PackedLauncher<TElement, TLeft, TRight, TResult, TEpilogue> : IMatmulLaunch<TElement, TEpilogue>
+        where TElement : unmanaged, IElement<TElement>
+        where TLeft : struct, IMatrixLayout
+        where TRight : struct, IMatrixLayout
+        where TResult : struct, IMatrixLayout
+        where TEpilogue : struct, IEpilogue
+    {
+        private readonly Action<AcceleratorStream, KernelConfig, MatmulShape, ArrayView<Float4>, ArrayView<Float4>,
+            ArrayView<SingleElement>, TResult, TEpilogue> _kernel;
+
+        private readonly IAttentionBackend _backend;
+        private readonly KernelLoader _loader;
+        private readonly PackLaunch<TElement, TLeft> _packLeft;
+        private readonly PackLaunch<TElement, TRight> _packRight;
+        private readonly KernelConfig _config;
+        private readonly MatmulShape _shape;
+        private readonly TResult _result;
+
+        public PackedLauncher(
+            IAttentionBackend backend, KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
+        {
+            _backend = backend;
+            _loader = loader;
+            _packLeft = new PackLaunch<TElement, TLeft>(
+                loader, PackShape.Operand(PackShape.LeftLanes, shape.Rows, shape.Depth), matrices, left);
+            _packRight = new PackLaunch<TElement, TRight>(
+                loader, PackShape.Operand(PackShape.RightLanes, shape.Columns, shape.Depth), matrices, right);
+            _config = KernelLoader.Groups(PackedMatmulKernel.GroupCount(shape, matrices), 1);
+            _shape = shape;
+            _result = result;
+            _kernel = loader.Load<PackedLauncher<TElement, TLeft, TRight, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
+                MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<SingleElement>, TResult, TEpilogue>>(
+                accelerator => accelerator.LoadKernel<MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<SingleElement>,
+                    TResult, TEpilogue>(PackedMatmulKernel.Multiply));
+        }
+
+        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<SingleElement> result, TEpilogue epilogue)
+        {
+            DeviceMemory memory = _backend.Rent(_packLeft.ByteLength + _packRight.ByteLength);
+            try
+            {
+                DeviceMemory rows = memory.Slice<byte>(0, _packLeft.ByteLength);
+                DeviceMemory columns = memory.Slice<byte>(_packLeft.ByteLength, _packRight.ByteLength);
+                _packLeft.Launch(left, memory.View<Sequence>(), rows);
+                _packRight.Launch(right, memory.View<Sequence>(), columns);
+                _kernel(_loader.Stream, _config, _shape, rows.View<Float4>(), columns.View<Float4>(), result, _result, epilogue);
+            }
+            finally
+            {
+                _backend.Return(memory);
+            }
+        }
     }
 }

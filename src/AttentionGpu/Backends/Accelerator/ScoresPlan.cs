@@ -53,6 +53,7 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
         _shape = AttentionLayouts.Softmax(problem);
         int matrices = problem.Batch * problem.Heads;
         _products = MatmulLaunch.Create<TElement, RowLayout, RowLayout, RowLayout, ScaleEpilogue>(
+            backend,
             loader,
             new MatmulShape { Rows = problem.QueryLength, Columns = problem.KeyLength, Depth = problem.HeadSize },
             matrices,

@@ -9,6 +9,12 @@ internal sealed record TileChoice
     /// <summary>Groups of four threads, for devices whose threads are emulated.</summary>
     public required bool Emulated { get; init; }
 
+    /// <summary>
+    /// Kernels of one thread a group, without barriers, on operands that are packed first: for a processor, whose driver makes vectors of a thread's
+    /// own work.
+    /// </summary>
+    public required bool Packed { get; init; }
+
     /// <summary>Whether the threads of a row can exchange values by warp shuffles.</summary>
     public required bool UsesWarps { get; init; }
 
@@ -18,7 +24,7 @@ internal sealed record TileChoice
     /// <summary>Groups that keep the whole device busy; smaller tiles are taken below it.</summary>
     public required int BusyGroups { get; init; }
 
-    /// <summary>Whether 256 threads fit in a group, and their sums in registers: on a processor 64 KB of them go through memory at every barrier.</summary>
+    /// <summary>Whether 256 threads fit in a group.</summary>
     public required bool AllowsLargeTiles { get; init; }
 
     public static TileChoice For(ILGPU.Runtime.Accelerator accelerator)
@@ -30,12 +36,13 @@ internal sealed record TileChoice
         return new TileChoice
         {
             Emulated = emulated,
+            Packed = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
 
             // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096.
             UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL,
             SoftmaxThreads = emulated ? 4 : mediumTileThreads,
             BusyGroups = accelerator.NumMultiprocessors,
-            AllowsLargeTiles = threads >= largeTileThreads && accelerator is not CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
+            AllowsLargeTiles = threads >= largeTileThreads,
         };
     }
 }

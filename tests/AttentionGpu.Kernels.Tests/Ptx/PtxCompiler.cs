@@ -5,7 +5,7 @@ using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 
-namespace AttentionGpu.Kernels.Tests;
+namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>Compiles kernels to PTX without a GPU.</summary>
 internal static class PtxCompiler
@@ -32,7 +32,7 @@ internal static class PtxCompiler
     {
         using var backend = new PTXBackend(context, architecture, CudaInstructionSet.ISA_80, null!);
         var compiled = (PTXCompiledKernel)backend.Compile(
-            EntryPointDescription.FromExplicitlyGroupedKernel(kernel.MakeGenericMethod(arguments)), new KernelSpecialization());
+            EntryPointDescription.FromExplicitlyGroupedKernel(arguments.Length == 0 ? kernel : kernel.MakeGenericMethod(arguments)), new KernelSpecialization());
         return compiled.PTXAssembly;
     }
 }

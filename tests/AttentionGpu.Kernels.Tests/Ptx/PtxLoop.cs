@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
 
-namespace AttentionGpu.Kernels.Tests;
+namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>An innermost loop of a PTX listing.</summary>
 /// <param name="Instructions">The lines between its label and the branch back.</param>

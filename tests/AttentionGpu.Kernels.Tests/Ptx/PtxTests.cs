@@ -21,7 +21,7 @@ using AllVariants = AttentionGpu.Kernels.Variants.VariantPair<
         AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.AdditiveBias, AttentionGpu.Kernels.Variants.BooleanMask>,
         AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.DocumentMask, AttentionGpu.Kernels.Variants.KeyPaddingMask>>>;
 
-namespace AttentionGpu.Kernels.Tests;
+namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>What ILGPU makes of the kernels for each generation of devices: registers stay registers, and the inner loops are made of multiply-adds.</summary>
 public partial class PtxTests

@@ -1,0 +1,192 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Layouts;
+using AttentionGpu.Kernels.Ranges;
+using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Tiles;
+using ILGPU;
+using ILGPU.Runtime.Cuda;
+
+namespace AttentionGpu.Kernels.TensorCores;
+
+/// <summary>
+/// Fused attention forward on tensor cores, SM_80 and up, for elements of 16 bits: Dao, "FlashAttention-2" (2023). A warp has 16 queries, a group 64, a
+/// block 32 keys. Tiles lie in shared memory with the 16-byte pieces of a row exchanged by the row's number, so that the eight rows that an
+/// <c>ldmatrix</c> reads are in different banks; <c>cp.async</c> brings the next block while this one is computed.
+/// </summary>
+public static class TensorAttentionKernel
+{
+    /// <summary>Threads of a group.</summary>
+    public const int Threads = 128;
+
+    private const int Queries = 64;
+    private const int Keys = 32;
+    private const int WarpSize = 32;
+    private const int WarpQueries = 16;
+
+    // Sixteen-bit elements, and the 16 bytes that are copied and read at a time.
+    private const int ElementBytes = 2;
+    private const int PieceElements = 8;
+    private const int PieceBytes = 16;
+
+    // exp(x) = 2^(x * log2(e)).
+    private const float Log2E = 1.44269504f;
+
+    /// <summary>The number of groups to launch.</summary>
+    public static long GroupCount(int batch, int heads, int queryLength) => (long)batch * heads * TileCount.DivideUp(queryLength, Queries);
+
+    /// <summary>
+    /// <c>output = softmax(scale * query * key^T) * value</c> over the keys of a range. A row that sees no key becomes zeros. Scores and sums are
+    /// float32; weights are rounded to the elements' type before they meet the values.
+    /// </summary>
+    /// <remarks>
+    /// A warp, a block of 32 keys, head size 64 (128): 32 (64) <c>mma.sync</c> and 20 (40) <c>ldmatrix</c>; a thread 16 exponentials. Registers: 16
+    /// scores, 32 (64) outputs, 12 operands, 11 of the softmax.
+    /// </remarks>
+    public static void Forward<TTensor, TSize, TRange>(TensorShape shape, ArrayView<Sequence> sequences, TRange range)
+        where TTensor : struct, ITensorElement
+        where TSize : struct, ITensorSize
+        where TRange : struct, IKeyRange
+    {
+        int rowBytes = TSize.Columns * ElementBytes;
+        int blockBytes = Keys * rowBytes;
+
+        // Queries, then two blocks of keys, then two of values.
+        if (TSize.Columns == 64)
+            CudaAsm.Emit(".shared .align 128 .b8 tiles[24576];");
+        else
+            CudaAsm.Emit(".shared .align 128 .b8 tiles[49152];");
+        CudaAsm.Emit("mov.u32 %0, tiles;", out int tiles);
+        int queryTile = tiles;
+        int keyTiles = queryTile + Queries * rowBytes;
+        int valueTiles = keyTiles + 2 * blockBytes;
+
+        int queryGroups = TileCount.DivideUp(shape.Attention.QueryLength, Queries);
+        int firstQuery = (queryGroups - 1 - Grid.IdxX % queryGroups) * Queries;
+        int matrix = Grid.IdxX / queryGroups;
+        Sequence sequence = shape.Attention.HasSequences != 0 ? sequences[matrix / shape.Attention.Heads] : shape.Attention.Sequence;
+        if (firstQuery >= sequence.QueryLength)
+            return;
+        long queries = Address(shape.Query, shape.Attention.Query, matrix, sequence.QueryStart + firstQuery);
+        long keys = Address(shape.Key, shape.Attention.Key, matrix, sequence.KeyStart);
+        long values = Address(shape.Value, shape.Attention.Value, matrix, sequence.KeyStart);
+
+        // Where in eight rows the thread's row for an instruction is, and in which piece: Left for queries and values, Right for keys.
+        int lane = Group.IdxX % WarpSize;
+        int warpQuery = Group.IdxX / WarpSize * WarpQueries;
+        int swizzle = lane % 8;
+        int leftRow = (lane / 8 % 2 * 8 + swizzle) * rowBytes;
+        int leftPiece = lane / 16 ^ swizzle;
+        int rightRow = (lane / 16 * 8 + swizzle) * rowBytes;
+        int rightPiece = lane / 8 % 2 ^ swizzle;
+        int queryRow = queryTile + warpQuery * rowBytes + leftRow;
+
+        // The thread's two rows of scores, and the first of its columns.
+        int row0 = firstQuery + warpQuery + lane / 4;
+        int row1 = row0 + 8;
+        int column = lane % 4 * 2;
+        int first0 = range.FirstKey(sequence, row0);
+        int first1 = range.FirstKey(sequence, row1);
+        int end0 = range.EndKey(sequence, row0);
+        int end1 = range.EndKey(sequence, row1);
+
+        CudaAsm.Emit(TensorText.Declare);
+        CudaAsm.Emit(TensorText.Clear);
+        int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
+        int startKey = range.FirstKey(sequence, firstQuery);
+        int endKey = range.EndKey(sequence, lastQuery);
+        Copy<TSize>(queryTile, Queries, queries, shape.Attention.Query.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
+        CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
+        CudaAsm.Emit(TensorText.Commit);
+        int stage = 0;
+        for (int firstKey = startKey; firstKey < endKey; firstKey += Keys)
+        {
+            int keyTile = keyTiles + stage * blockBytes;
+            int valueTile = valueTiles + stage * blockBytes;
+            stage = 1 - stage;
+            CopyBlock<TSize>(
+                shape, sequence, keyTiles + stage * blockBytes, valueTiles + stage * blockBytes, keys, values,
+                IntrinsicMath.Min(firstKey + Keys, sequence.KeyLength));
+            CudaAsm.Emit(TensorText.Commit);
+            CudaAsm.Emit(TensorText.WaitForAllButLast);
+            Group.Barrier();
+
+            CudaAsm.Emit(TensorText.ClearScores);
+            for (int piece = 0; piece < TSize.Columns / PieceElements; piece += 2)
+            {
+                int key = keyTile + rightRow + (rightPiece ^ piece) * PieceBytes;
+                TTensor.Scores(queryRow + (leftPiece ^ piece) * PieceBytes, key, key + WarpQueries * rowBytes);
+            }
+
+            CudaAsm.Emit(TensorText.Scale, shape.Attention.Scale * Log2E);
+            if (firstKey < range.FirstKey(sequence, lastQuery) || firstKey + Keys > range.EndKey(sequence, firstQuery))
+                CudaAsm.Emit(TensorText.Mask, firstKey + column, first0, end0, first1, end1);
+            CudaAsm.Emit(TensorText.Softmax);
+            CudaAsm.Emit(TensorText.ShrinkLow);
+            if (TSize.Columns > 64)
+                CudaAsm.Emit(TensorText.ShrinkHigh);
+            TTensor.PackLow();
+            AddValues<TTensor, TSize>(valueTile + leftRow, leftPiece);
+            TTensor.PackHigh();
+            AddValues<TTensor, TSize>(valueTile + leftRow + WarpQueries * rowBytes, leftPiece);
+            Group.Barrier();
+        }
+
+        CudaAsm.Emit(TensorText.WaitForAll);
+        CudaAsm.Emit(TensorText.Finish);
+        long output0 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row0) + column * ElementBytes;
+        long output1 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row1) + column * ElementBytes;
+        int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
+        int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
+        TTensor.StoreLow(output0, output1, columns0, columns1);
+        if (TSize.Columns > 64)
+            TTensor.StoreHigh(output0, output1, columns0, columns1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddValues<TTensor, TSize>(int row, int piece)
+        where TTensor : struct, ITensorElement
+        where TSize : struct, ITensorSize
+    {
+        TTensor.ValuesLow(
+            row + piece * PieceBytes, row + (piece ^ 2) * PieceBytes, row + (piece ^ 4) * PieceBytes, row + (piece ^ 6) * PieceBytes);
+        if (TSize.Columns > 64)
+        {
+            TTensor.ValuesHigh(
+                row + (piece ^ 8) * PieceBytes, row + (piece ^ 10) * PieceBytes, row + (piece ^ 12) * PieceBytes, row + (piece ^ 14) * PieceBytes);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CopyBlock<TSize>(
+        TensorShape shape, Sequence sequence, int keyTile, int valueTile, long keys, long values, int firstKey)
+        where TSize : struct, ITensorSize
+    {
+        int rows = sequence.KeyLength - firstKey;
+        long keyStride = shape.Attention.Key.RowStride;
+        long valueStride = shape.Attention.Value.RowStride;
+        Copy<TSize>(keyTile, Keys, keys + firstKey * keyStride * ElementBytes, keyStride, rows, shape.Attention.HeadSize);
+        Copy<TSize>(valueTile, Keys, values + firstKey * valueStride * ElementBytes, valueStride, rows, shape.Attention.ValueHeadSize);
+    }
+
+    // A tile's rows, with zeros behind the last row and column. What is not read has the address of the first piece, which must be a good one.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Copy<TSize>(int tile, int tileRows, long source, long stride, int rows, int columns)
+        where TSize : struct, ITensorSize
+    {
+        int pieces = TSize.Columns / PieceElements;
+        for (int i = Group.IdxX; i < tileRows * pieces; i += Threads)
+        {
+            int row = i / pieces;
+            int piece = i % pieces;
+            bool isThere = row < rows && piece * PieceElements < columns;
+            CudaAsm.Emit(
+                TensorText.Copy,
+                tile + row * pieces * PieceBytes + (piece ^ row % 8) * PieceBytes,
+                isThere ? source + (row * stride + piece * PieceElements) * ElementBytes : source,
+                isThere ? PieceBytes : 0);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long Address(long tensor, RowLayout layout, int matrix, int row) => tensor + (layout.Base(matrix) + layout.Row(row)) * ElementBytes;
+}

@@ -52,6 +52,9 @@ internal readonly struct DeviceMemory
         where T : unmanaged =>
         ((MemoryBuffer1D<byte, Stride1D.Dense>)_owner!).View.BaseView.SubView(_address, ByteLength).Cast<T>();
 
+    /// <summary>The address of the first element in the device's memory; only on an accelerator that has addresses.</summary>
+    public long DeviceAddress => ((MemoryBuffer)_owner!).NativePtr + _address;
+
     /// <summary>The address of the first element; only in host memory.</summary>
     public unsafe T* Pointer<T>()
         where T : unmanaged => (T*)_address;

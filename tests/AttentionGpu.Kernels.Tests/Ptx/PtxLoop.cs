@@ -2,7 +2,7 @@ using System.Text.RegularExpressions;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
-/// <summary>An innermost loop of a PTX listing.</summary>
+/// <summary>A loop of a PTX listing.</summary>
 /// <param name="Instructions">The lines between its label and the branch back.</param>
 internal sealed partial record PtxLoop(IReadOnlyList<string> Instructions)
 {
@@ -14,7 +14,13 @@ internal sealed partial record PtxLoop(IReadOnlyList<string> Instructions)
     public int Count(string prefix) => Instructions.Count(line => line.StartsWith(prefix, StringComparison.Ordinal));
 
     /// <summary>All loops that hold no other loop.</summary>
-    public static IReadOnlyList<PtxLoop> Find(string ptx)
+    public static IReadOnlyList<PtxLoop> Find(string ptx) => Find(ptx, (outer, inner) => inner != outer && inner.Start >= outer.Start && inner.End <= outer.End);
+
+    /// <summary>All loops that no other loop holds.</summary>
+    public static IReadOnlyList<PtxLoop> FindOutermost(string ptx) =>
+        Find(ptx, (inner, outer) => inner != outer && inner.Start >= outer.Start && inner.End <= outer.End);
+
+    private static PtxLoop[] Find(string ptx, Func<(int Start, int End), (int Start, int End), bool> excludes)
     {
         string[] lines = [.. ptx.Split('\n').Select(line => line.Trim())];
         var labels = new Dictionary<string, int>();
@@ -34,7 +40,7 @@ internal sealed partial record PtxLoop(IReadOnlyList<string> Instructions)
         return
         [
             .. loops
-                .Where(loop => !loops.Any(other => other != loop && other.Start >= loop.Start && other.End <= loop.End))
+                .Where(loop => !loops.Any(other => excludes(loop, other)))
                 .Select(loop => new PtxLoop(lines[loop.Start..loop.End])),
         ];
     }

@@ -26,6 +26,7 @@ internal sealed partial class PtxProgram
     public static readonly string[] Special = ["%tid.x", "%ntid.x", "%ctaid.x", "%nctaid.x", "%laneid"];
 
     private readonly Dictionary<string, int> _registers = [];
+    private readonly List<string> _names = [];
     private readonly Dictionary<string, ulong> _symbols = [];
     private readonly Dictionary<string, int> _labels = [];
     private readonly List<PtxInstruction> _instructions = [];
@@ -33,7 +34,7 @@ internal sealed partial class PtxProgram
     public PtxProgram(string ptx)
     {
         foreach (string name in Special)
-            _registers.Add(name, _registers.Count);
+            Register(name);
         string text = Comment().Replace(ptx, "");
         int body = text.IndexOf("\n{", StringComparison.Ordinal);
         foreach (Match match in Parameter().Matches(text[..body]))
@@ -54,6 +55,14 @@ internal sealed partial class PtxProgram
     public IReadOnlyList<PtxInstruction> Instructions => _instructions;
 
     public int RegisterCount => _registers.Count;
+
+    /// <summary>The registers of 32 bits that a register takes; 0 for a predicate.</summary>
+    public int Words(int register)
+    {
+        string name = _names[register];
+        return name.StartsWith("%p", StringComparison.Ordinal) || name is ['p', >= '0' and <= '9'] ? 0
+            : name.StartsWith("%rd", StringComparison.Ordinal) || name.StartsWith("%fd", StringComparison.Ordinal) ? 2 : 1;
+    }
 
     public int SharedBytes { get; private set; }
 
@@ -151,7 +160,11 @@ internal sealed partial class PtxProgram
     private int Register(string name)
     {
         if (!_registers.TryGetValue(name, out int index))
+        {
             _registers.Add(name, index = _registers.Count);
+            _names.Add(name);
+        }
+
         return index;
     }
 

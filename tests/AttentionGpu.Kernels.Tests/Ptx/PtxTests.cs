@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
-using AttentionGpu.Kernels.Attention;
 using AttentionGpu.Kernels.Elements;
 using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
@@ -10,6 +9,7 @@ using AttentionGpu.Kernels.Ranges;
 using AttentionGpu.Kernels.Reductions;
 using AttentionGpu.Kernels.Rows;
 using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.TensorCores;
 using AttentionGpu.Kernels.Tiles;
 using AttentionGpu.Kernels.Variants;
 using ILGPU.Runtime.Cuda;
@@ -32,8 +32,6 @@ public partial class PtxTests
     // An inner loop of a product has 32 multiply-adds or more; the loops that load panels have fewer.
     private const int HotLoop = 32;
 
-    private static readonly MethodInfo _attention = typeof(AttentionKernel).GetMethod(nameof(AttentionKernel.Forward))!;
-    private static readonly MethodInfo _matmul = typeof(MatmulKernel).GetMethod(nameof(MatmulKernel.Multiply))!;
     private static readonly MethodInfo _softmax = typeof(MaskedSoftmaxKernel).GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!;
 
     private static readonly MethodInfo _rows = typeof(RowTransformKernel).GetMethod(nameof(RowTransformKernel.Transform))!;
@@ -42,21 +40,24 @@ public partial class PtxTests
     {
         get
         {
+            // The planner's choices are independent of each other: every tile with every element type and range, variants and reductions in turn.
+            Type[] variants =
+            [
+                typeof(NoVariant), typeof(BooleanMask), typeof(AdditiveBias), typeof(Softcap), typeof(Alibi), typeof(DocumentMask),
+                typeof(KeyPaddingMask), typeof(AllVariants),
+            ];
             var kernels = new TheoryData<Type, Type, Type, Type, Type, Type>();
-            foreach ((Type tile, Type values) in new[]
+            foreach ((Type tile, Type values) in PtxKernels.AttentionTiles)
             {
-                (typeof(Tile8x8), typeof(Fragment8x4)),
-                (typeof(Tile8x16), typeof(Fragment8x4)),
-                (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),
-            })
-            {
-                foreach (Type reduction in new[] { typeof(WarpRowReduction), typeof(SharedRowReduction) })
+                foreach (Type element in PtxKernels.Elements)
                 {
-                    kernels.Add(tile, values, reduction, typeof(SingleElement), typeof(AllKeys), typeof(NoVariant));
-                    kernels.Add(tile, values, reduction, typeof(SingleElement), typeof(CausalRange), typeof(NoVariant));
-                    kernels.Add(tile, values, reduction, typeof(SingleElement), typeof(WindowRange), typeof(BooleanMask));
-                    kernels.Add(tile, values, reduction, typeof(HalfElement), typeof(CausalRange), typeof(Softcap));
-                    kernels.Add(tile, values, reduction, typeof(BFloat16Element), typeof(AllRanges), typeof(AllVariants));
+                    foreach (Type range in PtxKernels.Ranges)
+                    {
+                        int count = kernels.Count;
+                        kernels.Add(
+                            tile, values, count % 2 == 0 ? typeof(WarpRowReduction) : typeof(SharedRowReduction), element, range,
+                            variants[count * 3 % variants.Length]);
+                    }
                 }
             }
 
@@ -64,17 +65,21 @@ public partial class PtxTests
         }
     }
 
-    public static TheoryData<Type, Type, Type, Type, Type> MatmulKernels
+    public static TheoryData<Type, Type, Type, Type> MatmulKernels
     {
         get
         {
-            var kernels = new TheoryData<Type, Type, Type, Type, Type>();
-            foreach (Type tile in new[] { typeof(Tile16x16), typeof(Tile8x8) })
+            var kernels = new TheoryData<Type, Type, Type, Type>();
+            foreach (Type tile in PtxKernels.MatmulTiles)
             {
-                kernels.Add(tile, typeof(RowLayout), typeof(RowLayout), typeof(RowLayout), typeof(BiasEpilogue));
-                kernels.Add(tile, typeof(RowLayout), typeof(RowLayout), typeof(HeadLayout), typeof(BiasEpilogue));
-                kernels.Add(tile, typeof(HeadLayout), typeof(RowLayout), typeof(RowLayout), typeof(ScaleEpilogue));
-                kernels.Add(tile, typeof(RowLayout), typeof(ColumnLayout), typeof(RowLayout), typeof(ScaleEpilogue));
+                foreach (Type epilogue in new[] { typeof(BiasEpilogue), typeof(ScaleEpilogue) })
+                {
+                    kernels.Add(tile, typeof(SingleElement), typeof(RowLayout), epilogue);
+                    kernels.Add(tile, typeof(SingleElement), typeof(HeadLayout), epilogue);
+                }
+
+                kernels.Add(tile, typeof(HalfElement), typeof(RowLayout), typeof(ScaleEpilogue));
+                kernels.Add(tile, typeof(BFloat16Element), typeof(RowLayout), typeof(ScaleEpilogue));
             }
 
             return kernels;
@@ -85,13 +90,31 @@ public partial class PtxTests
     [MemberData(nameof(AttentionKernels))]
     public void Attention_keeps_its_tiles_in_registers(Type tile, Type values, Type reduction, Type element, Type range, Type variant) =>
         Assert.All(
-            PtxCompiler.CompileAll(_attention, tile, values, reduction, element, range, variant), ptx => AssertHotLoops(ptx, hotLoops: 2));
+            PtxCompiler.CompileAll(PtxKernels.Attention, tile, values, reduction, element, range, variant), ptx => AssertHotLoops(ptx, hotLoops: 2));
 
     [Theory]
     [MemberData(nameof(MatmulKernels))]
-    public void Matmul_keeps_its_tiles_in_registers(Type tile, Type left, Type right, Type result, Type epilogue) =>
-        Assert.All(
-            PtxCompiler.CompileAll(_matmul, tile, typeof(SingleElement), left, right, result, epilogue), ptx => AssertHotLoops(ptx, hotLoops: 1));
+    public void Matmul_keeps_its_tiles_in_registers(Type tile, Type element, Type result, Type epilogue) => Assert.All(
+        PtxCompiler.CompileAll(PtxKernels.Matmul, tile, element, typeof(RowLayout), typeof(RowLayout), result, epilogue),
+        ptx => AssertHotLoops(ptx, hotLoops: 1));
+
+    [Theory]
+    [InlineData(typeof(HalfTensor), typeof(TensorSize64), 64)]
+    [InlineData(typeof(BFloat16Tensor), typeof(TensorSize128), 128)]
+    public void Tensor_cores_have_a_product_for_every_load(Type element, Type size, int columns)
+    {
+        foreach (Type range in PtxKernels.Ranges)
+        {
+            string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, element, size, range);
+            PtxLoop keys = PtxLoop.FindOutermost(ptx).MaxBy(loop => loop.Count("mma."))!;
+            PtxLoop scores = PtxLoop.Find(ptx).Where(loop => loop.Count("mma.") > 0).MinBy(loop => loop.Count("mma."))!;
+            Assert.Equal((4, 3), (scores.Count("mma."), scores.Count("ldmatrix.")));
+            Assert.Equal((4 + columns / 4, 3 + columns / 8), (keys.Count("mma."), keys.Count("ldmatrix.")));
+            Assert.DoesNotContain(keys.Instructions, line => line.Contains(".local", StringComparison.Ordinal));
+            AssertAddressSpaces(keys);
+            Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
+        }
+    }
 
     [Fact]
     public void Small_kernels_use_no_local_memory()
@@ -109,7 +132,7 @@ public partial class PtxTests
         foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange) })
         {
             string ptx = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, _attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(SingleElement), range, typeof(NoVariant));
+                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(SingleElement), range, typeof(NoVariant));
             int[] lengths = [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
             Assert.Equal(2, lengths.Length);
             Assert.InRange(lengths[0], HotLoop, scoreLoop);
@@ -138,12 +161,16 @@ public partial class PtxTests
             Assert.InRange(loop.SharedLoads, 1, loop.MultiplyAdds / MultiplyAddsPerLoad);
             Assert.Equal(loop.SharedLoads, loop.Count("ld.shared.v4.f32"));
             Assert.Equal(0, loop.Count("ld.global"));
-            Assert.Equal(0, loop.Count("ld.f32"));
+            AssertAddressSpaces(loop);
             Assert.Equal(0, loop.Count("bar."));
         });
         int sharedBytes = SharedArray().Matches(ptx).Sum(match => int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture));
         Assert.InRange(sharedBytes, 1, MaxStaticSharedBytes);
     }
+
+    // "ld.global" and "ld.shared": a load without a space asks at run time which one it is.
+    private static void AssertAddressSpaces(PtxLoop loop) =>
+        Assert.DoesNotContain(loop.Instructions, line => GenericAccess().IsMatch(line));
 
     private static void AssertNoLocalMemory(string ptx)
     {
@@ -151,6 +178,9 @@ public partial class PtxTests
         Assert.DoesNotContain("st.local", ptx, StringComparison.Ordinal);
         Assert.DoesNotContain(".local ", ptx, StringComparison.Ordinal);
     }
+
+    [GeneratedRegex(@"\b(?:ld|st)\.(?:v\d\.)?[bfsu]\d")]
+    private static partial Regex GenericAccess();
 
     [GeneratedRegex(@"\.shared[^\[]*\[(\d+)\];")]
     private static partial Regex SharedArray();

@@ -1,6 +1,10 @@
-using System.Reflection;
+using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Ranges;
+using AttentionGpu.Kernels.Reductions;
 using AttentionGpu.Kernels.TensorCores;
+using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Variants;
 using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
@@ -9,8 +13,7 @@ namespace AttentionGpu.Kernels.Tests.Ptx;
 public class TensorKernelTests
 {
     private const int Problems = 25;
-
-    private static readonly MethodInfo _forward = typeof(TensorAttentionKernel).GetMethod(nameof(TensorAttentionKernel.Forward))!;
+    private const int FewProblems = 3;
 
     public static TheoryData<Type, Type, Type> Kernels
     {
@@ -41,7 +44,25 @@ public class TensorKernelTests
         for (int problem = 0; problem < Problems; problem++)
         {
             var one = TensorProblem.Random(random, size == typeof(TensorSize64) ? 64 : 128, element == typeof(HalfTensor));
-            one.AssertAgrees(program, range, $"seed {seed}, problem {problem}");
+            one.AssertTensorKernelAgrees(program, range, $"seed {seed}, problem {problem}");
+        }
+    }
+
+    [Theory]
+    [InlineData(typeof(HalfElement), typeof(AllKeys), typeof(WarpRowReduction))]
+    [InlineData(typeof(BFloat16Element), typeof(CausalRange), typeof(WarpRowReduction))]
+    [InlineData(typeof(HalfElement), typeof(WindowRange), typeof(SharedRowReduction))]
+    public void The_kernel_without_tensor_cores_agrees_too(Type element, Type range, Type reduction)
+    {
+        var random = new Random();
+        int seed = random.Next();
+        random = new Random(seed);
+        var program = new PtxProgram(PtxCompiler.Compile(
+            CudaArchitecture.SM_75, PtxKernels.Attention, typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>), reduction, element, range, typeof(NoVariant)));
+        for (int problem = 0; problem < FewProblems; problem++)
+        {
+            TensorProblem.Random(random, 128, element == typeof(HalfElement))
+                .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(program, range, $"seed {seed}, problem {problem}");
         }
     }
 
@@ -54,18 +75,18 @@ public class TensorKernelTests
     [InlineData("@p0 st.global", "st.global", "outside every buffer")]
     public void A_fault_is_found(string instruction, string replacement, string message)
     {
-        string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, _forward, typeof(HalfTensor), typeof(TensorSize64), typeof(CausalRange));
+        string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, typeof(HalfTensor), typeof(TensorSize64), typeof(CausalRange));
         int start = ptx.IndexOf(instruction, StringComparison.Ordinal);
         int end = instruction == "bar.sync" ? ptx.IndexOf(';', start) + 1 : start + instruction.Length;
         var program = new PtxProgram(ptx[..start] + replacement + ptx[end..]);
         var random = new Random(1);
         Exception? exception = null;
         for (int problem = 0; problem < Problems && exception is null; problem++)
-            exception = Record.Exception(() => TensorProblem.Random(random, 64, half: true).AssertAgrees(program, typeof(CausalRange), "with a fault"));
+            exception = Record.Exception(() => TensorProblem.Random(random, 64, half: true).AssertTensorKernelAgrees(program, typeof(CausalRange), "with a fault"));
         Assert.NotNull(exception);
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
 
     private static PtxProgram Compile(Type element, Type size, Type range) =>
-        new(PtxCompiler.Compile(CudaArchitecture.SM_80, _forward, element, size, range));
+        new(PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, element, size, range));
 }

@@ -1,10 +1,12 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Kernels.Attention;
 using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Fragments;
 using AttentionGpu.Kernels.Layouts;
 using AttentionGpu.Kernels.Ranges;
 using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Kernels.TensorCores;
+using AttentionGpu.Kernels.Tiles;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
@@ -85,11 +87,9 @@ internal sealed class TensorProblem
 
     public static TensorProblem Random(Random random, int maxHeadSize, bool half) => new(random, maxHeadSize, half);
 
-    /// <summary>Runs the kernel and compares every element, and that nothing else was written.</summary>
-    public void AssertAgrees(PtxProgram program, Type range, string what)
+    /// <summary>Runs the tensor core kernel, compares every element, and that nothing else was written.</summary>
+    public void AssertTensorKernelAgrees(PtxProgram program, Type range, string what) => AssertAgrees(range, what, (memory, output) =>
     {
-        var memory = new PtxGlobalMemory();
-        ulong output = memory.Add<ushort>(_output);
         var shape = new TensorShape
         {
             Attention = _shape,
@@ -100,6 +100,25 @@ internal sealed class TensorProblem
         };
         new PtxMachine(program, memory).With(0, shape).With(2, _window)
             .Run((int)TensorAttentionKernel.GroupCount(_batch, _shape.Heads, _shape.QueryLength), TensorAttentionKernel.Threads);
+    });
+
+    /// <summary>The same with the kernel for devices without tensor cores.</summary>
+    public void AssertGeneralKernelAgrees<TTile, TValues>(PtxProgram program, Type range, string what)
+        where TTile : struct, ITile
+        where TValues : struct, IFragment => AssertAgrees(range, what, (memory, output) =>
+        {
+            PtxMachine machine = new PtxMachine(program, memory).With(0, _shape);
+            ulong[] tensors = [memory.Add<ushort>(_query), memory.Add<ushort>(_key), memory.Add<ushort>(_value), output];
+            for (int i = 0; i < tensors.Length; i++)
+                machine.With(i + 1, (tensors[i], long.MaxValue));
+            machine.With(6, _window).Run((int)AttentionKernel.GroupCount<TTile, TValues>(_shape, _batch), ThreadPosition<TTile>.Threads);
+        });
+
+    private void AssertAgrees(Type range, string what, Action<PtxGlobalMemory, ulong> run)
+    {
+        var memory = new PtxGlobalMemory();
+        ulong output = memory.Add<ushort>(_output);
+        run(memory, output);
         Span<ushort> actual = memory.Get<ushort>(output);
         for (int matrix = 0; matrix < _batch * _shape.Heads; matrix++)
         {

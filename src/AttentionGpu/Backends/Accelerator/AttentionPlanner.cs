@@ -80,14 +80,24 @@ internal sealed class AttentionPlanner(AttentionProblem problem, IAttentionBacke
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        IPlan<AttentionBuffers> forward = loader.Tiles.Packed
-            ? new PackedForwardPlan<TElement, TRange, TVariant>(problem, backend, loader, range, variant)
-            : loader.Tiles.UsesWarps
-            ? PlanTile<WarpRowReduction, TElement, TRange, TVariant>(range, variant)
-            : PlanTile<SharedRowReduction, TElement, TRange, TVariant>(range, variant);
+        IPlan<AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorForwardPlan.Fits(problem)
+            ? TensorForwardPlan.Create(problem, loader, range, () => PlanGeneral<TElement, TRange, TVariant>(range, variant))
+            : PlanGeneral<TElement, TRange, TVariant>(range, variant);
         return problem.Scores is { } stage
             ? new ScoresPlan<TElement, TRange, TVariant>(problem, stage, backend, loader, range, variant, forward)
             : forward;
+    }
+
+    private IPlan<AttentionBuffers> PlanGeneral<TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
+    {
+        if (loader.Tiles.Packed)
+            return new PackedForwardPlan<TElement, TRange, TVariant>(problem, backend, loader, range, variant);
+        return loader.Tiles.UsesWarps
+            ? PlanTile<WarpRowReduction, TElement, TRange, TVariant>(range, variant)
+            : PlanTile<SharedRowReduction, TElement, TRange, TVariant>(range, variant);
     }
 
     private IPlan<AttentionBuffers> PlanTile<TReduction, TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)

@@ -1,4 +1,5 @@
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
 
 namespace AttentionGpu.Backends.Accelerator;
@@ -14,6 +15,9 @@ internal sealed record TileChoice
     /// own work.
     /// </summary>
     public required bool Packed { get; init; }
+
+    /// <summary>Whether there are tensor cores with the instructions of SM_80.</summary>
+    public required bool HasTensorCores { get; init; }
 
     /// <summary>Whether the threads of a row can exchange values by warp shuffles.</summary>
     public required bool UsesWarps { get; init; }
@@ -37,6 +41,7 @@ internal sealed record TileChoice
         {
             Emulated = emulated,
             Packed = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
+            HasTensorCores = accelerator is CudaAccelerator { Architecture.Major: >= 8 },
 
             // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096.
             UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL,

@@ -1,0 +1,35 @@
+using System.Reflection;
+using AttentionGpu.Kernels.Attention;
+using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Fragments;
+using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Kernels.Ranges;
+using AttentionGpu.Kernels.TensorCores;
+using AttentionGpu.Kernels.Tiles;
+
+namespace AttentionGpu.Kernels.Tests.Ptx;
+
+/// <summary>The kernels that a CUDA device gets, and what the planner chooses among for them.</summary>
+internal static class PtxKernels
+{
+    public static MethodInfo Attention { get; } = typeof(AttentionKernel).GetMethod(nameof(AttentionKernel.Forward))!;
+
+    public static MethodInfo Matmul { get; } = typeof(MatmulKernel).GetMethod(nameof(MatmulKernel.Multiply))!;
+
+    public static MethodInfo TensorAttention { get; } = typeof(TensorAttentionKernel).GetMethod(nameof(TensorAttentionKernel.Forward))!;
+
+    public static (Type Tile, Type Values)[] AttentionTiles { get; } =
+    [
+        (typeof(Tile8x8), typeof(Fragment8x4)), (typeof(Tile8x16), typeof(Fragment8x4)), (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),
+    ];
+
+    public static Type[] MatmulTiles { get; } = [typeof(Tile16x16), typeof(Tile8x8)];
+
+    public static Type[] Elements { get; } = [typeof(SingleElement), typeof(HalfElement), typeof(BFloat16Element)];
+
+    public static Type[] Ranges { get; } =
+    [
+        typeof(AllKeys), typeof(CausalRange), typeof(PrefixRange), typeof(RangePair<AllKeys, WindowRange>),
+        typeof(RangePair<CausalRange, WindowRange>), typeof(RangePair<PrefixRange, WindowRange>),
+    ];
+}

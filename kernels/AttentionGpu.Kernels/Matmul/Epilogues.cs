@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Elements;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Matmul;
@@ -22,12 +23,13 @@ public struct ScaleEpilogue : IEpilogue
 }
 
 /// <summary>Adds a bias per column.</summary>
-public struct BiasEpilogue : IEpilogue
+public struct BiasEpilogue<TElement> : IEpilogue
+    where TElement : unmanaged, IElement<TElement>
 {
     /// <summary>One value a column.</summary>
-    public ArrayView<float> Bias;
+    public ArrayView<TElement> Bias;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly float Apply(float value, int column) => value + Bias[column];
+    public readonly float Apply(float value, int column) => value + Bias[column].ToSingle();
 }

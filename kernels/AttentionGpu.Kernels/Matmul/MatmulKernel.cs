@@ -27,16 +27,17 @@ public static class MatmulKernel
     /// The inner loop, per thread and step of depth: 64 multiply-adds, 4 loads of 16 bytes from shared memory (16 multiply-adds a
     /// load), 64 accumulators and 16 operands in registers. Global traffic per tile and step: one element a row and a column.
     /// </remarks>
-    public static void Multiply<TTile, TElement, TLeft, TRight, TResult, TEpilogue>(
+    public static void Multiply<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(
         MatmulShape shape,
         ArrayView<TElement> left, TLeft leftLayout,
         ArrayView<TElement> right, TRight rightLayout,
-        ArrayView<SingleElement> result, TResult resultLayout,
+        ArrayView<TOutput> result, TResult resultLayout,
         TEpilogue epilogue)
         where TTile : struct, ITile
         where TElement : unmanaged, IElement<TElement>
         where TLeft : struct, IMatrixLayout
         where TRight : struct, IMatrixLayout
+        where TOutput : unmanaged, IElement<TOutput>
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
@@ -77,7 +78,7 @@ public static class MatmulKernel
         }
 
         sums.Store(
-            new MatmulSink<TTile, SingleElement, TResult, TEpilogue>
+            new MatmulSink<TTile, TOutput, TResult, TEpilogue>
             {
                 Result = result,
                 Layout = resultLayout,

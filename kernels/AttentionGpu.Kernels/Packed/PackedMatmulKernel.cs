@@ -21,11 +21,12 @@ public static class PackedMatmulKernel
     /// The inner loop, per step of depth: 128 multiply-adds, 8 with vectors of 16 floats; loads of 8 and of 16 neighbouring floats.
     /// A compiler for a processor makes vectors of the fragment's fields: the accumulators are 8 registers of 16 floats, or 16 of 8.
     /// </remarks>
-    public static void Multiply<TResult, TEpilogue>(
+    public static void Multiply<TOutput, TResult, TEpilogue>(
         MatmulShape shape,
         ArrayView<Float4> left, ArrayView<Float4> right,
-        ArrayView<SingleElement> result, TResult resultLayout,
+        ArrayView<TOutput> result, TResult resultLayout,
         TEpilogue epilogue)
+        where TOutput : unmanaged, IElement<TOutput>
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
@@ -45,7 +46,7 @@ public static class PackedMatmulKernel
             sums.MultiplyAdd(Rows8.Load(rows, depth * rowElements, 1), columns, depth * columnElements, 1);
 
         sums.Store(
-            new MatmulSink<Tile1x1, SingleElement, TResult, TEpilogue>
+            new MatmulSink<Tile1x1, TOutput, TResult, TEpilogue>
             {
                 Result = result,
                 Layout = resultLayout,

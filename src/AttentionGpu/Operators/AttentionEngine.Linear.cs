@@ -16,12 +16,35 @@ public sealed partial class AttentionEngine
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    public unsafe void Linear(
-        TensorInput<float> input, TensorInput<float> weight, TensorOutput<float> output, TensorInput<float> bias = default)
+    public void Linear(
+        TensorInput<float> input, TensorInput<float> weight, TensorOutput<float> output, TensorInput<float> bias = default) =>
+        LinearOf(input, weight, output, bias);
+
+    /// <summary>
+    /// The linear layer in float16: products are added up in float32 and rounded once. Otherwise as
+    /// <see cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})"/>.
+    /// </summary>
+    /// <inheritdoc cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})" path="/*[not(self::summary)]"/>
+    public void Linear(
+        TensorInput<Half> input, TensorInput<Half> weight, TensorOutput<Half> output, TensorInput<Half> bias = default) =>
+        LinearOf(input, weight, output, bias);
+
+    /// <summary>
+    /// The linear layer in bfloat16: products are added up in float32 and rounded once. Otherwise as
+    /// <see cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})"/>.
+    /// </summary>
+    /// <inheritdoc cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})" path="/*[not(self::summary)]"/>
+    public void Linear(
+        TensorInput<BFloat16> input, TensorInput<BFloat16> weight, TensorOutput<BFloat16> output, TensorInput<BFloat16> bias = default) =>
+        LinearOf(input, weight, output, bias);
+
+    private unsafe void LinearOf<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias)
+        where T : unmanaged
     {
         ThrowIfDisposed();
         LinearProblem problem = new LinearShapes
         {
+            Element = ElementTypes.Of<T>(),
             Input = input.Lengths,
             Weight = weight.Lengths,
             HasBias = bias.IsPresent,
@@ -32,7 +55,7 @@ public sealed partial class AttentionEngine
         TensorCall.RequireDistinct(output, weight, nameof(output), nameof(weight));
         TensorCall.RequireDistinct(output, bias, nameof(output), nameof(bias));
 
-        fixed (float* inputPointer = input.Host, weightPointer = weight.Host, outputPointer = output.Host, biasPointer = bias.Host)
+        fixed (T* inputPointer = input.Host, weightPointer = weight.Host, outputPointer = output.Host, biasPointer = bias.Host)
         {
             using var call = new TensorCall(this);
             DeviceMemory outputMemory = call.Output(output, outputPointer, nameof(output));

@@ -9,6 +9,8 @@ internal readonly ref struct LinearShapes
 
     public required ReadOnlySpan<nint> Weight { get; init; }
 
+    public required ElementType Element { get; init; }
+
     public bool HasBias { get; init; }
 
     public ReadOnlySpan<nint> Bias { get; init; }
@@ -40,6 +42,7 @@ internal readonly ref struct LinearShapes
             Columns = columns,
             Depth = depth,
             HasBias = HasBias,
+            Element = Element,
             Output = MatrixMap.Contiguous((int)rows, columns),
         };
     }

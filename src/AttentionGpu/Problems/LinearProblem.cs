@@ -28,6 +28,9 @@ internal sealed record LinearProblem
 
     public required bool HasBias { get; init; }
 
+    /// <summary>What input, weight, bias and output are stored as.</summary>
+    public ElementType Element { get; init; }
+
     /// <summary>Where the output's rows and columns lie; the input is contiguous.</summary>
     public required MatrixMap Output { get; init; }
 

@@ -204,7 +204,8 @@ internal sealed class PtxMachine
                 ulong target = operands[0].Address(thread) & uint.MaxValue;
                 _shared.Write(target, bytes.Length, thread.Index).Fill(Poison);
                 thread.Copy(target, bytes);
-            },
+            }
+            ,
         };
     }
 }

@@ -65,21 +65,20 @@ public partial class PtxTests
         }
     }
 
-    public static TheoryData<Type, Type, Type, Type> MatmulKernels
+    public static TheoryData<Type, Type, Type, Type, Type> MatmulKernels
     {
         get
         {
-            var kernels = new TheoryData<Type, Type, Type, Type>();
+            var kernels = new TheoryData<Type, Type, Type, Type, Type>();
             foreach (Type tile in PtxKernels.MatmulTiles)
             {
-                foreach (Type epilogue in new[] { typeof(BiasEpilogue), typeof(ScaleEpilogue) })
+                foreach (Type element in PtxKernels.Elements)
                 {
-                    kernels.Add(tile, typeof(SingleElement), typeof(RowLayout), epilogue);
-                    kernels.Add(tile, typeof(SingleElement), typeof(HeadLayout), epilogue);
+                    kernels.Add(tile, element, element, typeof(RowLayout), typeof(BiasEpilogue<>).MakeGenericType(element));
+                    kernels.Add(tile, element, element, typeof(HeadLayout), typeof(BiasEpilogue<>).MakeGenericType(element));
+                    kernels.Add(tile, element, element, typeof(HeadLayout), typeof(ScaleEpilogue));
+                    kernels.Add(tile, element, typeof(SingleElement), typeof(RowLayout), typeof(ScaleEpilogue));
                 }
-
-                kernels.Add(tile, typeof(HalfElement), typeof(RowLayout), typeof(ScaleEpilogue));
-                kernels.Add(tile, typeof(BFloat16Element), typeof(RowLayout), typeof(ScaleEpilogue));
             }
 
             return kernels;
@@ -94,8 +93,8 @@ public partial class PtxTests
 
     [Theory]
     [MemberData(nameof(MatmulKernels))]
-    public void Matmul_keeps_its_tiles_in_registers(Type tile, Type element, Type result, Type epilogue) => Assert.All(
-        PtxCompiler.CompileAll(PtxKernels.Matmul, tile, element, typeof(RowLayout), typeof(RowLayout), result, epilogue),
+    public void Matmul_keeps_its_tiles_in_registers(Type tile, Type element, Type output, Type result, Type epilogue) => Assert.All(
+        PtxCompiler.CompileAll(PtxKernels.Matmul, tile, element, typeof(RowLayout), typeof(RowLayout), output, result, epilogue),
         ptx => AssertHotLoops(ptx, hotLoops: 1));
 
     [Theory]

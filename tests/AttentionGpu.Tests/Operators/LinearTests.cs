@@ -7,6 +7,7 @@ namespace AttentionGpu.Tests.Operators;
 public class LinearTests
 {
     private const int Problems = 60;
+    private const int SixteenBitProblems = 15;
 
     private static Gen<(int Rows, int Depth, int Columns, bool Bias, int Seed)> Sizes { get; } =
         Gen.Select(Gen.Int[1, 70], Gen.Int[1, 70], Gen.Int[1, 70], Gen.Bool, Gen.Int);
@@ -36,6 +37,19 @@ public class LinearTests
 
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
+    public void Sixteen_bits_are_rounded_once(string backend) => Sizes.Sample(
+        (rows, depth, columns, bias, seed) =>
+        {
+            (Tensor<float> input, Tensor<float> weight, Tensor<float>? offset) = Create(rows, depth, columns, bias, seed);
+            AttentionEngine engine = Engines.Get(backend);
+            AssertRounded(input, weight, offset, value => (Half)value, value => (float)value, 1.0 / 1024, engine.Linear);
+            AssertRounded(input, weight, offset, value => (BFloat16)value, value => value, 1.0 / 128, engine.Linear);
+        },
+        iter: SixteenBitProblems,
+        threads: 1);
+
+    [Theory]
+    [EveryDevice(WithOtherKernels = true)]
     public void Leading_axes_of_any_rank_are_rows(string backend)
     {
         var random = new Random(3);
@@ -53,6 +67,26 @@ public class LinearTests
         var random = new Random(seed);
         return (Data.Random(random, rows, depth), Data.Random(random, columns, depth), bias ? Data.Random(random, columns) : null);
     }
+
+    private delegate void LinearOf<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias)
+        where T : unmanaged;
+
+    // Against the reference on the same rounded inputs, whose float32 result is rounded here. A sum half way between may go either way.
+    private static void AssertRounded<T>(
+        Tensor<float> input, Tensor<float> weight, Tensor<float>? bias, Func<float, T> store, Func<T, float> load, double step, LinearOf<T> linear)
+        where T : unmanaged
+    {
+        Tensor<T> output = Tensor.Create(Enumerable.Repeat(store(float.NaN), (int)(input.Lengths[0] * weight.Lengths[0])).ToArray(), [input.Lengths[0], weight.Lengths[0]]);
+        linear(Convert(input, store), Convert(weight, store), output, bias is null ? default : (TensorInput<T>)Convert(bias, store));
+        Tensor<float> expected = Run(
+            Engines.Reference, Convert(Convert(input, store), load), Convert(Convert(weight, store), load), bias is null ? null : Convert(Convert(bias, store), load));
+        float largest = expected.Max(Math.Abs);
+        foreach ((T actual, float wanted) in output.Zip(expected))
+            Assert.InRange(load(actual), wanted - (step * Math.Abs(wanted)) - (1e-6 * largest), wanted + (step * Math.Abs(wanted)) + (1e-6 * largest));
+    }
+
+    private static Tensor<TTarget> Convert<TSource, TTarget>(Tensor<TSource> source, Func<TSource, TTarget> convert) =>
+        Tensor.Create(source.Select(convert).ToArray(), source.Lengths);
 
     private static Tensor<float> Run(AttentionEngine engine, Tensor<float> input, Tensor<float> weight, Tensor<float>? bias)
     {

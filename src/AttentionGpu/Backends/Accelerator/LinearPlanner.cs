@@ -12,26 +12,35 @@ internal static class LinearPlanner
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
-        return IsPlain(problem.Output, problem.Rows, problem.Columns)
-            ? PlanBias(problem, backend, loader, Rows(problem.Output))
-            : PlanBias(problem, backend, loader, Heads(problem.Output));
+        return problem.Element switch
+        {
+            ElementType.Float32 => PlanOutput<SingleElement>(problem, backend, loader),
+            ElementType.Float16 => PlanOutput<HalfElement>(problem, backend, loader),
+            _ => PlanOutput<BFloat16Element>(problem, backend, loader),
+        };
     }
 
-    private static IPlan<LinearBuffers> PlanBias<TOutput>(
+    private static IPlan<LinearBuffers> PlanOutput<TElement>(LinearProblem problem, IAttentionBackend backend, KernelLoader loader)
+        where TElement : unmanaged, IElement<TElement> => IsPlain(problem.Output, problem.Rows, problem.Columns)
+            ? PlanBias<TElement, RowLayout>(problem, backend, loader, Rows(problem.Output))
+            : PlanBias<TElement, HeadLayout>(problem, backend, loader, Heads(problem.Output));
+
+    private static IPlan<LinearBuffers> PlanBias<TElement, TOutput>(
         LinearProblem problem, IAttentionBackend backend, KernelLoader loader, TOutput output)
+        where TElement : unmanaged, IElement<TElement>
         where TOutput : struct, IMatrixLayout
     {
         var shape = new MatmulShape { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
         var rows = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
         return problem.HasBias
-            ? new MatmulPlan<BiasEpilogue>(
+            ? new MatmulPlan<TElement, BiasEpilogue<TElement>>(
                 loader,
-                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, BiasEpilogue>(
+                MatmulLaunch.Create<TElement, RowLayout, RowLayout, TElement, TOutput, BiasEpilogue<TElement>>(
                     backend, loader, shape, 1, rows, rows, output),
-                (in LinearBuffers buffers) => new BiasEpilogue { Bias = buffers.Bias.View<float>() })
-            : new MatmulPlan<ScaleEpilogue>(
+                (in LinearBuffers buffers) => new BiasEpilogue<TElement> { Bias = buffers.Bias.View<TElement>() })
+            : new MatmulPlan<TElement, ScaleEpilogue>(
                 loader,
-                MatmulLaunch.Create<SingleElement, RowLayout, RowLayout, TOutput, ScaleEpilogue>(
+                MatmulLaunch.Create<TElement, RowLayout, RowLayout, TElement, TOutput, ScaleEpilogue>(
                     backend, loader, shape, 1, rows, rows, output),
                 (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
     }
@@ -53,8 +62,9 @@ internal static class LinearPlanner
     private delegate TEpilogue EpilogueBinder<TEpilogue>(in LinearBuffers buffers)
         where TEpilogue : struct, IEpilogue;
 
-    private sealed class MatmulPlan<TEpilogue>(
-        KernelLoader loader, IMatmulLaunch<SingleElement, TEpilogue> matmul, EpilogueBinder<TEpilogue> epilogue) : IPlan<LinearBuffers>
+    private sealed class MatmulPlan<TElement, TEpilogue>(
+        KernelLoader loader, IMatmulLaunch<TElement, TElement, TEpilogue> matmul, EpilogueBinder<TEpilogue> epilogue) : IPlan<LinearBuffers>
+        where TElement : unmanaged, IElement<TElement>
         where TEpilogue : struct, IEpilogue
     {
         public void Execute(in LinearBuffers buffers)
@@ -62,7 +72,7 @@ internal static class LinearPlanner
             using (loader.Enter())
             {
                 matmul.Launch(
-                    buffers.Input.View<SingleElement>(), buffers.Weight.View<SingleElement>(), buffers.Output.View<SingleElement>(),
+                    buffers.Input.View<TElement>(), buffers.Weight.View<TElement>(), buffers.Output.View<TElement>(),
                     epilogue(buffers));
             }
         }

@@ -12,44 +12,47 @@ using ILGPU.Runtime;
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>A matrix product whose sizes, layouts and tile are decided; operands and epilogue come with the launch.</summary>
-internal interface IMatmulLaunch<TElement, TEpilogue>
+internal interface IMatmulLaunch<TElement, TOutput, TEpilogue>
     where TElement : unmanaged, IElement<TElement>
+    where TOutput : unmanaged, IElement<TOutput>
     where TEpilogue : struct, IEpilogue
 {
-    void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<SingleElement> result, TEpilogue epilogue);
+    void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue);
 }
 
 /// <summary>Picks the tile and makes the launch.</summary>
 internal static class MatmulLaunch
 {
-    public static IMatmulLaunch<TElement, TEpilogue> Create<TElement, TLeft, TRight, TResult, TEpilogue>(
+    public static IMatmulLaunch<TElement, TOutput, TEpilogue> Create<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(
         IAttentionBackend backend, KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
         where TElement : unmanaged, IElement<TElement>
+        where TOutput : unmanaged, IElement<TOutput>
         where TLeft : struct, IMatrixLayout
         where TRight : struct, IMatrixLayout
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
         if (loader.Tiles.Packed)
-            return new PackedLauncher<TElement, TLeft, TRight, TResult, TEpilogue>(backend, loader, shape, matrices, left, right, result);
+            return new PackedLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(backend, loader, shape, matrices, left, right, result);
         if (loader.Tiles.Emulated)
-            return new Launcher<Tile2x2, TElement, TLeft, TRight, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
+            return new Launcher<Tile2x2, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
         bool fillsDevice = MatmulKernel.GroupCount<Tile16x16>(shape, matrices) >= loader.Tiles.BusyGroups;
         return loader.Tiles.AllowsLargeTiles && fillsDevice
-            ? new Launcher<Tile16x16, TElement, TLeft, TRight, TResult, TEpilogue>(loader, shape, matrices, left, right, result)
-            : new Launcher<Tile8x8, TElement, TLeft, TRight, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
+            ? new Launcher<Tile16x16, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result)
+            : new Launcher<Tile8x8, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
     }
 
-    private sealed class Launcher<TTile, TElement, TLeft, TRight, TResult, TEpilogue> : IMatmulLaunch<TElement, TEpilogue>
+    private sealed class Launcher<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue> : IMatmulLaunch<TElement, TOutput, TEpilogue>
         where TTile : struct, ITile
         where TElement : unmanaged, IElement<TElement>
+        where TOutput : unmanaged, IElement<TOutput>
         where TLeft : struct, IMatrixLayout
         where TRight : struct, IMatrixLayout
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
         private readonly Action<AcceleratorStream, KernelConfig, MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
-            ArrayView<SingleElement>, TResult, TEpilogue> _kernel;
+            ArrayView<TOutput>, TResult, TEpilogue> _kernel;
 
         private readonly KernelLoader _loader;
         private readonly KernelConfig _config;
@@ -66,25 +69,26 @@ internal static class MatmulLaunch
             _left = left;
             _right = right;
             _result = result;
-            _kernel = loader.Load<Launcher<TTile, TElement, TLeft, TRight, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
-                MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight, ArrayView<SingleElement>, TResult, TEpilogue>>(
+            _kernel = loader.Load<Launcher<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
+                MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
                 accelerator => accelerator.LoadKernel<MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
-                    ArrayView<SingleElement>, TResult, TEpilogue>(MatmulKernel.Multiply<TTile, TElement, TLeft, TRight, TResult, TEpilogue>));
+                    ArrayView<TOutput>, TResult, TEpilogue>(MatmulKernel.Multiply<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>));
         }
 
-        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<SingleElement> result, TEpilogue epilogue) =>
+        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue) =>
             _kernel(_loader.Stream, _config, _shape, left, _left, right, _right, result, _result, epilogue);
     }
 
-    private sealed class PackedLauncher<TElement, TLeft, TRight, TResult, TEpilogue> : IMatmulLaunch<TElement, TEpilogue>
+    private sealed class PackedLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue> : IMatmulLaunch<TElement, TOutput, TEpilogue>
         where TElement : unmanaged, IElement<TElement>
+        where TOutput : unmanaged, IElement<TOutput>
         where TLeft : struct, IMatrixLayout
         where TRight : struct, IMatrixLayout
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
         private readonly Action<AcceleratorStream, KernelConfig, MatmulShape, ArrayView<Float4>, ArrayView<Float4>,
-            ArrayView<SingleElement>, TResult, TEpilogue> _kernel;
+            ArrayView<TOutput>, TResult, TEpilogue> _kernel;
 
         private readonly IAttentionBackend _backend;
         private readonly KernelLoader _loader;
@@ -106,13 +110,13 @@ internal static class MatmulLaunch
             _config = KernelLoader.Groups(PackedMatmulKernel.GroupCount(shape, matrices), 1);
             _shape = shape;
             _result = result;
-            _kernel = loader.Load<PackedLauncher<TElement, TLeft, TRight, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
-                MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<SingleElement>, TResult, TEpilogue>>(
-                accelerator => accelerator.LoadKernel<MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<SingleElement>,
+            _kernel = loader.Load<PackedLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
+                MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult, TEpilogue>>(
+                accelerator => accelerator.LoadKernel<MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>,
                     TResult, TEpilogue>(PackedMatmulKernel.Multiply));
         }
 
-        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<SingleElement> result, TEpilogue epilogue)
+        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue)
         {
             DeviceMemory memory = _backend.Rent(_packLeft.ByteLength + _packRight.ByteLength);
             try

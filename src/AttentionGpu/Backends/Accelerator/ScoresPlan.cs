@@ -32,7 +32,7 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
     private readonly TRange _range;
     private readonly VariantBinder<TVariant> _variant;
     private readonly IPlan<AttentionBuffers> _forward;
-    private readonly IMatmulLaunch<TElement, ScaleEpilogue> _products;
+    private readonly IMatmulLaunch<TElement, SingleElement, ScaleEpilogue> _products;
     private readonly SoftmaxShape _shape;
     private readonly ScoreStore? _store;
     private readonly KernelConfig _softmaxConfig;
@@ -52,7 +52,7 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
         _forward = forward;
         _shape = AttentionLayouts.Softmax(problem);
         int matrices = problem.Batch * problem.Heads;
-        _products = MatmulLaunch.Create<TElement, RowLayout, RowLayout, RowLayout, ScaleEpilogue>(
+        _products = MatmulLaunch.Create<TElement, RowLayout, RowLayout, SingleElement, RowLayout, ScaleEpilogue>(
             backend,
             loader,
             new MatmulShape { Rows = problem.QueryLength, Columns = problem.KeyLength, Depth = problem.HeadSize },

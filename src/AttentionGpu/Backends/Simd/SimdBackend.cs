@@ -59,6 +59,8 @@ internal sealed class SimdBackend : HostBackend
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
+        if (problem.Element != ElementType.Float32)
+            return new ConvertedLinearPlan(problem, this);
         return _width switch
         {
             512 => new SimdLinearPlan<Vector512<float>, Operations512>(problem, _threads),

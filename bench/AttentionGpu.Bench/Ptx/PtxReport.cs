@@ -1,0 +1,99 @@
+using System.Reflection;
+using AttentionGpu.Bench.Peers;
+using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Layouts;
+using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Kernels.Ranges;
+using AttentionGpu.Kernels.Reductions;
+using AttentionGpu.Kernels.Rows;
+using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.TensorCores;
+using AttentionGpu.Kernels.Tests.Ptx;
+using AttentionGpu.Kernels.Variants;
+using ILGPU.Runtime.Cuda;
+
+namespace AttentionGpu.Bench.Ptx;
+
+/// <summary>What ILGPU makes of every kernel for SM_80, and the floor under its time on two devices. No GPU is needed; <c>ptxas</c> is used where it is.</summary>
+internal static class PtxReport
+{
+    private static readonly (string Name, double Single, double Tensor, double Bandwidth)[] _devices =
+        [("H100", 67e12, 989e12, 3.35e12), ("A10", 31.2e12, 125e12, 0.6e12)];
+
+    /// <summary>Prints the tables.</summary>
+    public static void Run()
+    {
+        Console.WriteLine("| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop | ptxas |");
+        Console.WriteLine("|---|---|---|---|---|---|---|");
+        foreach ((string name, MethodInfo kernel, Type[] arguments) in Kernels())
+            Console.WriteLine(Row(name, PtxCompiler.Compile(CudaArchitecture.SM_80, kernel, arguments)));
+        Console.WriteLine();
+        Console.WriteLine("| problem | operations | bytes | H100: arithmetic, memory | A10: arithmetic, memory |");
+        Console.WriteLine("|---|---|---|---|---|");
+        foreach ((int batch, int heads, int length, int size) in new[] { (1, 12, 1024, 64), (8, 32, 4096, 128) })
+        {
+            double operations = 4.0 * batch * heads * length * length * size;
+            double elements = 4.0 * batch * heads * length * size;
+            Console.WriteLine(Floor($"attention, {batch} x {heads} x {length} x {size}, float32", operations, 4 * elements, tensor: false));
+            Console.WriteLine(Floor($"attention, {batch} x {heads} x {length} x {size}, float16", operations, 2 * elements, tensor: true));
+        }
+
+        const double side = 4096;
+        Console.WriteLine(Floor("product, 4096 x 4096 x 4096, float32", 2 * side * side * side, 3 * 4 * side * side, tensor: false));
+    }
+
+    private static IEnumerable<(string Name, MethodInfo Kernel, Type[] Arguments)> Kernels()
+    {
+        foreach ((Type tile, Type values) in PtxKernels.AttentionTiles)
+        {
+            foreach (Type element in PtxKernels.Elements)
+            {
+                yield return (
+                    $"attention, {tile.Name}, {(values.IsGenericType ? "two groups" : "one group")} of values, {element.Name}", PtxKernels.Attention,
+                    [tile, values, typeof(WarpRowReduction), element, typeof(CausalRange), typeof(NoVariant)]);
+            }
+        }
+
+        foreach (Type tile in PtxKernels.MatmulTiles)
+        {
+            yield return (
+                $"matmul, {tile.Name}", PtxKernels.Matmul,
+                [tile, typeof(SingleElement), typeof(RowLayout), typeof(RowLayout), typeof(SingleElement), typeof(HeadLayout), typeof(BiasEpilogue<SingleElement>)]);
+        }
+
+        foreach (Type element in new[] { typeof(HalfTensor), typeof(BFloat16Tensor) })
+        {
+            foreach (Type size in new[] { typeof(TensorSize64), typeof(TensorSize128) })
+                yield return ($"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention, [element, size, typeof(CausalRange)]);
+        }
+
+        Type scores = typeof(MaskedSoftmaxKernel);
+        yield return ("softmax of scores", scores.GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!, [typeof(CausalRange), typeof(NoVariant)]);
+        yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(HalfElement), typeof(CausalRange), typeof(NoVariant)]);
+        yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(HalfElement)]);
+        yield return ("rows: norm and rotary embedding", typeof(RowTransformKernel).GetMethod(nameof(RowTransformKernel.Transform))!, [typeof(SingleElement)]);
+    }
+
+    private static string Row(string name, string ptx)
+    {
+        var program = new PtxProgram(ptx);
+        PtxLoop[] loops = [.. PtxLoop.Find(ptx)];
+        IEnumerable<string> hot = loops.Where(loop => loop.MultiplyAdds >= 32 && loop.SharedLoads > 0)
+            .Select(loop => $"{loop.MultiplyAdds} / {loop.SharedLoads}");
+        PtxLoop? keys = PtxLoop.FindOutermost(ptx).MaxBy(loop => loop.Count("mma."));
+        string tensor = keys is not null && keys.Count("mma.") > 0 ? $"{keys.Count("mma.")} / {keys.Count("ldmatrix.")}" : "";
+        int local = PtxLoop.FindOutermost(ptx).Sum(loop => loop.Instructions.Count(line => line.Contains(".local", StringComparison.Ordinal)));
+        return $"| {name} | {PtxRegisters.Estimate(program)} | {program.SharedBytes} | {string.Join("; ", hot)} | {tensor} | {local} | {PtxAssembler.Describe(ptx, "sm_80")} |";
+    }
+
+    private static string Floor(string problem, double operations, double bytes, bool tensor)
+    {
+        IEnumerable<string> cells = _devices.Select(device =>
+        {
+            double arithmetic = operations / (tensor ? device.Tensor : device.Single) * 1e6;
+            double memory = bytes / device.Bandwidth * 1e6;
+            return $"{Figures.Text(arithmetic, "F1")} us, {Figures.Text(memory, "F1")} us: {(arithmetic > memory ? "arithmetic" : "memory")}";
+        });
+        return $"| {problem} | {Figures.Text(operations / 1e9, "F1")} G | {Figures.Text(bytes / 1e6, "F1")} M | {string.Join(" | ", cells)} |";
+    }
+}

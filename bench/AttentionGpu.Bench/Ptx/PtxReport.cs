@@ -65,6 +65,7 @@ internal static class PtxReport
         {
             foreach (Type size in new[] { typeof(TensorSize64), typeof(TensorSize128) })
                 yield return ($"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention, [element, size, typeof(CausalRange)]);
+            yield return ($"matmul, {element.Name}", PtxKernels.TensorMatmul, [element]);
         }
 
         Type scores = typeof(MaskedSoftmaxKernel);

@@ -150,4 +150,73 @@ public struct BFloat16Tensor : ITensorElement
             mul.f32 o62, o62, c1; mul.f32 o63, o63, c1; cvt.rn.bf16x2.f32 k, o63, o62;
             setp.gt.s32 p0, %3, 120; @p0 st.global.b32 [%1+240], k;
         """, row0, row1, columns0, columns1);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Products(int left, int right) => CudaAsm.Emit(
+        """
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {a0, a1, a2, a3}, [%0];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+0];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+2048];
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o0, o1, o2, o3}, {a0, a1, a2, a3}, {b0, b1}, {o0, o1, o2, o3};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o4, o5, o6, o7}, {a0, a1, a2, a3}, {b2, b3}, {o4, o5, o6, o7};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o8, o9, o10, o11}, {a0, a1, a2, a3}, {b4, b5}, {o8, o9, o10, o11};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o12, o13, o14, o15}, {a0, a1, a2, a3}, {b6, b7}, {o12, o13, o14, o15};
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+4096];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+6144];
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o16, o17, o18, o19}, {a0, a1, a2, a3}, {b0, b1}, {o16, o17, o18, o19};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o20, o21, o22, o23}, {a0, a1, a2, a3}, {b2, b3}, {o20, o21, o22, o23};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o24, o25, o26, o27}, {a0, a1, a2, a3}, {b4, b5}, {o24, o25, o26, o27};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o28, o29, o30, o31}, {a0, a1, a2, a3}, {b6, b7}, {o28, o29, o30, o31};
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+8192];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+10240];
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o32, o33, o34, o35}, {a0, a1, a2, a3}, {b0, b1}, {o32, o33, o34, o35};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o36, o37, o38, o39}, {a0, a1, a2, a3}, {b2, b3}, {o36, o37, o38, o39};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o40, o41, o42, o43}, {a0, a1, a2, a3}, {b4, b5}, {o40, o41, o42, o43};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o44, o45, o46, o47}, {a0, a1, a2, a3}, {b6, b7}, {o44, o45, o46, o47};
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+12288];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+14336];
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o48, o49, o50, o51}, {a0, a1, a2, a3}, {b0, b1}, {o48, o49, o50, o51};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o52, o53, o54, o55}, {a0, a1, a2, a3}, {b2, b3}, {o52, o53, o54, o55};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o56, o57, o58, o59}, {a0, a1, a2, a3}, {b4, b5}, {o56, o57, o58, o59};
+            mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {o60, o61, o62, o63}, {a0, a1, a2, a3}, {b6, b7}, {o60, o61, o62, o63};
+        """, left, right);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StartWith(long bias, int columns) => CudaAsm.Emit(
+        """
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 0; @p0 ld.global.b32 k, [%0+0];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o0, a0; mov.b32 o1, a1; mov.b32 o2, a0; mov.b32 o3, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 8; @p0 ld.global.b32 k, [%0+16];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o4, a0; mov.b32 o5, a1; mov.b32 o6, a0; mov.b32 o7, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 16; @p0 ld.global.b32 k, [%0+32];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o8, a0; mov.b32 o9, a1; mov.b32 o10, a0; mov.b32 o11, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 24; @p0 ld.global.b32 k, [%0+48];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o12, a0; mov.b32 o13, a1; mov.b32 o14, a0; mov.b32 o15, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 32; @p0 ld.global.b32 k, [%0+64];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o16, a0; mov.b32 o17, a1; mov.b32 o18, a0; mov.b32 o19, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 40; @p0 ld.global.b32 k, [%0+80];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o20, a0; mov.b32 o21, a1; mov.b32 o22, a0; mov.b32 o23, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 48; @p0 ld.global.b32 k, [%0+96];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o24, a0; mov.b32 o25, a1; mov.b32 o26, a0; mov.b32 o27, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 56; @p0 ld.global.b32 k, [%0+112];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o28, a0; mov.b32 o29, a1; mov.b32 o30, a0; mov.b32 o31, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 64; @p0 ld.global.b32 k, [%0+128];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o32, a0; mov.b32 o33, a1; mov.b32 o34, a0; mov.b32 o35, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 72; @p0 ld.global.b32 k, [%0+144];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o36, a0; mov.b32 o37, a1; mov.b32 o38, a0; mov.b32 o39, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 80; @p0 ld.global.b32 k, [%0+160];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o40, a0; mov.b32 o41, a1; mov.b32 o42, a0; mov.b32 o43, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 88; @p0 ld.global.b32 k, [%0+176];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o44, a0; mov.b32 o45, a1; mov.b32 o46, a0; mov.b32 o47, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 96; @p0 ld.global.b32 k, [%0+192];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o48, a0; mov.b32 o49, a1; mov.b32 o50, a0; mov.b32 o51, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 104; @p0 ld.global.b32 k, [%0+208];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o52, a0; mov.b32 o53, a1; mov.b32 o54, a0; mov.b32 o55, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 112; @p0 ld.global.b32 k, [%0+224];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o56, a0; mov.b32 o57, a1; mov.b32 o58, a0; mov.b32 o59, a1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 120; @p0 ld.global.b32 k, [%0+240];
+            shl.b32 a0, k, 16; and.b32 a1, k, 0xffff0000; mov.b32 o60, a0; mov.b32 o61, a1; mov.b32 o62, a0; mov.b32 o63, a1;
+        """, bias, columns);
 }

@@ -150,4 +150,73 @@ public struct HalfTensor : ITensorElement
             mul.f32 o62, o62, c1; mul.f32 o63, o63, c1; cvt.rn.f16x2.f32 k, o63, o62;
             setp.gt.s32 p0, %3, 120; @p0 st.global.b32 [%1+240], k;
         """, row0, row1, columns0, columns1);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Products(int left, int right) => CudaAsm.Emit(
+        """
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {a0, a1, a2, a3}, [%0];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+0];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+2048];
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o0, o1, o2, o3}, {a0, a1, a2, a3}, {b0, b1}, {o0, o1, o2, o3};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o4, o5, o6, o7}, {a0, a1, a2, a3}, {b2, b3}, {o4, o5, o6, o7};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o8, o9, o10, o11}, {a0, a1, a2, a3}, {b4, b5}, {o8, o9, o10, o11};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o12, o13, o14, o15}, {a0, a1, a2, a3}, {b6, b7}, {o12, o13, o14, o15};
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+4096];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+6144];
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o16, o17, o18, o19}, {a0, a1, a2, a3}, {b0, b1}, {o16, o17, o18, o19};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o20, o21, o22, o23}, {a0, a1, a2, a3}, {b2, b3}, {o20, o21, o22, o23};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o24, o25, o26, o27}, {a0, a1, a2, a3}, {b4, b5}, {o24, o25, o26, o27};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o28, o29, o30, o31}, {a0, a1, a2, a3}, {b6, b7}, {o28, o29, o30, o31};
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+8192];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+10240];
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o32, o33, o34, o35}, {a0, a1, a2, a3}, {b0, b1}, {o32, o33, o34, o35};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o36, o37, o38, o39}, {a0, a1, a2, a3}, {b2, b3}, {o36, o37, o38, o39};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o40, o41, o42, o43}, {a0, a1, a2, a3}, {b4, b5}, {o40, o41, o42, o43};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o44, o45, o46, o47}, {a0, a1, a2, a3}, {b6, b7}, {o44, o45, o46, o47};
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b0, b1, b2, b3}, [%1+12288];
+            ldmatrix.sync.aligned.m8n8.x4.shared.b16 {b4, b5, b6, b7}, [%1+14336];
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o48, o49, o50, o51}, {a0, a1, a2, a3}, {b0, b1}, {o48, o49, o50, o51};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o52, o53, o54, o55}, {a0, a1, a2, a3}, {b2, b3}, {o52, o53, o54, o55};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o56, o57, o58, o59}, {a0, a1, a2, a3}, {b4, b5}, {o56, o57, o58, o59};
+            mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {o60, o61, o62, o63}, {a0, a1, a2, a3}, {b6, b7}, {o60, o61, o62, o63};
+        """, left, right);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StartWith(long bias, int columns) => CudaAsm.Emit(
+        """
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 0; @p0 ld.global.b32 k, [%0+0];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o0, x0; cvt.f32.f16 o1, x1; mov.f32 o2, o0; mov.f32 o3, o1;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 8; @p0 ld.global.b32 k, [%0+16];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o4, x0; cvt.f32.f16 o5, x1; mov.f32 o6, o4; mov.f32 o7, o5;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 16; @p0 ld.global.b32 k, [%0+32];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o8, x0; cvt.f32.f16 o9, x1; mov.f32 o10, o8; mov.f32 o11, o9;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 24; @p0 ld.global.b32 k, [%0+48];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o12, x0; cvt.f32.f16 o13, x1; mov.f32 o14, o12; mov.f32 o15, o13;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 32; @p0 ld.global.b32 k, [%0+64];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o16, x0; cvt.f32.f16 o17, x1; mov.f32 o18, o16; mov.f32 o19, o17;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 40; @p0 ld.global.b32 k, [%0+80];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o20, x0; cvt.f32.f16 o21, x1; mov.f32 o22, o20; mov.f32 o23, o21;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 48; @p0 ld.global.b32 k, [%0+96];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o24, x0; cvt.f32.f16 o25, x1; mov.f32 o26, o24; mov.f32 o27, o25;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 56; @p0 ld.global.b32 k, [%0+112];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o28, x0; cvt.f32.f16 o29, x1; mov.f32 o30, o28; mov.f32 o31, o29;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 64; @p0 ld.global.b32 k, [%0+128];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o32, x0; cvt.f32.f16 o33, x1; mov.f32 o34, o32; mov.f32 o35, o33;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 72; @p0 ld.global.b32 k, [%0+144];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o36, x0; cvt.f32.f16 o37, x1; mov.f32 o38, o36; mov.f32 o39, o37;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 80; @p0 ld.global.b32 k, [%0+160];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o40, x0; cvt.f32.f16 o41, x1; mov.f32 o42, o40; mov.f32 o43, o41;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 88; @p0 ld.global.b32 k, [%0+176];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o44, x0; cvt.f32.f16 o45, x1; mov.f32 o46, o44; mov.f32 o47, o45;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 96; @p0 ld.global.b32 k, [%0+192];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o48, x0; cvt.f32.f16 o49, x1; mov.f32 o50, o48; mov.f32 o51, o49;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 104; @p0 ld.global.b32 k, [%0+208];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o52, x0; cvt.f32.f16 o53, x1; mov.f32 o54, o52; mov.f32 o55, o53;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 112; @p0 ld.global.b32 k, [%0+224];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o56, x0; cvt.f32.f16 o57, x1; mov.f32 o58, o56; mov.f32 o59, o57;
+            mov.b32 k, 0; setp.gt.s32 p0, %1, 120; @p0 ld.global.b32 k, [%0+240];
+            mov.b32 {x0, x1}, k; cvt.f32.f16 o60, x0; cvt.f32.f16 o61, x1; mov.f32 o62, o60; mov.f32 o63, o61;
+        """, bias, columns);
 }

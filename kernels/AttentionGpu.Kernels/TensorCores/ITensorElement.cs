@@ -37,4 +37,17 @@ public interface ITensorElement
 
     /// <summary>The same for the second 64 columns.</summary>
     static abstract void StoreHigh(long row0, long row1, int columns0, int columns1);
+
+    /// <summary>
+    /// Adds a step of 16 of the depth to a product's 16 rows by 128 columns, which are the outputs' registers: 9 <c>ldmatrix</c>, 16 <c>mma.sync</c>. Rows in
+    /// shared memory have 128 bytes.
+    /// </summary>
+    /// <param name="left">The left operand's rows.</param>
+    /// <param name="right">The rows of the right operand's first 16; the others follow.</param>
+    static abstract void Products(int left, int right);
+
+    /// <summary>The outputs' registers become a bias, the same in both rows; 0 from a column on.</summary>
+    /// <param name="bias">The address of the thread's first element.</param>
+    /// <param name="columns">Columns that there are; 0 without a bias.</param>
+    static abstract void StartWith(long bias, int columns);
 }

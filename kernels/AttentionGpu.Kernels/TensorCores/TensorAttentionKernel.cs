@@ -10,23 +10,15 @@ namespace AttentionGpu.Kernels.TensorCores;
 
 /// <summary>
 /// Fused attention forward on tensor cores, SM_80 and up, for elements of 16 bits: Dao, "FlashAttention-2" (2023). A warp has 16 queries, a group 64, a
-/// block 32 keys. Tiles lie in shared memory with the 16-byte pieces of a row exchanged by the row's number, so that the eight rows that an
-/// <c>ldmatrix</c> reads are in different banks; <c>cp.async</c> brings the next block while this one is computed.
+/// block 32 keys. <c>cp.async</c> brings the next block while this one is computed.
 /// </summary>
 public static class TensorAttentionKernel
 {
-    /// <summary>Threads of a group.</summary>
-    public const int Threads = 128;
-
     private const int Queries = 64;
     private const int Keys = 32;
-    private const int WarpSize = 32;
-    private const int WarpQueries = 16;
-
-    // Sixteen-bit elements, and the 16 bytes that are copied and read at a time.
-    private const int ElementBytes = 2;
-    private const int PieceElements = 8;
-    private const int PieceBytes = 16;
+    private const int WarpRows = TensorTiles.WarpRows;
+    private const int PieceBytes = TensorTiles.PieceBytes;
+    private const int ElementBytes = TensorTiles.ElementBytes;
 
     // exp(x) = 2^(x * log2(e)).
     private const float Log2E = 1.44269504f;
@@ -70,20 +62,17 @@ public static class TensorAttentionKernel
         long keys = Address(shape.Key, shape.Attention.Key, matrix, sequence.KeyStart);
         long values = Address(shape.Value, shape.Attention.Value, matrix, sequence.KeyStart);
 
-        // Where in eight rows the thread's row for an instruction is, and in which piece: Left for queries and values, Right for keys.
-        int lane = Group.IdxX % WarpSize;
-        int warpQuery = Group.IdxX / WarpSize * WarpQueries;
-        int swizzle = lane % 8;
-        int leftRow = (lane / 8 % 2 * 8 + swizzle) * rowBytes;
-        int leftPiece = lane / 16 ^ swizzle;
-        int rightRow = (lane / 16 * 8 + swizzle) * rowBytes;
-        int rightPiece = lane / 8 % 2 ^ swizzle;
+        int warpQuery = TensorTiles.FirstRow;
+        int leftRow = TensorTiles.LeftRow * rowBytes;
+        int leftPiece = TensorTiles.LeftPiece;
+        int rightRow = TensorTiles.RightRow * rowBytes;
+        int rightPiece = TensorTiles.RightPiece;
         int queryRow = queryTile + warpQuery * rowBytes + leftRow;
 
         // The thread's two rows of scores, and the first of its columns.
-        int row0 = firstQuery + warpQuery + lane / 4;
+        int row0 = firstQuery + warpQuery + TensorTiles.Lane / 4;
         int row1 = row0 + 8;
-        int column = lane % 4 * 2;
+        int column = TensorTiles.Lane % 4 * 2;
         int first0 = range.FirstKey(sequence, row0);
         int first1 = range.FirstKey(sequence, row1);
         int end0 = range.EndKey(sequence, row0);
@@ -94,7 +83,7 @@ public static class TensorAttentionKernel
         int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
         int startKey = range.FirstKey(sequence, firstQuery);
         int endKey = range.EndKey(sequence, lastQuery);
-        Copy<TSize>(queryTile, Queries, queries, shape.Attention.Query.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
+        TensorTiles.Copy<TSize>(queryTile, Queries, queries, shape.Attention.Query.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
         CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
         CudaAsm.Emit(TensorText.Commit);
         int stage = 0;
@@ -111,10 +100,10 @@ public static class TensorAttentionKernel
             Group.Barrier();
 
             CudaAsm.Emit(TensorText.ClearScores);
-            for (int piece = 0; piece < TSize.Columns / PieceElements; piece += 2)
+            for (int piece = 0; piece < TSize.Columns / TensorTiles.PieceElements; piece += 2)
             {
                 int key = keyTile + rightRow + (rightPiece ^ piece) * PieceBytes;
-                TTensor.Scores(queryRow + (leftPiece ^ piece) * PieceBytes, key, key + WarpQueries * rowBytes);
+                TTensor.Scores(queryRow + (leftPiece ^ piece) * PieceBytes, key, key + WarpRows * rowBytes);
             }
 
             CudaAsm.Emit(TensorText.Scale, shape.Attention.Scale * Log2E);
@@ -127,7 +116,7 @@ public static class TensorAttentionKernel
             TTensor.PackLow();
             AddValues<TTensor, TSize>(valueTile + leftRow, leftPiece);
             TTensor.PackHigh();
-            AddValues<TTensor, TSize>(valueTile + leftRow + WarpQueries * rowBytes, leftPiece);
+            AddValues<TTensor, TSize>(valueTile + leftRow + WarpRows * rowBytes, leftPiece);
             Group.Barrier();
         }
 
@@ -164,27 +153,8 @@ public static class TensorAttentionKernel
         int rows = sequence.KeyLength - firstKey;
         long keyStride = shape.Attention.Key.RowStride;
         long valueStride = shape.Attention.Value.RowStride;
-        Copy<TSize>(keyTile, Keys, keys + firstKey * keyStride * ElementBytes, keyStride, rows, shape.Attention.HeadSize);
-        Copy<TSize>(valueTile, Keys, values + firstKey * valueStride * ElementBytes, valueStride, rows, shape.Attention.ValueHeadSize);
-    }
-
-    // A tile's rows, with zeros behind the last row and column. What is not read has the address of the first piece, which must be a good one.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Copy<TSize>(int tile, int tileRows, long source, long stride, int rows, int columns)
-        where TSize : struct, ITensorSize
-    {
-        int pieces = TSize.Columns / PieceElements;
-        for (int i = Group.IdxX; i < tileRows * pieces; i += Threads)
-        {
-            int row = i / pieces;
-            int piece = i % pieces;
-            bool isThere = row < rows && piece * PieceElements < columns;
-            CudaAsm.Emit(
-                TensorText.Copy,
-                tile + row * pieces * PieceBytes + (piece ^ row % 8) * PieceBytes,
-                isThere ? source + (row * stride + piece * PieceElements) * ElementBytes : source,
-                isThere ? PieceBytes : 0);
-        }
+        TensorTiles.Copy<TSize>(keyTile, Keys, keys + firstKey * keyStride * ElementBytes, keyStride, rows, shape.Attention.HeadSize);
+        TensorTiles.Copy<TSize>(valueTile, Keys, values + firstKey * valueStride * ElementBytes, valueStride, rows, shape.Attention.ValueHeadSize);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -14,6 +14,7 @@ internal static class TensorText
         .reg .f32 m<2>, l<2>, n<2>, h<2>, c<2>, x;
         .reg .pred p<2>;
         .reg .b32 k;
+        .reg .b16 x0, x1;
         """;
 
     /// <summary>Outputs and sums are 0, maxima -inf.</summary>
@@ -142,6 +143,11 @@ internal static class TensorText
         shfl.sync.bfly.b32 x, l1, 1, 31, 0xffffffff; add.f32 l1, l1, x;
         shfl.sync.bfly.b32 x, l1, 2, 31, 0xffffffff; add.f32 l1, l1, x;
         setp.eq.f32 p0, l1, 0f00000000; rcp.rn.f32 c1, l1; selp.f32 c1, 0f00000000, c1, p0;
+        """;
+
+    /// <summary>What is written is what was added up.</summary>
+    public const string KeepSums = """
+        mov.f32 c0, 0f3F800000; mov.f32 c1, 0f3F800000;
         """;
 
     /// <summary>16 bytes from %1 to shared memory at %0, or %2 of them and then zeros. PTX ISA, cp.async.</summary>

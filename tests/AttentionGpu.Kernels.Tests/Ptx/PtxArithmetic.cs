@@ -16,6 +16,13 @@ internal static class PtxArithmetic
         string type = opcode[^1];
         switch (opcode[0])
         {
+            case "mov" when operands.Length == 3:
+                return thread =>
+                {
+                    ulong halves = operands[2].Read(thread);
+                    thread.Registers[result] = (ushort)halves;
+                    thread.Registers[operands[1].Register] = (ushort)(halves >> 16);
+                };
             case "mov" or "cvta":
                 return thread => thread.Registers[result] = one.Read(thread);
             case "selp":
@@ -137,6 +144,7 @@ internal static class PtxArithmetic
             "s32.s16" => bits => (uint)(short)bits,
             "u16.u32" => bits => (ushort)bits,
             "s32.s64" or "u32.u64" => bits => (uint)bits,
+            "f32.f16" => bits => Bits((float)BitConverter.UInt16BitsToHalf((ushort)bits)),
             "rn.f32.s32" => bits => Bits((int)bits),
             "rn.f64.u32" => bits => BitConverter.DoubleToUInt64Bits((uint)bits),
             "rn.f32.f64" => bits => Bits((float)BitConverter.UInt64BitsToDouble(bits)),

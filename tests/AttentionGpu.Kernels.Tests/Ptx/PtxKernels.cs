@@ -18,6 +18,8 @@ internal static class PtxKernels
 
     public static MethodInfo TensorAttention { get; } = typeof(TensorAttentionKernel).GetMethod(nameof(TensorAttentionKernel.Forward))!;
 
+    public static MethodInfo TensorMatmul { get; } = typeof(TensorMatmulKernel).GetMethod(nameof(TensorMatmulKernel.Multiply))!;
+
     public static (Type Tile, Type Values)[] AttentionTiles { get; } =
     [
         (typeof(Tile8x8), typeof(Fragment8x4)), (typeof(Tile8x16), typeof(Fragment8x4)), (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),

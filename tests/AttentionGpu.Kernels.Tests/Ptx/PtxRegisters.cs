@@ -54,6 +54,7 @@ internal static class PtxRegisters
     {
         "st" or "bar" or "bra" or "ret" or "cp" => 0,
         "mma" => 4,
+        "mov" => instruction.Operands.Length - 1,
         "ld" or "ldmatrix" => instruction.Operands.Length - 1,
         _ => 1,
     };

@@ -115,6 +115,18 @@ public partial class PtxTests
         }
     }
 
+    [Theory]
+    [InlineData(typeof(HalfTensor))]
+    [InlineData(typeof(BFloat16Tensor))]
+    public void Tensor_core_products_have_more_products_than_loads(Type element)
+    {
+        string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorMatmul, element);
+        PtxLoop loop = PtxLoop.Find(ptx).MaxBy(loop => loop.Count("mma."))!;
+        Assert.Equal((16, 9), (loop.Count("mma."), loop.Count("ldmatrix.")));
+        Assert.All(PtxLoop.FindOutermost(ptx), outer => Assert.DoesNotContain(outer.Instructions, line => line.Contains(".local", StringComparison.Ordinal)));
+        Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
+    }
+
     [Fact]
     public void Small_kernels_use_no_local_memory()
     {

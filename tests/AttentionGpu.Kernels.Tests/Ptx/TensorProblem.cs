@@ -99,7 +99,7 @@ internal sealed class TensorProblem
             Output = (long)output,
         };
         new PtxMachine(program, memory).With(0, shape).With(2, _window)
-            .Run((int)TensorAttentionKernel.GroupCount(_batch, _shape.Heads, _shape.QueryLength), TensorAttentionKernel.Threads);
+            .Run((int)TensorAttentionKernel.GroupCount(_batch, _shape.Heads, _shape.QueryLength), TensorTiles.Threads);
     });
 
     /// <summary>The same with the kernel for devices without tensor cores.</summary>

@@ -12,6 +12,13 @@ internal static class LinearPlanner
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
+        return loader.Tiles.HasTensorCores && TensorLinearPlan.Fits(problem)
+            ? TensorLinearPlan.Create(problem, loader, () => PlanGeneral(problem, backend, loader))
+            : PlanGeneral(problem, backend, loader);
+    }
+
+    private static IPlan<LinearBuffers> PlanGeneral(LinearProblem problem, IAttentionBackend backend, KernelLoader loader)
+    {
         return problem.Element switch
         {
             ElementType.Float32 => PlanOutput<SingleElement>(problem, backend, loader),

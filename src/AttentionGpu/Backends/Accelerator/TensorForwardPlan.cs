@@ -10,7 +10,7 @@ namespace AttentionGpu.Backends.Accelerator;
 /// <summary>What the tensor core kernel can compute, and its plans.</summary>
 internal static class TensorForwardPlan
 {
-    private const int PieceElements = 8;
+    private const int PieceElements = TensorTiles.PieceElements;
     private const int MaxHeadSize = 128;
 
     /// <summary>Whether the kernel computes the problem, scores that are asked for apart: 16-bit elements in pieces of 16 bytes, and nothing that changes scores.</summary>
@@ -51,8 +51,6 @@ internal sealed class TensorForwardPlan<TTensor, TSize, TRange> : IPlan<Attentio
     where TSize : struct, ITensorSize
     where TRange : struct, IKeyRange
 {
-    private const int Alignment = 16;
-
     private readonly Action<AcceleratorStream, KernelConfig, TensorShape, ArrayView<Sequence>, TRange> _kernel;
     private readonly KernelLoader _loader;
     private readonly KernelConfig _config;
@@ -67,7 +65,7 @@ internal sealed class TensorForwardPlan<TTensor, TSize, TRange> : IPlan<Attentio
         _general = new Lazy<IPlan<AttentionBuffers>>(general);
         _shape = new TensorShape { Attention = AttentionLayouts.Shape(problem) };
         _config = KernelLoader.Groups(
-            TensorAttentionKernel.GroupCount(problem.Batch, problem.Heads, problem.QueryLength), TensorAttentionKernel.Threads);
+            TensorAttentionKernel.GroupCount(problem.Batch, problem.Heads, problem.QueryLength), TensorTiles.Threads);
         _kernel = loader.Load<TensorForwardPlan<TTensor, TSize, TRange>, Action<AcceleratorStream, KernelConfig, TensorShape,
             ArrayView<Sequence>, TRange>>(
             accelerator => accelerator.LoadKernel<TensorShape, ArrayView<Sequence>, TRange>(TensorAttentionKernel.Forward<TTensor, TSize, TRange>));
@@ -82,7 +80,7 @@ internal sealed class TensorForwardPlan<TTensor, TSize, TRange> : IPlan<Attentio
             shape.Key = buffers.Key.DeviceAddress;
             shape.Value = buffers.Value.DeviceAddress;
             shape.Output = buffers.Output.DeviceAddress;
-            if ((shape.Query | shape.Key | shape.Value | shape.Output) % Alignment != 0)
+            if ((shape.Query | shape.Key | shape.Value | shape.Output) % TensorTiles.PieceBytes != 0)
                 _general.Value.Execute(buffers);
             else
                 _kernel(_loader.Stream, _config, shape, AttentionLayouts.Tables(buffers).Sequences, _range);

@@ -10,6 +10,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- variants [DEVICE]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- ptx
 if (args is ["peers", ..])
     PeerReport.Run(args.ElementAtOrDefault(1) ?? "simd", args.ElementAtOrDefault(2));
@@ -19,6 +20,8 @@ else if (args is ["textbook", var device])
     YardstickReport.Run(device);
 else if (args is ["kernels", var timed])
     KernelReport.Run(timed);
+else if (args is ["sources", var written, var folder])
+    KernelSources.Write(written, folder);
 else if (args is ["ptx"])
     PtxReport.Run();
 else

@@ -43,6 +43,9 @@ public sealed partial class AttentionEngine : IDisposable
     /// <summary>The device that the engine runs on.</summary>
     public DeviceInfo Device => Backend.Device;
 
+    /// <summary>Bytes of device tensors, layers' parameters and running calls.</summary>
+    public long MemoryInUse => Backend.BytesInUse;
+
     internal IAttentionBackend Backend { get; }
 
     /// <summary>All devices of this machine that an engine can be made on; looked for once in a process.</summary>

@@ -9,11 +9,21 @@ public sealed record AttentionEngineOptions
     /// </summary>
     public int? Threads { get; init; }
 
+    /// <summary>
+    /// Most bytes of device tensors, layers' parameters and what lies between the steps of calls, in use or kept for the next; null for no limit. What goes
+    /// beyond it is an <see cref="AttentionMemoryException"/>. Tensors of the caller and the few hundred KB a thread has as workspace do not count.
+    /// </summary>
+    public long? MemoryLimitBytes { get; init; }
+
+    internal long MemoryLimit => MemoryLimitBytes ?? long.MaxValue;
+
     internal static AttentionEngineOptions Default { get; } = new();
 
     internal void Validate()
     {
         if (Threads is int threads && threads < 1)
             throw new ArgumentOutOfRangeException("options", threads, "The option 'Threads' must be at least 1.");
+        if (MemoryLimitBytes is long limit && limit < 1)
+            throw new ArgumentOutOfRangeException("options", limit, "The option 'MemoryLimitBytes' must be at least 1.");
     }
 }

@@ -4,13 +4,16 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends;
 
 /// <summary>A backend that computes in the host's memory, on the caller's time: when a call returns, its work is done.</summary>
-internal abstract class HostBackend : IAttentionBackend
+/// <param name="memoryLimit">Bytes that it may have.</param>
+internal abstract class HostBackend(long memoryLimit) : IAttentionBackend
 {
-    private readonly HostPool _pool = new();
+    private readonly HostPool _pool = new(memoryLimit);
 
     public abstract DeviceInfo Device { get; }
 
     public bool UsesHostMemory => true;
+
+    public long BytesInUse => _pool.BytesInUse;
 
     public abstract IPlan<AttentionBuffers> Plan(AttentionProblem problem);
 

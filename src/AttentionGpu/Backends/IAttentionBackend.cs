@@ -15,6 +15,9 @@ internal interface IAttentionBackend : IDisposable
     /// <summary>Whether the backend computes on the host's memory, so that a caller's pinned spans need no copy.</summary>
     bool UsesHostMemory { get; }
 
+    /// <summary>Bytes of memory that is rented.</summary>
+    long BytesInUse { get; }
+
     /// <summary>Picks kernels and workspace for an attention problem. Everything that can fail fails here.</summary>
     IPlan<AttentionBuffers> Plan(AttentionProblem problem);
 
@@ -37,6 +40,7 @@ internal interface IAttentionBackend : IDisposable
     void PackWeight(DeviceMemory weight, int rows, int depth);
 
     /// <summary>Takes memory from the pool; its contents are undefined.</summary>
+    /// <exception cref="AttentionMemoryException">There is not enough.</exception>
     DeviceMemory Rent(long byteLength);
 
     /// <summary>Gives memory back. Work already started may still use it.</summary>

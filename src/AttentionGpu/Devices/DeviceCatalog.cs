@@ -45,8 +45,8 @@ internal static class DeviceCatalog
 
     public static IAttentionBackend CreateBackend(DeviceInfo device, AttentionEngineOptions options) => device.Kind switch
     {
-        DeviceKind.Reference => new ReferenceBackend(),
-        DeviceKind.Simd => new SimdBackend(threads: options.Threads),
-        _ => new AcceleratorBackend(device),
+        DeviceKind.Reference => new ReferenceBackend(options.MemoryLimit),
+        DeviceKind.Simd => new SimdBackend(threads: options.Threads, memoryLimit: options.MemoryLimit),
+        _ => new AcceleratorBackend(device, options.MemoryLimit),
     };
 }

@@ -21,6 +21,9 @@ internal readonly ref struct LayerCall
 
     public Causal Causal { get; init; }
 
+    /// <summary>Where each of several packed sequences starts, and the number of tokens; empty where sequences are not packed.</summary>
+    public ReadOnlySpan<int> CumulativeLengths { get; init; }
+
     /// <summary>What the weights are; null where nobody asks for them.</summary>
     public ScoreStage? Scores =>
         !Weights.IsPresent ? null : AverageHeads ? ScoreStage.AverageWeights : ScoreStage.Weights;

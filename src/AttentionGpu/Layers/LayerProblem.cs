@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Operators;
 using AttentionGpu.Problems;
 
@@ -23,6 +24,9 @@ internal sealed class LayerProblem
 
     public LinearProblem OutputProjection { get; }
 
+    /// <summary>The packed sequences; null where sequences are not packed.</summary>
+    public Sequence[]? Sequences { get; }
+
     /// <summary>Elements of the queries, head by head, and of the heads' outputs, joined.</summary>
     public long QueryCount { get; }
 
@@ -32,12 +36,23 @@ internal sealed class LayerProblem
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
     public LayerProblem(MultiHeadAttentionConfig config, LayerParameters parameters, in LayerCall call)
     {
-        int batchAxis = config.BatchFirst ? 0 : 1;
+        bool isPacked = !call.CumulativeLengths.IsEmpty;
+        bool batchFirst = config.BatchFirst || isPacked;
+        int batchAxis = batchFirst ? 0 : 1;
         int lengthAxis = 1 - batchAxis;
-        string order = config.BatchFirst ? "[batch, length, {0}]" : "[length, batch, {0}]";
+        string order = batchFirst ? "[batch, length, {0}]" : "[length, batch, {0}]";
         ReadOnlySpan<nint> query = call.Query.Lengths;
         ReadOnlySpan<nint> key = call.Key.Lengths;
         ReadOnlySpan<nint> value = call.Value.Lengths;
+        ReadOnlySpan<nint> output = call.Output.Lengths;
+        if (isPacked)
+        {
+            // One batch entry of all tokens, as far as the projections go.
+            Shape.RequireRank(query, 2, "[tokens, embedding size]", "input");
+            Shape.Require(output, query, "[tokens, embedding size]", "output");
+            query = key = value = output = new nint[] { 1, query[0], query[1] };
+        }
+
         RequireInput(query, order, "embedding size", config.EmbeddingSize, "query");
         RequireInput(key, order, "key size", config.ActualKeySize, "key");
         RequireInput(value, order, "value size", config.ActualValueSize, "value");
@@ -47,7 +62,7 @@ internal sealed class LayerProblem
         Shape.RequireAxis(key, batchAxis, batch, "the batch, as in query", "key");
         Shape.RequireAxis(value, batchAxis, batch, "the batch, as in query", "value");
         Shape.RequireAxis(value, lengthAxis, keyLength, "the length, as in key", "value");
-        Shape.Require(call.Output.Lengths, query, string.Format(null, order, "embedding size"), "output");
+        Shape.Require(output, query, string.Format(null, order, "embedding size"), "output");
         if (!Enum.IsDefined(call.Causal))
             throw BadInput.OutOfRange("causal", call.Causal, "It must be one of its named values.");
         nint[] scores = [batch, config.Heads, queryLength, keyLength];
@@ -64,6 +79,7 @@ internal sealed class LayerProblem
         Fused = call.Query.IsSame(call.Key) && call.Key.IsSame(call.Value)
             && config.ActualKeySize == config.EmbeddingSize && config.ActualValueSize == config.EmbeddingSize;
         int queryBufferHeads = Fused ? heads + 2 * keyValueHeads : heads;
+        int rows = batch * queryLength;
         QueryCount = (long)batch * heads * queryLength * size;
         KeyCount = (long)batch * keyValueHeads * keyLength * size;
 
@@ -74,7 +90,7 @@ internal sealed class LayerProblem
             Depth = depth,
             HasBias = parameters.HasInputBias,
             IsWeightPacked = parameters.IsInputPacked,
-            Output = HeadMap(config, batch, bufferHeads, length),
+            Output = HeadMap(config, batchFirst, batch, bufferHeads, length),
         };
         QueryProjection = Split(queryBufferHeads, queryLength, config.EmbeddingSize);
         if (!Fused)
@@ -85,9 +101,17 @@ internal sealed class LayerProblem
 
         TensorLayout queryLayout = TensorLayout.Contiguous(queryBufferHeads, queryLength, size);
         TensorLayout keyLayout = Fused ? queryLayout : TensorLayout.Contiguous(keyValueHeads, keyLength, size);
+        if (isPacked)
+        {
+            Sequences = SequenceTable.Unpack(
+                new AttentionOptions { Causal = call.Causal }, call.CumulativeLengths, queryLength, [], keyLength, "cumulativeLengths");
+            queryLayout = keyLayout = queryLayout with { BatchStride = 0 };
+            queryLength = keyLength = Sequences.Select(sequence => sequence.QueryLength).DefaultIfEmpty().Max();
+        }
+
         Attention = new AttentionProblem
         {
-            Batch = batch,
+            Batch = Sequences?.Length ?? batch,
             Heads = heads,
             KeyValueHeads = keyValueHeads,
             QueryLength = queryLength,
@@ -95,12 +119,13 @@ internal sealed class LayerProblem
             HeadSize = size,
             ValueHeadSize = size,
             Scale = config.Scale ?? AttentionProblem.DefaultScale(size),
-            Sequence = SequenceTable.Create(new AttentionOptions { Causal = call.Causal }, queryLength, keyLength),
+            Sequence = isPacked ? default : SequenceTable.Create(new AttentionOptions { Causal = call.Causal }, queryLength, keyLength),
+            HasSequences = isPacked,
             Causal = SequenceTable.KindOf(call.Causal, hasPrefix: false),
             Query = queryLayout,
             Key = keyLayout,
             Value = keyLayout,
-            Output = JoinedHeads(config, batch, queryLength),
+            Output = isPacked ? new TensorLayout(0, size, config.QueryRows) : JoinedHeads(config, batch, queryLength),
             Mask = MaskShape.LayOut(call.Mask.Visible, scores),
             Bias = MaskShape.LayOut(call.Mask.Bias, scores),
             HasKeyPadding = call.KeyPadding.IsPresent,
@@ -108,22 +133,22 @@ internal sealed class LayerProblem
         };
         OutputProjection = new LinearProblem
         {
-            Rows = batch * queryLength,
+            Rows = rows,
             Columns = config.EmbeddingSize,
             Depth = config.QueryRows,
             HasBias = parameters.HasOutputBias,
             IsWeightPacked = parameters.IsOutputPacked,
-            Output = MatrixMap.Contiguous(batch * queryLength, config.EmbeddingSize),
+            Output = MatrixMap.Contiguous(rows, config.EmbeddingSize),
         };
     }
 
     // Rows are (batch, position) pairs in the order of the input's first two axes; memory is [batch, heads, length, size].
-    private static MatrixMap HeadMap(MultiHeadAttentionConfig config, int batch, int heads, int length)
+    private static MatrixMap HeadMap(MultiHeadAttentionConfig config, bool batchFirst, int batch, int heads, int length)
     {
         int size = config.ActualHeadSize;
         long headStride = (long)length * size;
         long batchStride = heads * headStride;
-        return config.BatchFirst
+        return batchFirst
             ? new MatrixMap(Math.Max(length, 1), batchStride, size, size, headStride)
             : new MatrixMap(Math.Max(batch, 1), size, batchStride, size, headStride);
     }

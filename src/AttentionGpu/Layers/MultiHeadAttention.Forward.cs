@@ -52,6 +52,34 @@ public sealed partial class MultiHeadAttention
             KeyPadding = keyPaddingMask,
         });
 
+    /// <summary>
+    /// Self-attention of several sequences that lie one after another without padding, each by itself: FlashAttention's variable-length calls. A
+    /// sequence has the result that it would have alone, up to the rounding of sums in another order.
+    /// </summary>
+    /// <param name="input">[tokens, embedding size]: all sequences' tokens.</param>
+    /// <param name="cumulativeLengths">Where each sequence starts, from 0 on, and the number of tokens: one more than there are sequences.</param>
+    /// <param name="output">The shape of the input; all of it is written. Must not overlap the input.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <exception cref="ArgumentException">
+    /// A shape or a start does not fit, keys or values have a size of their own, a tensor is another engine's, or the output overlaps the input. Nothing is written.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
+    public void ForwardPacked(
+        TensorInput<float> input, ReadOnlySpan<int> cumulativeLengths, TensorOutput<float> output, Causal causal = Causal.None)
+    {
+        if (cumulativeLengths.IsEmpty)
+            throw new ArgumentException("'cumulativeLengths' must start with 0 and end with the number of tokens.", nameof(cumulativeLengths));
+        Run(new LayerCall
+        {
+            Query = input,
+            Key = input,
+            Value = input,
+            Output = output,
+            Causal = causal,
+            CumulativeLengths = cumulativeLengths,
+        });
+    }
+
     /// <summary>As the other calls, and returns the attention weights: <c>nn.MultiheadAttention(need_weights=True)</c>.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
     /// <param name="key">[batch, key length, key size] (or length first); the same tensor as the query for self-attention.</param>
@@ -113,6 +141,7 @@ public sealed partial class MultiHeadAttention
                 Mask = memory.Input(call.Mask.Visible, mask, "mask"),
                 Bias = memory.Input(call.Mask.Bias, bias, "mask"),
                 KeyPadding = memory.Input(call.KeyPadding, padding, "keyPaddingMask"),
+                Sequences = memory.Input(problem.Sequences),
             });
             memory.Finish(call.Output, outputMemory);
             memory.Finish(call.Weights, weightsMemory);

@@ -166,6 +166,7 @@ public sealed partial class MultiHeadAttention : IDisposable
                 Mask = inputs.Mask,
                 Bias = inputs.Bias,
                 KeyPadding = inputs.KeyPadding,
+                Sequences = inputs.Sequences,
                 Scores = inputs.Scores,
             });
             _engine.Execute(problem.OutputProjection, new LinearBuffers

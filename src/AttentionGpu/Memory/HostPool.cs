@@ -3,12 +3,16 @@ using System.Runtime.CompilerServices;
 namespace AttentionGpu.Memory;
 
 /// <summary>Pinned host memory for backends that compute on the host; each block starts at a cache line.</summary>
-internal sealed class HostPool
+/// <param name="limit">Bytes of all blocks at most.</param>
+internal sealed class HostPool(long limit)
 {
     private const int CacheLine = 64;
 
     private readonly SizeClassPool<byte[]> _pool = new(
-        bytes => GC.AllocateUninitializedArray<byte>(checked((int)bytes + CacheLine), pinned: true));
+        bytes => GC.AllocateUninitializedArray<byte>(checked((int)bytes + CacheLine), pinned: true), _ => { }, limit);
+
+    /// <summary>Bytes of what is rented.</summary>
+    public long BytesInUse => _pool.BytesInUse;
 
     public unsafe DeviceMemory Rent(long byteLength)
     {

@@ -4,15 +4,23 @@ namespace AttentionGpu.Memory;
 
 /// <summary>
 /// Keeps returned blocks for the next request of the same size class: four classes to a power of two, so at most a fifth of a block is
-/// unused. Safe for many threads.
+/// unused. All blocks together, in use or not, stay within a limit. Safe for many threads.
 /// </summary>
-internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate)
+/// <param name="allocate">Makes a block.</param>
+/// <param name="release">Lets a block go.</param>
+/// <param name="limit">Bytes of all blocks at most.</param>
+internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<TBlock> release, long limit = long.MaxValue)
     where TBlock : class
 {
     private const int SmallestClassBytes = 256;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<long, Stack<TBlock>> _free = [];
+    private long _allocated;
+    private long _inUse;
+
+    /// <summary>Bytes of the blocks that are rented.</summary>
+    public long BytesInUse => Interlocked.Read(ref _inUse);
 
     /// <summary>The size of the blocks that serve a request: at least as much, and at least 256 bytes.</summary>
     public static long ClassSize(long byteLength)
@@ -23,16 +31,41 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate)
         return (byteLength + step - 1) / step * step;
     }
 
+    /// <exception cref="AttentionMemoryException">The block does not fit under the limit, with what is in use. Nothing has changed.</exception>
     public TBlock Rent(long byteLength)
     {
         long size = ClassSize(byteLength);
         lock (_lock)
         {
             if (_free.TryGetValue(size, out Stack<TBlock>? blocks) && blocks.TryPop(out TBlock? block))
+            {
+                _inUse += size;
                 return block;
+            }
+
+            // Blocks of other sizes may lie unused.
+            if (size > limit - _allocated)
+                ReleaseFree();
+            if (size > limit - _allocated)
+                throw new AttentionMemoryException(size, _inUse, limit);
+            _allocated += size;
+            _inUse += size;
         }
 
-        return allocate(size);
+        try
+        {
+            return allocate(size);
+        }
+        catch
+        {
+            lock (_lock)
+            {
+                _allocated -= size;
+                _inUse -= size;
+            }
+
+            throw;
+        }
     }
 
     public void Return(TBlock block, long size)
@@ -42,17 +75,28 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate)
             if (!_free.TryGetValue(size, out Stack<TBlock>? blocks))
                 _free.Add(size, blocks = new Stack<TBlock>());
             blocks.Push(block);
+            _inUse -= size;
         }
     }
 
-    /// <summary>Lets go of all free blocks and hands each to <paramref name="release"/>.</summary>
-    public void Clear(Action<TBlock> release)
+    /// <summary>Lets go of all free blocks.</summary>
+    public void Clear()
     {
         lock (_lock)
         {
-            foreach (TBlock block in _free.Values.SelectMany(blocks => blocks))
-                release(block);
-            _free.Clear();
+            ReleaseFree();
         }
+    }
+
+    private void ReleaseFree()
+    {
+        foreach ((long size, Stack<TBlock> blocks) in _free)
+        {
+            _allocated -= size * blocks.Count;
+            foreach (TBlock block in blocks)
+                release(block);
+        }
+
+        _free.Clear();
     }
 }

@@ -42,9 +42,10 @@ internal static class SequenceTable
     /// <summary>Packed sequences, from where each starts.</summary>
     /// <exception cref="ArgumentException">The starts are not in order, or do not end with the tokens.</exception>
     public static Sequence[] Unpack(
-        AttentionOptions options, ReadOnlySpan<int> queryStarts, int queryTokens, ReadOnlySpan<int> keyStarts, int keyTokens)
+        AttentionOptions options, ReadOnlySpan<int> queryStarts, int queryTokens, ReadOnlySpan<int> keyStarts, int keyTokens,
+        string queryName = "cumulativeQueryLengths")
     {
-        RequireStarts(queryStarts, queryTokens, "cumulativeQueryLengths");
+        RequireStarts(queryStarts, queryTokens, queryName);
         if (keyStarts.IsEmpty)
             keyStarts = queryStarts;
         RequireStarts(keyStarts, keyTokens, "cumulativeKeyLengths");

@@ -44,6 +44,24 @@ public class MemoryBalanceTests
         }
     }
 
+    [Theory]
+    [EveryDevice]
+    public void Beyond_its_limit_an_engine_refuses_and_goes_on(string device)
+    {
+        var sizes = new AttentionSizes(1, 1, 1, 40, 40, 64, 64, Causal.None, MaskForm.None, 3, false, null, 3);
+        AttentionCase small = AttentionCase.Create(sizes with { QueryLength = 4, KeyLength = 4 });
+        using var engine = new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 60_000 });
+        using DeviceTensor<float> tensor = engine.CreateTensor<float>(10_000);
+        Assert.InRange(engine.MemoryInUse, 40_000, 50_000);
+        AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => engine.CreateTensor<float>(10_000));
+        Assert.Contains("MemoryLimitBytes", exception.Message, StringComparison.Ordinal);
+        Close.Assert(small.Run(Engines.Reference), small.Run(engine), device);
+        tensor.Dispose();
+        Assert.Equal(0, engine.MemoryInUse);
+        using DeviceTensor<float> other = engine.CreateTensor<float>(12_000);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 0 }));
+    }
+
     /// <summary>The reference behind copies, as a device would be, that counts its memory and fails on demand.</summary>
     private sealed class CountingBackend : IAttentionBackend
     {
@@ -58,6 +76,8 @@ public class MemoryBalanceTests
         public int FailingExecution { get; init; } = -1;
 
         public DeviceInfo Device => _inner.Device;
+
+        public long BytesInUse => _inner.BytesInUse;
 
         public bool UsesHostMemory => false;
 

@@ -12,7 +12,7 @@ public class SizeClassPoolTests
         {
             allocated.Add(size);
             return new object();
-        });
+        }, _ => { });
         object first = pool.Rent(1000);
         object second = pool.Rent(1000);
         Assert.NotSame(first, second);
@@ -25,15 +25,40 @@ public class SizeClassPoolTests
     [Fact]
     public void Clearing_releases_what_is_free_and_nothing_else()
     {
-        var pool = new SizeClassPool<object>(_ => new object());
+        List<object> released = [];
+        var pool = new SizeClassPool<object>(_ => new object(), released.Add);
         object free = pool.Rent(10);
         object used = pool.Rent(10);
         pool.Return(free, SizeClassPool<object>.ClassSize(10));
-        List<object> released = [];
-        pool.Clear(released.Add);
+        pool.Clear();
         Assert.Equal([free], released);
         Assert.NotSame(free, pool.Rent(10));
         Assert.NotNull(used);
+    }
+
+    [Fact]
+    public void The_limit_holds_for_what_is_in_use_and_what_is_kept()
+    {
+        List<object> released = [];
+        var pool = new SizeClassPool<object>(_ => new object(), released.Add, limit: 2048);
+        object first = pool.Rent(1024);
+        AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => pool.Rent(1025));
+        Assert.Equal((1280, 1024), (exception.RequestedBytes, exception.BytesInUse));
+        pool.Return(first, 1024);
+        Assert.Equal(0, pool.BytesInUse);
+        Assert.NotNull(pool.Rent(1280));
+        Assert.Equal([first], released);
+        Assert.Equal(1280, pool.BytesInUse);
+    }
+
+    [Fact]
+    public void A_failed_allocation_counts_for_nothing()
+    {
+        bool fails = true;
+        var pool = new SizeClassPool<object>(_ => fails ? throw new InvalidOperationException() : new object(), _ => { }, limit: 1024);
+        Assert.Throws<InvalidOperationException>(() => pool.Rent(1024));
+        fails = false;
+        Assert.NotNull(pool.Rent(1024));
     }
 
     [Fact]

@@ -7,6 +7,7 @@ namespace AttentionGpu.Tests.Layers;
 public class MultiHeadAttentionTests
 {
     private const int Problems = 40;
+    private const int PackedProblems = 15;
 
     /// <summary>Batch, key/value heads, group, head size, query length, key length, what varies, seed.</summary>
     private static Gen<LayerSizes> Sizes { get; } =
@@ -47,6 +48,29 @@ public class MultiHeadAttentionTests
             Close.Assert(weights, actualWeights, sizes.ToString());
         },
         iter: Problems,
+        threads: 1);
+
+    [Theory]
+    [EveryDevice(WithOtherKernels = true)]
+    public void Packed_sequences_are_like_each_alone(string backend) => Gen.Select(Sizes, Gen.Int[0, 20].Array[1, 6]).Sample(
+        (sizes, lengths) =>
+        {
+            var problem = LayerCase.Create(sizes with { Batch = 1, Cross = false, QueryLength = 1 });
+            int embedding = problem.Config.EmbeddingSize;
+            int[] starts = [0, .. lengths.Select((_, i) => lengths.Take(i + 1).Sum())];
+            Tensor<float> input = Data.Random(new Random(sizes.Seed), starts[^1], embedding);
+            Tensor<float> output = Data.Poisoned(starts[^1], embedding);
+            using var layer = new MultiHeadAttention(Engines.Get(backend), problem.Config with { BatchFirst = sizes.OwnSizes }, problem.Weights);
+            layer.ForwardPacked(input, starts, output, problem.Causal);
+            for (int i = 0; i < lengths.Length; i++)
+            {
+                Tensor<float> one = Data.Slice(input, starts[i], lengths[i]);
+                LayerCase alone = problem with { Query = one, Key = one, Value = one };
+                Close.Assert(
+                    alone.Run(Engines.Reference), Data.Slice(output, starts[i], lengths[i]), $"{sizes}, {string.Join(' ', lengths)}, {i}");
+            }
+        },
+        iter: PackedProblems,
         threads: 1);
 
     [Theory]

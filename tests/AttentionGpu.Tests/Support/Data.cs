@@ -34,4 +34,11 @@ internal static class Data
             values[i] = next();
         return Tensor.Create(values, tensor.Lengths);
     }
+
+    /// <summary>A copy of some rows of a matrix: [1, rows, columns].</summary>
+    public static Tensor<float> Slice(Tensor<float> matrix, int firstRow, int rows)
+    {
+        int columns = (int)matrix.Lengths[1];
+        return Tensor.Create(matrix.Skip(firstRow * columns).Take(rows * columns).ToArray(), [1, rows, columns]);
+    }
 }

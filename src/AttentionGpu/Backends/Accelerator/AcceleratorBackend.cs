@@ -19,15 +19,17 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     private readonly SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>> _pool;
     private readonly KernelLoader _loader;
 
-    public AcceleratorBackend(DeviceInfo device)
-        : this(device, AcceleratorDevices.CreateContext(), TileChoice.For)
+    public AcceleratorBackend(DeviceInfo device, long memoryLimit)
+        : this(device, AcceleratorDevices.CreateContext(), TileChoice.For, memoryLimit)
     {
     }
 
     /// <param name="device">The device.</param>
     /// <param name="context">A context that has it; the backend disposes of it.</param>
     /// <param name="chooseTiles">Decides the tiles, once the device is open.</param>
-    public AcceleratorBackend(DeviceInfo device, Context context, Func<ILGPU.Runtime.Accelerator, TileChoice> chooseTiles)
+    /// <param name="memoryLimit">Bytes that it may have.</param>
+    public AcceleratorBackend(
+        DeviceInfo device, Context context, Func<ILGPU.Runtime.Accelerator, TileChoice> chooseTiles, long memoryLimit = long.MaxValue)
     {
         Device = device;
         _context = context;
@@ -41,13 +43,15 @@ internal sealed class AcceleratorBackend : IAttentionBackend
             throw new InvalidOperationException($"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
         }
 
-        _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(Allocate);
+        _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(Allocate, Release, memoryLimit);
         _loader = new KernelLoader(_accelerator, _gate, chooseTiles(_accelerator));
     }
 
     public DeviceInfo Device { get; }
 
     public bool UsesHostMemory => false;
+
+    public long BytesInUse => _pool.BytesInUse;
 
     public IPlan<AttentionBuffers> Plan(AttentionProblem problem)
     {
@@ -141,8 +145,8 @@ internal sealed class AcceleratorBackend : IAttentionBackend
             if (_loader.IsDisposed)
                 return;
             _loader.IsDisposed = true;
+            _pool.Clear();
             _accelerator.DefaultStream.Synchronize();
-            _pool.Clear(buffer => buffer.Dispose());
             _accelerator.Dispose();
             _context.Dispose();
         }
@@ -157,9 +161,23 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         catch (AcceleratorException)
         {
             // Blocks of other sizes may lie unused in the pool.
-            _accelerator.DefaultStream.Synchronize();
-            _pool.Clear(buffer => buffer.Dispose());
+            _pool.Clear();
+        }
+
+        try
+        {
             return _accelerator.Allocate1D<byte>(bytes);
         }
+        catch (AcceleratorException exception)
+        {
+            throw new AttentionMemoryException(bytes, _pool.BytesInUse - bytes, exception);
+        }
+    }
+
+    // Work that was started may still use it.
+    private void Release(MemoryBuffer1D<byte, Stride1D.Dense> buffer)
+    {
+        _accelerator.DefaultStream.Synchronize();
+        buffer.Dispose();
     }
 }

@@ -3,7 +3,7 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Reference;
 
 /// <summary>Plain loops in float64 on the caller's thread: the yardstick that every other backend is tested against.</summary>
-internal sealed class ReferenceBackend : HostBackend
+internal sealed class ReferenceBackend(long memoryLimit = long.MaxValue) : HostBackend(memoryLimit)
 {
     public static DeviceInfo Info { get; } = new()
     {

@@ -19,7 +19,9 @@ internal sealed class SimdBackend : HostBackend
 
     /// <param name="width">Bits of a vector: 512, 256 or 128; null for the widest that the machine has in hardware.</param>
     /// <param name="threads">Most threads of a call; null for one a core.</param>
-    public SimdBackend(int? width = null, int? threads = null)
+    /// <param name="memoryLimit">Bytes of tensors, parameters and what lies between a call's steps.</param>
+    public SimdBackend(int? width = null, int? threads = null, long memoryLimit = long.MaxValue)
+        : base(memoryLimit)
     {
         _width = width ?? WidestVector;
         _threads = threads ?? Environment.ProcessorCount;

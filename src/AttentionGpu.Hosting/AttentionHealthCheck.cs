@@ -1,0 +1,48 @@
+using System.Numerics.Tensors;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace AttentionGpu.Hosting;
+
+/// <summary>
+/// Runs a small problem on a service's device and compares it with the reference: unhealthy where it differs or fails, degraded on the fallback device.
+/// </summary>
+public sealed class AttentionHealthCheck(AttentionService service) : IHealthCheck
+{
+    private const int Heads = 2;
+    private const int Length = 12;
+    private const int Size = 16;
+    private const float Tolerance = 1e-4f;
+
+    /// <inheritdoc/>
+    public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        var data = new Dictionary<string, object> { ["device"] = service.Device.Name, ["queueDepth"] = service.QueueDepth, ["memoryInUse"] = service.Engine.MemoryInUse };
+        try
+        {
+            using var reference = new AttentionEngine("reference");
+            float[] difference = [.. Run(service.Engine).Zip(Run(reference), (actual, expected) => MathF.Abs(actual - expected))];
+            if (!(TensorPrimitives.Max(difference) <= Tolerance))
+                return Task.FromResult(HealthCheckResult.Unhealthy($"{service.Device.Name} computes something else than the reference.", data: data));
+        }
+        catch (Exception exception)
+        {
+            return Task.FromResult(HealthCheckResult.Unhealthy($"{service.Device.Name} fails.", exception, data));
+        }
+
+        return Task.FromResult(service.UsesFallback
+            ? HealthCheckResult.Degraded($"The fallback device, {service.Device.Name}, is in use.", data: data)
+            : HealthCheckResult.Healthy($"{service.Device.Name} agrees with the reference.", data));
+    }
+
+    private static float[] Run(AttentionEngine engine)
+    {
+        nint[] lengths = [1, Heads, Length, Size];
+        var random = new Random(1);
+        float[][] inputs = [.. Enumerable.Range(0, 3).Select(_ => Enumerable.Range(0, Heads * Length * Size).Select(_ => random.NextSingle() - 0.5f).ToArray())];
+        var output = new float[Heads * Length * Size];
+        engine.ScaledDotProductAttention(
+            new ReadOnlyTensorSpan<float>(inputs[0], lengths), new ReadOnlyTensorSpan<float>(inputs[1], lengths),
+            new ReadOnlyTensorSpan<float>(inputs[2], lengths), new TensorSpan<float>(output, lengths), new AttentionOptions { Causal = Causal.TopLeft });
+        return output;
+    }
+}

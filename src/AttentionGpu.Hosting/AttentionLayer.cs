@@ -1,0 +1,57 @@
+namespace AttentionGpu.Hosting;
+
+/// <summary>A layer of a service, on whatever device the service uses now.</summary>
+public sealed class AttentionLayer
+{
+    private readonly AttentionService _service;
+    private readonly MultiHeadAttentionWeights? _weights;
+    private readonly AttentionLayerOptions? _options;
+
+    internal AttentionLayer(AttentionService service, string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, AttentionEngine engine)
+    {
+        _service = service;
+        _weights = weights;
+        Name = name;
+        Current = new MultiHeadAttention(engine, config, weights);
+    }
+
+    internal AttentionLayer(AttentionService service, string name, AttentionLayerOptions options, AttentionEngine engine)
+    {
+        _service = service;
+        _options = options;
+        Name = name;
+        Current = Load(options, engine);
+    }
+
+    /// <summary>The layer's name.</summary>
+    public string Name { get; }
+
+    /// <summary>The layer's sizes.</summary>
+    public MultiHeadAttentionConfig Config => Current.Config;
+
+    internal MultiHeadAttention Current { get; private set; }
+
+    /// <summary>
+    /// Self-attention of one sequence, joined with others that wait. The result is that of <see cref="MultiHeadAttention.ForwardPacked"/>: as alone, up to the
+    /// rounding of sums in another order (1e-5 of the largest output).
+    /// </summary>
+    /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
+    /// <param name="output">As long as the input. Written only by a task that ends well.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="cancellationToken">Ends the task at once. A batch that runs is not stopped; the others in it have their results.</param>
+    /// <exception cref="ArgumentException">A length does not fit.</exception>
+    /// <exception cref="AttentionOverloadedException">As many requests wait as may.</exception>
+    /// <exception cref="ObjectDisposedException">The service is disposed.</exception>
+    /// <exception cref="AttentionDeviceException">The device failed (from the task).</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory (from the task).</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled (from the task).</exception>
+    public Task ForwardAsync(
+        ReadOnlyMemory<float> input, Memory<float> output, Causal causal = Causal.None, CancellationToken cancellationToken = default) =>
+        _service.ForwardAsync(this, input, output, causal, cancellationToken);
+
+    internal void MoveTo(AttentionEngine engine) =>
+        Current = _options is null ? new MultiHeadAttention(engine, Config, _weights!) : Load(_options, engine);
+
+    private static MultiHeadAttention Load(AttentionLayerOptions options, AttentionEngine engine) =>
+        MultiHeadAttention.Load(engine, options.Path, options.Heads, options.KeyValueHeads, options.Prefix);
+}

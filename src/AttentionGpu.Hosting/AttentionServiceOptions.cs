@@ -1,0 +1,79 @@
+using System.ComponentModel.DataAnnotations;
+
+namespace AttentionGpu.Hosting;
+
+/// <summary>What becomes of waiting requests when a service is disposed.</summary>
+public enum AttentionShutdown
+{
+    /// <summary>They are computed first.</summary>
+    Finish,
+
+    /// <summary>They end with an <see cref="ObjectDisposedException"/>. The batch that runs is finished.</summary>
+    Refuse,
+}
+
+/// <summary>A layer of a checkpoint, as <see cref="MultiHeadAttention.Load"/> reads it.</summary>
+public sealed class AttentionLayerOptions
+{
+    /// <summary>The safetensors file.</summary>
+    [Required]
+    public string Path { get; set; } = "";
+
+    /// <summary>Query heads.</summary>
+    [Range(1, int.MaxValue)]
+    public int Heads { get; set; }
+
+    /// <summary>Key/value heads; null to tell them from the shapes.</summary>
+    [Range(1, int.MaxValue)]
+    public int? KeyValueHeads { get; set; }
+
+    /// <summary>What stands before the parameters' names.</summary>
+    public string? Prefix { get; set; }
+}
+
+/// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>
+public sealed class AttentionServiceOptions
+{
+    /// <summary>The device's name, or <c>auto</c>; see <see cref="AttentionEngine(string, AttentionEngineOptions)"/>.</summary>
+    [Required]
+    public string Device { get; set; } = "auto";
+
+    /// <summary>The device that takes over when <see cref="Device"/> fails; null for none: requests then fail.</summary>
+    public string? FallbackDevice { get; set; }
+
+    /// <summary>See <see cref="AttentionEngineOptions.Threads"/>.</summary>
+    [Range(1, int.MaxValue)]
+    public int? Threads { get; set; }
+
+    /// <summary>See <see cref="AttentionEngineOptions.MemoryLimitBytes"/>.</summary>
+    [Range(1, long.MaxValue)]
+    public long? MemoryLimitBytes { get; set; }
+
+    /// <summary>Requests that may wait; one more is refused with an <see cref="AttentionOverloadedException"/>.</summary>
+    [Range(1, 1 << 20)]
+    public int QueueLimit { get; set; } = 256;
+
+    /// <summary>Requests that are joined at most.</summary>
+    [Range(1, 1 << 16)]
+    public int MaxBatchRequests { get; set; } = 64;
+
+    /// <summary>Tokens that are joined at most; a longer request runs by itself.</summary>
+    [Range(1, 1 << 24)]
+    public int MaxBatchTokens { get; set; } = 4096;
+
+    /// <summary>
+    /// How long a request waits for others to join it. By default it waits for none, and what has come in while a batch ran becomes the next.
+    /// </summary>
+    [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
+    public TimeSpan BatchDelay { get; set; } = TimeSpan.Zero;
+
+    /// <summary>Whether each layer runs once before the host has started, so that kernels are compiled.</summary>
+    public bool WarmUp { get; set; } = true;
+
+    /// <summary>What becomes of waiting requests when the service is disposed.</summary>
+    [EnumDataType(typeof(AttentionShutdown))]
+    public AttentionShutdown Shutdown { get; set; } = AttentionShutdown.Finish;
+
+    /// <summary>The layers by name.</summary>
+    public IDictionary<string, AttentionLayerOptions> Layers { get; } = new Dictionary<string, AttentionLayerOptions>();
+}

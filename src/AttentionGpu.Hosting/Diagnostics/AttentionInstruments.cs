@@ -1,0 +1,49 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+
+namespace AttentionGpu.Hosting.Diagnostics;
+
+/// <summary>The metrics and traces of a service. Their names are <see cref="Name"/>, for meters and sources of OpenTelemetry.</summary>
+public sealed class AttentionInstruments : IDisposable
+{
+    /// <summary>The name of the meter and of the activity source.</summary>
+    public const string Name = "AttentionGpu";
+
+    private readonly Meter _meter;
+    private readonly Counter<long> _requests;
+    private readonly Counter<long> _bytes;
+    private readonly Histogram<double> _wait;
+    private readonly Histogram<double> _deviceTime;
+    private readonly Histogram<int> _batchSize;
+    private readonly KeyValuePair<string, object?> _service;
+
+    internal AttentionInstruments(IMeterFactory meters, string service, Func<int> queueDepth, Func<long> memory, Func<bool> usesFallback)
+    {
+        _service = new("attention.service", service);
+        _meter = meters.Create(Name);
+        _requests = _meter.CreateCounter<long>("attention.requests", "{request}", "Requests that ended, by attention.outcome.");
+        _bytes = _meter.CreateCounter<long>("attention.bytes", "By", "Bytes of inputs and outputs of completed requests.");
+        _wait = _meter.CreateHistogram<double>("attention.queue.wait", "s", "Time from a request's arrival to the start of its batch.");
+        _deviceTime = _meter.CreateHistogram<double>("attention.device.time", "s", "Time that a batch took on the device, its copies included.");
+        _batchSize = _meter.CreateHistogram<int>("attention.batch.size", "{request}", "Requests that were joined.");
+        _meter.CreateObservableGauge("attention.queue.depth", () => new Measurement<int>(queueDepth(), _service), "{request}", "Requests that wait.");
+        _meter.CreateObservableGauge("attention.device.memory", () => new Measurement<long>(memory(), _service), "By", "Bytes of device memory in use.");
+        _meter.CreateObservableGauge("attention.fallback", () => new Measurement<int>(usesFallback() ? 1 : 0, _service), description: "1 while the fallback device is used.");
+    }
+
+    internal static ActivitySource Source { get; } = new(Name);
+
+    /// <inheritdoc/>
+    public void Dispose() => _meter.Dispose();
+
+    internal void Ended(string outcome) => _requests.Add(1, _service, new("attention.outcome", outcome));
+
+    internal void Batch(int requests, long bytes, TimeSpan time)
+    {
+        _batchSize.Record(requests, _service);
+        _deviceTime.Record(time.TotalSeconds, _service);
+        _bytes.Add(bytes, _service);
+    }
+
+    internal void Waited(TimeSpan time) => _wait.Record(time.TotalSeconds, _service);
+}

@@ -1,0 +1,191 @@
+using System.Diagnostics;
+using System.Threading.Channels;
+
+namespace AttentionGpu.Hosting.Scheduling;
+
+/// <summary>
+/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a packed batch. What a batch fails with is
+/// tried again request by request, so that one request's failure is not another's.
+/// </summary>
+internal sealed class RequestScheduler : IAsyncDisposable
+{
+    private readonly AttentionServiceOptions _options;
+    private readonly Func<AttentionLayer, ReadOnlyMemory<float>, int[], Memory<float>, Causal, Exception?> _run;
+    private readonly Action<int, int, TimeSpan> _batchEnded;
+    private readonly Action<TimeSpan> _waited;
+    private readonly Channel<ForwardRequest> _queue;
+    private readonly List<ForwardRequest> _batch = [];
+    private readonly Task _loop;
+    private ForwardRequest? _next;
+    private float[] _input = [];
+    private float[] _output = [];
+    private int _waiting;
+    private volatile bool _isClosed;
+    private volatile bool _refusing;
+
+    /// <param name="options">Limits.</param>
+    /// <param name="run">Runs a layer on packed sequences, and returns what it failed with.</param>
+    /// <param name="batchEnded">Told of a batch's requests, elements and time.</param>
+    /// <param name="waited">Told how long a request waited.</param>
+    public RequestScheduler(
+        AttentionServiceOptions options, Func<AttentionLayer, ReadOnlyMemory<float>, int[], Memory<float>, Causal, Exception?> run,
+        Action<int, int, TimeSpan> batchEnded, Action<TimeSpan> waited)
+    {
+        _options = options;
+        _run = run;
+        _batchEnded = batchEnded;
+        _waited = waited;
+        _queue = Channel.CreateBounded<ForwardRequest>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
+        _loop = Task.Run(RunAsync);
+    }
+
+    /// <summary>Requests that wait.</summary>
+    public int Depth => Math.Max(0, Volatile.Read(ref _waiting));
+
+    /// <exception cref="AttentionOverloadedException">The queue is full.</exception>
+    /// <exception cref="ObjectDisposedException">The scheduler takes no more.</exception>
+    public void Enqueue(ForwardRequest request)
+    {
+        if (_queue.Writer.TryWrite(request))
+        {
+            Interlocked.Increment(ref _waiting);
+            return;
+        }
+
+        ObjectDisposedException.ThrowIf(_isClosed, this);
+        throw new AttentionOverloadedException(_options.QueueLimit);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _refusing = _options.Shutdown == AttentionShutdown.Refuse;
+        _isClosed = true;
+        _queue.Writer.TryComplete();
+        await _loop.ConfigureAwait(false);
+    }
+
+    private async Task RunAsync()
+    {
+        while (_next is not null || await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
+        {
+            await GatherAsync().ConfigureAwait(false);
+            if (_batch.Count > 0)
+                RunBatch(_batch);
+            _batch.Clear();
+        }
+    }
+
+    // The first request decides the layer. What does not fit starts the next batch, so that no request is passed by.
+    private async Task GatherAsync()
+    {
+        long start = Stopwatch.GetTimestamp();
+        int tokens = 0;
+        while (_batch.Count < _options.MaxBatchRequests)
+        {
+            ForwardRequest? request = _next ?? TryRead();
+            _next = null;
+            if (request is null)
+            {
+                TimeSpan left = _batch.Count == 0 ? TimeSpan.Zero : _options.BatchDelay - Stopwatch.GetElapsedTime(start);
+                if (left <= TimeSpan.Zero || !await IsMoreWithinAsync(left).ConfigureAwait(false))
+                    return;
+                continue;
+            }
+
+            if (_refusing)
+            {
+                request.Fail(new ObjectDisposedException(nameof(AttentionService)), "refused");
+                continue;
+            }
+
+            bool fits = _batch.Count == 0
+                || (_batch[0].Layer == request.Layer && _batch[0].Causal == request.Causal && FitsWith(tokens, request));
+            if (!fits)
+            {
+                _next = request;
+                return;
+            }
+
+            if (!request.IsEnded)
+            {
+                _batch.Add(request);
+                tokens += request.Tokens;
+            }
+        }
+    }
+
+    private bool FitsWith(int tokens, ForwardRequest request) =>
+        tokens + request.Tokens <= _options.MaxBatchTokens
+        && (long)(tokens + request.Tokens) * request.Layer.Config.EmbeddingSize <= Array.MaxLength;
+
+    private static void CopyInput(ForwardRequest request, Span<float> target)
+    {
+        try
+        {
+            request.Input.Span.CopyTo(target);
+        }
+        catch (Exception exception)
+        {
+            // The caller's memory may be gone.
+            request.Fail(exception, "failed");
+        }
+    }
+
+    private ForwardRequest? TryRead()
+    {
+        if (!_queue.Reader.TryRead(out ForwardRequest? request))
+            return null;
+        Interlocked.Decrement(ref _waiting);
+        return request;
+    }
+
+    private async Task<bool> IsMoreWithinAsync(TimeSpan time)
+    {
+        using var timeout = new CancellationTokenSource(time);
+        try
+        {
+            return await _queue.Reader.WaitToReadAsync(timeout.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    private void RunBatch(List<ForwardRequest> batch)
+    {
+        long start = Stopwatch.GetTimestamp();
+        foreach (ForwardRequest request in batch)
+            _waited(Stopwatch.GetElapsedTime(request.Arrived, start));
+        int size = batch[0].Layer.Config.EmbeddingSize;
+        var starts = new int[batch.Count + 1];
+        for (int i = 0; i < batch.Count; i++)
+            starts[i + 1] = starts[i] + batch[i].Tokens;
+        int count = starts[^1] * size;
+        if (_input.Length < count)
+        {
+            _input = new float[count];
+            _output = new float[count];
+        }
+
+        // A caller who cancelled may use the memory for something else: that is then computed, and nobody gets it.
+        for (int i = 0; i < batch.Count; i++)
+            CopyInput(batch[i], _input.AsSpan(starts[i] * size));
+        Exception? exception = _run(batch[0].Layer, _input.AsMemory(0, count), starts, _output.AsMemory(0, count), batch[0].Causal);
+        if (exception is null)
+        {
+            for (int i = 0; i < batch.Count; i++)
+                batch[i].Complete(_output.AsSpan(starts[i] * size, batch[i].Tokens * size));
+            _batchEnded(batch.Count, count, Stopwatch.GetElapsedTime(start));
+        }
+        else if (batch.Count == 1)
+        {
+            batch[0].Fail(exception, "failed");
+        }
+        else
+        {
+            foreach (ForwardRequest request in batch.Where(request => !request.IsEnded).ToArray())
+                RunBatch([request]);
+        }
+    }
+}

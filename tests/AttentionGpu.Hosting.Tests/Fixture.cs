@@ -1,0 +1,94 @@
+using System.Diagnostics.Metrics;
+using System.Numerics.Tensors;
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Simd;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace AttentionGpu.Hosting.Tests;
+
+/// <summary>Services on the processor, one layer, and what it gives each request alone.</summary>
+internal static class Fixture
+{
+    public const int Embedding = 32;
+
+    public static MultiHeadAttentionConfig Config { get; } = new() { EmbeddingSize = Embedding, Heads = 4 };
+
+    public static MultiHeadAttentionWeights Weights { get; } = MultiHeadAttentionWeights.Random(Config, seed: 3);
+
+    private static readonly AttentionEngine _reference = new("reference");
+    private static readonly MultiHeadAttention _layer = new(_reference, Config, Weights);
+
+    public static AttentionService Create(AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null) =>
+        new("test", options, new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(),
+            NullLogger<AttentionService>.Instance, createEngine);
+
+    public static float[] Input(int tokens, int seed)
+    {
+        var random = new Random(seed);
+        return [.. Enumerable.Range(0, tokens * Embedding).Select(_ => random.NextSingle() * 2f - 1f)];
+    }
+
+    public static float[] Expected(float[] input, Causal causal = Causal.None)
+    {
+        nint[] lengths = [1, input.Length / Embedding, Embedding];
+        var output = new float[input.Length];
+        _layer.Forward(new ReadOnlyTensorSpan<float>(input, lengths), new TensorSpan<float>(output, lengths), causal);
+        return output;
+    }
+
+    public static void AssertClose(float[] expected, float[] actual)
+    {
+        float largest = expected.Max(MathF.Abs);
+        foreach ((float wanted, float got) in expected.Zip(actual))
+            Assert.InRange(got, wanted - (1e-5f * largest), wanted + (1e-5f * largest));
+    }
+}
+
+/// <summary>The processor, that fails or stops on demand.</summary>
+internal sealed class FaultyBackend : IAttentionBackend
+{
+    private readonly SimdBackend _inner = new();
+
+    /// <summary>Called before each linear layer; may throw, or wait.</summary>
+    public Action BeforeLinear { get; set; } = () => { };
+
+    public DeviceInfo Device => _inner.Device with { Name = "faulty" };
+
+    public bool UsesHostMemory => true;
+
+    public long BytesInUse => _inner.BytesInUse;
+
+    public int WeightPanelRows => _inner.WeightPanelRows;
+
+    public IPlan<AttentionBuffers> Plan(AttentionProblem problem) => _inner.Plan(problem);
+
+    public IPlan<LinearBuffers> Plan(LinearProblem problem) => new FaultyPlan(this, _inner.Plan(problem));
+
+    public IPlan<RowBuffers> Plan(RowProblem problem) => _inner.Plan(problem);
+
+    public void PackWeight(DeviceMemory weight, int rows, int depth) => _inner.PackWeight(weight, rows, depth);
+
+    public DeviceMemory Rent(long byteLength) => _inner.Rent(byteLength);
+
+    public void Return(DeviceMemory memory) => _inner.Return(memory);
+
+    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => _inner.Upload(source, target);
+
+    public void Download(DeviceMemory source, Span<byte> target) => _inner.Download(source, target);
+
+    public void Synchronize() => _inner.Synchronize();
+
+    public void Dispose() => _inner.Dispose();
+
+    private sealed class FaultyPlan(FaultyBackend backend, IPlan<LinearBuffers> plan) : IPlan<LinearBuffers>
+    {
+        public void Execute(in LinearBuffers buffers)
+        {
+            backend.BeforeLinear();
+            plan.Execute(buffers);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+namespace AttentionGpu.Hosting.Tests;
+
+public class SchedulerTests
+{
+    private const int Clients = 16;
+    private const int RequestsPerClient = 40;
+
+    [Fact]
+    public async Task Many_clients_get_what_each_would_alone()
+    {
+        await using AttentionService service = Fixture.Create(new AttentionServiceOptions { Device = "simd", BatchDelay = TimeSpan.FromMilliseconds(1) });
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(async () =>
+        {
+            var random = new Random(client);
+            for (int i = 0; i < RequestsPerClient; i++)
+            {
+                float[] input = Fixture.Input(random.Next(0, 65), random.Next());
+                Causal causal = random.Next(2) == 0 ? Causal.None : Causal.TopLeft;
+                var output = new float[input.Length];
+                await layer.ForwardAsync(input, output, causal, TestContext.Current.CancellationToken);
+                if (input.Length > 0)
+                    Fixture.AssertClose(Fixture.Expected(input, causal), output);
+            }
+        })));
+        Assert.Equal(0, service.QueueDepth);
+    }
+
+    [Fact]
+    public async Task A_full_queue_refuses_and_what_waits_is_answered()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using AttentionService service = Create(new() { QueueLimit = 3 }, () => gate.Wait());
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        float[] input = Fixture.Input(5, 1);
+        var tasks = new List<(Task Task, float[] Output)> { Forward(layer, input) };
+        await UntilAsync(() => service.QueueDepth == 0);
+        tasks.AddRange(Enumerable.Range(0, 3).Select(_ => Forward(layer, input)));
+        AttentionOverloadedException exception = await Assert.ThrowsAsync<AttentionOverloadedException>(() => Forward(layer, input).Task);
+        Assert.Equal((3, 3), (exception.QueueLimit, service.QueueDepth));
+        gate.Set();
+        await Task.WhenAll(tasks.Select(one => one.Task));
+        Assert.All(tasks, one => Fixture.AssertClose(Fixture.Expected(input), one.Output));
+    }
+
+    [Fact]
+    public async Task A_cancelled_request_affects_no_other()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using AttentionService service = Create(new(), () => gate.Wait());
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        float[] input = Fixture.Input(7, 2);
+        using var running = new CancellationTokenSource();
+        using var waiting = new CancellationTokenSource();
+        (Task Task, float[] Output) first = ForwardUntil(layer, input, running.Token);
+        await UntilAsync(() => service.QueueDepth == 0);
+        (Task Task, float[] Output) second = ForwardUntil(layer, input, waiting.Token);
+        (Task Task, float[] Output) third = Forward(layer, input);
+        await waiting.CancelAsync();
+        await running.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => second.Task);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first.Task);
+        gate.Set();
+        await third.Task;
+        Fixture.AssertClose(Fixture.Expected(input), third.Output);
+        Assert.All(first.Output.Concat(second.Output), value => Assert.Equal(0f, value));
+        using var gone = new CancellationTokenSource();
+        await gone.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => ForwardUntil(layer, input, gone.Token).Task);
+    }
+
+    [Fact]
+    public async Task NaN_stays_in_its_request()
+    {
+        using var gate = new ManualResetEventSlim();
+        await using AttentionService service = Create(new(), () => gate.Wait());
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        float[] input = Fixture.Input(6, 4);
+        float[] poisoned = [.. Enumerable.Repeat(float.NaN, 9 * Fixture.Embedding)];
+        _ = Forward(layer, input);
+        (Task Task, float[] Output)[] others = [Forward(layer, input), Forward(layer, poisoned), Forward(layer, input)];
+        gate.Set();
+        await Task.WhenAll(others.Select(one => one.Task));
+        Fixture.AssertClose(Fixture.Expected(input), others[0].Output);
+        Fixture.AssertClose(Fixture.Expected(input), others[2].Output);
+        Assert.All(others[1].Output, value => Assert.True(float.IsNaN(value)));
+    }
+
+    [Theory]
+    [InlineData(AttentionShutdown.Finish)]
+    [InlineData(AttentionShutdown.Refuse)]
+    public async Task Disposal_under_load_does_as_the_option_says(AttentionShutdown shutdown)
+    {
+        using var gate = new ManualResetEventSlim();
+        AttentionService service = Create(new() { Shutdown = shutdown }, () => gate.Wait());
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        float[] input = Fixture.Input(4, 5);
+        (Task Task, float[] Output) running = Forward(layer, input);
+        await UntilAsync(() => service.QueueDepth == 0);
+        (Task Task, float[] Output) waiting = Forward(layer, input);
+        ValueTask disposal = service.DisposeAsync();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => Forward(layer, input).Task);
+        gate.Set();
+        await disposal;
+        await running.Task;
+        Fixture.AssertClose(Fixture.Expected(input), running.Output);
+        if (shutdown == AttentionShutdown.Refuse)
+        {
+            await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.Task);
+            return;
+        }
+
+        await waiting.Task;
+        Fixture.AssertClose(Fixture.Expected(input), waiting.Output);
+    }
+
+    [Fact]
+    public async Task Bad_input_is_refused_at_once()
+    {
+        await using AttentionService service = Fixture.Create(new() { Device = "simd" });
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        Assert.Contains("rows of 32", (await Assert.ThrowsAsync<ArgumentException>("input", () => layer.ForwardAsync(new float[33], new float[33], cancellationToken: TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>("output", () => layer.ForwardAsync(new float[32], new float[64], cancellationToken: TestContext.Current.CancellationToken));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => layer.ForwardAsync(new float[32], new float[32], (Causal)9, TestContext.Current.CancellationToken));
+        Assert.Throws<ArgumentException>("name", () => service.AddLayer("layer", Fixture.Config, Fixture.Weights));
+    }
+
+    internal static (Task Task, float[] Output) Forward(AttentionLayer layer, float[] input) =>
+        ForwardUntil(layer, input, TestContext.Current.CancellationToken);
+
+    private static (Task Task, float[] Output) ForwardUntil(AttentionLayer layer, float[] input, CancellationToken token)
+    {
+        var output = new float[input.Length];
+        return (ForwardAsync(), output);
+
+        // What is thrown at once is the task's too.
+        async Task ForwardAsync() => await layer.ForwardAsync(input, output, cancellationToken: token);
+    }
+
+    internal static AttentionService Create(AttentionServiceOptions options, Action beforeLinear) =>
+        Fixture.Create(options, (_, _) => new AttentionEngine(new FaultyBackend { BeforeLinear = beforeLinear }));
+
+    internal static async Task UntilAsync(Func<bool> condition)
+    {
+        for (int i = 0; !condition(); i++)
+        {
+            Assert.InRange(i, 0, 2000);
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+        }
+    }
+}

@@ -1,7 +1,9 @@
+using System.Globalization;
 using AttentionGpu.Bench;
 using AttentionGpu.Bench.Kernels;
 using AttentionGpu.Bench.Peers;
 using AttentionGpu.Bench.Ptx;
+using AttentionGpu.Bench.Services;
 using AttentionGpu.Bench.Yardstick;
 using BenchmarkDotNet.Running;
 
@@ -12,6 +14,8 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- ptx
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- overhead DEVICE
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- soak URL PROCESS CLIENTS MINUTES (bench/soak starts the service)
 if (args is ["peers", ..])
     PeerReport.Run(args.ElementAtOrDefault(1) ?? "simd", args.ElementAtOrDefault(2));
 else if (args is ["variants", ..])
@@ -24,5 +28,11 @@ else if (args is ["sources", var written, var folder])
     KernelSources.Write(written, folder);
 else if (args is ["ptx"])
     PtxReport.Run();
+else if (args is ["overhead", var called])
+    OverheadReport.Run(called);
+else if (args is ["soak", var url, var process, var clients, var minutes])
+    await SoakReport.RunAsync(url, Number(process), Number(clients), Number(minutes)).ConfigureAwait(false);
 else
     BenchmarkSwitcher.FromAssembly(typeof(AttentionBenchmarks).Assembly).Run(args);
+
+static int Number(string text) => int.Parse(text, CultureInfo.InvariantCulture);

@@ -47,7 +47,24 @@ public sealed class AttentionLayer
     /// <exception cref="OperationCanceledException">It was cancelled (from the task).</exception>
     public Task ForwardAsync(
         ReadOnlyMemory<float> input, Memory<float> output, Causal causal = Causal.None, CancellationToken cancellationToken = default) =>
-        _service.ForwardAsync(this, input, output, causal, cancellationToken);
+        _service.ForwardAsync(this, input, output, default, causal, cancellationToken);
+
+    /// <summary>As <see cref="ForwardAsync"/>, with the attention weights of each head. It waits in the same queue, and runs by itself.</summary>
+    /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
+    /// <param name="output">As long as the input.</param>
+    /// <param name="weights">[heads, tokens, tokens]: heads times tokens squared elements.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="cancellationToken">Ends the task at once.</param>
+    public Task ForwardWithWeightsAsync(
+        ReadOnlyMemory<float> input, Memory<float> output, Memory<float> weights, Causal causal = Causal.None,
+        CancellationToken cancellationToken = default)
+    {
+        long tokens = input.Length / Config.EmbeddingSize;
+        return weights.Length == tokens * tokens * Config.Heads
+            ? _service.ForwardAsync(this, input, output, weights, causal, cancellationToken)
+            : throw new ArgumentException(
+                $"'weights' must have {Config.Heads} x {tokens} x {tokens} elements; it has {weights.Length}.", nameof(weights));
+    }
 
     internal void MoveTo(AttentionEngine engine) =>
         Current = _options is null ? new MultiHeadAttention(engine, Config, _weights!) : Load(_options, engine);

@@ -9,7 +9,7 @@ using Microsoft.Extensions.Logging;
 namespace AttentionGpu.Hosting;
 
 /// <summary>An engine and its layers in a service: requests wait in a bounded queue, are joined, and run one batch at a time.</summary>
-public sealed partial class AttentionService : IAsyncDisposable
+public sealed partial class AttentionService : IAsyncDisposable, IDisposable
 {
     private const int WarmUpTokens = 16;
 
@@ -96,8 +96,12 @@ public sealed partial class AttentionService : IAsyncDisposable
         _instruments.Dispose();
     }
 
+    /// <inheritdoc/>
+    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+
     internal Task ForwardAsync(
-        AttentionLayer layer, ReadOnlyMemory<float> input, Memory<float> output, Causal causal, CancellationToken cancellationToken)
+        AttentionLayer layer, ReadOnlyMemory<float> input, Memory<float> output, Memory<float> weights, Causal causal,
+        CancellationToken cancellationToken)
     {
         int size = layer.Config.EmbeddingSize;
         if (input.Length % size != 0)
@@ -118,6 +122,7 @@ public sealed partial class AttentionService : IAsyncDisposable
             Layer = layer,
             Input = input,
             Output = output,
+            Weights = weights,
             Causal = causal,
             Tokens = input.Length / size,
             Ended = outcome =>
@@ -142,14 +147,25 @@ public sealed partial class AttentionService : IAsyncDisposable
         return request.Task;
     }
 
-    private Exception? Run(AttentionLayer layer, ReadOnlyMemory<float> input, int[] starts, Memory<float> output, Causal causal)
+    private Exception? Run(
+        AttentionLayer layer, ReadOnlySpan<float> input, int[] starts, Span<float> output, Span<float> weights, Causal causal)
     {
         AttentionEngine engine = _engine;
         try
         {
-            nint[] lengths = [starts[^1], layer.Config.EmbeddingSize];
-            layer.Current.ForwardPacked(
-                new ReadOnlyTensorSpan<float>(input.Span, lengths), starts, new TensorSpan<float>(output.Span, lengths), causal);
+            (nint tokens, nint size) = (starts[^1], layer.Config.EmbeddingSize);
+            if (weights.IsEmpty)
+            {
+                layer.Current.ForwardPacked(
+                    new ReadOnlyTensorSpan<float>(input, [tokens, size]), starts, new TensorSpan<float>(output, [tokens, size]), causal);
+                return null;
+            }
+
+            nint[] lengths = layer.Config.BatchFirst ? [1, tokens, size] : [tokens, 1, size];
+            var sequence = new ReadOnlyTensorSpan<float>(input, lengths);
+            layer.Current.ForwardWithWeights(
+                sequence, sequence, sequence, new TensorSpan<float>(output, lengths),
+                new TensorSpan<float>(weights, [1, layer.Config.Heads, tokens, tokens]), causal: causal);
             return null;
         }
         catch (AttentionMemoryException exception)

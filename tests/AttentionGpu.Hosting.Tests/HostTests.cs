@@ -37,6 +37,13 @@ public class HostTests
         await host.StopAsync(TestContext.Current.CancellationToken);
     }
 
+    [Fact]
+    public void A_provider_can_be_disposed_without_waiting()
+    {
+        using ServiceProvider provider = new ServiceCollection().AddAttentionEngine(options => options.Device = "simd").Services.BuildServiceProvider();
+        Assert.Equal("simd", provider.GetRequiredService<AttentionService>().Device.Name);
+    }
+
     [Theory]
     [InlineData("Device", "cuda:99", "Device must be a device of this machine")]
     [InlineData("FallbackDevice", "nowhere", "FallbackDevice")]

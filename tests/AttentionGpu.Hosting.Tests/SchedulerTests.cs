@@ -115,6 +115,22 @@ public class SchedulerTests
     }
 
     [Fact]
+    public async Task Weights_come_with_the_output()
+    {
+        await using AttentionService service = Fixture.Create(new() { Device = "simd" });
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        float[] input = Fixture.Input(6, 8);
+        var output = new float[input.Length];
+        var weights = new float[Fixture.Config.Heads * 6 * 6];
+        await layer.ForwardWithWeightsAsync(input, output, weights, Causal.TopLeft, TestContext.Current.CancellationToken);
+        Fixture.AssertClose(Fixture.Expected(input, Causal.TopLeft), output);
+        Assert.All(weights.Chunk(6), row => Assert.Equal(1f, row.Sum(), 1e-5f));
+        Assert.Equal(0f, weights[1]);
+        await Assert.ThrowsAsync<ArgumentException>(
+            "weights", () => layer.ForwardWithWeightsAsync(input, output, new float[5], cancellationToken: TestContext.Current.CancellationToken));
+    }
+
+    [Fact]
     public async Task Bad_input_is_refused_at_once()
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });

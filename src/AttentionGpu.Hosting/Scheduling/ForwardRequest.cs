@@ -18,6 +18,9 @@ internal sealed class ForwardRequest
 
     public required Memory<float> Output { get; init; }
 
+    /// <summary>Where the attention weights go; empty for nowhere. With them a request is not joined.</summary>
+    public Memory<float> Weights { get; init; }
+
     public required Causal Causal { get; init; }
 
     public required int Tokens { get; init; }
@@ -37,13 +40,14 @@ internal sealed class ForwardRequest
             static (state, token) => ((ForwardRequest)state!).End("cancelled", completion => completion.TrySetCanceled(token)), this);
 
     /// <summary>Hands the output over. A request that was cancelled meanwhile is left alone, and so is its memory.</summary>
-    public void Complete(ReadOnlySpan<float> output)
+    public void Complete(ReadOnlySpan<float> output, ReadOnlySpan<float> weights)
     {
         if (Interlocked.CompareExchange(ref _state, Ending, Open) != Open)
             return;
         try
         {
             output.CopyTo(Output.Span);
+            weights.CopyTo(Weights.Span);
         }
         catch (Exception exception)
         {

@@ -3,6 +3,16 @@ using System.Threading.Channels;
 
 namespace AttentionGpu.Hosting.Scheduling;
 
+/// <summary>Runs a layer on packed sequences, and returns what it failed with; null when it did not.</summary>
+/// <param name="layer">The layer.</param>
+/// <param name="input">[tokens, embedding size].</param>
+/// <param name="starts">Where each sequence starts, and the number of tokens.</param>
+/// <param name="output">The shape of the input.</param>
+/// <param name="weights">[heads, tokens, tokens] of a single sequence; empty where nobody asks.</param>
+/// <param name="causal">Which keys a query may see by position alone.</param>
+internal delegate Exception? BatchRun(
+    AttentionLayer layer, ReadOnlySpan<float> input, int[] starts, Span<float> output, Span<float> weights, Causal causal);
+
 /// <summary>
 /// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a packed batch. What a batch fails with is
 /// tried again request by request, so that one request's failure is not another's.
@@ -10,7 +20,7 @@ namespace AttentionGpu.Hosting.Scheduling;
 internal sealed class RequestScheduler : IAsyncDisposable
 {
     private readonly AttentionServiceOptions _options;
-    private readonly Func<AttentionLayer, ReadOnlyMemory<float>, int[], Memory<float>, Causal, Exception?> _run;
+    private readonly BatchRun _run;
     private readonly Action<int, int, TimeSpan> _batchEnded;
     private readonly Action<TimeSpan> _waited;
     private readonly Channel<ForwardRequest> _queue;
@@ -24,12 +34,11 @@ internal sealed class RequestScheduler : IAsyncDisposable
     private volatile bool _refusing;
 
     /// <param name="options">Limits.</param>
-    /// <param name="run">Runs a layer on packed sequences, and returns what it failed with.</param>
+    /// <param name="run">Runs a batch.</param>
     /// <param name="batchEnded">Told of a batch's requests, elements and time.</param>
     /// <param name="waited">Told how long a request waited.</param>
     public RequestScheduler(
-        AttentionServiceOptions options, Func<AttentionLayer, ReadOnlyMemory<float>, int[], Memory<float>, Causal, Exception?> run,
-        Action<int, int, TimeSpan> batchEnded, Action<TimeSpan> waited)
+        AttentionServiceOptions options, BatchRun run, Action<int, int, TimeSpan> batchEnded, Action<TimeSpan> waited)
     {
         _options = options;
         _run = run;
@@ -99,7 +108,7 @@ internal sealed class RequestScheduler : IAsyncDisposable
             }
 
             bool fits = _batch.Count == 0
-                || (_batch[0].Layer == request.Layer && _batch[0].Causal == request.Causal && FitsWith(tokens, request));
+                || (request.Weights.IsEmpty && _batch[0].Weights.IsEmpty && _batch[0].Layer == request.Layer && _batch[0].Causal == request.Causal && FitsWith(tokens, request));
             if (!fits)
             {
                 _next = request;
@@ -171,11 +180,12 @@ internal sealed class RequestScheduler : IAsyncDisposable
         // A caller who cancelled may use the memory for something else: that is then computed, and nobody gets it.
         for (int i = 0; i < batch.Count; i++)
             CopyInput(batch[i], _input.AsSpan(starts[i] * size));
-        Exception? exception = _run(batch[0].Layer, _input.AsMemory(0, count), starts, _output.AsMemory(0, count), batch[0].Causal);
+        float[] weights = batch[0].Weights.IsEmpty ? [] : new float[batch[0].Weights.Length];
+        Exception? exception = _run(batch[0].Layer, _input.AsSpan(0, count), starts, _output.AsSpan(0, count), weights, batch[0].Causal);
         if (exception is null)
         {
             for (int i = 0; i < batch.Count; i++)
-                batch[i].Complete(_output.AsSpan(starts[i] * size, batch[i].Tokens * size));
+                batch[i].Complete(_output.AsSpan(starts[i] * size, batch[i].Tokens * size), weights);
             _batchEnded(batch.Count, count, Stopwatch.GetElapsedTime(start));
         }
         else if (batch.Count == 1)

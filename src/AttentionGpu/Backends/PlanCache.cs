@@ -7,7 +7,7 @@ internal sealed class PlanCache<TProblem, TBuffers>(Func<TProblem, IPlan<TBuffer
     where TProblem : class
     where TBuffers : struct
 {
-    private const int MaxPlans = 4096;
+    private const int MaxPlans = 1024;
 
     private readonly ConcurrentDictionary<TProblem, IPlan<TBuffers>> _plans = new();
 

@@ -1,0 +1,26 @@
+using AttentionGpu.Hosting.Diagnostics;
+using AttentionGpu.Service;
+using OpenTelemetry.Metrics;
+
+WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
+ServiceLimits limits = builder.Configuration.GetSection("Service").Get<ServiceLimits>() ?? new ServiceLimits();
+builder.WebHost.ConfigureKestrel(options => options.Limits.MaxRequestBodySize = limits.MaxBodyBytes);
+builder.Services.AddSingleton(limits);
+builder.Services.AddAttentionEngine().BindConfiguration("Attention");
+builder.Services.AddHostedService<DemoLayer>();
+builder.Services.AddProblemDetails();
+builder.Services.AddExceptionHandler<AttentionProblems>();
+builder.Services.AddOpenApi();
+builder.Services.ConfigureHttpJsonOptions(options => ServiceJson.Configure(options.SerializerOptions));
+builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(AttentionInstruments.Name).AddPrometheusExporter());
+
+WebApplication app = builder.Build();
+app.UseExceptionHandler();
+app.UseStatusCodePages();
+app.UseDefaultFiles();
+app.UseStaticFiles();
+app.MapOpenApi();
+app.MapHealthChecks("/health");
+app.MapPrometheusScrapingEndpoint("/metrics");
+AttentionEndpoints.Map(app);
+app.Run();

@@ -1,0 +1,14 @@
+namespace AttentionGpu.Service;
+
+/// <summary>What a request may ask for.</summary>
+internal sealed class ServiceLimits
+{
+    /// <summary>Bytes of a request's body.</summary>
+    public long MaxBodyBytes { get; set; } = 16 << 20;
+
+    /// <summary>Tokens of a sequence.</summary>
+    public int MaxTokens { get; set; } = 4096;
+
+    /// <summary>Tokens of a sequence whose weights are asked for: they are heads times tokens squared.</summary>
+    public int MaxWeightTokens { get; set; } = 256;
+}

@@ -1,0 +1,105 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Numerics.Tensors;
+using System.Text.Json;
+using AttentionGpu.Serialization;
+
+namespace AttentionGpu.Service.Tests;
+
+public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixture>
+{
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Json_is_answered_with_weights_if_asked_for()
+    {
+        float[][] input = ServiceFixture.Input(5, 1);
+        using HttpResponseMessage response = await service.PostAsync(new AttentionRequest(input, "demo", Causal: true, Weights: true), Token);
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        AttentionResponse answer = (await response.Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
+        ServiceFixture.AssertClose(service.Expected(input, causal: true), [.. answer.Output.SelectMany(row => row)]);
+        Assert.Equal(8, answer.Weights!.Length);
+        Assert.All(answer.Weights.SelectMany(head => head), row => Assert.Equal(1f, row.Sum(), 1e-5f));
+        Assert.Equal(0f, answer.Weights[0][0][4]);
+    }
+
+    [Fact]
+    public async Task Safetensors_are_answered_in_kind()
+    {
+        float[][] input = ServiceFixture.Input(9, 2);
+        using var content = new ByteArrayContent(SafetensorsBody.Write(new Dictionary<string, Tensor<float>>
+        {
+            ["input"] = Tensor.Create(input.SelectMany(row => row).ToArray(), [9, ServiceFixture.Embedding]),
+        }));
+        content.Headers.ContentType = new MediaTypeHeaderValue(SafetensorsBody.ContentType);
+        using HttpResponseMessage response = await service.Client.PostAsync("/v1/attention?layer=demo&causal=true", content, Token);
+        Assert.Equal(SafetensorsBody.ContentType, response.EnsureSuccessStatusCode().Content.Headers.ContentType!.MediaType);
+        string path = Path.GetTempFileName();
+        await File.WriteAllBytesAsync(path, await response.Content.ReadAsByteArrayAsync(Token), Token);
+        using (SafetensorsFile file = SafetensorsFile.Open(path))
+            ServiceFixture.AssertClose(service.Expected(input, causal: true), [.. file.Read("output")]);
+        File.Delete(path);
+    }
+
+    [Theory]
+    [InlineData("""{"input":[[1,2]]}""", 400, "Row 0 of 'input' must have 512 numbers")]
+    [InlineData("""{"input":[null]}""", 400, "it has 0")]
+    [InlineData("""{"layer":"other","input":[]}""", 400, "must be one of demo")]
+    [InlineData("""{"inputs":[]}""", 400, "inputs")]
+    [InlineData("""{"input":"x"}""", 400, "input")]
+    [InlineData("{", 400, "")]
+    [InlineData("null", 400, "object")]
+    public async Task Bad_requests_are_problems(string body, int status, string detail)
+    {
+        using var content = new StringContent(body, new MediaTypeHeaderValue("application/json"));
+        using HttpResponseMessage response = await service.Client.PostAsync("/v1/attention", content, Token);
+        await AssertProblemAsync(response, status, detail);
+    }
+
+    [Fact]
+    public async Task What_is_too_much_is_refused()
+    {
+        float[][] many = [.. Enumerable.Repeat(new float[ServiceFixture.Embedding], 300)];
+        await AssertProblemAsync(await service.PostAsync(new AttentionRequest(many, Weights: true), Token), 400, "at most 256 tokens");
+        using var content = new ByteArrayContent(new byte[ServiceFixture.MaxBodyBytes + 1]);
+        content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
+        using HttpResponseMessage large = await service.Client.PostAsync("/v1/attention", content, Token);
+        await AssertProblemAsync(large, 413, "");
+        using var text = new StringContent("x");
+        using HttpResponseMessage unknown = await service.Client.PostAsync("/v1/attention", text, Token);
+        await AssertProblemAsync(unknown, 415, "");
+    }
+
+    [Fact]
+    public async Task NaN_comes_back_as_NaN()
+    {
+        float[][] input = ServiceFixture.Input(2, 3);
+        input[0][7] = float.NaN;
+        using HttpResponseMessage response = await service.PostAsync(new AttentionRequest(input), Token);
+        AttentionResponse answer = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
+        Assert.True(float.IsNaN(answer.Output[1][0]));
+    }
+
+    [Fact]
+    public async Task Health_metrics_and_the_description_are_there()
+    {
+        await service.AssertAnswersAsync(3, 4, Token);
+        Assert.Equal("Healthy", await service.Client.GetStringAsync("/health", Token));
+        string metrics = await service.Client.GetStringAsync("/metrics", Token);
+        Assert.Contains("attention_requests_total{", metrics, StringComparison.Ordinal);
+        Assert.Contains("attention_device_memory_bytes{", metrics, StringComparison.Ordinal);
+        using JsonDocument description = JsonDocument.Parse(await service.Client.GetStringAsync("/openapi/v1.json", Token));
+        JsonElement post = description.RootElement.GetProperty("paths").GetProperty("/v1/attention").GetProperty("post");
+        Assert.True(post.GetProperty("requestBody").GetProperty("content").TryGetProperty("application/json", out _));
+        Assert.True(post.GetProperty("responses").TryGetProperty("413", out _));
+    }
+
+    private static async Task AssertProblemAsync(HttpResponseMessage response, int status, string detail)
+    {
+        string body = await response.Content.ReadAsStringAsync(Token);
+        Assert.True((int)response.StatusCode == status, $"{response.StatusCode}: {body}");
+        Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
+        Assert.Contains(detail, JsonDocument.Parse(body).RootElement.TryGetProperty("detail", out JsonElement element) ? element.GetString() : "", StringComparison.Ordinal);
+    }
+}

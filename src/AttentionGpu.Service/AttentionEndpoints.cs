@@ -2,8 +2,8 @@ using System.Numerics.Tensors;
 using System.Text.Json;
 using AttentionGpu.Hosting;
 using Microsoft.AspNetCore.Mvc;
-using JsonOptions = Microsoft.AspNetCore.Http.Json.JsonOptions;
 using Microsoft.Extensions.Options;
+using JsonOptions = Microsoft.AspNetCore.Http.Json.JsonOptions;
 
 namespace AttentionGpu.Service;
 

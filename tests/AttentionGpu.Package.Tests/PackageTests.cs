@@ -31,11 +31,29 @@ public sealed partial class PackageTests : IDisposable
         string readme = File.ReadAllText(Repository.PathOf("README.md"));
         Assert.Contains("the first output is", RunProgram("engine", "AttentionGpu", Example(readme, "Embedding"), "simd"), StringComparison.Ordinal);
         Assert.Contains("the first output is", RunProgram("service", "AttentionGpu.Hosting", Example(readme, "In a service"), "simd"), StringComparison.Ordinal);
+        if (File.Exists("/usr/bin/gcc"))
+            Assert.Contains("simd: the first output is", RunNative(Example(readme, "Embedding")), StringComparison.Ordinal);
         Run("tool", "install", "AttentionGpu.Tool", "--version", _version, "--tool-path", Path.Combine(_folder, "tools"), "--add-source", _folder);
         Assert.Contains("auto takes", Start(Path.Combine(_folder, "tools", "attention"), _folder, ["devices"]), StringComparison.Ordinal);
     }
 
     private string RunProgram(string name, string package, string source, string device)
+    {
+        string project = CreateProject(name, package, source, "");
+        Run("build", project, "-v", "quiet", "-nologo");
+        return Start("dotnet", project, [Path.Combine(project, "bin", "Debug", "net10.0", $"{name}.dll")], device);
+    }
+
+    // Native AOT: without what ILGPU needs there is the processor, and auto takes it.
+    private string RunNative(string source)
+    {
+        string project = CreateProject("native", "AttentionGpu", source, "<PublishAot>true</PublishAot><CppCompilerAndLinker>gcc</CppCompilerAndLinker>");
+        string output = Path.Combine(project, "out");
+        Run("publish", project, "-c", "Release", "--use-current-runtime", "-o", output, "-v", "quiet", "-nologo");
+        return Start(Path.Combine(output, "native"), project, []);
+    }
+
+    private string CreateProject(string name, string package, string source, string properties)
     {
         string project = Path.Combine(_folder, name);
         Directory.CreateDirectory(project);
@@ -49,9 +67,11 @@ public sealed partial class PackageTests : IDisposable
                 <TargetFramework>net10.0</TargetFramework>
                 <ImplicitUsings>enable</ImplicitUsings>
                 <Nullable>enable</Nullable>
+                <InvariantGlobalization>true</InvariantGlobalization>
                 <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
                 <WarningsNotAsErrors>NU1603</WarningsNotAsErrors>
                 <RestoreAdditionalProjectSources>{_folder}</RestoreAdditionalProjectSources>
+                {properties}
               </PropertyGroup>
               <ItemGroup>
                 <PackageReference Include="{package}" Version="{_version}" />
@@ -59,8 +79,7 @@ public sealed partial class PackageTests : IDisposable
               </ItemGroup>
             </Project>
             """);
-        Run("build", project, "-v", "quiet", "-nologo");
-        return Start("dotnet", project, [Path.Combine(project, "bin", "Debug", "net10.0", $"{name}.dll")], device);
+        return project;
     }
 
     private void AssertContents(string package, params string[] files)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Backends.Reference;
@@ -13,7 +14,11 @@ internal static class DeviceCatalog
 
     // Asking the drivers takes tens of milliseconds, and every engine asks. A failure is not kept: the next call tries again.
     private static readonly Lazy<IReadOnlyList<DeviceInfo>> _devices = new(
-        () => [.. AcceleratorDevices.List(), SimdBackend.Info, ReferenceBackend.Info], LazyThreadSafetyMode.PublicationOnly);
+        () => [.. AcceleratorsAreThere ? AcceleratorDevices.List() : [], SimdBackend.Info, ReferenceBackend.Info],
+        LazyThreadSafetyMode.PublicationOnly);
+
+    // ILGPU compiles at run time. A native compiler knows that this is false, and leaves the accelerators and all their kernels out.
+    private static bool AcceleratorsAreThere => RuntimeFeature.IsDynamicCodeSupported;
 
     public static IReadOnlyList<DeviceInfo> List() => _devices.Value;
 
@@ -47,6 +52,7 @@ internal static class DeviceCatalog
     {
         DeviceKind.Reference => new ReferenceBackend(options.MemoryLimit),
         DeviceKind.Simd => new SimdBackend(threads: options.Threads, memoryLimit: options.MemoryLimit),
-        _ => new AcceleratorBackend(device, options.MemoryLimit),
+        _ when AcceleratorsAreThere => new AcceleratorBackend(device, options.MemoryLimit),
+        _ => throw new NotSupportedException($"The device '{device.Name}' needs code that is compiled at run time, which this program cannot do."),
     };
 }

@@ -115,8 +115,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
             return Task.FromCanceled(cancellationToken);
         if (input.IsEmpty)
             return Task.CompletedTask;
-        Activity? activity = AttentionInstruments.Source.StartActivity("attention.forward");
-        activity?.SetTag("attention.service", Name).SetTag("attention.layer", layer.Name).SetTag("attention.tokens", input.Length / size);
+        Activity? activity = StartActivity(layer, input.Length / size);
         var request = new ForwardRequest
         {
             Layer = layer,
@@ -131,6 +130,10 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
                 activity?.SetTag("attention.outcome", outcome).SetStatus(outcome == "failed" ? ActivityStatusCode.Error : ActivityStatusCode.Unset).Dispose();
             },
         };
+
+        // Before it can end: a registration that comes later would stay with the token.
+        if (cancellationToken.CanBeCanceled)
+            request.CancelWith(cancellationToken);
         try
         {
             _scheduler.Enqueue(request);
@@ -142,9 +145,16 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
             throw;
         }
 
-        if (cancellationToken.CanBeCanceled)
-            request.CancelWith(cancellationToken);
         return request.Task;
+    }
+
+    // It ends on another thread, so the caller keeps the activity it had.
+    private Activity? StartActivity(AttentionLayer layer, int tokens)
+    {
+        Activity? before = Activity.Current;
+        Activity? activity = AttentionInstruments.Source.StartActivity("attention.forward");
+        Activity.Current = before;
+        return activity?.SetTag("attention.service", Name).SetTag("attention.layer", layer.Name).SetTag("attention.tokens", tokens);
     }
 
     private Exception? Run(

@@ -92,6 +92,10 @@ public class HostTests
         AttentionLayer layer = host.Services.GetRequiredService<AttentionService>().AddLayer("traced", Fixture.Config, Fixture.Weights);
         for (int i = 0; i < 3; i++)
             await SchedulerTests.Forward(layer, Fixture.Input(5, i)).Task;
+        Activity? before = Activity.Current;
+        Task last = layer.ForwardAsync(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: TestContext.Current.CancellationToken);
+        Assert.Same(before, Activity.Current);
+        await last;
         meters.ForceFlush();
         tracer.ForceFlush();
         string[] expected =
@@ -101,7 +105,7 @@ public class HostTests
         ];
         Assert.Subset(metrics.Select(metric => metric.Name).ToHashSet(), expected.ToHashSet());
         Activity[] mine = [.. activities.Where(activity => Equals(activity.GetTagItem("attention.layer"), "traced"))];
-        Assert.Equal(3, mine.Length);
+        Assert.Equal(4, mine.Length);
         Assert.All(mine, activity => Assert.Equal((5, "completed"), (activity.GetTagItem("attention.tokens"), activity.GetTagItem("attention.outcome"))));
     }
 }

@@ -4,23 +4,14 @@ namespace AttentionGpu.Hosting;
 public sealed class AttentionLayer
 {
     private readonly AttentionService _service;
-    private readonly MultiHeadAttentionWeights? _weights;
-    private readonly AttentionLayerOptions? _options;
+    private readonly Func<AttentionEngine, MultiHeadAttention> _create;
 
-    internal AttentionLayer(AttentionService service, string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, AttentionEngine engine)
+    internal AttentionLayer(AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention> create)
     {
         _service = service;
-        _weights = weights;
+        _create = create;
         Name = name;
-        Current = new MultiHeadAttention(engine, config, weights);
-    }
-
-    internal AttentionLayer(AttentionService service, string name, AttentionLayerOptions options, AttentionEngine engine)
-    {
-        _service = service;
-        _options = options;
-        Name = name;
-        Current = Load(options, engine);
+        Current = create(engine);
     }
 
     /// <summary>The layer's name.</summary>
@@ -66,9 +57,5 @@ public sealed class AttentionLayer
                 $"'weights' must have {Config.Heads} x {tokens} x {tokens} elements; it has {weights.Length}.", nameof(weights));
     }
 
-    internal void MoveTo(AttentionEngine engine) =>
-        Current = _options is null ? new MultiHeadAttention(engine, Config, _weights!) : Load(_options, engine);
-
-    private static MultiHeadAttention Load(AttentionLayerOptions options, AttentionEngine engine) =>
-        MultiHeadAttention.Load(engine, options.Path, options.Heads, options.KeyValueHeads, options.Prefix);
+    internal void MoveTo(AttentionEngine engine) => Current = _create(engine);
 }

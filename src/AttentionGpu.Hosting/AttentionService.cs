@@ -35,7 +35,11 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         _engine = CreateEngine(options.Device);
         LogStarted(name, _engine.Device.Name, _engine.Device.Description);
         foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
-            _layers[layer] = new AttentionLayer(this, layer, layerOptions, _engine);
+        {
+            _layers[layer] = new AttentionLayer(this, layer, _engine, engine => MultiHeadAttention.Load(
+                engine, layerOptions.Path, layerOptions.Heads, layerOptions.KeyValueHeads, layerOptions.Prefix));
+        }
+
         _instruments = new AttentionInstruments(meters, name, () => QueueDepth, () => _engine.MemoryInUse, () => _usesFallback);
         _scheduler = new RequestScheduler(options, Run, BatchEnded, _instruments.Waited);
     }
@@ -67,7 +71,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         ArgumentException.ThrowIfNullOrEmpty(name);
         lock (_engineLock)
         {
-            var layer = new AttentionLayer(this, name, config, weights, _engine);
+            var layer = new AttentionLayer(this, name, _engine, engine => new MultiHeadAttention(engine, config, weights));
             return _layers.TryAdd(name, layer) ? layer : throw new ArgumentException($"There is a layer '{name}' already.", nameof(name));
         }
     }

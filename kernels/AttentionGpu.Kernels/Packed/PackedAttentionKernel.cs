@@ -109,7 +109,7 @@ public static class PackedAttentionKernel
                 for (int depth = 0; depth < shape.HeadSize; depth++)
                     scores.MultiplyAdd(Rows8.Load(queryPanel, depth * lineQueries, 1), keys, depth * LineElements, 1);
                 scores.Scale(Rows8.Uniform(shape.Scale));
-                scores.Store(new RowSink { Rows = weights, Pitch = WeightPitch }, panel * LineElements, 1);
+                scores.Store(new WeightSink { Rows = weights }, panel * LineElements, 1);
             }
 
             if (!TVariant.IsIdentity
@@ -201,13 +201,12 @@ public static class PackedAttentionKernel
         new Float4(rows[4 * BlockKeys + column], rows[5 * BlockKeys + column], rows[6 * BlockKeys + column], rows[7 * BlockKeys + column]));
 
     // Columns are counted in fours here.
-    private struct RowSink : IFragmentSink
+    private struct WeightSink : IFragmentSink
     {
         public ArrayView<Float4> Rows;
-        public int Pitch;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Write(int row, int column, Float4 values) => Rows[row * Pitch + column] = values;
+        public readonly void Write(int row, int column, Float4 values) => Rows[row * WeightPitch + column] = values;
     }
 
     private struct SumSink : IFragmentSink

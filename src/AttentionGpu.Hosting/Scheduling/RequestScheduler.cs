@@ -29,7 +29,6 @@ internal sealed class RequestScheduler : IAsyncDisposable
     private ForwardRequest? _next;
     private float[] _input = [];
     private float[] _output = [];
-    private int _waiting;
     private volatile bool _isClosed;
     private volatile bool _refusing;
 
@@ -49,18 +48,14 @@ internal sealed class RequestScheduler : IAsyncDisposable
     }
 
     /// <summary>Requests that wait.</summary>
-    public int Depth => Math.Max(0, Volatile.Read(ref _waiting));
+    public int Depth => _queue.Reader.Count;
 
     /// <exception cref="AttentionOverloadedException">The queue is full.</exception>
     /// <exception cref="ObjectDisposedException">The scheduler takes no more.</exception>
     public void Enqueue(ForwardRequest request)
     {
         if (_queue.Writer.TryWrite(request))
-        {
-            Interlocked.Increment(ref _waiting);
             return;
-        }
-
         ObjectDisposedException.ThrowIf(_isClosed, this);
         throw new AttentionOverloadedException(_options.QueueLimit);
     }
@@ -91,9 +86,9 @@ internal sealed class RequestScheduler : IAsyncDisposable
         int tokens = 0;
         while (_batch.Count < _options.MaxBatchRequests)
         {
-            ForwardRequest? request = _next ?? TryRead();
+            ForwardRequest? request = _next;
             _next = null;
-            if (request is null)
+            if (request is null && !_queue.Reader.TryRead(out request))
             {
                 TimeSpan left = _batch.Count == 0 ? TimeSpan.Zero : _options.BatchDelay - Stopwatch.GetElapsedTime(start);
                 if (left <= TimeSpan.Zero || !await IsMoreWithinAsync(left).ConfigureAwait(false))
@@ -138,14 +133,6 @@ internal sealed class RequestScheduler : IAsyncDisposable
             // The caller's memory may be gone.
             request.Fail(exception, "failed");
         }
-    }
-
-    private ForwardRequest? TryRead()
-    {
-        if (!_queue.Reader.TryRead(out ForwardRequest? request))
-            return null;
-        Interlocked.Decrement(ref _waiting);
-        return request;
     }
 
     private async Task<bool> IsMoreWithinAsync(TimeSpan time)

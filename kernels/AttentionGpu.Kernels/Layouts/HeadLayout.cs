@@ -25,9 +25,6 @@ public struct HeadLayout : IMatrixLayout
     public long HeadStride;
 
     /// <inheritdoc/>
-    public static bool ColumnsContiguous => true;
-
-    /// <inheritdoc/>
     public readonly long Base(int matrix) => 0;
 
     /// <inheritdoc/>

@@ -12,9 +12,6 @@ public struct RowLayout : IMatrixLayout
     public long RowStride;
 
     /// <inheritdoc/>
-    public static bool ColumnsContiguous => true;
-
-    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Base(int matrix) => Batch.Base(matrix);
 

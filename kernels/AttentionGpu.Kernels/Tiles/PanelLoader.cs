@@ -32,8 +32,8 @@ public static class PanelLoader
     {
         for (int i = Group.IdxX; i < panelRows * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
-            int line = TLayout.ColumnsContiguous ? i % TTile.Depth : i / panelRows;
-            int panelRow = TLayout.ColumnsContiguous ? i / TTile.Depth : i % panelRows;
+            int line = i % TTile.Depth;
+            int panelRow = i / TTile.Depth;
             int row = firstRow + panelRow;
             int column = firstColumn + line;
             panel[line * pitch + panelRow] =

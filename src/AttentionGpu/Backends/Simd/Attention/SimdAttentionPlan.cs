@@ -32,7 +32,6 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
 
     private static readonly ConcurrentBag<AlignedMemory> _states = [];
 
-    private readonly ConcurrentBag<AttentionCall> _calls = [];
     private readonly AttentionProblem _problem;
     private readonly KeyBounds _bounds;
     private readonly int _threads;
@@ -47,6 +46,8 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     // Blocks of queries of an item, and how many of them attend to a chunk of keys in turn.
     private readonly int _blocksPerItem;
     private readonly int _blocksAtOnce = 1;
+
+    private IdleWork<AttentionCall> _idle;
 
     public SimdAttentionPlan(AttentionProblem problem, int threads)
     {
@@ -90,10 +91,9 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
 
     public void Execute(in AttentionBuffers buffers)
     {
-        if (!_calls.TryTake(out AttentionCall? call))
-            call = new AttentionCall(this);
+        AttentionCall call = _idle.Take() ?? new AttentionCall(this);
         call.Execute(buffers);
-        _calls.Add(call);
+        _idle.Keep(call);
     }
 
     private void Attend(in AttentionBuffers buffers, float* memory, long item, SplitStates? states)
@@ -216,10 +216,15 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
 
         public void Execute(in AttentionBuffers buffers)
         {
-            AttentionProblem problem = plan._problem;
+            _buffers = buffers;
+            Execute(plan._problem);
+            _buffers = default;
+        }
+
+        private void Execute(AttentionProblem problem)
+        {
             double pairs = (double)problem.Batch * problem.Heads * problem.QueryLength * problem.KeyLength;
             double operations = 2.0 * pairs * (problem.HeadSize + problem.ValueHeadSize);
-            _buffers = buffers;
             _merging = false;
             if (plan._parts == 1)
             {

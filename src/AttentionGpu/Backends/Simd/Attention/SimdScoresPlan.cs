@@ -20,8 +20,9 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
 {
     private static readonly ConcurrentBag<AlignedMemory> _floats = [];
 
-    private readonly ConcurrentBag<ScoresCall> _calls = [];
     private readonly QueryBlockKernel<TVector, TOperations> _blocks = new(problem);
+
+    private IdleWork<ScoresCall> _idle;
 
     private static int Lanes => QueryBlockKernel<TVector, TOperations>.Lanes;
 
@@ -37,19 +38,12 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
 
     public void Execute(in AttentionBuffers buffers)
     {
-        if (!_calls.TryTake(out ScoresCall? call))
-            call = new ScoresCall(this);
-        try
-        {
-            if (problem.Element == ElementType.Float32)
-                call.Execute(buffers, buffers.Scores.Pointer<float>());
-            else
-                ExecuteConverted(buffers, call);
-        }
-        finally
-        {
-            _calls.Add(call);
-        }
+        ScoresCall call = _idle.Take() ?? new ScoresCall(this);
+        if (problem.Element == ElementType.Float32)
+            call.Execute(buffers, buffers.Scores.Pointer<float>());
+        else
+            ExecuteConverted(buffers, call);
+        _idle.Keep(call);
     }
 
     private void ExecuteConverted(in AttentionBuffers buffers, ScoresCall call)
@@ -167,6 +161,7 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
             double operations = 2.0 * problem.ScoreCount * (2 * problem.HeadSize + problem.ValueHeadSize);
             long matrices = plan.IsAveraged ? problem.Batch : (long)problem.Batch * problem.Heads;
             Run(matrices * plan.QueryBlocks, plan.Threads, operations);
+            _buffers = default;
         }
 
         protected override long WorkspaceSize => plan._blocks.WorkspaceSize(1);

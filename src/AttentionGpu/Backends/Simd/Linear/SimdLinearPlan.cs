@@ -26,13 +26,14 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
     private static readonly ConcurrentBag<AlignedMemory> _packedWeights = [];
 
-    private readonly ConcurrentBag<LinearCall> _calls = [];
     private readonly LinearProblem _problem;
     private readonly int _threads;
     private readonly int _blockDepth;
     private readonly int _blockRows;
     private readonly int _panels;
     private readonly int _rowBlocks;
+
+    private IdleWork<LinearCall> _idle;
 
     public SimdLinearPlan(LinearProblem problem, int threads)
     {
@@ -58,10 +59,9 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
     public void Execute(in LinearBuffers buffers)
     {
-        if (!_calls.TryTake(out LinearCall? call))
-            call = new LinearCall(this);
+        LinearCall call = _idle.Take() ?? new LinearCall(this);
         call.Execute(buffers);
-        _calls.Add(call);
+        _idle.Keep(call);
     }
 
     /// <param name="buffers">The call's memory.</param>
@@ -157,11 +157,16 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
         public void Execute(in LinearBuffers buffers)
         {
-            LinearProblem problem = plan._problem;
             _buffers = buffers;
+            Execute(plan._problem);
+            _buffers = default;
+        }
+
+        private void Execute(LinearProblem problem)
+        {
             if (problem.IsWeightPacked || plan._rowBlocks == 1)
             {
-                Multiply(problem.IsWeightPacked ? buffers.Weight.Pointer<float>() : null);
+                Multiply(problem.IsWeightPacked ? _buffers.Weight.Pointer<float>() : null);
                 return;
             }
 

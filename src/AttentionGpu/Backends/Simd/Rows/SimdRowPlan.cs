@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Numerics;
 using System.Numerics.Tensors;
 using AttentionGpu.Backends.Simd.Memory;
@@ -13,7 +12,8 @@ internal sealed unsafe class SimdRowPlan(RowProblem problem, int threads) : IPla
     // About what normalising and rotating an element costs.
     private const double OperationsPerElement = 8.0;
 
-    private readonly ConcurrentBag<RowCall> _calls = [];
+    private IdleWork<RowCall> _idle;
+
 
     private RowProblem Problem => problem;
 
@@ -21,10 +21,9 @@ internal sealed unsafe class SimdRowPlan(RowProblem problem, int threads) : IPla
 
     public void Execute(in RowBuffers buffers)
     {
-        if (!_calls.TryTake(out RowCall? call))
-            call = new RowCall(this);
+        RowCall call = _idle.Take() ?? new RowCall(this);
         call.Execute(buffers);
-        _calls.Add(call);
+        _idle.Keep(call);
     }
 
     private void Transform(in RowBuffers buffers, float* row, int batch, int head)
@@ -99,6 +98,7 @@ internal sealed unsafe class SimdRowPlan(RowProblem problem, int threads) : IPla
             _buffers = buffers;
             long matrices = (long)problem.Batch * problem.Heads;
             Run(matrices, plan.Threads, OperationsPerElement * matrices * problem.Length * problem.Size);
+            _buffers = default;
         }
 
         protected override long WorkspaceSize => plan.Problem.Size;

@@ -3,8 +3,10 @@ using System.Numerics;
 namespace AttentionGpu.Memory;
 
 /// <summary>
-/// Keeps returned blocks for the next request of the same size class: four classes to a power of two, so at most a fifth of a block is
-/// unused. All blocks together, in use or not, stay within a limit. Safe for many threads.
+/// Keeps returned blocks for the next request of the same size class: four classes to a power of two, so at most a fifth of a new block is
+/// unused. A free block of less than twice the class will do too, and a new one takes the place of one that was too small, unless they are large: a
+/// service that sees ever new lengths would otherwise come to keep blocks of every class. All blocks together, in use or not, stay within a limit. Safe
+/// for many threads.
 /// </summary>
 /// <param name="allocate">Makes a block.</param>
 /// <param name="release">Lets a block go.</param>
@@ -13,6 +15,8 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
     where TBlock : class
 {
     private const int SmallestClassBytes = 256;
+    private const int ClassesToDouble = 4;
+    private const long LargestSharedBytes = 64 << 20;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<long, Stack<TBlock>> _free = [];
@@ -37,11 +41,17 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
         long size = ClassSize(byteLength);
         lock (_lock)
         {
-            if (_free.TryGetValue(size, out Stack<TBlock>? blocks) && blocks.TryPop(out TBlock? block))
+            long free = size;
+            for (int i = 0; i < ClassesToDouble && (i == 0 || free <= LargestSharedBytes); i++, free = ClassSize(free + 1))
             {
-                _inUse += size;
-                return block;
+                if (_free.TryGetValue(free, out Stack<TBlock>? blocks) && blocks.TryPop(out TBlock? block))
+                {
+                    _inUse += free;
+                    return block;
+                }
             }
+
+            ReleaseSmaller(size);
 
             // Blocks of other sizes may lie unused.
             if (size > limit - _allocated)
@@ -86,6 +96,18 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
         {
             ReleaseFree();
         }
+    }
+
+    // The largest block that would have been too small, and that the new one can serve for.
+    private void ReleaseSmaller(long size)
+    {
+        if (size > LargestSharedBytes)
+            return;
+        long smaller = _free.Where(blocks => blocks.Key < size && 2 * blocks.Key > size && blocks.Value.Count > 0).Max(blocks => (long?)blocks.Key) ?? 0;
+        if (smaller == 0)
+            return;
+        _allocated -= smaller;
+        release(_free[smaller].Pop());
     }
 
     private void ReleaseFree()

@@ -22,6 +22,48 @@ public class SizeClassPoolTests
         Assert.Equal([1024, 1024, 1280], allocated);
     }
 
+    [Theory]
+    [InlineData(1025, 1024, false)]
+    [InlineData(1024, 1024, true)]
+    [InlineData(1000, 1280, true)]
+    [InlineData(1000, 1792, true)]
+    [InlineData(1000, 2048, false)]
+    [InlineData(60 << 20, 64 << 20, true)]
+    [InlineData(80 << 20, 80 << 20, true)]
+    [InlineData(80 << 20, 96 << 20, false)]
+    public void A_free_block_serves_less_than_it_holds_but_more_than_half(long request, long free, bool serves)
+    {
+        var pool = new SizeClassPool<object>(_ => new object(), _ => { });
+        object block = pool.Rent(free);
+        pool.Return(block, free);
+        Assert.Equal(serves, pool.Rent(request) == block);
+        long inUse = serves ? free : SizeClassPool<object>.ClassSize(request);
+        Assert.Equal(inUse, pool.BytesInUse);
+    }
+
+    [Fact]
+    public void Ever_new_sizes_keep_few_blocks()
+    {
+        const int largest = 1 << 20;
+        long kept = 0;
+        var pool = new SizeClassPool<long[]>(size =>
+        {
+            kept += size;
+            return [size];
+        }, block => kept -= block[0]);
+        var random = new Random(1);
+        for (int i = 0; i < 10_000; i++)
+        {
+            long[] first = pool.Rent(random.Next(1, largest + 1));
+            long[] second = pool.Rent(random.Next(1, largest + 1));
+            pool.Return(first, first[0]);
+            pool.Return(second, second[0]);
+        }
+
+        // Two to each doubling, and the next doubling is half of it.
+        Assert.InRange(kept, largest, 2 * 2 * largest);
+    }
+
     [Fact]
     public void Clearing_releases_what_is_free_and_nothing_else()
     {

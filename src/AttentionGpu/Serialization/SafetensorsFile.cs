@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
 
 namespace AttentionGpu.Serialization;
 
@@ -15,14 +14,17 @@ public sealed class SafetensorsFile : IDisposable
     private const long MaxHeaderBytes = 100_000_000;
     private const int LengthBytes = sizeof(ulong);
 
-    private readonly SafeFileHandle _handle;
+    private readonly Lock _lock = new();
+    private readonly Stream _stream;
+    private readonly long _start;
     private readonly long _dataStart;
 
-    private SafetensorsFile(SafeFileHandle handle, string path)
+    private SafetensorsFile(Stream stream, string path)
     {
-        _handle = handle;
+        _stream = stream;
+        _start = stream.Position;
         Path = path;
-        long fileLength = RandomAccess.GetLength(handle);
+        long fileLength = stream.Length - _start;
         if (fileLength < LengthBytes)
             throw SafetensorsHeader.Error($"it has {fileLength} bytes, too few for a header");
         Span<byte> lengthBytes = stackalloc byte[LengthBytes];
@@ -36,7 +38,7 @@ public sealed class SafetensorsFile : IDisposable
         Entries = SafetensorsHeader.Parse(header, fileLength - _dataStart);
     }
 
-    /// <summary>The file's path.</summary>
+    /// <summary>The file's path; "(stream)" where it was opened from a stream.</summary>
     public string Path { get; }
 
     /// <summary>What the file holds, by name.</summary>
@@ -50,16 +52,18 @@ public sealed class SafetensorsFile : IDisposable
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        SafeFileHandle handle = File.OpenHandle(path);
-        try
-        {
-            return new SafetensorsFile(handle, path);
-        }
-        catch
-        {
-            handle.Dispose();
-            throw;
-        }
+        return Open(new FileStream(path, new FileStreamOptions { BufferSize = 0 }), path);
+    }
+
+    /// <summary>Opens a file that lies in a stream, from its position to its end, and checks the header. The stream belongs to the file from then on.</summary>
+    /// <exception cref="ArgumentException">The stream cannot be read, or has no positions.</exception>
+    /// <exception cref="InvalidDataException">As for <see cref="Open(string)"/>.</exception>
+    public static SafetensorsFile Open(Stream stream)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        if (!stream.CanRead || !stream.CanSeek)
+            throw new ArgumentException("'stream' must be one that can be read and has positions (CanRead, CanSeek).", nameof(stream));
+        return Open(stream, "(stream)");
     }
 
     /// <summary>Reads a tensor as float32. F16, BF16 and F64 elements are converted. A scalar has the shape [1].</summary>
@@ -68,11 +72,22 @@ public sealed class SafetensorsFile : IDisposable
     {
         SafetensorsEntry entry = Find(name);
         var values = new float[Count(entry)];
-        if (entry.Type == SafetensorsType.F32)
-            ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
-        else
-            ReadConverted(entry, values);
+        Read(entry, values);
         return Tensor.Create(values, Axes(entry));
+    }
+
+    /// <summary>Reads a tensor's elements, in order, as float32 into the caller's memory.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="target">As long as the tensor.</param>
+    /// <exception cref="ArgumentException"><paramref name="target"/> has another length.</exception>
+    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
+    public void Read(string name, Span<float> target)
+    {
+        SafetensorsEntry entry = Find(name);
+        int count = Count(entry);
+        if (target.Length != count)
+            throw new ArgumentException($"'target' must have {count} elements, those of '{name}'; it has {target.Length}.", nameof(target));
+        Read(entry, target);
     }
 
     /// <summary>Reads a tensor of BOOL elements; any byte but 0 is true. A scalar has the shape [1].</summary>
@@ -101,7 +116,22 @@ public sealed class SafetensorsFile : IDisposable
 
     /// <summary>Writes tensors to a file, which is replaced if it exists.</summary>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors) => SafetensorsWriter.Write(path, tensors);
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(tensors);
+        using FileStream stream = File.Create(path);
+        SafetensorsWriter.Write(stream, tensors);
+    }
+
+    /// <summary>Writes tensors to a stream, from its position on.</summary>
+    /// <exception cref="IOException">The stream cannot be written.</exception>
+    public static void Write(Stream stream, IReadOnlyDictionary<string, Tensor<float>> tensors)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        ArgumentNullException.ThrowIfNull(tensors);
+        SafetensorsWriter.Write(stream, tensors);
+    }
 
     /// <summary>The first names, for messages.</summary>
     internal string Summary()
@@ -117,7 +147,20 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>Closes the file.</summary>
-    public void Dispose() => _handle.Dispose();
+    public void Dispose() => _stream.Dispose();
+
+    private static SafetensorsFile Open(Stream stream, string path)
+    {
+        try
+        {
+            return new SafetensorsFile(stream, path);
+        }
+        catch
+        {
+            stream.Dispose();
+            throw;
+        }
+    }
 
     private SafetensorsEntry Find(string name)
     {
@@ -139,8 +182,14 @@ public sealed class SafetensorsFile : IDisposable
                 $"The tensor '{entry.Name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
     }
 
-    private void ReadConverted(SafetensorsEntry entry, float[] values)
+    private void Read(SafetensorsEntry entry, Span<float> values)
     {
+        if (entry.Type == SafetensorsType.F32)
+        {
+            ReadExactly(MemoryMarshal.AsBytes(values), _dataStart + entry.Start);
+            return;
+        }
+
         var bytes = new byte[entry.End - entry.Start];
         ReadExactly(bytes, _dataStart + entry.Start);
         switch (entry.Type)
@@ -164,13 +213,11 @@ public sealed class SafetensorsFile : IDisposable
 
     private void ReadExactly(Span<byte> buffer, long offset)
     {
-        while (!buffer.IsEmpty)
+        lock (_lock)
         {
-            int read = RandomAccess.Read(_handle, buffer, offset);
-            if (read == 0)
+            _stream.Position = _start + offset;
+            if (_stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false) < buffer.Length)
                 throw SafetensorsHeader.Error("it ended before its data; was it changed while it was read?");
-            buffer = buffer[read..];
-            offset += read;
         }
     }
 }

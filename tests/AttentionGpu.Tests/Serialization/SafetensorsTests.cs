@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Text;
@@ -58,6 +59,46 @@ public sealed class SafetensorsTests : IDisposable
             Assert.Equal(tensor.Lengths.ToArray(), read.Lengths.ToArray());
             Assert.Equal(Data.Flat(tensor), Data.Flat(read));
         }
+    }
+
+    [Fact]
+    public void A_stream_is_written_and_read_from_its_position_on()
+    {
+        Tensor<float> tensor = Data.Random(new Random(1), 7, 5);
+        Tensor<float> columns = tensor.Slice(NRange.All, new NRange(1, 4));
+        using var stream = new MemoryStream();
+        stream.Write([1, 2, 3]);
+        SafetensorsFile.Write(stream, new Dictionary<string, Tensor<float>> { ["whole"] = tensor, ["part"] = columns });
+        stream.Position = 3;
+        using SafetensorsFile file = SafetensorsFile.Open(stream);
+        Assert.Equal("(stream)", file.Path);
+        Assert.Equal(Data.Flat(tensor), Data.Flat(file.Read("whole")));
+        float[] part = Data.Flat(Data.Poisoned(7 * 3));
+        file.Read("part", part);
+        Assert.Equal(Data.Flat(columns), part);
+        Assert.Contains("21", Assert.Throws<ArgumentException>(() => file.Read("part", new float[20])).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_stream_that_is_no_file_is_refused_and_closed()
+    {
+        var stream = new MemoryStream([1, 0, 0]);
+        Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(stream).Dispose());
+        Assert.False(stream.CanRead);
+        Assert.Equal("stream", Assert.Throws<ArgumentException>(() => SafetensorsFile.Open(stream).Dispose()).ParamName);
+    }
+
+    [Fact]
+    public async Task Threads_share_a_file()
+    {
+        Dictionary<string, Tensor<float>> tensors = Enumerable.Range(0, 8).ToDictionary(i => $"{i}", i => Data.Random(new Random(i), 1000 + i));
+        SafetensorsFile.Write(_path, tensors);
+        using SafetensorsFile file = SafetensorsFile.Open(_path);
+        await Task.WhenAll(tensors.Select(pair => Task.Run(() =>
+        {
+            for (int i = 0; i < 200; i++)
+                Assert.Equal(Data.Flat(pair.Value), Data.Flat(file.Read(pair.Key)));
+        }, TestContext.Current.CancellationToken)));
     }
 
     [Fact]

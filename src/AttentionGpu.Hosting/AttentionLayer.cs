@@ -27,7 +27,7 @@ public sealed class AttentionLayer
     /// rounding of sums in another order (1e-5 of the largest output).
     /// </summary>
     /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
-    /// <param name="output">As long as the input. Written only by a task that ends well.</param>
+    /// <param name="output">As long as the input; may be the same memory. Written only by a task that ends well.</param>
     /// <param name="causal">Which keys a query may see by position alone.</param>
     /// <param name="cancellationToken">Ends the task at once. A batch that runs is not stopped; the others in it have their results.</param>
     /// <exception cref="ArgumentException">A length does not fit.</exception>

@@ -17,10 +17,11 @@ public class SchedulerTests
             {
                 float[] input = Fixture.Input(random.Next(0, 65), random.Next());
                 Causal causal = random.Next(2) == 0 ? Causal.None : Causal.TopLeft;
-                var output = new float[input.Length];
+                float[] expected = Fixture.Expected(input, causal);
+                float[] output = random.Next(2) == 0 ? input : new float[input.Length];
                 await layer.ForwardAsync(input, output, causal, TestContext.Current.CancellationToken);
                 if (input.Length > 0)
-                    Fixture.AssertClose(Fixture.Expected(input, causal), output);
+                    Fixture.AssertClose(expected, output);
             }
         })));
         Assert.Equal(0, service.QueueDepth);

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 using System.Threading.Channels;
 
 namespace AttentionGpu.Hosting.Scheduling;
@@ -160,8 +161,10 @@ internal sealed class RequestScheduler : IAsyncDisposable
         int count = starts[^1] * size;
         if (_input.Length < count)
         {
-            _input = new float[count];
-            _output = new float[count];
+            // Longer than it must be, so that the next length fits too.
+            int length = (int)Math.Min(BitOperations.RoundUpToPowerOf2((uint)count), (uint)Array.MaxLength);
+            _input = new float[length];
+            _output = new float[length];
         }
 
         // A caller who cancelled may use the memory for something else: that is then computed, and nobody gets it.

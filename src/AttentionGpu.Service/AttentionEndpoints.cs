@@ -1,6 +1,6 @@
-using System.Numerics.Tensors;
 using System.Text.Json;
 using AttentionGpu.Hosting;
+using AttentionGpu.Serialization;
 using Microsoft.AspNetCore.Mvc;
 using Microsoft.Extensions.Options;
 using JsonOptions = Microsoft.AspNetCore.Http.Json.JsonOptions;
@@ -35,17 +35,14 @@ internal static class AttentionEndpoints
         CancellationToken aborted = context.RequestAborted;
         if (context.Request.ContentType?.StartsWith(SafetensorsBody.ContentType, StringComparison.OrdinalIgnoreCase) == true)
         {
-            Tensor<float> tensor = await SafetensorsBody.ReadAsync(context.Request.Body, aborted).ConfigureAwait(false);
+            using SafetensorsFile file = await SafetensorsBody.ReadAsync(context.Request, aborted).ConfigureAwait(false);
             AttentionLayer named = Find(service, layer);
-            if (tensor.Rank != 2 || tensor.Lengths[1] != named.Config.EmbeddingSize)
-                throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}].");
-            RequireTokens((long)tensor.Lengths[0], limits.MaxTokens);
-            var values = new float[tensor.FlattenedLength];
-            tensor.FlattenTo(values);
-            var result = new float[values.Length];
-            await named.ForwardAsync(values, result, causal ? Causal.TopLeft : Causal.None, aborted).ConfigureAwait(false);
-            return Results.Bytes(
-                SafetensorsBody.Write(new Dictionary<string, Tensor<float>> { ["output"] = Tensor.Create(result, tensor.Lengths) }), SafetensorsBody.ContentType);
+            IReadOnlyList<nint> lengths = file.Entries[SafetensorsBody.Input].Lengths;
+            if (lengths.Count != 2 || lengths[1] != named.Config.EmbeddingSize)
+                throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
+            RequireTokens((long)lengths[0], limits.MaxTokens);
+            await SafetensorsBody.ForwardAsync(named, causal ? Causal.TopLeft : Causal.None, file, context.Response, aborted).ConfigureAwait(false);
+            return Results.Empty;
         }
 
         if (!context.Request.HasJsonContentType())

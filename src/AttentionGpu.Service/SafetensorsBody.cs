@@ -1,43 +1,63 @@
+using System.Buffers;
 using System.Numerics.Tensors;
+using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
+using Microsoft.IO;
 
 namespace AttentionGpu.Service;
 
-/// <summary>Tensors in the body of a request or an answer: a safetensors file.</summary>
+/// <summary>Tensors in the body of a request and of its answer: safetensors files. Their memory comes from pools, so that none of it is left to be collected.</summary>
 internal static class SafetensorsBody
 {
     public const string ContentType = "application/vnd.safetensors";
+    public const string Input = "input";
+    public const string Output = "output";
 
-    /// <summary>Reads the tensor "input": [tokens, embedding size].</summary>
-    /// <exception cref="InvalidDataException">The body is malformed, or has no such tensor.</exception>
-    public static async Task<Tensor<float>> ReadAsync(Stream body, CancellationToken cancellationToken)
+    // What is free beyond this is left to the collector.
+    private const long FreeBytes = 64 << 20;
+
+    private static readonly RecyclableMemoryStreamManager _memory = new(
+        new RecyclableMemoryStreamManager.Options { MaximumSmallPoolFreeBytes = FreeBytes, MaximumLargePoolFreeBytes = FreeBytes });
+
+    /// <summary>Reads the whole body.</summary>
+    /// <exception cref="InvalidDataException">It is no safetensors file, or has no tensor "input".</exception>
+    public static async Task<SafetensorsFile> ReadAsync(HttpRequest request, CancellationToken cancellationToken)
     {
-        string path = Path.GetTempFileName();
+        RecyclableMemoryStream body = _memory.GetStream();
         try
         {
-            await using (FileStream target = File.Create(path))
-                await body.CopyToAsync(target, cancellationToken).ConfigureAwait(false);
-            using SafetensorsFile file = SafetensorsFile.Open(path);
-            return file.Entries.ContainsKey("input") ? file.Read("input") : throw new InvalidDataException("The body has no tensor 'input'.");
+            await request.Body.CopyToAsync(body, cancellationToken).ConfigureAwait(false);
+            body.Position = 0;
+            SafetensorsFile file = SafetensorsFile.Open(body);
+            return file.Entries.ContainsKey(Input) ? file : throw new InvalidDataException($"The body has no tensor '{Input}'.");
         }
-        finally
+        catch
         {
-            File.Delete(path);
+            await body.DisposeAsync().ConfigureAwait(false);
+            throw;
         }
     }
 
-    /// <summary>Tensors as a file's bytes.</summary>
-    public static byte[] Write(IReadOnlyDictionary<string, Tensor<float>> tensors)
+    /// <summary>Answers with the layer's output for the tensor "input": [tokens, embedding size].</summary>
+    public static async Task ForwardAsync(AttentionLayer layer, Causal causal, SafetensorsFile file, HttpResponse response, CancellationToken cancellationToken)
     {
-        string path = Path.GetTempFileName();
+        nint[] lengths = [.. file.Entries[Input].Lengths];
+        int count = (int)(lengths[0] * lengths[1]);
+        float[] values = ArrayPool<float>.Shared.Rent(count);
         try
         {
-            SafetensorsFile.Write(path, tensors);
-            return File.ReadAllBytes(path);
+            file.Read(Input, values.AsSpan(0, count));
+            await layer.ForwardAsync(values.AsMemory(0, count), values.AsMemory(0, count), causal, cancellationToken).ConfigureAwait(false);
+            using RecyclableMemoryStream answer = _memory.GetStream();
+            SafetensorsFile.Write(answer, new Dictionary<string, Tensor<float>> { [Output] = Tensor.Create(values, 0, lengths, []) });
+            response.ContentType = ContentType;
+            response.ContentLength = answer.Length;
+            answer.Position = 0;
+            await answer.CopyToAsync(response.Body, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
-            File.Delete(path);
+            ArrayPool<float>.Shared.Return(values);
         }
     }
 }

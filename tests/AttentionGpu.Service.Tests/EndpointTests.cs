@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
-using System.Numerics.Tensors;
 using System.Text.Json;
 using AttentionGpu.Serialization;
 
@@ -28,18 +27,12 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
     public async Task Safetensors_are_answered_in_kind()
     {
         float[][] input = ServiceFixture.Input(9, 2);
-        using var content = new ByteArrayContent(SafetensorsBody.Write(new Dictionary<string, Tensor<float>>
-        {
-            ["input"] = Tensor.Create(input.SelectMany(row => row).ToArray(), [9, ServiceFixture.Embedding]),
-        }));
+        using var content = new ByteArrayContent(ServiceFixture.Safetensors(input));
         content.Headers.ContentType = new MediaTypeHeaderValue(SafetensorsBody.ContentType);
         using HttpResponseMessage response = await service.Client.PostAsync("/v1/attention?layer=demo&causal=true", content, Token);
         Assert.Equal(SafetensorsBody.ContentType, response.EnsureSuccessStatusCode().Content.Headers.ContentType!.MediaType);
-        string path = Path.GetTempFileName();
-        await File.WriteAllBytesAsync(path, await response.Content.ReadAsByteArrayAsync(Token), Token);
-        using (SafetensorsFile file = SafetensorsFile.Open(path))
-            ServiceFixture.AssertClose(service.Expected(input, causal: true), [.. file.Read("output")]);
-        File.Delete(path);
+        using SafetensorsFile file = SafetensorsFile.Open(new MemoryStream(await response.Content.ReadAsByteArrayAsync(Token)));
+        ServiceFixture.AssertClose(service.Expected(input, causal: true), [.. file.Read("output")]);
     }
 
     [Theory]

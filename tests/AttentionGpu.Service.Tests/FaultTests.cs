@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Numerics.Tensors;
 using System.Text;
 using System.Text.Json;
 
@@ -19,10 +18,7 @@ public class FaultTests(ServiceFixture service) : IClassFixture<ServiceFixture>
     public async Task Fuzzed_bodies_are_answered_or_refused()
     {
         byte[] json = JsonSerializer.SerializeToUtf8Bytes(new AttentionRequest(ServiceFixture.Input(1, 1)), ServiceFixture.Json);
-        byte[] file = SafetensorsBody.Write(new Dictionary<string, Tensor<float>>
-        {
-            ["input"] = Tensor.Create(ServiceFixture.Input(1, 1)[0], [1, ServiceFixture.Embedding]),
-        });
+        byte[] file = ServiceFixture.Safetensors(ServiceFixture.Input(1, 1));
         int seed = Random.Shared.Next();
         int answered = 0;
         await Task.WhenAll(Enumerable.Range(0, FuzzingClients).Select(client => Task.Run(async () =>

@@ -1,6 +1,7 @@
 using System.Net.Http.Json;
 using System.Numerics.Tensors;
 using System.Text.Json;
+using AttentionGpu.Serialization;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 
@@ -32,6 +33,17 @@ public sealed class ServiceFixture : WebApplicationFactory<Program>
     {
         var random = new Random(seed);
         return [.. Enumerable.Range(0, tokens).Select(_ => Enumerable.Range(0, Embedding).Select(_ => random.NextSingle() - 0.5f).ToArray())];
+    }
+
+    /// <summary>An input as the body of a request.</summary>
+    public static byte[] Safetensors(float[][] input)
+    {
+        using var body = new MemoryStream();
+        SafetensorsFile.Write(body, new Dictionary<string, Tensor<float>>
+        {
+            [SafetensorsBody.Input] = Tensor.Create(input.SelectMany(row => row).ToArray(), [input.Length, Embedding]),
+        });
+        return body.ToArray();
     }
 
     public float[] Expected(float[][] input, bool causal = false)

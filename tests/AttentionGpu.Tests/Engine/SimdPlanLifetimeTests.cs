@@ -1,0 +1,94 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Simd;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Tests.Engine;
+
+/// <summary>A service that sees ever new lengths makes ever new plans: what one has used must go with it, at the first collection.</summary>
+public class SimdPlanLifetimeTests
+{
+    private const int Heads = 2;
+    private const int Length = 40;
+    private const int Size = 16;
+
+    private static readonly TensorLayout _layout = TensorLayout.Contiguous(Heads, Length, Size);
+
+    private static AttentionProblem Attention => new()
+    {
+        Batch = 1,
+        Heads = Heads,
+        KeyValueHeads = Heads,
+        QueryLength = Length,
+        KeyLength = Length,
+        HeadSize = Size,
+        ValueHeadSize = Size,
+        Scale = 1f,
+        Query = _layout,
+        Key = _layout,
+        Value = _layout,
+        Output = _layout,
+    };
+
+    [Fact]
+    public void A_linear_plan_goes() => AssertGoes(
+        backend => backend.Plan(new LinearProblem { Rows = Length, Columns = Size, Depth = Size, HasBias = false, Output = MatrixMap.Contiguous(Length, Size) }),
+        memory => new LinearBuffers { Input = memory, Weight = memory, Output = memory });
+
+    [Fact]
+    public void An_attention_plan_goes() => AssertGoes(
+        backend => backend.Plan(Attention), memory => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = memory });
+
+    [Fact]
+    public void A_plan_of_weights_goes() => AssertGoes(
+        backend => backend.Plan(Attention with { Scores = ScoreStage.Weights }),
+        memory => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = memory, Scores = memory });
+
+    [Fact]
+    public void A_plan_of_rows_goes() => AssertGoes(
+        backend => backend.Plan(new RowProblem
+        {
+            Batch = 1,
+            Heads = Heads,
+            Length = Length,
+            Size = Size,
+            Element = ElementType.Float32,
+            Source = _layout,
+            Target = _layout,
+        }),
+        memory => new RowBuffers { Source = memory, Target = memory });
+
+    private static void AssertGoes<TBuffers>(Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, TBuffers> buffers)
+        where TBuffers : struct
+    {
+        using var backend = new SimdBackend();
+        (WeakReference plan, WeakReference memory) = MakeAndRun(backend, create, buffers);
+        IPlan<TBuffers> kept = create(backend);
+        WeakReference memoryOfKept = Run(kept, buffers);
+        GC.Collect();
+        Assert.False(plan.IsAlive);
+        Assert.False(memory.IsAlive);
+        Assert.False(memoryOfKept.IsAlive);
+        GC.KeepAlive(kept);
+    }
+
+    // What a method has in its frame lives until it returns, where it is not optimised.
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static (WeakReference Plan, WeakReference Memory) MakeAndRun<TBuffers>(
+        SimdBackend backend, Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, TBuffers> buffers)
+        where TBuffers : struct
+    {
+        IPlan<TBuffers> plan = create(backend);
+        return (new WeakReference(plan), Run(plan, buffers));
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static unsafe WeakReference Run<TBuffers>(IPlan<TBuffers> plan, Func<DeviceMemory, TBuffers> buffers)
+        where TBuffers : struct
+    {
+        float[] block = GC.AllocateArray<float>(Heads * Length * Length, pinned: true);
+        plan.Execute(buffers(DeviceMemory.OnHost(block, (nint)Unsafe.AsPointer(ref block[0]), block.Length * sizeof(float))));
+        return new WeakReference(block);
+    }
+}

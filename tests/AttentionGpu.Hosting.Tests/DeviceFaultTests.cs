@@ -1,3 +1,5 @@
+using AttentionGpu.Tests.Support;
+
 namespace AttentionGpu.Hosting.Tests;
 
 public class DeviceFaultTests
@@ -33,7 +35,7 @@ public class DeviceFaultTests
                     continue;
                 }
 
-                Fixture.AssertClose(Fixture.Expected(input), output);
+                Close.Assert(Fixture.Expected(input), output, "output");
             }
         })));
         Assert.InRange(failed, 1, Clients * RequestsPerClient / 2);
@@ -58,12 +60,12 @@ public class DeviceFaultTests
         float[] input = Fixture.Input(9, 1);
         (Task task, float[] output) = SchedulerTests.Forward(layer, input);
         await task;
-        Fixture.AssertClose(Fixture.Expected(input), output);
+        Close.Assert(Fixture.Expected(input), output, "output");
         lost = true;
         await Assert.ThrowsAsync<AttentionDeviceException>(() => SchedulerTests.Forward(layer, input).Task);
         (task, output) = SchedulerTests.Forward(layer, input);
         await task;
-        Fixture.AssertClose(Fixture.Expected(input), output);
+        Close.Assert(Fixture.Expected(input), output, "output");
         Assert.True(service.UsesFallback);
         Assert.Equal("simd", service.Device.Name);
     }
@@ -85,7 +87,7 @@ public class DeviceFaultTests
             }
 
             await requests[i].Task;
-            Fixture.AssertClose(Fixture.Expected(small), requests[i].Output);
+            Close.Assert(Fixture.Expected(small), requests[i].Output, "output");
         }
     }
 }

@@ -38,13 +38,6 @@ internal static class Fixture
         _layer.Forward(new ReadOnlyTensorSpan<float>(input, lengths), new TensorSpan<float>(output, lengths), causal);
         return output;
     }
-
-    public static void AssertClose(float[] expected, float[] actual)
-    {
-        float largest = expected.Max(MathF.Abs);
-        foreach ((float wanted, float got) in expected.Zip(actual))
-            Assert.InRange(got, wanted - (1e-5f * largest), wanted + (1e-5f * largest));
-    }
 }
 
 /// <summary>The processor, that fails or stops on demand.</summary>

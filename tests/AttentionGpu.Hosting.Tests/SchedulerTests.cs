@@ -1,3 +1,5 @@
+using AttentionGpu.Tests.Support;
+
 namespace AttentionGpu.Hosting.Tests;
 
 public class SchedulerTests
@@ -21,7 +23,7 @@ public class SchedulerTests
                 float[] output = random.Next(2) == 0 ? input : new float[input.Length];
                 await layer.ForwardAsync(input, output, causal, TestContext.Current.CancellationToken);
                 if (input.Length > 0)
-                    Fixture.AssertClose(expected, output);
+                    Close.Assert(expected, output, "output");
             }
         })));
         Assert.Equal(0, service.QueueDepth);
@@ -41,7 +43,7 @@ public class SchedulerTests
         Assert.Equal((3, 3), (exception.QueueLimit, service.QueueDepth));
         gate.Set();
         await Task.WhenAll(tasks.Select(one => one.Task));
-        Assert.All(tasks, one => Fixture.AssertClose(Fixture.Expected(input), one.Output));
+        Assert.All(tasks, one => Close.Assert(Fixture.Expected(input), one.Output, "output"));
     }
 
     [Fact]
@@ -63,7 +65,7 @@ public class SchedulerTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => first.Task);
         gate.Set();
         await third.Task;
-        Fixture.AssertClose(Fixture.Expected(input), third.Output);
+        Close.Assert(Fixture.Expected(input), third.Output, "output");
         Assert.All(first.Output.Concat(second.Output), value => Assert.Equal(0f, value));
         using var gone = new CancellationTokenSource();
         await gone.CancelAsync();
@@ -82,8 +84,8 @@ public class SchedulerTests
         (Task Task, float[] Output)[] others = [Forward(layer, input), Forward(layer, poisoned), Forward(layer, input)];
         gate.Set();
         await Task.WhenAll(others.Select(one => one.Task));
-        Fixture.AssertClose(Fixture.Expected(input), others[0].Output);
-        Fixture.AssertClose(Fixture.Expected(input), others[2].Output);
+        Close.Assert(Fixture.Expected(input), others[0].Output, "output");
+        Close.Assert(Fixture.Expected(input), others[2].Output, "output");
         Assert.All(others[1].Output, value => Assert.True(float.IsNaN(value)));
     }
 
@@ -104,7 +106,7 @@ public class SchedulerTests
         gate.Set();
         await disposal;
         await running.Task;
-        Fixture.AssertClose(Fixture.Expected(input), running.Output);
+        Close.Assert(Fixture.Expected(input), running.Output, "output");
         if (shutdown == AttentionShutdown.Refuse)
         {
             await Assert.ThrowsAsync<ObjectDisposedException>(() => waiting.Task);
@@ -112,7 +114,7 @@ public class SchedulerTests
         }
 
         await waiting.Task;
-        Fixture.AssertClose(Fixture.Expected(input), waiting.Output);
+        Close.Assert(Fixture.Expected(input), waiting.Output, "output");
     }
 
     [Fact]
@@ -124,7 +126,7 @@ public class SchedulerTests
         var output = new float[input.Length];
         var weights = new float[Fixture.Config.Heads * 6 * 6];
         await layer.ForwardWithWeightsAsync(input, output, weights, Causal.TopLeft, TestContext.Current.CancellationToken);
-        Fixture.AssertClose(Fixture.Expected(input, Causal.TopLeft), output);
+        Close.Assert(Fixture.Expected(input, Causal.TopLeft), output, "output");
         Assert.All(weights.Chunk(6), row => Assert.Equal(1f, row.Sum(), 1e-5f));
         Assert.Equal(0f, weights[1]);
         await Assert.ThrowsAsync<ArgumentException>(

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
 using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Service.Tests;
 
@@ -17,7 +18,7 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
         using HttpResponseMessage response = await service.PostAsync(new AttentionRequest(input, "demo", Causal: true, Weights: true), Token);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
         AttentionResponse answer = (await response.Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
-        ServiceFixture.AssertClose(service.Expected(input, causal: true), [.. answer.Output.SelectMany(row => row)]);
+        Close.Assert(service.Expected(input, causal: true), [.. answer.Output.SelectMany(row => row)], "output");
         Assert.Equal(8, answer.Weights!.Length);
         Assert.All(answer.Weights.SelectMany(head => head), row => Assert.Equal(1f, row.Sum(), 1e-5f));
         Assert.Equal(0f, answer.Weights[0][0][4]);
@@ -32,7 +33,7 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
         using HttpResponseMessage response = await service.Client.PostAsync("/v1/attention?layer=demo&causal=true", content, Token);
         Assert.Equal(SafetensorsBody.ContentType, response.EnsureSuccessStatusCode().Content.Headers.ContentType!.MediaType);
         using SafetensorsFile file = SafetensorsFile.Open(new MemoryStream(await response.Content.ReadAsByteArrayAsync(Token)));
-        ServiceFixture.AssertClose(service.Expected(input, causal: true), [.. file.Read("output")]);
+        Close.Assert(service.Expected(input, causal: true), [.. file.Read("output")], "output");
     }
 
     [Theory]

@@ -2,6 +2,7 @@ using System.Net.Http.Json;
 using System.Numerics.Tensors;
 using System.Text.Json;
 using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 
@@ -64,15 +65,7 @@ public sealed class ServiceFixture : WebApplicationFactory<Program>
         float[][] input = Input(tokens, seed);
         using HttpResponseMessage response = await PostAsync(new AttentionRequest(input), token);
         AttentionResponse answer = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<AttentionResponse>(Json, token))!;
-        AssertClose(Expected(input), [.. answer.Output.SelectMany(row => row)]);
-    }
-
-    internal static void AssertClose(float[] expected, float[] actual)
-    {
-        Assert.Equal(expected.Length, actual.Length);
-        float largest = expected.Max(MathF.Abs);
-        foreach ((float wanted, float got) in expected.Zip(actual))
-            Assert.InRange(got, wanted - (1e-5f * largest), wanted + (1e-5f * largest));
+        Close.Assert(Expected(input), [.. answer.Output.SelectMany(row => row)], "output");
     }
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)

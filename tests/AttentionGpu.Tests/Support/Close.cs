@@ -15,8 +15,13 @@ internal static class Close
     public static void Assert(Tensor<float> expected, Tensor<float> actual, string context, double tolerance = Tolerance, double smallest = SmallestNormal)
     {
         Xunit.Assert.Equal(expected.Lengths.ToArray(), actual.Lengths.ToArray());
-        float[] want = Data.Flat(expected);
-        float[] got = Data.Flat(actual);
+        Assert(Data.Flat(expected), Data.Flat(actual), context, tolerance, smallest);
+    }
+
+    /// <summary>The same of elements without a shape.</summary>
+    public static void Assert(float[] want, float[] got, string context, double tolerance = Tolerance, double smallest = SmallestNormal)
+    {
+        Xunit.Assert.Equal(want.Length, got.Length);
         double largest = want.Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
         for (int i = 0; i < want.Length; i++)
         {

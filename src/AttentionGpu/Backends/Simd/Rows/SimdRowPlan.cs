@@ -14,7 +14,6 @@ internal sealed unsafe class SimdRowPlan(RowProblem problem, int threads) : IPla
 
     private IdleWork<RowCall> _idle;
 
-
     private RowProblem Problem => problem;
 
     private int Threads => threads;

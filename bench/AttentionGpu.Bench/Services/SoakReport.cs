@@ -50,16 +50,21 @@ internal sealed class SoakReport : IDisposable
         using var report = new SoakReport(url);
         using var service = Process.GetProcessById(process);
         await report.RunAsync(1, _alone).ConfigureAwait(false);
+        (double sumAlone, double sumTogether) = (0.0, 0.0);
         for (int minute = 1; minute <= minutes; minute++)
         {
             // Beside every minute, for a machine's speed is not the same all the time.
             double alone = await report.RunAsync(1, _alone).ConfigureAwait(false);
             double together = await report.RunAsync(clients, TimeSpan.FromMinutes(1)).ConfigureAwait(false);
+            sumAlone += alone;
+            sumTogether += together;
             service.Refresh();
             Console.WriteLine(
                 $"Minute {minute}: one client {alone:F0} requests a second, {clients} clients {together:F0}, {together / alone:F2} times; {report._errors} errors, "
                 + $"{report._wrong} wrong answers; {service.WorkingSet64 / 1e6:F1} MB.");
         }
+
+        Console.WriteLine($"All: one client {sumAlone / minutes:F0} requests a second, {clients} clients {sumTogether / minutes:F0}, {sumTogether / sumAlone:F2} times.");
     }
 
     public void Dispose() => _client.Dispose();

@@ -4,7 +4,7 @@ namespace AttentionGpu.Memory;
 
 /// <summary>
 /// Keeps returned blocks for the next request of the same size class: four classes to a power of two, so at most a fifth of a new block is
-/// unused. A free block of less than twice the class will do too, and a new one takes the place of one that was too small, unless they are large: a
+/// unused. A free block of less than twice the class will do too, and one that was too small gives way to the next power of two, unless they are large: a
 /// service that sees ever new lengths would otherwise come to keep blocks of every class. All blocks together, in use or not, stay within a limit. Safe
 /// for many threads.
 /// </summary>
@@ -51,7 +51,11 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
                 }
             }
 
-            ReleaseSmaller(size);
+            if (size <= LargestSharedBytes && ReleaseSmaller(size))
+            {
+                long grown = (long)BitOperations.RoundUpToPowerOf2((ulong)size);
+                size = grown <= limit - _allocated ? grown : size;
+            }
 
             // Blocks of other sizes may lie unused.
             if (size > limit - _allocated)
@@ -98,16 +102,15 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
         }
     }
 
-    // The largest block that would have been too small, and that the new one can serve for.
-    private void ReleaseSmaller(long size)
+    // The largest block that would have been too small, and that a new one can serve for.
+    private bool ReleaseSmaller(long size)
     {
-        if (size > LargestSharedBytes)
-            return;
         long smaller = _free.Where(blocks => blocks.Key < size && 2 * blocks.Key > size && blocks.Value.Count > 0).Max(blocks => (long?)blocks.Key) ?? 0;
         if (smaller == 0)
-            return;
+            return false;
         _allocated -= smaller;
         release(_free[smaller].Pop());
+        return true;
     }
 
     private void ReleaseFree()

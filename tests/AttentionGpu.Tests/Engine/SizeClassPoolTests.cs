@@ -23,7 +23,7 @@ public class SizeClassPoolTests
     }
 
     [Theory]
-    [InlineData(1025, 1024, false)]
+    [InlineData(2049, 1024, false)]
     [InlineData(1024, 1024, true)]
     [InlineData(1000, 1280, true)]
     [InlineData(1000, 1792, true)]
@@ -39,6 +39,30 @@ public class SizeClassPoolTests
         Assert.Equal(serves, pool.Rent(request) == block);
         long inUse = serves ? free : SizeClassPool<object>.ClassSize(request);
         Assert.Equal(inUse, pool.BytesInUse);
+    }
+
+    [Theory]
+    [InlineData(long.MaxValue, 1024, 1280, 2048)]
+    [InlineData(2048, 1024, 1280, 2048)]
+    [InlineData(2047, 1024, 1280, 1280)]
+    [InlineData(long.MaxValue, 640, 1280, 1280)]
+    [InlineData(long.MaxValue, 80 << 20, 96 << 20, 96 << 20)]
+    public void A_free_block_that_is_too_small_gives_way_to_one_for_the_next_length_too(long limit, long small, long request, long allocated)
+    {
+        List<object> released = [];
+        long last = 0;
+        var pool = new SizeClassPool<object>(
+            size =>
+            {
+                last = size;
+                return new object();
+            }, released.Add, limit);
+        object first = pool.Rent(small);
+        pool.Return(first, small);
+        pool.Rent(request);
+        Assert.Equal(allocated, last);
+        Assert.Equal(allocated, pool.BytesInUse);
+        Assert.Equal(2 * small > request && request < 64 << 20 ? [first] : [], released);
     }
 
     [Fact]
@@ -82,7 +106,7 @@ public class SizeClassPoolTests
     public void The_limit_holds_for_what_is_in_use_and_what_is_kept()
     {
         List<object> released = [];
-        var pool = new SizeClassPool<object>(_ => new object(), released.Add, limit: 2048);
+        var pool = new SizeClassPool<object>(_ => new object(), released.Add, limit: 2047);
         object first = pool.Rent(1024);
         AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => pool.Rent(1025));
         Assert.Equal((1280, 1024), (exception.RequestedBytes, exception.BytesInUse));

@@ -6,7 +6,7 @@ using AttentionGpu.Operators;
 
 namespace AttentionGpu.Memory;
 
-/// <summary>Copies between host tensors, dense or strided, and a backend's memory.</summary>
+/// <summary>Copies between host tensors, dense or strided, and a backend's memory, or to a stream.</summary>
 internal static class HostCopy
 {
     private const int ChunkElements = 1 << 24;
@@ -16,22 +16,23 @@ internal static class HostCopy
     {
         if (source.FlattenedLength == 0)
             return;
-        ReadOnlyTensorSpan<T> dense = source;
-        if (!Shape.IsContiguous(source.Lengths, source.Strides))
-        {
-            var copy = new T[source.FlattenedLength];
-            source.FlattenTo(copy);
-            dense = copy;
-        }
-
-        // A span counts its bytes in 31 bits; a tensor may have more.
-        ref readonly T first = ref dense.GetPinnableReference();
+        ReadOnlyTensorSpan<T> dense = Dense(source);
         for (nint start = 0; start < dense.FlattenedLength; start += ChunkElements)
         {
-            int count = (int)Math.Min(ChunkElements, dense.FlattenedLength - start);
-            ReadOnlySpan<T> chunk = MemoryMarshal.CreateReadOnlySpan(in Unsafe.Add(ref Unsafe.AsRef(in first), start), count);
-            backend.Upload(MemoryMarshal.AsBytes(chunk), target.Slice<T>(start, count));
+            ReadOnlySpan<T> chunk = Chunk(dense, start);
+            backend.Upload(MemoryMarshal.AsBytes(chunk), target.Slice<T>(start, chunk.Length));
         }
+    }
+
+    /// <summary>Writes a tensor's elements, in order.</summary>
+    public static void Write<T>(Stream stream, in ReadOnlyTensorSpan<T> source)
+        where T : unmanaged
+    {
+        if (source.FlattenedLength == 0)
+            return;
+        ReadOnlyTensorSpan<T> dense = Dense(source);
+        for (nint start = 0; start < dense.FlattenedLength; start += ChunkElements)
+            stream.Write(MemoryMarshal.AsBytes(Chunk(dense, start)));
     }
 
     public static void Download<T>(IAttentionBackend backend, DeviceMemory source, in TensorSpan<T> target)
@@ -55,4 +56,17 @@ internal static class HostCopy
             backend.Download(source.Slice<T>(start, count), MemoryMarshal.AsBytes(chunk));
         }
     }
+
+    private static ReadOnlyTensorSpan<T> Dense<T>(in ReadOnlyTensorSpan<T> source)
+    {
+        if (Shape.IsContiguous(source.Lengths, source.Strides))
+            return source;
+        var copy = new T[source.FlattenedLength];
+        source.FlattenTo(copy);
+        return copy;
+    }
+
+    // A span counts its bytes in 31 bits; a tensor may have more.
+    private static ReadOnlySpan<T> Chunk<T>(in ReadOnlyTensorSpan<T> dense, nint start) => MemoryMarshal.CreateReadOnlySpan(
+        in Unsafe.Add(ref Unsafe.AsRef(in dense.GetPinnableReference()), start), (int)Math.Min(ChunkElements, dense.FlattenedLength - start));
 }

@@ -1,10 +1,8 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Text.Json;
-using AttentionGpu.Operators;
+using AttentionGpu.Memory;
 
 namespace AttentionGpu.Serialization;
 
@@ -13,7 +11,6 @@ internal static class SafetensorsWriter
 {
     // The format's own writer pads the header so that the data starts at a multiple of this.
     private const int Alignment = 8;
-    private const int ChunkElements = 1 << 24;
 
     public static void Write(Stream stream, IReadOnlyDictionary<string, Tensor<float>> tensors)
     {
@@ -25,28 +22,7 @@ internal static class SafetensorsWriter
         stream.Write(length);
         stream.Write(header);
         foreach ((_, Tensor<float> tensor) in ordered)
-            Write(stream, tensor.AsReadOnlyTensorSpan());
-    }
-
-    private static void Write(Stream stream, in ReadOnlyTensorSpan<float> tensor)
-    {
-        if (tensor.FlattenedLength == 0)
-            return;
-        if (!Shape.IsContiguous(tensor.Lengths, tensor.Strides))
-        {
-            var values = new float[tensor.FlattenedLength];
-            tensor.FlattenTo(values);
-            stream.Write(MemoryMarshal.AsBytes(values.AsSpan()));
-            return;
-        }
-
-        // A span counts its bytes in 31 bits; a tensor may have more.
-        ref readonly float first = ref tensor.GetPinnableReference();
-        for (nint start = 0; start < tensor.FlattenedLength; start += ChunkElements)
-        {
-            int count = (int)Math.Min(ChunkElements, tensor.FlattenedLength - start);
-            stream.Write(MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(in Unsafe.Add(ref Unsafe.AsRef(in first), start), count)));
-        }
+            HostCopy.Write<float>(stream, tensor.AsReadOnlyTensorSpan());
     }
 
     private static byte[] Header(IEnumerable<(string Name, Tensor<float> Tensor)> tensors)

@@ -15,7 +15,6 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
     where TBlock : class
 {
     private const int SmallestClassBytes = 256;
-    private const int ClassesToDouble = 4;
     private const long LargestSharedBytes = 64 << 20;
 
     private readonly Lock _lock = new();
@@ -41,8 +40,7 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
         long size = ClassSize(byteLength);
         lock (_lock)
         {
-            long free = size;
-            for (int i = 0; i < ClassesToDouble && (i == 0 || free <= LargestSharedBytes); i++, free = ClassSize(free + 1))
+            for (long free = size; free == size || (free < 2 * size && free <= LargestSharedBytes); free = ClassSize(free + 1))
             {
                 if (_free.TryGetValue(free, out Stack<TBlock>? blocks) && blocks.TryPop(out TBlock? block))
                 {

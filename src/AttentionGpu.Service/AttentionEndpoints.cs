@@ -36,8 +36,10 @@ internal static class AttentionEndpoints
         if (context.Request.ContentType?.StartsWith(SafetensorsBody.ContentType, StringComparison.OrdinalIgnoreCase) == true)
         {
             using SafetensorsFile file = await SafetensorsBody.ReadAsync(context.Request, aborted).ConfigureAwait(false);
+            if (!file.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
+                throw new InvalidDataException($"The body has no tensor '{SafetensorsBody.Input}'.");
             AttentionLayer named = Find(service, layer);
-            IReadOnlyList<nint> lengths = file.Entries[SafetensorsBody.Input].Lengths;
+            IReadOnlyList<nint> lengths = input.Lengths;
             if (lengths.Count != 2 || lengths[1] != named.Config.EmbeddingSize)
                 throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
             RequireTokens((long)lengths[0], limits.MaxTokens);

@@ -20,22 +20,22 @@ internal static class SafetensorsBody
         new RecyclableMemoryStreamManager.Options { MaximumSmallPoolFreeBytes = FreeBytes, MaximumLargePoolFreeBytes = FreeBytes });
 
     /// <summary>Reads the whole body.</summary>
-    /// <exception cref="InvalidDataException">It is no safetensors file, or has no tensor "input".</exception>
+    /// <exception cref="InvalidDataException">It is no safetensors file.</exception>
     public static async Task<SafetensorsFile> ReadAsync(HttpRequest request, CancellationToken cancellationToken)
     {
         RecyclableMemoryStream body = _memory.GetStream();
         try
         {
             await request.Body.CopyToAsync(body, cancellationToken).ConfigureAwait(false);
-            body.Position = 0;
-            SafetensorsFile file = SafetensorsFile.Open(body);
-            return file.Entries.ContainsKey(Input) ? file : throw new InvalidDataException($"The body has no tensor '{Input}'.");
         }
         catch
         {
             await body.DisposeAsync().ConfigureAwait(false);
             throw;
         }
+
+        body.Position = 0;
+        return SafetensorsFile.Open(body);
     }
 
     /// <summary>Answers with the layer's output for the tensor "input": [tokens, embedding size].</summary>

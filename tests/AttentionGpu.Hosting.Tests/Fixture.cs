@@ -2,8 +2,8 @@ using System.Diagnostics.Metrics;
 using System.Numerics.Tensors;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -41,47 +41,12 @@ internal static class Fixture
 }
 
 /// <summary>The processor, that fails or stops on demand.</summary>
-internal sealed class FaultyBackend : IAttentionBackend
+internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
 {
-    private readonly SimdBackend _inner = new();
-
     /// <summary>Called before each linear layer; may throw, or wait.</summary>
     public Action BeforeLinear { get; set; } = () => { };
 
-    public DeviceInfo Device => _inner.Device with { Name = "faulty" };
+    public override DeviceInfo Device => base.Device with { Name = "faulty" };
 
-    public bool UsesHostMemory => true;
-
-    public long BytesInUse => _inner.BytesInUse;
-
-    public int WeightPanelRows => _inner.WeightPanelRows;
-
-    public IPlan<AttentionBuffers> Plan(AttentionProblem problem) => _inner.Plan(problem);
-
-    public IPlan<LinearBuffers> Plan(LinearProblem problem) => new FaultyPlan(this, _inner.Plan(problem));
-
-    public IPlan<RowBuffers> Plan(RowProblem problem) => _inner.Plan(problem);
-
-    public void PackWeight(DeviceMemory weight, int rows, int depth) => _inner.PackWeight(weight, rows, depth);
-
-    public DeviceMemory Rent(long byteLength) => _inner.Rent(byteLength);
-
-    public void Return(DeviceMemory memory) => _inner.Return(memory);
-
-    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => _inner.Upload(source, target);
-
-    public void Download(DeviceMemory source, Span<byte> target) => _inner.Download(source, target);
-
-    public void Synchronize() => _inner.Synchronize();
-
-    public void Dispose() => _inner.Dispose();
-
-    private sealed class FaultyPlan(FaultyBackend backend, IPlan<LinearBuffers> plan) : IPlan<LinearBuffers>
-    {
-        public void Execute(in LinearBuffers buffers)
-        {
-            backend.BeforeLinear();
-            plan.Execute(buffers);
-        }
-    }
+    public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
 }

@@ -63,9 +63,8 @@ public class MemoryBalanceTests
     }
 
     /// <summary>The reference behind copies, as a device would be, that counts its memory and fails on demand.</summary>
-    private sealed class CountingBackend : IAttentionBackend
+    private sealed class CountingBackend() : DelegatingBackend(new ReferenceBackend())
     {
-        private readonly ReferenceBackend _inner = new();
         private int _executions;
 
         public int Rented { get; private set; }
@@ -75,54 +74,35 @@ public class MemoryBalanceTests
         /// <summary>The number of the execution that fails.</summary>
         public int FailingExecution { get; init; } = -1;
 
-        public DeviceInfo Device => _inner.Device;
+        public override bool UsesHostMemory => false;
 
-        public long BytesInUse => _inner.BytesInUse;
+        public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => Failing(base.Plan(problem));
 
-        public bool UsesHostMemory => false;
+        public override IPlan<LinearBuffers> Plan(LinearProblem problem) => Failing(base.Plan(problem));
 
-        public IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new FailingPlan<AttentionBuffers>(this, _inner.Plan(problem));
+        public override IPlan<RowBuffers> Plan(RowProblem problem) => Failing(base.Plan(problem));
 
-        public IPlan<LinearBuffers> Plan(LinearProblem problem) => new FailingPlan<LinearBuffers>(this, _inner.Plan(problem));
-
-        public IPlan<RowBuffers> Plan(RowProblem problem) => new FailingPlan<RowBuffers>(this, _inner.Plan(problem));
-
-        public int WeightPanelRows => _inner.WeightPanelRows;
-
-        public void PackWeight(DeviceMemory weight, int rows, int depth) => _inner.PackWeight(weight, rows, depth);
-
-        public DeviceMemory Rent(long byteLength)
+        public override DeviceMemory Rent(long byteLength)
         {
             Rented++;
             Outstanding++;
-            return _inner.Rent(byteLength);
+            return base.Rent(byteLength);
         }
 
-        public void Return(DeviceMemory memory)
+        public override void Return(DeviceMemory memory)
         {
             // Memory that was never rented may be returned as well: it has no owner.
             if (memory.Owner is not null)
                 Outstanding--;
-            _inner.Return(memory);
+            base.Return(memory);
         }
 
-        public void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => _inner.Upload(source, target);
-
-        public void Download(DeviceMemory source, Span<byte> target) => _inner.Download(source, target);
-
-        public void Synchronize() => _inner.Synchronize();
-
-        public void Dispose() => _inner.Dispose();
-
-        private sealed class FailingPlan<TBuffers>(CountingBackend backend, IPlan<TBuffers> inner) : IPlan<TBuffers>
-            where TBuffers : struct
-        {
-            public void Execute(in TBuffers buffers)
+        private WatchedPlan<TBuffers> Failing<TBuffers>(IPlan<TBuffers> plan)
+            where TBuffers : struct =>
+            new(plan, before: _ =>
             {
-                if (backend._executions++ == backend.FailingExecution)
+                if (_executions++ == FailingExecution)
                     throw new InvalidOperationException("The device failed.");
-                inner.Execute(buffers);
-            }
-        }
+            });
     }
 }

@@ -1,0 +1,145 @@
+using System.Globalization;
+using System.Reflection;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+
+namespace AttentionGpu.Mutate;
+
+/// <summary>A copy of the tree with a random sample of mutants in it, built once.</summary>
+internal sealed class MutantTree
+{
+    // Some changes do not compile. More are drawn than are asked for, and the surplus is dropped in the order of the draw.
+    private const double Surplus = 1.3;
+
+    private readonly Arguments _arguments;
+    private readonly string _root;
+    private readonly Dictionary<int, Mutant> _mutants = [];
+    private readonly Dictionary<string, SyntaxNode> _files = [];
+
+    public MutantTree(Arguments arguments, string repository)
+    {
+        _arguments = arguments;
+        _root = Path.Combine(arguments.Work, "tree");
+        Copy(repository);
+        Draw();
+    }
+
+    /// <summary>The mutants that are in the build.</summary>
+    public IReadOnlyList<Mutant> Mutants => [.. _mutants.Values.OrderBy(mutant => mutant.Id).Take(_arguments.Count)];
+
+    /// <summary>Statements that allow a change, in all chosen folders.</summary>
+    public int Statements { get; private set; }
+
+    /// <summary>Mutants that did not compile.</summary>
+    public int Refused { get; private set; }
+
+    /// <summary>The built program of a test project.</summary>
+    public string ProgramOf(string project) =>
+        Directory.GetFiles(Path.Combine(_root, "tests", project, "bin"), project, SearchOption.AllDirectories).Single();
+
+    /// <summary>Builds the tests, and leaves out mutants until they compile.</summary>
+    public void Build()
+    {
+        string switches = Path.Combine(_root, "Mutants");
+        Directory.CreateDirectory(switches);
+        foreach (string kind in new[] { "Host", "Device" })
+            File.WriteAllText(Path.Combine(switches, $"{kind}.cs"), Resource($"{kind}.txt").Replace("MOST", (_mutants.Keys.Max() + 1).ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal));
+        File.WriteAllText(Path.Combine(_root, "Directory.Build.targets"), """
+            <Project>
+              <PropertyGroup>
+                <TreatWarningsAsErrors>false</TreatWarningsAsErrors>
+                <EnforceCodeStyleInBuild>false</EnforceCodeStyleInBuild>
+                <RunAnalyzers>false</RunAnalyzers>
+                <GenerateDocumentationFile>false</GenerateDocumentationFile>
+              </PropertyGroup>
+              <ItemGroup Condition="$(MSBuildProjectDirectory.Contains('/src/'))">
+                <Compile Include="$(MSBuildThisFileDirectory)Mutants/Host.cs" />
+              </ItemGroup>
+              <ItemGroup Condition="$(MSBuildProjectDirectory.Contains('/kernels/'))">
+                <Compile Include="$(MSBuildThisFileDirectory)Mutants/Device.cs" />
+              </ItemGroup>
+            </Project>
+            """);
+        while (true)
+        {
+            Write();
+            string[] failures = [.. _arguments.Programs.Select(Compile).Where(output => output.Length > 0)];
+            if (failures.Length == 0)
+                return;
+            int[] refused = [.. failures.SelectMany(MutantWriter.Errors).SelectMany(error => MutantWriter.At(File.ReadAllText(error.File), error.Line)).Distinct()];
+            if (refused.Length == 0)
+                throw new InvalidOperationException($"The copy does not build:\n{failures[0]}");
+            Refused += refused.Length;
+            foreach (int id in refused)
+                _mutants.Remove(id);
+        }
+    }
+
+    private string Compile(string project)
+    {
+        (int? exitCode, string output) = Shell.Run(
+            "dotnet", ["build", Path.Combine("tests", project), "-v", "quiet", "-nologo", "-clp:ErrorsOnly;NoSummary", "-nodeReuse:false"], _root);
+        return exitCode == 0 ? "" : output;
+    }
+
+    private void Copy(string repository)
+    {
+        if (Directory.Exists(_root))
+            Directory.Delete(_root, recursive: true);
+        string files = Shell.Require("git", ["ls-files", "--cached", "--others", "--exclude-standard"], repository);
+        foreach (string file in files.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(file => File.Exists(Path.Combine(repository, file))))
+        {
+            string target = Path.Combine(_root, file);
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(Path.Combine(repository, file), target);
+        }
+
+        // Published vectors lie beside the repository.
+        string shared = Path.Combine(_arguments.Work, "shared");
+        if (Directory.Exists(Path.Combine(repository, "..", "shared")) && !Directory.Exists(shared))
+            Directory.CreateSymbolicLink(shared, Path.GetFullPath(Path.Combine(repository, "..", "shared")));
+    }
+
+    // Statements are drawn, each as likely as any other, then one change of each.
+    private void Draw()
+    {
+        var statements = new List<(string File, IReadOnlyList<Change> Changes)>();
+        foreach (string path in _arguments.Folders.SelectMany(folder => Directory.GetFiles(Path.Combine(_root, folder), "*.cs", SearchOption.AllDirectories)).Order(StringComparer.Ordinal))
+        {
+            string file = Path.GetRelativePath(_root, path);
+            _files[file] = CSharpSyntaxTree.ParseText(File.ReadAllText(path), new CSharpParseOptions(LanguageVersion.Preview)).GetRoot();
+            statements.AddRange(MutantFinder.Find(_files[file]).Select(changes => (file, changes)));
+        }
+
+        Statements = statements.Count;
+        var random = new Random(_arguments.Seed);
+        (string File, IReadOnlyList<Change> Changes)[] order = [.. statements];
+        random.Shuffle(order);
+        int id = 0;
+        foreach ((string file, IReadOnlyList<Change> changes) in order.Take((int)Math.Ceiling(_arguments.Count * Surplus)))
+        {
+            Change change = changes[random.Next(changes.Count)];
+            int line = change.Place.GetLocation().GetLineSpan().StartLinePosition.Line + 1;
+            _mutants[id] = new Mutant(id, file, line, change.Place, change.Place.ToString(), change.Text);
+            id++;
+        }
+    }
+
+    private void Write()
+    {
+        foreach ((string file, SyntaxNode root) in _files)
+        {
+            string text = MutantWriter.Write(root, [.. _mutants.Values.Where(mutant => mutant.File == file)]);
+            string path = Path.Combine(_root, file);
+            if (File.ReadAllText(path) != text)
+                File.WriteAllText(path, text);
+        }
+    }
+
+    private static string Resource(string name)
+    {
+        using Stream stream = Assembly.GetExecutingAssembly().GetManifestResourceStream(name)!;
+        using var reader = new StreamReader(stream);
+        return reader.ReadToEnd();
+    }
+}

@@ -3,16 +3,16 @@ using System.Runtime.CompilerServices;
 
 namespace AttentionGpu.Tests.Operators;
 
-/// <summary>Tensors on a device; a chosen one may be another engine's.</summary>
+/// <summary>Tensors of a call on a device: inputs of small numbers, outputs of NaN. A chosen one may be another engine's.</summary>
 internal sealed class DeviceTensors : TensorSource, IDisposable
 {
     private readonly Dictionary<string, DeviceTensor> _tensors = [];
     private readonly Dictionary<string, int[]> _numbers = [];
     private readonly Dictionary<string, TensorSlot> _slots;
 
-    public DeviceTensors(IEnumerable<TensorSlot> slots, AttentionEngine engine, string? foreign = null, AttentionEngine? other = null)
+    public DeviceTensors(FullCalls call, AttentionEngine engine, string? foreign = null, AttentionEngine? other = null)
     {
-        _slots = slots.ToDictionary(slot => slot.Name);
+        _slots = call.Slots.ToDictionary(slot => slot.Name);
         foreach (TensorSlot slot in _slots.Values)
         {
             AttentionEngine owner = slot.Name == foreign ? other! : engine;
@@ -21,11 +21,9 @@ internal sealed class DeviceTensors : TensorSource, IDisposable
             else if (slot.ElementBytes == 1)
                 _tensors.Add(slot.Name, owner.CreateTensor(Filled(slot, true)));
             else
-                _tensors.Add(slot.Name, owner.CreateTensor(Filled(slot, float.NaN)));
+                _tensors.Add(slot.Name, owner.CreateTensor(Filled(slot, call.Outputs.Contains(slot) ? float.NaN : 0.01f)));
         }
     }
-
-    public IEnumerable<string> Names => _tensors.Keys;
 
     public DeviceTensor this[string name] => _tensors[name];
 
@@ -35,13 +33,13 @@ internal sealed class DeviceTensors : TensorSource, IDisposable
 
     public override ReadOnlyTensorSpan<int> Numbers(string name) => new(_numbers[name], _slots[name].Lengths);
 
-    /// <summary>Whether all elements are as they were at first.</summary>
-    public bool IsUnchanged(string name)
+    /// <summary>The share of an output's elements that a call has written.</summary>
+    public double Written(string name)
     {
         var tensor = (DeviceTensor<float>)_tensors[name];
         float[] values = new float[tensor.Count];
         tensor.CopyTo(new TensorSpan<float>(values, tensor.Lengths));
-        return values.All(float.IsNaN);
+        return values.Average(value => float.IsNaN(value) ? 0.0 : 1.0);
     }
 
     public void Dispose()

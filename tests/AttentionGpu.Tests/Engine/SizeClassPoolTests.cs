@@ -162,6 +162,19 @@ public class SizeClassPoolTests
     public void A_power_of_two_has_four_classes(long request, long size) => Assert.Equal(size, SizeClassPool<object>.ClassSize(request));
 
     [Fact]
+    public void Blocks_that_are_kept_stay_where_there_is_room_besides()
+    {
+        List<object> released = [];
+        var pool = new SizeClassPool<object>(_ => new object(), released.Add, limit: 2048);
+        object kept = pool.Rent(512);
+        pool.Return(kept, 512);
+        pool.Rent(1536);
+        Assert.Empty(released);
+        Assert.Same(kept, pool.Rent(512));
+        Assert.Equal(2048, pool.BytesInUse);
+    }
+
+    [Fact]
     public void Blocks_that_are_kept_give_way_to_one_that_needs_their_room()
     {
         // 3,072 of 4,096 bytes are kept in blocks that are too small, and 1,024 are in use.

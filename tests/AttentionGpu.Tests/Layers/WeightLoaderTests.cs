@@ -195,6 +195,30 @@ public sealed class WeightLoaderTests : IDisposable
         Assert.Equal((4, 24, 24, 24), (layer.Config.HeadSize, layer.Config.EmbeddingSize, layer.Config.KeySize, layer.Config.ValueSize));
     }
 
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    public void One_head_is_enough(int heads, int keyValueHeads)
+    {
+        var config = new MultiHeadAttentionConfig { EmbeddingSize = 8, Heads = heads, KeyValueHeads = keyValueHeads };
+        var weights = MultiHeadAttentionWeights.Random(config, 1);
+        Write(("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output));
+        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads, keyValueHeads);
+        Assert.Equal((heads, keyValueHeads), (layer.Config.Heads, layer.Config.KeyValueHeads));
+    }
+
+    [Theory]
+    [InlineData(5)]
+    [InlineData(48)]
+    public void Queries_must_divide_into_heads(int heads)
+    {
+        MultiHeadAttentionWeights weights = _grouped.Weights;
+        AssertRefused(
+            $"24 elements, which {heads} heads do not divide",
+            [("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value), ("o_proj.weight", weights.Output)],
+            heads);
+    }
+
     [Fact]
     public void Loading_takes_batch_first_from_the_caller()
     {

@@ -26,6 +26,11 @@ public class BorderTests
         ("key/value heads", "options", Joined(4, 1), Joined(4, 0)),
         ("heads that divide", "query", Joined(4, 2), Joined(3, 3)),
         ("key/value heads that divide", "key", Joined(4, 4), Joined(4, 3)),
+        ("query's heads", "query", Same, (ref i, ref _) => i.Query = Floats(2, 0, 5, 8)),
+        ("query's head size", "query", Same, (ref i, ref _) => { i.Query = Floats(2, 4, 5, 0); i.Key = Floats(2, 2, 7, 0); }),
+        ("value's size", "value", Same, (ref i, ref _) => i.Value = Floats(2, 2, 7, 0)),
+        ("past's rank", "pastKey", (ref i, ref _) => Past(ref i, 3), (ref i, ref _) => { Past(ref i, 3); i.PastKey = Floats(6, 8); }),
+        ("keys that an int counts", "pastKey", Same, (ref i, ref _) => { Past(ref i, 3); i.PastKey = Repeated(int.MaxValue - 6, 8); i.PastValue = Repeated(int.MaxValue - 6, 6); }),
         ("past that is given whole", "pastValue", (ref i, ref _) => Past(ref i, 3), (ref i, ref _) => i.PastKey = Floats(2, 2, 3, 8)),
         ("past's head size", "pastKey", (ref i, ref _) => Past(ref i, 0), (ref i, ref _) => Past(ref i, 3, keySize: 9)),
         ("past value's head size", "pastValue", (ref i, ref _) => Past(ref i, 1), (ref i, ref _) => Past(ref i, 3, valueSize: 7)),
@@ -123,6 +128,13 @@ public class BorderTests
             : Tensor.CreateFromShape<float>([2, 4, 5, 6]);
         Engines.Get(device).ScaledDotProductAttention(inputs, new AttentionOutputs<float> { Output = output }, options);
     }
+
+    private static void Same(ref AttentionInputs<float> inputs, ref AttentionOptions options)
+    {
+    }
+
+    // One row, as often as is said.
+    private static ReadOnlyTensorSpan<float> Repeated(nint length, nint size) => new(new float[size], [2, 2, length, size], [0, 0, 0, 1]);
 
     private static Change With(AttentionOptions own) => (ref _, ref options) => options = own;
 

@@ -13,6 +13,9 @@ public class PackedBorderTests
         ("first start", "cumulativeQueryLengths", Starts([0, 9], [0, 11]), Starts([1, 9], [0, 11])),
         ("last start", "cumulativeQueryLengths", Starts([0, 9], [0, 11]), Starts([0, 8], [0, 11])),
         ("start that falls", "cumulativeQueryLengths", Starts([0, 4, 4, 9], [0, 0, 11, 11]), Starts([0, 4, 3, 9], [0, 0, 11, 11])),
+        ("second start that falls", "cumulativeQueryLengths", Starts([0, 0, 9], [0, 0, 11]), Starts([0, -1, 9], [0, 0, 11])),
+        ("last start that falls", "cumulativeQueryLengths", Starts([0, 9, 9], [0, 0, 11]), Starts([0, 10, 9], [0, 0, 11])),
+        ("starts of more keys", "cumulativeKeyLengths", Starts([0, 4, 9], [0, 5, 11]), Starts([0, 9], [0, 5, 11])),
         ("first start of keys", "cumulativeKeyLengths", Starts([0, 9], [0, 11]), Starts([0, 9], [1, 11])),
         ("last start of keys", "cumulativeKeyLengths", Starts([0, 9], [0, 11]), Starts([0, 9], [0, 12])),
         ("start of keys that falls", "cumulativeKeyLengths", Starts([0, 4, 4, 9], [0, 5, 5, 11]), Starts([0, 4, 4, 9], [0, 5, 4, 11])),
@@ -86,7 +89,7 @@ public class PackedBorderTests
             : new AttentionInputs<float> { Query = Floats(2, 4, 5, 8), Key = Floats(2, 2, 7, 8), Value = Floats(2, 2, 7, 6) };
         var outputs = new AttentionOutputs<float> { Output = isPacked ? Floats(9, 4, 8) : Floats(2, 4, 5, 6) };
         change(ref inputs, ref outputs);
-        Engines.Get(device).ScaledDotProductAttention(inputs, outputs);
+        Engines.Get(device).ScaledDotProductAttention(inputs, outputs, new AttentionOptions { Causal = Causal.TopLeft });
     }
 
     private static void None(ref AttentionInputs<float> inputs, ref AttentionOutputs<float> outputs)

@@ -95,6 +95,20 @@ public class LayerRuleTests
     }
 
     [Fact]
+    public void Packed_sequences_have_no_order_of_batch_and_length()
+    {
+        var plain = new MultiHeadAttentionConfig { EmbeddingSize = 12, Heads = 4 };
+        Tensor<float>[] outputs = [Data.Poisoned(6, 12), Data.Poisoned(6, 12)];
+        for (int i = 0; i < 2; i++)
+        {
+            using MultiHeadAttention layer = Create(plain with { BatchFirst = i == 0 });
+            layer.ForwardPacked(Floats(6, 12), [0, 2, 6], outputs[i]);
+        }
+
+        Assert.Equal(Data.Flat(outputs[0]), Data.Flat(outputs[1]));
+    }
+
+    [Fact]
     public void Every_parameter_has_its_shape()
     {
         Dictionary<string, nint[]> shapes = new()

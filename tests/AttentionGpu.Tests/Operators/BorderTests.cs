@@ -82,6 +82,29 @@ public class BorderTests
     }
 
     [Fact]
+    public void Weights_that_are_asked_for_must_have_a_place() => Assert.Equal("weights", Assert.Throws<ArgumentException>(
+        () => Engines.Reference.ScaledDotProductAttentionWithWeights(Floats(1, 1, 2, 4), Floats(1, 1, 3, 4), Floats(1, 1, 3, 4), Floats(1, 1, 2, 4), default))
+        .ParamName);
+
+    [Fact]
+    public void A_size_of_a_layer_that_is_not_positive_is_named()
+    {
+        var good = new MultiHeadAttentionConfig { EmbeddingSize = 4, Heads = 2, KeyValueHeads = 1, HeadSize = 2, KeySize = 3, ValueSize = 3 };
+        foreach (int size in new[] { 0, -1 })
+        {
+            AssertNamed("EmbeddingSize", good with { EmbeddingSize = size });
+            AssertNamed("Heads", good with { Heads = size });
+            AssertNamed("KeyValueHeads", good with { KeyValueHeads = size });
+            AssertNamed("HeadSize", good with { HeadSize = size });
+            AssertNamed("KeySize", good with { KeySize = size });
+            AssertNamed("ValueSize", good with { ValueSize = size });
+        }
+
+        static void AssertNamed(string name, MultiHeadAttentionConfig config) => Assert.Equal(
+            name, Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttentionWeights.Random(config, 1)).ParamName);
+    }
+
+    [Fact]
     public void A_layer_may_have_sizes_up_to_31_bits_together()
     {
         // The weights fit neither, and are looked at after the sizes.

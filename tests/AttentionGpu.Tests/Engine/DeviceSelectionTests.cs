@@ -63,13 +63,17 @@ public class DeviceSelectionTests
     public void A_name_that_no_device_has_is_refused_with_those_that_there_are(string name)
     {
         DeviceInfo[] devices = [_cuda, _simd, _reference];
-        foreach ((string? variable, string wanted, string source) in new[] { ("simd", name, "the argument"), (name, "auto", "the environment variable ATTENTION_DEVICE") })
+        (string Variable, string Wanted, string Source)[] ways =
+            [("simd", name, "the argument"), (name, "auto", "the environment variable ATTENTION_DEVICE")];
+        foreach ((string variable, string wanted, string source) in ways)
         {
             ArgumentException exception =
                 Assert.Throws<ArgumentException>(() => WithVariable(variable, () => DeviceCatalog.Select(wanted, devices)));
             Assert.Equal("device", exception.ParamName);
             Assert.StartsWith(
-                $"There is no device '{name}' (from {source}). Devices here: cuda:0, simd, reference, or auto.", exception.Message, StringComparison.Ordinal);
+                $"There is no device '{name}' (from {source}). Devices here: cuda:0, simd, reference, or auto.",
+                exception.Message,
+                StringComparison.Ordinal);
         }
 
         Assert.Throws<ArgumentNullException>(() => AttentionEngine.SelectDevice(null!));
@@ -82,7 +86,8 @@ public class DeviceSelectionTests
         using AttentionEngine engine = WithVariable("reference", () => new AttentionEngine());
         Assert.Equal(DeviceKind.Reference, engine.Device.Kind);
         Assert.Equal("reference", WithVariable("reference", () => AttentionEngine.SelectDevice()).Device.Name);
-        Assert.Contains("'nothing'", Assert.Throws<ArgumentException>(() => WithVariable("nothing", () => new AttentionEngine())).Message, StringComparison.Ordinal);
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => WithVariable("nothing", () => new AttentionEngine()));
+        Assert.Contains("'nothing'", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]

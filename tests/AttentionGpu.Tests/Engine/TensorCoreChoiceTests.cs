@@ -67,7 +67,8 @@ public class TensorCoreChoiceTests
         var layout = new TensorLayout(4096, 1024, 128);
         TensorLayout[] aligned =
         [
-            layout with { BatchStride = 4104 }, layout with { HeadStride = 1032 }, layout with { RowStride = 136 }, new TensorLayout(0, 0, 0),
+            layout with { BatchStride = 4104 }, layout with { HeadStride = 1032 }, layout with { RowStride = 136 },
+            new TensorLayout(0, 0, 0),
         ];
         long[] crooked = [1, 2, 4, 7, 12];
         TensorLayout[] others =

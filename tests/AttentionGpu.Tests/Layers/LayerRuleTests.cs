@@ -176,7 +176,10 @@ public class LayerRuleTests
     private static int[][] Shapes(
         int[]? query = null, int[]? key = null, int[]? value = null, int[]? output = null, int[]? padding = null, int[]? weights = null,
         int[]? mask = null) =>
-        [query ?? [2, 3, 12], key ?? [2, 5, 7], value ?? [2, 5, 9], output ?? [2, 3, 12], padding ?? [2, 5], weights ?? [2, 4, 3, 5], mask ?? [3, 5]];
+    [
+        query ?? [2, 3, 12], key ?? [2, 5, 7], value ?? [2, 5, 9], output ?? [2, 3, 12], padding ?? [2, 5], weights ?? [2, 4, 3, 5],
+        mask ?? [3, 5],
+    ];
 
     private static void Forward(bool batchFirst, int[][] shapes)
     {

@@ -126,8 +126,11 @@ public sealed class WeightLoaderTests : IDisposable
         (string, Tensor<float>)[][] files =
         [
             [("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output)],
-            [("q_proj_weight", weights.Query), ("k_proj_weight", weights.Key), ("v_proj_weight", weights.Value), ("out_proj.weight", weights.Output)],
-            [("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value), ("o_proj.weight", weights.Output)],
+            [
+                ("q_proj_weight", weights.Query), ("k_proj_weight", weights.Key), ("v_proj_weight", weights.Value),
+                ("out_proj.weight", weights.Output),
+            ],
+            Layers(weights),
         ];
         Tensor<float> extra = Data.Random(new Random(1), 4);
         foreach ((string, Tensor<float>)[] file in files)
@@ -135,7 +138,8 @@ public sealed class WeightLoaderTests : IDisposable
             AssertRefused($"'{name}', which this layer does not apply", [.. file, (name, extra)]);
 
             // Another layer's does not count.
-            (string, Tensor<float>)[] named = [.. file.Select(tensor => ("a." + tensor.Item1, tensor.Item2)), (name, extra), ("b." + name, extra)];
+            (string, Tensor<float>)[] named =
+                [.. file.Select(tensor => ("a." + tensor.Item1, tensor.Item2)), (name, extra), ("b." + name, extra)];
             Write(named);
             MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, prefix: "a").Dispose();
             AssertRefused($"'a.{name}', which this layer does not apply", [.. named, ("a." + name, extra)], prefix: "a");
@@ -174,7 +178,8 @@ public sealed class WeightLoaderTests : IDisposable
                 bool isBias = name.EndsWith("bias", StringComparison.Ordinal);
                 if (!isBias)
                     AssertRefused(name, others, heads: 6);
-                AssertRefused($"'{name}' of shape", [.. others, (name, Tensor.Create(Data.Flat(tensor), [1, .. tensor.Lengths]))], heads: 6);
+                AssertRefused(
+                    $"'{name}' of shape", [.. others, (name, Tensor.Create(Data.Flat(tensor), [1, .. tensor.Lengths]))], heads: 6);
                 nint[] longer = [tensor.Lengths[0] + 1, .. tensor.Lengths[1..]];
                 AssertRefused("", [.. others, (name, Data.Random(new Random(1), longer))], heads: 6);
                 AssertRefused("no empty axis", [.. others, (name, Tensor.CreateFromShape<float>([0, .. tensor.Lengths[1..]]))], heads: 6);
@@ -212,11 +217,7 @@ public sealed class WeightLoaderTests : IDisposable
     [InlineData(48)]
     public void Queries_must_divide_into_heads(int heads)
     {
-        MultiHeadAttentionWeights weights = _grouped.Weights;
-        AssertRefused(
-            $"24 elements, which {heads} heads do not divide",
-            [("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value), ("o_proj.weight", weights.Output)],
-            heads);
+        AssertRefused($"24 elements, which {heads} heads do not divide", Layers(_grouped.Weights), heads);
     }
 
     [Fact]
@@ -250,6 +251,13 @@ public sealed class WeightLoaderTests : IDisposable
             problem.Query.AsReadOnlyTensorSpan(), problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(), output.AsTensorSpan());
         Assert.Equal(Data.Flat(problem.Run(Engines.Reference)), Data.Flat(output));
     }
+
+    private static (string, Tensor<float>)[] Layers(MultiHeadAttentionWeights weights) =>
+    [
+        (
+            "q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value), ("o_proj.weight",
+            weights.Output),
+    ];
 
     private void Write(params (string Name, Tensor<float> Tensor)[] tensors) =>
         SafetensorsFile.Write(_path, tensors.ToDictionary(entry => entry.Name, entry => entry.Tensor));

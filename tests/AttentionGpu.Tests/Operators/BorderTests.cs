@@ -15,10 +15,14 @@ public class BorderTests
         ("softcap", "options", With(new() { Softcap = float.Epsilon }), With(new() { Softcap = 0f })),
         ("largest softcap", "options", With(new() { Softcap = float.MaxValue }), With(new() { Softcap = float.NaN })),
         ("norm epsilon", "options", With(new() { NormEpsilon = 0f }), With(new() { NormEpsilon = -float.Epsilon })),
-        ("largest norm epsilon", "options", With(new() { NormEpsilon = float.MaxValue }), With(new() { NormEpsilon = float.PositiveInfinity })),
+        (
+            "largest norm epsilon", "options", With(new() { NormEpsilon = float.MaxValue }),
+            With(new() { NormEpsilon = float.PositiveInfinity })),
         ("left side", "options", With(new() { Window = new() { Left = 0 } }), With(new() { Window = new() { Left = -1 } })),
         ("right side", "options", With(new() { Window = new() { Right = 0 } }), With(new() { Window = new() { Right = -1 } })),
-        ("window's alignment", "options", With(new() { Window = new() { Alignment = QueryAlignment.BottomRight } }), With(new() { Window = new() { Alignment = (QueryAlignment)2 } })),
+        (
+            "window's alignment", "options", With(new() { Window = new() { Alignment = QueryAlignment.BottomRight } }),
+            With(new() { Window = new() { Alignment = (QueryAlignment)2 } })),
         ("causal", "options", With(new() { Causal = Causal.BottomRight }), With(new() { Causal = (Causal)3 })),
         ("causal below", "options", With(new() { Causal = Causal.None }), With(new() { Causal = (Causal)(-1) })),
         ("layout", "options", Joined(4, 2, AttentionLayout.LengthBatchHeads), With(new() { Layout = (AttentionLayout)3 })),
@@ -30,19 +34,29 @@ public class BorderTests
         ("query's head size", "query", Same, (ref i, ref _) => { i.Query = Floats(2, 4, 5, 0); i.Key = Floats(2, 2, 7, 0); }),
         ("value's size", "value", Same, (ref i, ref _) => i.Value = Floats(2, 2, 7, 0)),
         ("past's rank", "pastKey", (ref i, ref _) => Past(ref i, 3), (ref i, ref _) => { Past(ref i, 3); i.PastKey = Floats(6, 8); }),
-        ("keys that an int counts", "pastKey", Same, (ref i, ref _) => { Past(ref i, 3); i.PastKey = Repeated(int.MaxValue - 6, 8); i.PastValue = Repeated(int.MaxValue - 6, 6); }),
+        (
+            "keys that an int counts", "pastKey", Same,
+            (ref i, ref _) => { Past(ref i, 3); i.PastKey = Repeated(int.MaxValue - 6, 8); i.PastValue = Repeated(int.MaxValue - 6, 6); }),
         ("past that is given whole", "pastValue", (ref i, ref _) => Past(ref i, 3), (ref i, ref _) => i.PastKey = Floats(2, 2, 3, 8)),
         ("past's head size", "pastKey", (ref i, ref _) => Past(ref i, 0), (ref i, ref _) => Past(ref i, 3, keySize: 9)),
         ("past value's head size", "pastValue", (ref i, ref _) => Past(ref i, 1), (ref i, ref _) => Past(ref i, 3, valueSize: 7)),
         ("past's batch", "pastKey", (ref i, ref _) => Past(ref i, 2), (ref i, ref _) => Past(ref i, 3, batch: 1)),
-        ("longest key length", "keyLengths", (ref i, ref _) => i.KeyLengths = new[] { 7, 7 }, (ref i, ref _) => i.KeyLengths = new[] { 7, 8 }),
-        ("shortest key length", "keyLengths", (ref i, ref _) => i.KeyLengths = new[] { 0, 0 }, (ref i, ref _) => i.KeyLengths = new[] { 0, -1 }),
-        ("number of key lengths", "keyLengths", (ref i, ref _) => i.KeyLengths = new[] { 1, 2 }, (ref i, ref _) => i.KeyLengths = new[] { 1 }),
+        (
+            "longest key length", "keyLengths", (ref i, ref _) => i.KeyLengths = new[] { 7, 7 },
+            (ref i, ref _) => i.KeyLengths = new[] { 7, 8 }),
+        (
+            "shortest key length", "keyLengths", (ref i, ref _) => i.KeyLengths = new[] { 0, 0 },
+            (ref i, ref _) => i.KeyLengths = new[] { 0, -1 }),
+        (
+            "number of key lengths", "keyLengths", (ref i, ref _) => i.KeyLengths = new[] { 1, 2 },
+            (ref i, ref _) => i.KeyLengths = new[] { 1 }),
         ("shortest prefix", "prefixLengths", Prefix(0, 0), Prefix(0, -1)),
         ("number of prefixes", "prefixLengths", Prefix(int.MaxValue, 1), Prefix(1)),
         ("documents", "queryDocuments", (ref i, ref _) => Documents(ref i, 5, 7), (ref i, ref _) => Documents(ref i, 4, 7)),
         ("documents of keys", "keyDocuments", (ref i, ref _) => Documents(ref i, 5, 7), (ref i, ref _) => Documents(ref i, 5, 8)),
-        ("documents without those of keys", "keyDocuments", (ref i, ref _) => { Keys(ref i, 5); Documents(ref i, 5, null); }, (ref i, ref _) => Documents(ref i, 5, null)),
+        (
+            "documents without those of keys", "keyDocuments", (ref i, ref _) => { Keys(ref i, 5); Documents(ref i, 5, null); },
+            (ref i, ref _) => Documents(ref i, 5, null)),
         ("slopes", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(4), (ref i, ref _) => i.AlibiSlopes = Floats(5)),
         ("sinks", "sinks", (ref i, ref _) => i.Sinks = Floats(4), (ref i, ref _) => i.Sinks = Floats(3)),
         ("query norm", "queryNorm", (ref i, ref _) => i.QueryNorm = Floats(8), (ref i, ref _) => i.QueryNorm = Floats(1, 8)),
@@ -50,14 +64,26 @@ public class BorderTests
         ("widest rotary tables", "rotaryCosine", (ref i, ref _) => Rotary(ref i, 7, 4), (ref i, ref _) => Rotary(ref i, 7, 5)),
         ("narrowest rotary tables", "rotaryCosine", (ref i, ref _) => Rotary(ref i, 7, 1), (ref i, ref _) => Rotary(ref i, 7, 0)),
         ("rotary tables for all keys", "keyPositions", (ref i, ref _) => Rotary(ref i, 7, 4), (ref i, ref _) => Rotary(ref i, 6, 4)),
-        ("rotary tables of one shape", "rotarySine", (ref i, ref _) => Rotary(ref i, 8, 2), (ref i, ref _) => { Rotary(ref i, 8, 2); i.RotarySine = Floats(9, 2); }),
-        ("rank of rotary tables", "rotaryCosine", (ref i, ref _) => Rotary(ref i, 9, 3), (ref i, ref _) => { i.RotaryCosine = Floats(9); i.RotarySine = Floats(9); }),
+        (
+            "rotary tables of one shape", "rotarySine", (ref i, ref _) => Rotary(ref i, 8, 2),
+            (ref i, ref _) => { Rotary(ref i, 8, 2); i.RotarySine = Floats(9, 2); }),
+        (
+            "rank of rotary tables", "rotaryCosine", (ref i, ref _) => Rotary(ref i, 9, 3),
+            (ref i, ref _) => { i.RotaryCosine = Floats(9); i.RotarySine = Floats(9); }),
         ("last position", "queryPositions", (ref i, ref _) => Positions(ref i, 8, null), (ref i, ref _) => Positions(ref i, 9, null)),
         ("first position", "queryPositions", (ref i, ref _) => Positions(ref i, 0, null), (ref i, ref _) => Positions(ref i, -1, null)),
-        ("last position of a key", "keyPositions", (ref i, ref _) => Positions(ref i, null, 8), (ref i, ref _) => Positions(ref i, null, 9)),
-        ("first position of a key", "keyPositions", (ref i, ref _) => Positions(ref i, null, 0), (ref i, ref _) => Positions(ref i, null, -1)),
-        ("shape of positions", "queryPositions", (ref i, ref _) => Positions(ref i, 1, null), (ref i, ref _) => { Positions(ref i, 1, null); i.QueryPositions = Numbers(1, 2, 7); }),
-        ("positions of keys and tables", "keyPositions", (ref i, ref _) => Positions(ref i, null, 1), (ref i, ref _) => i.KeyPositions = Numbers(1, 2, 7)),
+        (
+            "last position of a key", "keyPositions", (ref i, ref _) => Positions(ref i, null, 8),
+            (ref i, ref _) => Positions(ref i, null, 9)),
+        (
+            "first position of a key", "keyPositions", (ref i, ref _) => Positions(ref i, null, 0),
+            (ref i, ref _) => Positions(ref i, null, -1)),
+        (
+            "shape of positions", "queryPositions", (ref i, ref _) => Positions(ref i, 1, null),
+            (ref i, ref _) => { Positions(ref i, 1, null); i.QueryPositions = Numbers(1, 2, 7); }),
+        (
+            "positions of keys and tables", "keyPositions", (ref i, ref _) => Positions(ref i, null, 1),
+            (ref i, ref _) => i.KeyPositions = Numbers(1, 2, 7)),
         ("rank of a mask", "mask", (ref i, ref _) => i.Mask = Floats(2, 4, 5, 7), (ref i, ref _) => i.Mask = Floats(1, 2, 4, 5, 7)),
         ("keys of a mask", "mask", (ref i, ref _) => i.Mask = Floats(7), (ref i, ref _) => i.Mask = Floats(8)),
         ("repeated mask", "mask", (ref i, ref _) => i.Mask = Floats(1, 1, 1, 1), (ref i, ref _) => i.Mask = Floats(1, 1, 1, 2)),
@@ -82,14 +108,42 @@ public class BorderTests
     }
 
     [Fact]
-    public void Weights_that_are_asked_for_must_have_a_place() => Assert.Equal("weights", Assert.Throws<ArgumentException>(
-        () => Engines.Reference.ScaledDotProductAttentionWithWeights(Floats(1, 1, 2, 4), Floats(1, 1, 3, 4), Floats(1, 1, 3, 4), Floats(1, 1, 2, 4), default))
-        .ParamName);
+    public void Weights_that_are_asked_for_must_have_a_place()
+    {
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => Engines.Reference.ScaledDotProductAttentionWithWeights(
+            Floats(1, 1, 2, 4), Floats(1, 1, 3, 4), Floats(1, 1, 3, 4), Floats(1, 1, 2, 4), default));
+        Assert.Equal("weights", exception.ParamName);
+    }
+
+    [Fact]
+    public void A_product_has_at_least_one_row_of_weights_and_one_element()
+    {
+        Linear([3, 1], [1, 1], [3, 1]);
+        Linear([0, 1], [1, 1], [0, 1]);
+        Assert.Equal("weight", Assert.Throws<ArgumentException>(() => Linear([3, 0], [6, 0], [3, 6])).ParamName);
+        Assert.Equal("weight", Assert.Throws<ArgumentException>(() => Linear([3, 4], [0, 4], [3, 0])).ParamName);
+
+        static void Linear(nint[] input, nint[] weight, nint[] output) =>
+            Engines.Reference.Linear(Floats(input), Floats(weight), Floats(output));
+    }
+
+    [Fact]
+    public void An_axis_has_at_most_31_bits()
+    {
+        foreach (string device in Engines.All)
+        {
+            using var engine = new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 1 });
+            Assert.Equal("lengths", Assert.Throws<ArgumentException>(() => engine.CreateTensor<bool>(1, int.MaxValue + (nint)1)).ParamName);
+            Exception? exception = Record.Exception(() => engine.CreateTensor<bool>(1, int.MaxValue));
+            Assert.True(exception is AttentionMemoryException or NotSupportedException, $"{exception}");
+        }
+    }
 
     [Fact]
     public void A_size_of_a_layer_that_is_not_positive_is_named()
     {
-        var good = new MultiHeadAttentionConfig { EmbeddingSize = 4, Heads = 2, KeyValueHeads = 1, HeadSize = 2, KeySize = 3, ValueSize = 3 };
+        MultiHeadAttentionConfig good =
+            new() { EmbeddingSize = 4, Heads = 2, KeyValueHeads = 1, HeadSize = 2, KeySize = 3, ValueSize = 3 };
         foreach (int size in new[] { 0, -1 })
         {
             AssertNamed("EmbeddingSize", good with { EmbeddingSize = size });
@@ -118,7 +172,8 @@ public class BorderTests
     [Fact]
     public void The_smallest_layer_is_all_ones()
     {
-        var config = new MultiHeadAttentionConfig { EmbeddingSize = 1, Heads = 1, KeyValueHeads = 1, HeadSize = 1, KeySize = 1, ValueSize = 1, Scale = 0f };
+        MultiHeadAttentionConfig config =
+            new() { EmbeddingSize = 1, Heads = 1, KeyValueHeads = 1, HeadSize = 1, KeySize = 1, ValueSize = 1, Scale = 0f };
         AssertWorks(config, 1, 1);
         AssertWorks(config with { Heads = 3, KeyValueHeads = 3, HeadSize = null, EmbeddingSize = 3 }, 1, 1);
         AssertWorks(new() { EmbeddingSize = 5, Heads = 4, KeyValueHeads = 2, HeadSize = 3, KeySize = 2, ValueSize = 7 }, 2, 7);
@@ -164,9 +219,10 @@ public class BorderTests
     private static Change Joined(int heads, int keyValueHeads, AttentionLayout layout = AttentionLayout.BatchLengthHeads) =>
         (ref inputs, ref options) =>
         {
-            // Rows of 8 elements for each query head and for each key/value head.
+            // Heads that do not divide are to be found by the rows of queries or of keys, not by a head size that differs.
             nint[] query = [2, 2, 32];
-            nint[] key = [2, 2, heads == 3 ? 24 : 32 / Math.Max(heads, 1) * Math.Max(keyValueHeads == 3 && heads == 4 ? 2 : keyValueHeads, 1)];
+            int ofKeys = keyValueHeads == 3 ? 2 : Math.Max(keyValueHeads, 1);
+            nint[] key = [2, 2, 32 / Math.Max(heads, 1) * ofKeys];
             options = new() { Layout = layout, Heads = heads, KeyValueHeads = keyValueHeads };
             inputs = new() { Query = Floats(query), Key = Floats(key), Value = Floats(key) };
         };

@@ -22,7 +22,8 @@ internal abstract class TensorSource
 }
 
 /// <summary>
-/// Calls that have every tensor that there is. The number of bytes of each tensor is a multiple of 4. In errors the additive mask ("bias") goes by the name
+/// Calls that have every tensor that there is. The number of bytes of each tensor is a multiple of 4. In errors the additive mask ("bias")
+/// goes by the name
 /// of the boolean one.
 /// </summary>
 internal sealed class FullCalls
@@ -53,7 +54,10 @@ internal sealed class FullCalls
             ],
             Attend),
         ["attention with weights"] = new(
-            [new("query", [1, 1, 4, 8]), new("key", [1, 1, 6, 8]), new("value", [1, 1, 6, 4]), new("mask", [4, 6], Bytes), new("bias", [4, 6])],
+            [
+                new("query", [1, 1, 4, 8]), new("key", [1, 1, 6, 8]), new("value", [1, 1, 6, 4]), new("mask", [4, 6], Bytes),
+                new("bias", [4, 6]),
+            ],
             [new("output", [1, 1, 4, 4]), new("weights", [1, 1, 4, 6])],
             (engine, tensors) => engine.ScaledDotProductAttentionWithWeights(
                 tensors.Input<float>("query"), tensors.Input<float>("key"), tensors.Input<float>("value"), tensors.Output<float>("output"),
@@ -62,11 +66,12 @@ internal sealed class FullCalls
             [new("input", [3, 4]), new("weight", [6, 4]), new("bias", [6])],
             [new("output", [3, 6])],
             (engine, tensors) => engine.Linear(
-                tensors.Input<float>("input"), tensors.Input<float>("weight"), tensors.Output<float>("output"), tensors.Input<float>("bias"))),
+                tensors.Input<float>("input"), tensors.Input<float>("weight"), tensors.Output<float>("output"),
+                tensors.Input<float>("bias"))),
         ["layer"] = new(
             [
-                new("query", [2, 4, 12]), new("key", [2, 6, 12]), new("value", [2, 6, 12]), new("mask", [4, 6], Bytes), new("bias", [2, 1, 4, 6]),
-                new("keyPaddingMask", [2, 6], Bytes),
+                new("query", [2, 4, 12]), new("key", [2, 6, 12]), new("value", [2, 6, 12]), new("mask", [4, 6], Bytes),
+                new("bias", [2, 1, 4, 6]), new("keyPaddingMask", [2, 6], Bytes),
             ],
             [new("output", [2, 4, 12]), new("weights", [2, 4, 6])],
             Forward),

@@ -24,7 +24,7 @@ public class OverlapTests
         }
     }
 
-    /// <summary>Lengths and strides of a tensor with gaps, with interleaved axes, with a repeated axis, and with gaps between elements.</summary>
+    /// <summary>Lengths and strides of tensors with gaps, with interleaved or repeated axes, and with gaps between elements.</summary>
     public static TheoryData<int[], int[]> Strided => new()
     {
         { [2, 2, 3, 4], [48, 24, 8, 1] },

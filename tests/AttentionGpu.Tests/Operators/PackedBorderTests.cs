@@ -3,7 +3,7 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Operators;
 
-/// <summary>Sequences without padding: what goes with them and what does not, and the outputs of attention with their last good and first bad shapes.</summary>
+/// <summary>The rules of sequences without padding and of the outputs of attention: for each a good call and the nearest bad one.</summary>
 public class PackedBorderTests
 {
     private delegate void Change(ref AttentionInputs<float> inputs, ref AttentionOutputs<float> outputs);
@@ -25,7 +25,9 @@ public class PackedBorderTests
         ("key lengths", "keyLengths", None, (ref i, ref _) => i.KeyLengths = new[] { 1, 1 }),
         ("boolean mask", "mask", None, (ref i, ref _) => i.Mask = Tensor.CreateFromShape<bool>([9, 11])),
         ("additive mask", "mask", None, (ref i, ref _) => i.Mask = Floats(9, 11)),
-        ("documents", "queryDocuments", None, (ref i, ref _) => i.QueryDocuments = Tensor.CreateFromShape<int>([1, 9]).AsReadOnlyTensorSpan()),
+        (
+            "documents", "queryDocuments", None,
+            (ref i, ref _) => i.QueryDocuments = Tensor.CreateFromShape<int>([1, 9]).AsReadOnlyTensorSpan()),
         ("past", "pastKey", None, (ref i, ref _) => { i.PastKey = Floats(1, 2, 3, 8); i.PastValue = Floats(1, 2, 3, 8); }),
         ("present key", "presentKey", None, (ref _, ref o) => o.PresentKey = Floats(1, 2, 11, 8)),
         ("present value", "presentValue", None, (ref _, ref o) => o.PresentValue = Floats(1, 2, 11, 8)),
@@ -42,13 +44,25 @@ public class PackedBorderTests
     private static readonly (string Name, string Parameter, Change Good, Change Bad)[] _padded =
     [
         ("starts of keys alone", "cumulativeKeyLengths", None, (ref i, ref _) => i.CumulativeKeyLengths = new[] { 0, 7 }),
-        ("score stage", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.AverageWeights, (ref _, ref o) => o.ScoreStage = (ScoreStage)5),
-        ("score stage below", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.Products, (ref _, ref o) => o.ScoreStage = (ScoreStage)(-1)),
-        ("scores", "scores", (ref _, ref o) => Scores(ref o, ScoreStage.Masked, 2, 4, 5, 7), (ref _, ref o) => Scores(ref o, ScoreStage.Masked, 2, 2, 5, 7)),
-        ("average weights", "scores", (ref _, ref o) => Scores(ref o, ScoreStage.AverageWeights, 2, 5, 7), (ref _, ref o) => Scores(ref o, ScoreStage.AverageWeights, 2, 7, 5)),
+        (
+            "score stage", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.AverageWeights,
+            (ref _, ref o) => o.ScoreStage = (ScoreStage)5),
+        (
+            "score stage below", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.Products,
+            (ref _, ref o) => o.ScoreStage = (ScoreStage)(-1)),
+        (
+            "scores", "scores", (ref _, ref o) => Scores(ref o, ScoreStage.Masked, 2, 4, 5, 7),
+            (ref _, ref o) => Scores(ref o, ScoreStage.Masked, 2, 2, 5, 7)),
+        (
+            "average weights", "scores", (ref _, ref o) => Scores(ref o, ScoreStage.AverageWeights, 2, 5, 7),
+            (ref _, ref o) => Scores(ref o, ScoreStage.AverageWeights, 2, 7, 5)),
         ("log-sum-exp", "logSumExp", (ref _, ref o) => o.LogSumExp = Floats(2, 4, 5), (ref _, ref o) => o.LogSumExp = Floats(2, 5, 4)),
-        ("present key", "presentKey", (ref _, ref o) => o.PresentKey = Floats(2, 2, 7, 8), (ref _, ref o) => o.PresentKey = Floats(2, 2, 7, 6)),
-        ("present value", "presentValue", (ref _, ref o) => o.PresentValue = Floats(2, 2, 7, 6), (ref _, ref o) => o.PresentValue = Floats(2, 2, 7, 8)),
+        (
+            "present key", "presentKey", (ref _, ref o) => o.PresentKey = Floats(2, 2, 7, 8),
+            (ref _, ref o) => o.PresentKey = Floats(2, 2, 7, 6)),
+        (
+            "present value", "presentValue", (ref _, ref o) => o.PresentValue = Floats(2, 2, 7, 6),
+            (ref _, ref o) => o.PresentValue = Floats(2, 2, 7, 8)),
         ("present key's heads", "presentKey", None, (ref _, ref o) => o.PresentKey = Floats(2, 4, 7, 8)),
         ("present value's length", "presentValue", None, (ref _, ref o) => o.PresentValue = Floats(2, 2, 8, 6)),
     ];
@@ -59,7 +73,8 @@ public class PackedBorderTests
 
     [Theory]
     [MemberData(nameof(Packed))]
-    public void Packed_sequences_have_their_rules(string name) => AssertBorder(_packed.Single(border => border.Name == name), isPacked: true);
+    public void Packed_sequences_have_their_rules(string name) =>
+        AssertBorder(_packed.Single(border => border.Name == name), isPacked: true);
 
     [Theory]
     [MemberData(nameof(Padded))]

@@ -4,7 +4,7 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Operators;
 
-/// <summary>Tensors with gaps, with interleaved or repeated axes: the result of their dense copies, and nothing written between their elements.</summary>
+/// <summary>Tensors with gaps, with interleaved or repeated axes give the result of dense ones; nothing is written into gaps.</summary>
 public class StridedTests
 {
     private static readonly nint[] _lengths = [2, 3, 4, 5];
@@ -64,7 +64,8 @@ public class StridedTests
         foreach (nint[] strides in new nint[][] { [0, 0, 8, 1], [0, 0, 11, 1] })
         {
             engine.ScaledDotProductAttention(
-                new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], strides), other, other, new TensorSpan<float>(memory.AsSpan(100), [1, 1, 4, 8], strides));
+                new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], strides), other, other,
+                new TensorSpan<float>(memory.AsSpan(100), [1, 1, 4, 8], strides));
         }
 
         Assert.Throws<AttentionMemoryException>(() => engine.ScaledDotProductAttention(

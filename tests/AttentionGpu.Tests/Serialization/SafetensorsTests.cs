@@ -138,7 +138,8 @@ public sealed class SafetensorsTests : IDisposable
         Write(header, new byte[dataBytes]);
         Exception? exception = Record.Exception(() => SafetensorsFile.Open(_path).Dispose());
         Assert.True(
-            exception is InvalidDataException && exception.Message.StartsWith("The safetensors file is malformed", StringComparison.Ordinal),
+            exception is InvalidDataException { Message: string message }
+                && message.StartsWith("The safetensors file is malformed", StringComparison.Ordinal),
             $"{what}: {exception}");
     }
 

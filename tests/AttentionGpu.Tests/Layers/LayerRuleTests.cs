@@ -16,6 +16,8 @@ public class LayerRuleTests
         ValueSize = 9,
     };
 
+    private static readonly string[] _required = ["Query", "Key", "Value", "Output"];
+
     public static TheoryData<string, string, int[][]> BadCalls => new()
     {
         { "rank of the query", "query", Shapes(query: [6, 12]) },
@@ -158,7 +160,7 @@ public class LayerRuleTests
     {
         MultiHeadAttentionWeights good = MultiHeadAttentionWeights.Random(_config, 1, bias: false);
         new MultiHeadAttention(Engines.Reference, _config, good).Dispose();
-        for (int missing = 0; missing < 4; missing++)
+        for (int missing = 0; missing < _required.Length; missing++)
         {
             var weights = new MultiHeadAttentionWeights
             {
@@ -169,7 +171,7 @@ public class LayerRuleTests
             };
             ArgumentNullException exception =
                 Assert.Throws<ArgumentNullException>(() => new MultiHeadAttention(Engines.Reference, _config, weights).Dispose());
-            Assert.Equal(new[] { "Query", "Key", "Value", "Output" }[missing], exception.ParamName);
+            Assert.Equal(_required[missing], exception.ParamName);
         }
     }
 

@@ -9,20 +9,22 @@ public class StridedTests
 {
     private static readonly nint[] _lengths = [2, 3, 4, 5];
 
-    public static TheoryData<int[]> Strides => new()
-    {
-        new[] { 1000, 20, 5, 1 },
-        new[] { 60, 20, 5, 1 },
-        new[] { 75, 25, 5, 1 },
-        new[] { 90, 30, 7, 1 },
-        new[] { 60, 5, 15, 1 },
-        new[] { 60, 20, 1, 4 },
-        new[] { 120, 40, 10, 2 },
-        new[] { 0, 20, 5, 1 },
-        new[] { 20, 0, 5, 1 },
-        new[] { 15, 5, 0, 1 },
-        new[] { 12, 4, 1, 0 },
-    };
+    private static readonly int[][] _strides =
+    [
+        [1000, 20, 5, 1],
+        [60, 20, 5, 1],
+        [75, 25, 5, 1],
+        [90, 30, 7, 1],
+        [60, 5, 15, 1],
+        [60, 20, 1, 4],
+        [120, 40, 10, 2],
+        [0, 20, 5, 1],
+        [20, 0, 5, 1],
+        [15, 5, 0, 1],
+        [12, 4, 1, 0],
+    ];
+
+    public static TheoryData<int[]> Strides => [.. _strides];
 
     [Theory]
     [MemberData(nameof(Strides))]

@@ -133,7 +133,9 @@ public class BorderTests
         foreach (string device in Engines.All)
         {
             using var engine = new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 1 });
-            Assert.Equal("lengths", Assert.Throws<ArgumentException>(() => engine.CreateTensor<bool>(1, nint.CreateChecked(1L << 31))).ParamName);
+            ArgumentException refused =
+                Assert.Throws<ArgumentException>(() => engine.CreateTensor<bool>(1, nint.CreateChecked(1L << 31)));
+            Assert.Equal("lengths", refused.ParamName);
             Exception? exception = Record.Exception(() => engine.CreateTensor<bool>(1, int.MaxValue));
             Assert.True(exception is AttentionMemoryException or NotSupportedException, $"{exception}");
         }

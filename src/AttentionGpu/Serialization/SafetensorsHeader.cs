@@ -86,12 +86,15 @@ internal static class SafetensorsHeader
 
         Expect(type is not null && lengths is not null && offsets is { Count: 2 }, $"'{name}' must have dtype, shape and two data_offsets");
         long size = type!.Value.Size();
-        foreach (long length in lengths!)
+
+        // A tensor without elements has strides, and they overflow if its other lengths do.
+        foreach (long length in lengths!.Where(length => length != 0))
         {
-            Expect(length == 0 || size <= long.MaxValue / length, $"the shape of '{name}' overflows");
+            Expect(size <= long.MaxValue / length, $"the shape of '{name}' overflows");
             size *= length;
         }
 
+        size = lengths!.Contains(0) ? 0 : size;
         Expect(offsets![0] <= offsets[1] && offsets[1] - offsets[0] == size,
             $"'{name}' has data_offsets [{offsets[0]}, {offsets[1]}] but its shape and dtype need {size} bytes");
         return new SafetensorsEntry(name, type.Value, [.. lengths.Select(length => (nint)length)])

@@ -151,14 +151,37 @@ public partial class PtxTests
         }
     }
 
-    [Fact]
-    public void The_check_sees_local_memory_and_poor_loops()
+    [Theory]
+    [InlineData("", "", true)]
+    [InlineData("fma.rn.f32 %f2, %f1, %f1, %f2;\n", "", false)]
+    [InlineData("ld.shared.v4.f32", "ld.shared.f32", false)]
+    [InlineData("ld.shared.v4.f32", "ld.v4.f32", false)]
+    [InlineData("bra.uni", "bar.sync 0;\nbra.uni", false)]
+    [InlineData("bra.uni", "ld.global.f32 %f3, [%rd2];\nbra.uni", false)]
+    [InlineData("bra.uni", "ld.f32 %f3, [%rd2];\nbra.uni", false)]
+    [InlineData("bra.uni", "ld.local.f32 %f3, [%rd2];\nbra.uni", false)]
+    [InlineData("bra.uni", "st.local.f32 [%rd2], %f3;\nbra.uni", false)]
+    [InlineData("[1024]", "[49153]", false)]
+    [InlineData("[1024]", "[49152]", true)]
+    public void The_check_sees_local_memory_and_poor_loops(string text, string replacement, bool passes)
     {
-        // A checker that passes everything would make the tests above worthless.
-        const string poor = "L_1:\nld.shared.f32 %f1, [%rd1];\nfma.rn.f32 %f2, %f1, %f1, %f2;\nbra.uni L_1;\n";
-        PtxLoop loop = Assert.Single(PtxLoop.Find(poor));
-        Assert.Equal((1, 1), (loop.SharedLoads, loop.MultiplyAdds));
-        Assert.ThrowsAny<Exception>(() => AssertHotLoops(poor, hotLoops: 1));
+        // A checker that passes everything would make the tests above worthless. One load feeds 32 multiply-adds here; it must feed 8.
+        string products = string.Concat(Enumerable.Repeat("fma.rn.f32 %f2, %f1, %f1, %f2;\n", HotLoop));
+        string good = $".shared .align 4 .b8 tile[1024];\nL_1:\nld.shared.v4.f32 {{%f1}}, [%rd1];\n{products}bra.uni L_1;\n";
+        string ptx = text.Length == 0 ? good : good.Replace(text, replacement, StringComparison.Ordinal);
+        Exception? exception = Record.Exception(() => AssertHotLoops(ptx, hotLoops: 1));
+        Assert.True(passes == exception is null, $"{ptx}: {exception}");
+    }
+
+    [Fact]
+    public void The_check_counts_the_multiply_adds_of_a_load()
+    {
+        string shared = ".shared .align 4 .b8 tile[1024];\n";
+        string products = string.Concat(Enumerable.Repeat("fma.rn.f32 %f2, %f1, %f1, %f2;\n", HotLoop));
+        string Loads(int count) => string.Concat(Enumerable.Repeat("ld.shared.v4.f32 {%f1}, [%rd1];\n", count));
+        AssertHotLoops($"{shared}L_1:\n{Loads(HotLoop / MultiplyAddsPerLoad)}{products}bra.uni L_1;\n", hotLoops: 1);
+        Assert.ThrowsAny<Exception>(
+            () => AssertHotLoops($"{shared}L_1:\n{Loads(HotLoop / MultiplyAddsPerLoad + 1)}{products}bra.uni L_1;\n", hotLoops: 1));
         Assert.ThrowsAny<Exception>(() => AssertNoLocalMemory(".local .align 4 .b8 x[4];"));
     }
 

@@ -18,6 +18,8 @@ public class DeviceSelectionTests
         Assert.Equal("opencl:1", Select(_emulator, _simd, _openCLProcessor, _openCLGpu, _reference));
         Assert.Equal("simd", Select(_openCLProcessor, _emulator, _simd, _reference));
         Assert.Equal("simd", Select(_openCLGpu with { Problem = "an old driver" }, _emulator, _simd, _reference));
+        Assert.Equal("cuda:1", Select(_openCLGpu, _cuda with { Name = "cuda:1" }, _cuda, _simd, _reference));
+        Assert.Equal("opencl:2", Select(_openCLGpu with { Name = "opencl:2" }, _openCLGpu, _simd, _reference));
 
         static string Select(params DeviceInfo[] devices) =>
             WithVariable(null, () => DeviceCatalog.Select("auto", devices).Device.Name);
@@ -34,6 +36,58 @@ public class DeviceSelectionTests
             () => WithVariable("opencl:0", () => DeviceCatalog.Select("auto", devices)));
         Assert.Contains("ATTENTION_DEVICE", missing.Message, StringComparison.Ordinal);
         Assert.Contains("cuda:0, ilgpu-cpu, reference", missing.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_selection_says_why()
+    {
+        DeviceInfo[] devices = [_cuda, _openCLGpu, _emulator, _simd, _reference];
+        Assert.Equal("named by the argument", Reason(null, "simd", devices));
+        Assert.Equal("named by the environment variable ATTENTION_DEVICE", Reason("simd", "auto", devices));
+        Assert.Equal("the first CUDA device", Reason(null, "auto", devices));
+        Assert.Equal("the first CUDA device", Reason("", "auto", devices));
+        Assert.Equal("the first CUDA device", Reason("auto", "auto", devices));
+        Assert.Equal("no CUDA device; the first OpenCL GPU", Reason(null, "auto", devices[1..]));
+        Assert.Equal("no GPU; the processor's vector instructions", Reason(null, "auto", devices[2..]));
+
+        static string Reason(string? variable, string name, DeviceInfo[] devices) =>
+            WithVariable(variable, () => DeviceCatalog.Select(name, devices).Reason);
+    }
+
+    [Theory]
+    [InlineData("gpu")]
+    [InlineData("SIMD")]
+    [InlineData(" simd")]
+    [InlineData("cuda:1")]
+    [InlineData("AUTO")]
+    public void A_name_that_no_device_has_is_refused_with_those_that_there_are(string name)
+    {
+        DeviceInfo[] devices = [_cuda, _simd, _reference];
+        (string Variable, string Wanted, string Source)[] ways =
+            [("simd", name, "the argument"), (name, "auto", "the environment variable ATTENTION_DEVICE")];
+        foreach ((string variable, string wanted, string source) in ways)
+        {
+            ArgumentException exception =
+                Assert.Throws<ArgumentException>(() => WithVariable(variable, () => DeviceCatalog.Select(wanted, devices)));
+            Assert.Equal("device", exception.ParamName);
+            Assert.StartsWith(
+                $"There is no device '{name}' (from {source}). Devices here: cuda:0, simd, reference, or auto.",
+                exception.Message,
+                StringComparison.Ordinal);
+        }
+
+        Assert.Throws<ArgumentNullException>(() => AttentionEngine.SelectDevice(null!));
+        Assert.Equal("device", Assert.Throws<ArgumentException>(() => AttentionEngine.SelectDevice("")).ParamName);
+    }
+
+    [Fact]
+    public void An_engine_without_a_name_takes_the_variable()
+    {
+        using AttentionEngine engine = WithVariable("reference", () => new AttentionEngine());
+        Assert.Equal(DeviceKind.Reference, engine.Device.Kind);
+        Assert.Equal("reference", WithVariable("reference", () => AttentionEngine.SelectDevice()).Device.Name);
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => WithVariable("nothing", () => new AttentionEngine()));
+        Assert.Contains("'nothing'", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]

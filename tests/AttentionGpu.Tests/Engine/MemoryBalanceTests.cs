@@ -2,6 +2,7 @@ using AttentionGpu.Backends;
 using AttentionGpu.Backends.Reference;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
+using AttentionGpu.Tests.Operators;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Engine;
@@ -42,6 +43,30 @@ public class MemoryBalanceTests
             Assert.Throws<InvalidOperationException>(() => problem.RunWithWeights(engine));
             Assert.Equal(0, backend.Outstanding);
         }
+    }
+
+    [Theory]
+    [InlineData("attention")]
+    [InlineData("attention with weights")]
+    [InlineData("linear")]
+    [InlineData("layer")]
+    public void A_call_whose_device_fails_at_any_step_returns_what_it_rents(string name)
+    {
+        FullCalls call = FullCalls.All[name];
+        int step = 0;
+        for (Exception? exception = new InvalidOperationException(); exception is not null; step++)
+        {
+            using var backend = new CountingBackend { FailingExecution = step };
+            using var engine = new AttentionEngine(backend);
+            exception = Record.Exception(() => call.Run(engine, new TensorArena(call.Slots, "", "", overlap: false)));
+            Assert.True(exception is null or InvalidOperationException, $"{exception}");
+            Assert.NotEqual(0, backend.Rented);
+            Assert.Equal(0, backend.Outstanding);
+            Assert.Equal(0, engine.MemoryInUse);
+        }
+
+        // The steps that can fail, and the first that there is not.
+        Assert.Equal(name switch { "attention" => 7, "layer" => 6, _ => 2 }, step);
     }
 
     [Theory]

@@ -98,8 +98,11 @@ public class SizeClassPoolTests
         pool.Return(free, SizeClassPool<object>.ClassSize(10));
         pool.Clear();
         Assert.Equal([free], released);
+
+        // The block that is in use was not released, so it can still come back and serve again.
         Assert.NotSame(free, pool.Rent(10));
-        Assert.NotNull(used);
+        pool.Return(used, SizeClassPool<object>.ClassSize(10));
+        Assert.Same(used, pool.Rent(10));
     }
 
     [Fact]
@@ -112,7 +115,7 @@ public class SizeClassPoolTests
         Assert.Equal((1280, 1024), (exception.RequestedBytes, exception.BytesInUse));
         pool.Return(first, 1024);
         Assert.Equal(0, pool.BytesInUse);
-        Assert.NotNull(pool.Rent(1280));
+        Assert.NotSame(first, pool.Rent(1280));
         Assert.Equal([first], released);
         Assert.Equal(1280, pool.BytesInUse);
     }
@@ -123,8 +126,71 @@ public class SizeClassPoolTests
         bool fails = true;
         var pool = new SizeClassPool<object>(_ => fails ? throw new InvalidOperationException() : new object(), _ => { }, limit: 1024);
         Assert.Throws<InvalidOperationException>(() => pool.Rent(1024));
+        Assert.Equal(0, pool.BytesInUse);
+
+        // All of the limit is still there to be had.
         fails = false;
-        Assert.NotNull(pool.Rent(1024));
+        pool.Rent(1024);
+        Assert.Equal(1024, pool.BytesInUse);
+    }
+
+    [Theory]
+    [InlineData(1024, 1024, true)]
+    [InlineData(1024, 1023, false)]
+    [InlineData(1025, 1280, true)]
+    [InlineData(1025, 1279, false)]
+    [InlineData(1, 256, true)]
+    [InlineData(1, 255, false)]
+    public void The_limit_itself_may_be_used_up(long request, long limit, bool fits)
+    {
+        var pool = new SizeClassPool<object>(_ => new object(), _ => { }, limit);
+        Exception? exception = Record.Exception(() => pool.Rent(request));
+        Assert.Equal(fits, exception is null);
+        Assert.Equal(fits ? limit : 0, pool.BytesInUse);
+    }
+
+    [Theory]
+    [InlineData(0, 256)]
+    [InlineData(1, 256)]
+    [InlineData(256, 256)]
+    [InlineData(257, 320)]
+    [InlineData(320, 320)]
+    [InlineData(321, 384)]
+    [InlineData(512, 512)]
+    [InlineData(513, 640)]
+    [InlineData((1L << 40) + 1, 5L << 38)]
+    public void A_power_of_two_has_four_classes(long request, long size) => Assert.Equal(size, SizeClassPool<object>.ClassSize(request));
+
+    [Fact]
+    public void Blocks_that_are_kept_stay_where_there_is_room_besides()
+    {
+        List<object> released = [];
+        var pool = new SizeClassPool<object>(_ => new object(), released.Add, limit: 2048);
+        object kept = pool.Rent(512);
+        pool.Return(kept, 512);
+        pool.Rent(1536);
+        Assert.Empty(released);
+        Assert.Same(kept, pool.Rent(512));
+        Assert.Equal(2048, pool.BytesInUse);
+    }
+
+    [Fact]
+    public void Blocks_that_are_kept_give_way_to_one_that_needs_their_room()
+    {
+        // 3,072 of 4,096 bytes are kept in blocks that are too small, and 1,024 are in use.
+        List<object> released = [];
+        var pool = new SizeClassPool<object>(_ => new object(), released.Add, limit: 4096);
+        object used = pool.Rent(1024);
+        object[] kept = [pool.Rent(1024), pool.Rent(512), pool.Rent(512), pool.Rent(1024)];
+        foreach ((object block, long size) in kept.Zip([1024L, 512, 512, 1024]))
+            pool.Return(block, size);
+        pool.Rent(3072);
+        Assert.Equal(kept.ToHashSet(), released.ToHashSet());
+        Assert.Equal(kept.Length, released.Count);
+        Assert.Equal(4096, pool.BytesInUse);
+        Assert.Throws<AttentionMemoryException>(() => pool.Rent(1));
+        pool.Return(used, 1024);
+        Assert.Same(used, pool.Rent(1024));
     }
 
     [Fact]

@@ -46,6 +46,83 @@ public class TensorCoreChoiceTests
         Assert.False(TensorForwardPlan.Fits(_attention with { Key = new TensorLayout(900, 450, 68) }));
     }
 
+    [Theory]
+    [InlineData(8, true)]
+    [InlineData(128, true)]
+    [InlineData(4, false)]
+    [InlineData(7, false)]
+    [InlineData(12, false)]
+    [InlineData(124, false)]
+    [InlineData(129, false)]
+    [InlineData(136, false)]
+    public void Heads_of_whole_pieces_up_to_128_elements_fit(int size, bool fits)
+    {
+        Assert.Equal(fits, TensorForwardPlan.Fits(_attention with { HeadSize = size }));
+        Assert.Equal(fits, TensorForwardPlan.Fits(_attention with { ValueHeadSize = size }));
+    }
+
+    [Fact]
+    public void Every_stride_of_every_tensor_must_be_in_whole_pieces()
+    {
+        var layout = new TensorLayout(4096, 1024, 128);
+        TensorLayout[] aligned =
+        [
+            layout with { BatchStride = 4104 }, layout with { HeadStride = 1032 }, layout with { RowStride = 136 },
+            new TensorLayout(0, 0, 0),
+        ];
+        long[] crooked = [1, 2, 4, 7, 12];
+        TensorLayout[] others =
+        [
+            .. crooked.Select(more => layout with { BatchStride = layout.BatchStride + more }),
+            .. crooked.Select(more => layout with { HeadStride = layout.HeadStride + more }),
+            .. crooked.Select(more => layout with { RowStride = layout.RowStride + more }),
+        ];
+        Func<TensorLayout, AttentionProblem>[] tensors =
+        [
+            own => _attention with { Query = own },
+            own => _attention with { Key = own },
+            own => _attention with { Value = own },
+            own => _attention with { Output = own },
+        ];
+        foreach (Func<TensorLayout, AttentionProblem> with in tensors)
+        {
+            Assert.All(aligned, own => Assert.True(TensorForwardPlan.Fits(with(own)), own.ToString()));
+            Assert.All(others, own => Assert.False(TensorForwardPlan.Fits(with(own)), own.ToString()));
+        }
+    }
+
+    [Fact]
+    public void Elements_of_16_bits_fit_and_no_others()
+    {
+        foreach (ElementType element in Enum.GetValues<ElementType>())
+        {
+            bool fits = element is ElementType.Float16 or ElementType.BFloat16;
+            Assert.Equal(fits, TensorForwardPlan.Fits(_attention with { Element = element }));
+            Assert.Equal(fits, TensorLinearPlan.Fits(_linear with { Element = element }));
+        }
+    }
+
+    [Fact]
+    public void Scores_are_computed_apart_and_change_nothing()
+    {
+        foreach (ScoreStage stage in Enum.GetValues<ScoreStage>())
+            Assert.True(TensorForwardPlan.Fits(_attention with { Scores = stage }));
+    }
+
+    [Theory]
+    [InlineData(8, 8, true)]
+    [InlineData(8, 4096, true)]
+    [InlineData(8, 4, false)]
+    [InlineData(4, 8, false)]
+    [InlineData(17, 16, false)]
+    [InlineData(16, 17, false)]
+    public void Products_of_whole_pieces_fit(int columns, int depth, bool fits)
+    {
+        LinearProblem problem = _linear with { Columns = columns, Depth = depth, Output = MatrixMap.Contiguous(3, columns) };
+        Assert.Equal(fits, TensorLinearPlan.Fits(problem));
+        Assert.Equal(fits, TensorLinearPlan.Fits(problem with { HasBias = false }));
+    }
+
     [Fact]
     public void What_changes_scores_or_asks_for_sums_does_not()
     {
@@ -67,5 +144,6 @@ public class TensorCoreChoiceTests
         Assert.False(TensorLinearPlan.Fits(_linear with { Depth = 20 }));
         Assert.False(TensorLinearPlan.Fits(_linear with { Columns = 12, Output = MatrixMap.Contiguous(3, 12) }));
         Assert.False(TensorLinearPlan.Fits(_linear with { Output = new MatrixMap(3, 0, 8, 8, 24) }));
+        Assert.False(TensorLinearPlan.Fits(_linear with { Output = MatrixMap.Contiguous(3, 16) with { InnerRowStride = 24 } }));
     }
 }

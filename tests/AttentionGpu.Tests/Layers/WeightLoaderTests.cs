@@ -103,8 +103,6 @@ public sealed class WeightLoaderTests : IDisposable
         AssertRefused("rank 2", [("in_proj_weight", weights.QueryBias!), output]);
         AssertRefused("in_proj_bias", [packed, output, ("in_proj_bias", weights.QueryBias!)]);
         AssertRefused("OutputBias", [packed, output, ("out_proj.bias", Data.Random(new Random(1), 7))]);
-        AssertRefused("bias_k", [packed, output, ("bias_k", Data.Random(new Random(1), 1, 1, 8))]);
-        AssertRefused("q_norm.weight", [packed, output, ("q_norm.weight", Data.Random(new Random(1), 4))]);
         AssertRefused("no empty axis", [("in_proj_weight", Tensor.CreateFromShape<float>([0, 8])), output]);
         AssertRefused(
             "head size",
@@ -112,6 +110,127 @@ public sealed class WeightLoaderTests : IDisposable
         Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 0));
         Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, keyValueHeads: 0));
         Assert.Throws<FileNotFoundException>(() => MultiHeadAttention.Load(Engines.Reference, _path + ".missing", heads: 2));
+    }
+
+    [Theory]
+    [InlineData("bias_k")]
+    [InlineData("bias_v")]
+    [InlineData("q_norm.weight")]
+    [InlineData("k_norm.weight")]
+    [InlineData("q_layernorm.weight")]
+    [InlineData("k_layernorm.weight")]
+    [InlineData("sinks")]
+    public void A_parameter_that_the_layer_does_not_apply_is_refused_by_its_name(string name)
+    {
+        MultiHeadAttentionWeights weights = _problem.Weights;
+        (string, Tensor<float>)[][] files =
+        [
+            [("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output)],
+            [
+                ("q_proj_weight", weights.Query), ("k_proj_weight", weights.Key), ("v_proj_weight", weights.Value),
+                ("out_proj.weight", weights.Output),
+            ],
+            Layers(weights),
+        ];
+        Tensor<float> extra = Data.Random(new Random(1), 4);
+        foreach ((string, Tensor<float>)[] file in files)
+        {
+            AssertRefused($"'{name}', which this layer does not apply", [.. file, (name, extra)]);
+
+            // Another layer's does not count.
+            (string, Tensor<float>)[] named =
+                [.. file.Select(tensor => ("a." + tensor.Item1, tensor.Item2)), (name, extra), ("b." + name, extra)];
+            Write(named);
+            MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, prefix: "a").Dispose();
+            AssertRefused($"'a.{name}', which this layer does not apply", [.. named, ("a." + name, extra)], prefix: "a");
+        }
+    }
+
+    [Fact]
+    public void Every_part_of_a_layer_must_be_there_and_have_its_shape()
+    {
+        MultiHeadAttentionWeights weights = _grouped.Weights;
+        Dictionary<string, Tensor<float>> layers = new()
+        {
+            ["q_proj.weight"] = weights.Query,
+            ["k_proj.weight"] = weights.Key,
+            ["v_proj.weight"] = weights.Value,
+            ["out_proj.weight"] = weights.Output,
+            ["q_proj.bias"] = weights.QueryBias!,
+            ["k_proj.bias"] = weights.KeyBias!,
+            ["v_proj.bias"] = weights.ValueBias!,
+            ["out_proj.bias"] = weights.OutputBias!,
+        };
+        Dictionary<string, Tensor<float>> sizes = new()
+        {
+            ["q_proj_weight"] = weights.Query,
+            ["k_proj_weight"] = weights.Key,
+            ["v_proj_weight"] = weights.Value,
+            ["out_proj.weight"] = weights.Output,
+            ["in_proj_bias"] = Stack(weights.QueryBias!, weights.KeyBias!, weights.ValueBias!),
+            ["out_proj.bias"] = weights.OutputBias!,
+        };
+        foreach (Dictionary<string, Tensor<float>> names in new[] { layers, sizes })
+        {
+            foreach ((string name, Tensor<float> tensor) in names)
+            {
+                (string, Tensor<float>)[] others = [.. names.Where(pair => pair.Key != name).Select(pair => (pair.Key, pair.Value))];
+                bool isBias = name.EndsWith("bias", StringComparison.Ordinal);
+                if (!isBias)
+                    AssertRefused(name, others, heads: 6);
+                AssertRefused(
+                    $"'{name}' of shape", [.. others, (name, Tensor.Create(Data.Flat(tensor), [1, .. tensor.Lengths]))], heads: 6);
+                nint[] longer = [tensor.Lengths[0] + 1, .. tensor.Lengths[1..]];
+                AssertRefused("", [.. others, (name, Data.Random(new Random(1), longer))], heads: 6);
+                AssertRefused("no empty axis", [.. others, (name, Tensor.CreateFromShape<float>([0, .. tensor.Lengths[1..]]))], heads: 6);
+            }
+        }
+    }
+
+    [Fact]
+    public void Packed_rows_must_divide_into_heads()
+    {
+        // 6 query heads of 4 and 2 key/value heads twice: 40 rows in 10 parts.
+        MultiHeadAttentionWeights weights = _grouped.Weights;
+        (string, Tensor<float>)[] file =
+            [("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output)];
+        AssertRefused("40 rows, which 6 heads and 6 key/value heads do not divide", file, heads: 6);
+        Assert.Throws<InvalidDataException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 6, keyValueHeads: 3).Dispose());
+        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads: 6, keyValueHeads: 2);
+        Assert.Equal((4, 24, 24, 24), (layer.Config.HeadSize, layer.Config.EmbeddingSize, layer.Config.KeySize, layer.Config.ValueSize));
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    public void One_head_is_enough(int heads, int keyValueHeads)
+    {
+        var config = new MultiHeadAttentionConfig { EmbeddingSize = 8, Heads = heads, KeyValueHeads = keyValueHeads };
+        var weights = MultiHeadAttentionWeights.Random(config, 1);
+        Write(("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output));
+        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads, keyValueHeads);
+        Assert.Equal((heads, keyValueHeads), (layer.Config.Heads, layer.Config.KeyValueHeads));
+    }
+
+    [Theory]
+    [InlineData(5)]
+    [InlineData(48)]
+    public void Queries_must_divide_into_heads(int heads)
+    {
+        AssertRefused($"24 elements, which {heads} heads do not divide", Layers(_grouped.Weights), heads);
+    }
+
+    [Fact]
+    public void Loading_takes_batch_first_from_the_caller()
+    {
+        Write(
+            ("in_proj_weight", Stack(_problem.Weights.Query, _problem.Weights.Key, _problem.Weights.Value)),
+            ("out_proj.weight", _problem.Weights.Output));
+        foreach (bool batchFirst in new[] { true, false })
+        {
+            using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, batchFirst: batchFirst);
+            Assert.Equal(batchFirst, layer.Config.BatchFirst);
+        }
     }
 
     private void AssertRefused(string mention, (string, Tensor<float>)[] tensors, int heads = 2, string? prefix = null)
@@ -132,6 +251,13 @@ public sealed class WeightLoaderTests : IDisposable
             problem.Query.AsReadOnlyTensorSpan(), problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(), output.AsTensorSpan());
         Assert.Equal(Data.Flat(problem.Run(Engines.Reference)), Data.Flat(output));
     }
+
+    private static (string, Tensor<float>)[] Layers(MultiHeadAttentionWeights weights) =>
+    [
+        (
+            "q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value), ("o_proj.weight",
+            weights.Output),
+    ];
 
     private void Write(params (string Name, Tensor<float> Tensor)[] tensors) =>
         SafetensorsFile.Write(_path, tensors.ToDictionary(entry => entry.Name, entry => entry.Tensor));

@@ -1,0 +1,97 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Backends.Reference;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Operators;
+
+/// <summary>Tensors with gaps, with interleaved or repeated axes give the result of dense ones; nothing is written into gaps.</summary>
+public class StridedTests
+{
+    private static readonly nint[] _lengths = [2, 3, 4, 5];
+
+    private static readonly int[][] _strides =
+    [
+        [1000, 20, 5, 1],
+        [60, 20, 5, 1],
+        [75, 25, 5, 1],
+        [90, 30, 7, 1],
+        [60, 5, 15, 1],
+        [60, 20, 1, 4],
+        [120, 40, 10, 2],
+        [0, 20, 5, 1],
+        [20, 0, 5, 1],
+        [15, 5, 0, 1],
+        [12, 4, 1, 0],
+    ];
+
+    public static TheoryData<int[]> Strides => [.. _strides];
+
+    [Theory]
+    [MemberData(nameof(Strides))]
+    public void A_strided_tensor_is_read_and_written_as_its_dense_copy(int[] strides)
+    {
+        nint[] steps = [.. strides.Select(stride => (nint)stride)];
+        int spanned = 1 + _lengths.Zip(strides, (length, stride) => (int)(length - 1) * stride).Sum();
+        Tensor<float> other = Data.Random(new Random(2), _lengths);
+        float[] memory = Data.Flat(Data.Random(new Random(1), spanned));
+        float[] copy = new float[120];
+        new ReadOnlyTensorSpan<float>(memory, _lengths, steps).FlattenTo(copy);
+        using var copying = new AttentionEngine(new CopyingBackend());
+        foreach (AttentionEngine engine in new[] { Engines.Reference, Engines.Get("simd"), copying })
+        {
+            for (int place = 0; place < 3; place++)
+            {
+                Tensor<float> expected = Data.Poisoned(_lengths);
+                Tensor<float> actual = Data.Poisoned(_lengths);
+                Attend(new ReadOnlyTensorSpan<float>(copy, _lengths), expected);
+                Attend(new ReadOnlyTensorSpan<float>(memory, _lengths, steps), actual);
+                Close.Assert(expected, actual, $"{engine.Device.Name}, {place}");
+
+                void Attend(in ReadOnlyTensorSpan<float> tensor, Tensor<float> output) => engine.ScaledDotProductAttention(
+                    place == 0 ? tensor : other, place == 1 ? tensor : other, place == 2 ? tensor : other, output);
+            }
+
+            if (!strides.Contains(0))
+                AssertWrites(engine, other, steps, spanned);
+        }
+    }
+
+    [Fact]
+    public void Tensors_and_engines_share_host_memory_where_they_can()
+    {
+        // A tensor whose rows are dense is used where it is: an engine that has hardly any memory takes it.
+        using var engine = new AttentionEngine("simd", new AttentionEngineOptions { MemoryLimitBytes = 1 });
+        Tensor<float> other = Data.Random(new Random(2), 1, 1, 4, 8);
+        float[] memory = new float[200];
+        foreach (nint[] strides in new nint[][] { [0, 0, 8, 1], [0, 0, 11, 1] })
+        {
+            engine.ScaledDotProductAttention(
+                new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], strides), other, other,
+                new TensorSpan<float>(memory.AsSpan(100), [1, 1, 4, 8], strides));
+        }
+
+        // The stride of an axis of one element does not matter.
+        engine.Linear(
+            new ReadOnlyTensorSpan<float>(memory.AsSpan(0, 8), [1, 8], [0, 1]), Data.Random(new Random(3), 1, 8), Data.Poisoned(1, 1));
+        Assert.Throws<AttentionMemoryException>(() => engine.ScaledDotProductAttention(
+            new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], [0, 0, 16, 2]), other, other, Data.Poisoned(1, 1, 4, 8)));
+    }
+
+    private static void AssertWrites(AttentionEngine engine, Tensor<float> other, nint[] strides, int spanned)
+    {
+        Tensor<float> expected = Data.Poisoned(_lengths);
+        engine.ScaledDotProductAttention(other, other, other, expected);
+        float[] target = Data.Flat(Data.Poisoned(spanned));
+        engine.ScaledDotProductAttention(other, other, other, new TensorSpan<float>(target, _lengths, strides));
+        float[] written = new float[120];
+        new ReadOnlyTensorSpan<float>(target, _lengths, strides).FlattenTo(written);
+        Close.Assert(Data.Flat(expected), written, engine.Device.Name);
+        Assert.Equal(120, target.Count(value => !float.IsNaN(value)));
+    }
+
+    /// <summary>The reference behind copies, as a device would be.</summary>
+    private sealed class CopyingBackend() : DelegatingBackend(new ReferenceBackend())
+    {
+        public override bool UsesHostMemory => false;
+    }
+}

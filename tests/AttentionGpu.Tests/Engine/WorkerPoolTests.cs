@@ -133,7 +133,7 @@ public class WorkerPoolTests
     {
         var pool = new WorkerPool(helpers: 3);
         int most = 0;
-        for (int trial = 0; trial < 500; trial++)
+        for (int trial = 0; trial < 200; trial++)
         {
             using var entered = new CountdownEvent(2);
             int threads = 0;

@@ -47,12 +47,12 @@ public class PositionBorderTests
         using var runs = new SimdRuns(threads: 1);
         foreach (int queries in _queries)
         {
-            foreach (int keys in new[] { queries - 4, queries - 1, queries, queries + 1, queries + 70 })
+            foreach (int keys in new[] { queries - 3, queries, queries + 2 })
             {
                 if (keys <= 0)
                     continue;
                 runs.AssertAgree(Create(queries, keys, causal), $"{queries} queries, {keys} keys");
-                foreach (int prefix in new[] { 1, queries / 2 + 1, keys - 1, keys + 2 })
+                foreach (int prefix in new[] { queries / 2 + 1, keys - 1 })
                 {
                     runs.AssertAgree(
                         Create(queries, keys, causal, "prefix") with { PrefixLengths = [prefix] }, $"{queries} queries, {keys} keys, prefix {prefix}");

@@ -26,7 +26,7 @@ public unsafe class VectorMathTests
     public void A_softcap_is_a_tanh_over_its_whole_range(int width)
     {
         using var engine = new AttentionEngine(new SimdBackend(width, threads: 1));
-        float[] points = TanhPoints(step: 256);
+        float[] points = TanhPoints(step: 256, growth: 1.07f);
         float[] actual = Softcapped(engine, points);
         double worst = 0.0;
         for (int i = 0; i < points.Length; i++)
@@ -46,8 +46,8 @@ public unsafe class VectorMathTests
     [EveryDevice(WithOtherKernels = true)]
     public void A_fused_softcap_is_a_tanh_on_both_sides_of_its_switch(string backend)
     {
-        float[] points = TanhPoints(step: 1 << 18);
-        foreach (bool few in new[] { false, true })
+        float[] points = TanhPoints(step: 1 << 19, growth: 100f);
+        foreach (bool few in backend == SimdBackend.Name ? new[] { false, true } : [false])
         {
             // All points are queries of one head, or each is the only query of its batch entry.
             (nint batch, nint queries) = few ? (points.Length, 1) : ((nint)1, points.Length);
@@ -76,12 +76,12 @@ public unsafe class VectorMathTests
         }
     }
 
-    private static float[] TanhPoints(int step)
+    private static float[] TanhPoints(int step, float growth)
     {
         var points = new List<float>();
         for (int bits = BitConverter.SingleToInt32Bits(0.15625f); bits <= BitConverter.SingleToInt32Bits(2.5f); bits += step)
             points.Add(BitConverter.Int32BitsToSingle(bits));
-        for (float x = 1e-30f; x < 200f; x *= 1.07f)
+        for (float x = 1e-30f; x < 200f; x *= growth)
             points.Add(x);
         return [.. points, .. points.Select(x => -x)];
     }

@@ -12,8 +12,8 @@ public unsafe class VectorMathTests
 {
     private const float SmallestNormal = 1.17549435e-38f;
 
-    /// <summary>Units that a hyperbolic tangent may be off by. Either of its formulas, used where the other belongs, is off by more.</summary>
-    private const double TanhUnits = 2.5;
+    /// <summary>Units that a hyperbolic tangent may be off by. Each of its formulas, used where the other belongs, is off by more.</summary>
+    private const double TanhUnits = 2.0;
 
     /// <summary>
     /// Scores are soft capped by 1, so the engine's softcapped scores are tanh of the queries. Both formulas meet at 0.625; there every 32nd float
@@ -28,17 +28,13 @@ public unsafe class VectorMathTests
         using var engine = new AttentionEngine(new SimdBackend(width, threads: 1));
         float[] points = TanhPoints(step: 256, growth: 1.07f);
         float[] actual = Softcapped(engine, points);
-        double worst = 0.0;
         for (int i = 0; i < points.Length; i++)
         {
             double expected = Math.Tanh(points[i]);
             double unit = Math.Max(MathF.BitIncrement((float)Math.Abs(expected)) - (double)(float)Math.Abs(expected), SmallestNormal);
             double error = Math.Abs(actual[i] - expected) / unit;
-            worst = Math.Max(worst, error);
             Assert.True(error <= TanhUnits, $"tanh {points[i]:R} is {actual[i]:R}, off by {error} units.");
         }
-
-        TestContext.Current.TestOutputHelper?.WriteLine($"worst {worst}");
     }
 
     /// <summary>With one key a row's log-sum-exp is its capped score: the kernel that computes no scores for the caller, and that of few queries.</summary>

@@ -63,7 +63,7 @@ public class MaskBorderTests
                 bias[i] = visible[i] ? 0f : float.NegativeInfinity;
             }
 
-            VariantCase problem = Create(queries, keys, "boolean and additive mask");
+            VariantCase problem = Create(queries, keys, "boolean and additive mask", heads: 1);
             runs.AssertAgree(problem with { Mask = Tensor.Create(visible, [queries, keys]), Bias = null }, $"boolean, row {different}");
             runs.AssertAgree(problem with { Mask = null, Bias = Tensor.Create(bias, [queries, keys]) }, $"additive, row {different}");
             runs.AssertAgree(
@@ -79,17 +79,17 @@ public class MaskBorderTests
     public void Documents_around_blocks_agree_with_the_reference(int queries)
     {
         using var runs = new SimdRuns(threads: 1);
-        foreach (int firstOfQueries in new[] { 0, 1, queries / 2, Math.Min(queries - 1, 16), queries })
+        foreach (int firstOfQueries in new[] { 0, 1, Math.Min(queries - 1, 16), queries })
         {
-            foreach (int firstOfKeys in new[] { 0, 1, 199, 200, 400 })
+            foreach (int firstOfKeys in new[] { 0, 1, 200, 400 })
             {
-                int[] ofQueries = [.. Enumerable.Range(0, 2 * queries).Select(i => i % queries < firstOfQueries ? 1 : 2)];
-                int[] ofKeys = [.. Enumerable.Range(0, 2 * 400).Select(i => i % 400 < firstOfKeys ? 1 : 2)];
+                int[] ofQueries = [.. Enumerable.Range(0, queries).Select(i => i < firstOfQueries ? 1 : 2)];
+                int[] ofKeys = [.. Enumerable.Range(0, 400).Select(i => i < firstOfKeys ? 1 : 2)];
                 runs.AssertAgree(
-                    Create(queries, 400, "documents") with
+                    Create(queries, 400, "documents", heads: 1) with
                     {
-                        QueryDocuments = Tensor.Create(ofQueries, [2, queries]),
-                        KeyDocuments = Tensor.Create(ofKeys, [2, 400]),
+                        QueryDocuments = Tensor.Create(ofQueries, [1, queries]),
+                        KeyDocuments = Tensor.Create(ofKeys, [1, 400]),
                     },
                     $"documents from {firstOfQueries} and {firstOfKeys}");
             }
@@ -130,6 +130,6 @@ public class MaskBorderTests
         return output;
     }
 
-    private static VariantCase Create(int queries, int keys, string choice) => VariantCase.Create(
-        VariantKind.With(choice, "log-sum-exp", "sinks"), new Random(keys), new VariantSizes(2, 2, 1, 3, 5, [queries], [keys]));
+    private static VariantCase Create(int queries, int keys, string choice, int heads = 2) => VariantCase.Create(
+        VariantKind.With(choice, "log-sum-exp", "sinks"), new Random(keys), new VariantSizes(heads, heads, 1, 3, 5, [queries], [keys]));
 }

@@ -102,7 +102,7 @@ public class WorkerPoolTests
     public void A_failure_of_the_caller_waits_for_the_helpers()
     {
         int caller = Environment.CurrentManagedThreadId;
-        for (int trial = 0; trial < 20; trial++)
+        for (int trial = 0; trial < 10; trial++)
         {
             using var entered = new ManualResetEventSlim();
             int helped = 0;
@@ -116,7 +116,7 @@ public class WorkerPoolTests
                     }
 
                     entered.Set();
-                    for (int turn = 0; turn < 100; turn++)
+                    for (int turn = 0; turn < 20; turn++)
                         Thread.Yield();
                     Volatile.Write(ref helped, 1);
                 }),
@@ -133,7 +133,7 @@ public class WorkerPoolTests
     {
         var pool = new WorkerPool(helpers: 3);
         int most = 0;
-        for (int trial = 0; trial < 200; trial++)
+        for (int trial = 0; trial < 100; trial++)
         {
             using var entered = new CountdownEvent(2);
             int threads = 0;

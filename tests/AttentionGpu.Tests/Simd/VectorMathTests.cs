@@ -42,7 +42,7 @@ public unsafe class VectorMathTests
     [EveryDevice(WithOtherKernels = true)]
     public void A_fused_softcap_is_a_tanh_on_both_sides_of_its_switch(string backend)
     {
-        float[] points = TanhPoints(step: 1 << 19, growth: 100f);
+        float[] points = TanhPoints(step: 1 << 20, growth: 1000f);
         foreach (bool few in backend == SimdBackend.Name ? new[] { false, true } : [false])
         {
             // All points are queries of one head, or each is the only query of its batch entry.

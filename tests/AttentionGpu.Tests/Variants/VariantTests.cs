@@ -52,16 +52,12 @@ public class VariantTests
     {
         var random = new Random();
         IReadOnlyList<VariantKind> kinds = VariantPairs.Draw(random);
-        int compared = 0;
         for (int i = 0; i < OracleProblems; i++)
         {
             var problem = VariantCase.Create(OnnxRuntimeVariants.Nearest(kinds[i % kinds.Count]), random, OracleLength);
             string context = $"problem {i}: {problem.Kind}";
             OnnxRuntimeVariants.Run(problem).AssertClose(VariantRun.Run(problem, Engines.Reference), problem, context);
-            compared++;
         }
-
-        Assert.Equal(OracleProblems, compared);
     }
 
     private static void AssertAgreement(AttentionEngine engine, int maxLength, Func<VariantCase, VariantResult> expected)

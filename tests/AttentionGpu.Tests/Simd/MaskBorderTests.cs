@@ -96,6 +96,30 @@ public class MaskBorderTests
         }
     }
 
+    /// <summary>A hidden key is hidden whatever its score: infinite, or not a number.</summary>
+    [Theory]
+    [InlineData(2)]
+    [InlineData(20)]
+    public void Scores_of_hidden_keys_do_not_matter(int queries)
+    {
+        const int keys = 50;
+        using var runs = new SimdRuns(threads: 1);
+        bool[] visible = [.. Enumerable.Range(0, keys).Select(key => key % 3 != 0)];
+        float[] bias = Array.ConvertAll(visible, isVisible => isVisible ? 0.5f : float.NegativeInfinity);
+        foreach (float score in new[] { float.NaN, float.PositiveInfinity })
+        {
+            VariantCase problem = Create(queries, keys, "boolean and additive mask", heads: 1);
+            for (int key = 0; key < keys; key += 3)
+                problem.Key.AsTensorSpan()[.., .., key..(key + 1), ..].Fill(score);
+            runs.AssertAgree(problem with { Mask = Tensor.Create(visible, [1, keys]), Bias = null }, $"boolean, {score}");
+            runs.AssertAgree(problem with { Mask = null, Bias = Tensor.Create(bias, [1, keys]) }, $"additive, {score}");
+            var rows = new float[queries * keys];
+            for (int query = 0; query < queries; query++)
+                bias.CopyTo(rows, query * keys);
+            runs.AssertAgree(problem with { Mask = null, Bias = Tensor.Create(rows, [queries, keys]) }, $"additive by row, {score}");
+        }
+    }
+
     /// <summary>Padding, which only a layer has: none, some, a whole block, all.</summary>
     [Theory]
     [InlineData(2)]

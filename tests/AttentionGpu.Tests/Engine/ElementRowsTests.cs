@@ -84,22 +84,29 @@ public unsafe class ElementRowsTests
         return (ushort)(rest > 0x8000 || (rest == 0x8000 && (upper & 1) == 1) ? upper + 1 : upper);
     }
 
+    // One element more than there are: it must stay as it is.
     private static ushort[] Store(float[] values, ElementType type)
     {
-        var bits = new ushort[values.Length];
+        const ushort untouched = 0x5A5A;
+        var bits = new ushort[values.Length + 1];
+        bits[^1] = untouched;
         fixed (float* source = values)
         fixed (ushort* target = bits)
             ElementRows.Store(source, (byte*)target, type, values.Length);
-        return bits;
+        Assert.Equal(untouched, bits[^1]);
+        return bits[..^1];
     }
 
     private static float[] Load(ushort[] bits, ElementType type)
     {
-        var values = new float[bits.Length];
+        const float untouched = 12345f;
+        var values = new float[bits.Length + 1];
+        values[^1] = untouched;
         fixed (ushort* source = bits)
         fixed (float* target = values)
             ElementRows.Load((byte*)source, type, target, bits.Length);
-        return values;
+        Assert.Equal(untouched, values[^1]);
+        return values[..^1];
     }
 
     private static void AssertSame(ushort[] bits, float[] actual, Func<ushort, float> convert)

@@ -40,7 +40,7 @@ public unsafe class ElementRowsTests
         Assert.Equal(values.Select(value => ((BFloat16)value).Bits), upper);
     }
 
-    /// <summary>Ties, the largest numbers, the smallest, infinity and NaN; each among 16 others, which are stored together, and alone.</summary>
+    /// <summary>Ties, the largest numbers, the smallest, infinity and NaN; alone, and among others that are stored together.</summary>
     [Theory]
     [InlineData(1)]
     [InlineData(16)]
@@ -59,7 +59,8 @@ public unsafe class ElementRowsTests
             1f + 1f / 2048, 1f + 3f / 2048, 1f + 1f / 256, 1f + 3f / 256, BitConverter.UInt32BitsToSingle(0x3F808001),
 
             // bfloat16: the largest, and the tie that becomes infinity.
-            BitConverter.UInt32BitsToSingle(0x7F7F0000), BitConverter.UInt32BitsToSingle(0x7F7F7FFF), BitConverter.UInt32BitsToSingle(0x7F7F8000),
+            BitConverter.UInt32BitsToSingle(0x7F7F0000), BitConverter.UInt32BitsToSingle(0x7F7F7FFF),
+            BitConverter.UInt32BitsToSingle(0x7F7F8000),
         ];
         foreach (float border in borders)
         {

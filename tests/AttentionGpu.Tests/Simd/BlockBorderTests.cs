@@ -13,8 +13,9 @@ public class BlockBorderTests
 {
     private static readonly string[][] _kinds =
     [
-        [], ["causal, bottom right"], ["window to both sides"], ["softcap"], ["ALiBi"], ["boolean mask"], ["additive mask with -inf"], ["documents"],
-        ["bfloat16", "weights"], ["float16", "additive mask"], ["products"], ["softcapped scores", "softcap"], ["masked scores", "causal, top left"], ["average weights"],
+        [], ["causal, bottom right"], ["window to both sides"], ["softcap"], ["ALiBi"], ["boolean mask"],
+        ["additive mask with -inf"], ["documents"], ["bfloat16", "weights"], ["float16", "additive mask"], ["products"],
+        ["softcapped scores", "softcap"], ["masked scores", "causal, top left"], ["average weights"],
     ];
 
     /// <summary>The cache's size says how many keys a block has, so the border is asked for.</summary>
@@ -47,9 +48,11 @@ public class BlockBorderTests
     public void Lengths_around_a_block_of_keys_for_few_queries_agree_with_the_reference(int group, int keys)
     {
         using var runs = new SimdRuns(threads: 1);
-        foreach (string[] kind in new string[][] { [], ["causal, top left"], ["window to both sides"], ["additive mask with -inf"], ["float16"] })
+        string[][] kinds = [[], ["causal, top left"], ["window to both sides"], ["additive mask with -inf"], ["float16"]];
+        foreach (string[] kind in kinds)
         {
-            var problem = VariantCase.Create(VariantKind.With([.. kind, "log-sum-exp"]), new Random(keys), new VariantSizes(1, 1, group, 2, 3, [2], [keys]));
+            var sizes = new VariantSizes(1, 1, group, 2, 3, [2], [keys]);
+            var problem = VariantCase.Create(VariantKind.With([.. kind, "log-sum-exp"]), new Random(keys), sizes);
 
             // The borders of what the rows see lie in the last block.
             if (problem.Kind.Window != WindowForm.None)
@@ -115,7 +118,8 @@ public class BlockBorderTests
             foreach (string other in new[] { "float32", "bfloat16", "past", "packed sequences" })
             {
                 var kind = VariantKind.With(choice, other);
-                runs.AssertAgree(VariantCase.Create(kind, new Random(size), new VariantSizes(2, 3, 1, size, 4, [5, 2], [6, 1], 3)), $"size {size}");
+                var sizes = new VariantSizes(2, 3, 1, size, 4, [5, 2], [6, 1], 3);
+                runs.AssertAgree(VariantCase.Create(kind, new Random(size), sizes), $"size {size}");
             }
         }
     }
@@ -123,7 +127,8 @@ public class BlockBorderTests
     private static void AssertAgrees(AttentionEngine engine, string[] kind, VariantSizes sizes)
     {
         var problem = VariantCase.Create(VariantKind.With([.. kind, "log-sum-exp"]), new Random(sizes.KeyLengths[0]), sizes);
-        VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, engine), problem, $"{sizes.KeyLengths[0]} keys, {problem.Kind}");
+        VariantResult expected = VariantRun.OnReference(problem);
+        expected.AssertClose(VariantRun.Run(problem, engine), problem, $"{sizes.KeyLengths[0]} keys, {problem.Kind}");
     }
 
     private static int BlockKeys(int width, int headSize, int valueSize) => width switch

@@ -11,8 +11,8 @@ using AttentionGpu.Tests.Variants;
 namespace AttentionGpu.Tests.Simd;
 
 /// <summary>
-/// Keys split into parts whose states are merged. The plan counts parts by the engine's threads alone, so a number of cores changes nothing, and each
-/// test asserts that the plan which ran did split.
+/// Keys split into parts whose states are merged. The plan counts parts by the engine's threads alone, so the number of cores changes
+/// nothing. Each test asserts that the plan which ran did split.
 /// </summary>
 public sealed class KeySplitTests : IDisposable
 {
@@ -25,8 +25,9 @@ public sealed class KeySplitTests : IDisposable
 
     private static readonly string[][] _kinds =
     [
-        [], ["causal, top left"], ["causal, bottom right"], ["causal, bottom right", "prefix"], ["window to the left"], ["window to the right"],
-        ["window to both sides"], ["window, aligned bottom right"], ["softcap"], ["ALiBi"], ["boolean mask"], ["additive mask with -inf"],
+        [], ["causal, top left"], ["causal, bottom right"], ["causal, bottom right", "prefix"], ["window to the left"],
+        ["window to the right"], ["window to both sides"], ["window, aligned bottom right"], ["softcap"], ["ALiBi"], ["boolean mask"],
+        ["additive mask with -inf"],
         ["documents"], ["key lengths"], ["past"], ["packed sequences"], ["packed sequences", "causal, bottom right"],
         ["packed sequences", "ALiBi"], ["packed sequences", "window, aligned bottom right"], ["packed sequences", "softcap"],
         ["float16"], ["bfloat16", "packed sequences"], ["causal, top left", "window to the left", "ALiBi"],

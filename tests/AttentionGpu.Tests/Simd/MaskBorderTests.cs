@@ -15,9 +15,11 @@ public class MaskBorderTests
     public void Masks_around_vectors_agree_with_the_reference(int queries)
     {
         using var runs = new SimdRuns(threads: 1);
+        string[] choices =
+            ["boolean mask", "additive mask", "additive mask with -inf", "boolean and additive mask", "documents", "key lengths"];
         foreach (int keys in new[] { 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49 })
         {
-            foreach (string choice in new[] { "boolean mask", "additive mask", "additive mask with -inf", "boolean and additive mask", "documents", "key lengths" })
+            foreach (string choice in choices)
                 runs.AssertAgree(Create(queries, keys, choice), $"{queries} queries, {keys} keys");
         }
     }
@@ -35,7 +37,8 @@ public class MaskBorderTests
         {
             nint[] lengths = [(axes & 1) == 0 ? 2 : 1, (axes & 2) == 0 ? 2 : 1, (axes & 4) == 0 ? queries : 1, (axes & 8) == 0 ? keys : 1];
             Tensor<bool> visible = Data.RandomBoolean(random, 0.6, lengths);
-            float[] bias = Array.ConvertAll(Data.Flat(Data.Random(random, lengths)), value => value < -0.5f ? float.NegativeInfinity : value);
+            float[] bias = Data.Flat(Data.Random(random, lengths));
+            bias = Array.ConvertAll(bias, value => value < -0.5f ? float.NegativeInfinity : value);
             VariantCase problem = Create(queries, keys, "boolean and additive mask");
             string context = $"mask of {string.Join(" x ", lengths)}";
             runs.AssertAgree(problem with { Mask = visible, Bias = null }, context);
@@ -67,7 +70,8 @@ public class MaskBorderTests
             runs.AssertAgree(problem with { Mask = Tensor.Create(visible, [queries, keys]), Bias = null }, $"boolean, row {different}");
             runs.AssertAgree(problem with { Mask = null, Bias = Tensor.Create(bias, [queries, keys]) }, $"additive, row {different}");
             runs.AssertAgree(
-                problem with { Mask = Tensor.Create(new bool[keys], [1, keys]), Bias = Tensor.Create(bias, [queries, keys]) }, "all hidden");
+                problem with { Mask = Tensor.Create(new bool[keys], [1, keys]), Bias = Tensor.Create(bias, [queries, keys]) },
+                "all hidden");
         }
     }
 
@@ -129,7 +133,8 @@ public class MaskBorderTests
         const int keys = 410;
         foreach (Causal causal in new[] { Causal.None, Causal.BottomRight })
         {
-            LayerCase layer = LayerCase.Create(new LayerSizes(4, 1, 2, 5, queries, keys, true, false, true, false, 3)) with { Causal = causal };
+            var sizes = new LayerSizes(4, 1, 2, 5, queries, keys, true, false, true, false, 3);
+            LayerCase layer = LayerCase.Create(sizes) with { Causal = causal };
             bool[] padding = new bool[4 * keys];
             padding.AsSpan(keys, 205).Fill(true);
             padding.AsSpan(2 * keys, keys).Fill(true);

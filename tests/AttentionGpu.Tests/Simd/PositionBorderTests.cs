@@ -4,8 +4,8 @@ using AttentionGpu.Tests.Variants;
 namespace AttentionGpu.Tests.Simd;
 
 /// <summary>
-/// Keys that position hides, for lengths on and beside every border of the kernels: blocks of 64, 16 and 8 queries, their half, and the step from
-/// the kernel of few queries to that of blocks (16, 4 and 2).
+/// Keys that position hides, for lengths on and beside every border of the kernels: blocks of 64, 16 and 8 queries, their half, and the
+/// step from the kernel of few queries to that of blocks (16, 4 and 2).
 /// </summary>
 public class PositionBorderTests
 {
@@ -55,13 +55,14 @@ public class PositionBorderTests
                 foreach (int prefix in new[] { queries / 2 + 1, keys - 1 })
                 {
                     runs.AssertAgree(
-                        Create(queries, keys, causal, "prefix") with { PrefixLengths = [prefix] }, $"{queries} queries, {keys} keys, prefix {prefix}");
+                        Create(queries, keys, causal, "prefix") with { PrefixLengths = [prefix] },
+                        $"{queries} queries, {keys} keys, prefix {prefix}");
                 }
             }
         }
     }
 
-    /// <summary>Keys that only the later half of a block sees, with what changes and hides scores: it must be taken from the half's lanes.</summary>
+    /// <summary>Keys that only the later half of a block sees, with each change of scores: it must be for the half's lanes.</summary>
     [Theory]
     [InlineData("ALiBi")]
     [InlineData("softcap")]
@@ -90,7 +91,9 @@ public class PositionBorderTests
     public void Rows_of_few_queries_that_share_keys_agree_with_the_reference()
     {
         using var runs = new SimdRuns(threads: 1);
-        foreach ((int group, int queries) in new[] { (31, 1), (32, 1), (33, 1), (15, 2), (16, 2), (17, 2), (11, 3), (12, 3), (8, 4), (5, 12), (2, 16), (3, 16) })
+        (int, int)[] rows =
+            [(31, 1), (32, 1), (33, 1), (15, 2), (16, 2), (17, 2), (11, 3), (12, 3), (8, 4), (5, 12), (2, 16), (3, 16)];
+        foreach ((int group, int queries) in rows)
         {
             foreach (string[] choices in new[] { ["causal, bottom right"], ["window to both sides"], new[] { "ALiBi" }, ["boolean mask"] })
             {
@@ -114,12 +117,14 @@ public class PositionBorderTests
         {
             foreach (AttentionWindow window in new AttentionWindow[]
             {
-                new() { Left = 3 }, new() { Right = 3 }, new() { Left = 3, Right = int.MaxValue }, new() { Left = int.MaxValue, Right = 3 }, new(),
+                new() { Left = 3 }, new() { Right = 3 }, new() { Left = 3, Right = int.MaxValue },
+                new() { Left = int.MaxValue, Right = 3 }, new(),
             })
             {
                 VariantCase problem = Create(queries, keys, "window to both sides");
                 problem = problem with { Options = problem.Options with { Window = window } };
-                NaiveAttention.Run(problem).AssertClose(VariantRun.Run(problem, Engines.Get(backend)), problem, $"{queries} queries, {window}");
+                VariantResult actual = VariantRun.Run(problem, Engines.Get(backend));
+                NaiveAttention.Run(problem).AssertClose(actual, problem, $"{queries} queries, {window}");
             }
         }
     }

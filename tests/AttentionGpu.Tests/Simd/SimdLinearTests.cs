@@ -42,7 +42,7 @@ public unsafe class SimdLinearTests
             AssertProducts(backend, rows: 10, 3 * headSize, depth: 5, headSize, innerRows: 5);
     }
 
-    /// <summary>The caches say how deep a block is, so the border is computed from them. Sums of one block are added to the next's.</summary>
+    /// <summary>The caches say how deep a block is, so the border is computed from them. Sums of blocks are added up.</summary>
     [Theory]
     [InlineData(512)]
     [InlineData(128)]
@@ -99,7 +99,12 @@ public unsafe class SimdLinearTests
             {
                 var problem = new LinearProblem
                 {
-                    Rows = rows, Columns = columns, Depth = depth, HasBias = hasBias, Output = map, IsWeightPacked = isPacked,
+                    Rows = rows,
+                    Columns = columns,
+                    Depth = depth,
+                    HasBias = hasBias,
+                    Output = map,
+                    IsWeightPacked = isPacked,
                 };
                 float[] actual = Run(backend, problem, input, weight, bias);
                 Close.Assert(expected, actual, $"{rows} x {columns} x {depth}, heads of {size}, bias: {hasBias}, panels: {isPacked}");

@@ -12,12 +12,12 @@ public unsafe class VectorMathTests
 {
     private const float SmallestNormal = 1.17549435e-38f;
 
-    /// <summary>Units that a hyperbolic tangent may be off by. Each of its formulas, used where the other belongs, is off by more.</summary>
+    /// <summary>Units that a hyperbolic tangent may be off by. Each of its formulas is off by more where the other belongs.</summary>
     private const double TanhUnits = 2.0;
 
     /// <summary>
-    /// Scores are soft capped by 1, so the engine's softcapped scores are tanh of the queries. Both formulas meet at 0.625; there every 32nd float
-    /// is tried, from a quarter of it to four times it.
+    /// Scores are soft capped by 1, so the engine's softcapped scores are tanh of the queries. Both formulas meet at 0.625; every 256th
+    /// float from a quarter of it to four times it is tried.
     /// </summary>
     [Theory]
     [InlineData(512)]
@@ -37,7 +37,10 @@ public unsafe class VectorMathTests
         }
     }
 
-    /// <summary>With one key a row's log-sum-exp is its capped score: the kernel that computes no scores for the caller, and that of few queries.</summary>
+    /// <summary>
+    /// With one key a row's log-sum-exp is its capped score. That reaches the kernels that hand no scores out: of blocks of
+    /// queries, and of few.
+    /// </summary>
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
     public void A_fused_softcap_is_a_tanh_on_both_sides_of_its_switch(string backend)
@@ -110,7 +113,8 @@ public unsafe class VectorMathTests
         where TVector : unmanaged
         where TOperations : struct, IVectorOperations<TVector>
     {
-        AssertExponential<TVector, TOperations, NaturalBase<TVector, TOperations>>(Math.Exp, 87.33f, [-87.4f, -88f, -90f, -100f, -104.9f], -105f);
+        AssertExponential<TVector, TOperations, NaturalBase<TVector, TOperations>>(
+            Math.Exp, 87.33f, [-87.4f, -88f, -90f, -100f, -104.9f], -105f);
         AssertExponential<TVector, TOperations, BinaryBase<TVector, TOperations>>(
             x => Math.Pow(2.0, x), 126f, [-126.01f, -127f, -130f, -149f, -149.9f], -150f);
     }

@@ -50,7 +50,7 @@ internal sealed record AttentionProblem
     public required TensorLayout Output { get; init; }
 
     /// <summary>Every batch entry's lengths and positions; nothing where <see cref="HasSequences"/>.</summary>
-    public Sequence Sequence { get; init; }
+    public required Sequence Sequence { get; init; }
 
     /// <summary>Whether each batch entry has a <see cref="Kernels.Sequences.Sequence"/> of its own, in memory.</summary>
     public bool HasSequences { get; init; }

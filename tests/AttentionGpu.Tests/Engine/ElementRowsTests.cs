@@ -11,6 +11,9 @@ public unsafe class ElementRowsTests
     [Theory]
     [InlineData(All)]
     [InlineData(1)]
+    [InlineData(15)]
+    [InlineData(16)]
+    [InlineData(17)]
     [InlineData(37)]
     public void Loading_gives_every_value(int count)
     {
@@ -37,13 +40,74 @@ public unsafe class ElementRowsTests
         Assert.Equal(values.Select(value => ((BFloat16)value).Bits), upper);
     }
 
+    /// <summary>Ties, the largest numbers, the smallest, infinity and NaN; alone, and among others that are stored together.</summary>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(16)]
+    [InlineData(17)]
+    public void Storing_rounds_at_the_borders_as_single_conversions_do(int count)
+    {
+        float[] borders =
+        [
+            0f, -0f, 1f, -1f, float.PositiveInfinity, float.NegativeInfinity, float.NaN, BitConverter.UInt32BitsToSingle(0x7F800001),
+            float.MaxValue, float.MinValue, float.Epsilon, -float.Epsilon, 1.17549435e-38f,
+
+            // float16: the largest, the last that is rounded to it, the tie that becomes infinity; the smallest, ties with 0 and beside.
+            65504f, 65519.996f, 65520f, 6.1035156e-5f, 5.9604645e-8f, 2.9802322e-8f, 2.9802326e-8f, 8.940697e-8f,
+
+            // Ties to even, up and down: halves of the last bit of float16 and of bfloat16.
+            1f + 1f / 2048, 1f + 3f / 2048, 1f + 1f / 256, 1f + 3f / 256, BitConverter.UInt32BitsToSingle(0x3F808001),
+
+            // bfloat16: the largest, and the tie that becomes infinity.
+            BitConverter.UInt32BitsToSingle(0x7F7F0000), BitConverter.UInt32BitsToSingle(0x7F7F7FFF),
+            BitConverter.UInt32BitsToSingle(0x7F7F8000),
+        ];
+        foreach (float border in borders)
+        {
+            for (int place = 0; place < count; place++)
+            {
+                float[] values = Enumerable.Repeat(1f, count).ToArray();
+                values[place] = border;
+                Assert.Equal(values.Select(value => BitConverter.HalfToUInt16Bits((Half)value)), Store(values, ElementType.Float16));
+                Assert.Equal(values.Select(BFloat16Bits), Store(values, ElementType.BFloat16));
+            }
+        }
+    }
+
+    // The nearest of 16 bits, ties to even; any NaN is the quiet one without a sign.
+    private static ushort BFloat16Bits(float value)
+    {
+        if (float.IsNaN(value))
+            return 0x7FC0;
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        uint rest = bits & 0xFFFF;
+        uint upper = bits >> 16;
+        return (ushort)(rest > 0x8000 || (rest == 0x8000 && (upper & 1) == 1) ? upper + 1 : upper);
+    }
+
+    // One element more than there are: it must stay as it is.
+    private static ushort[] Store(float[] values, ElementType type)
+    {
+        const ushort untouched = 0x5A5A;
+        var bits = new ushort[values.Length + 1];
+        bits[^1] = untouched;
+        fixed (float* source = values)
+        fixed (ushort* target = bits)
+            ElementRows.Store(source, (byte*)target, type, values.Length);
+        Assert.Equal(untouched, bits[^1]);
+        return bits[..^1];
+    }
+
     private static float[] Load(ushort[] bits, ElementType type)
     {
-        var values = new float[bits.Length];
+        const float untouched = 12345f;
+        var values = new float[bits.Length + 1];
+        values[^1] = untouched;
         fixed (ushort* source = bits)
         fixed (float* target = values)
             ElementRows.Load((byte*)source, type, target, bits.Length);
-        return values;
+        Assert.Equal(untouched, values[^1]);
+        return values[..^1];
     }
 
     private static void AssertSame(ushort[] bits, float[] actual, Func<ushort, float> convert)

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -29,21 +30,23 @@ public class SimdPlanLifetimeTests
         Key = _layout,
         Value = _layout,
         Output = _layout,
+        Sequence = new Sequence { QueryLength = Length, KeyLength = Length },
     };
 
     [Fact]
     public void A_linear_plan_goes() => AssertGoes(
         backend => backend.Plan(new LinearProblem { Rows = Length, Columns = Size, Depth = Size, HasBias = false, Output = MatrixMap.Contiguous(Length, Size) }),
-        memory => new LinearBuffers { Input = memory, Weight = memory, Output = memory });
+        (memory, output) => new LinearBuffers { Input = memory, Weight = memory, Output = output });
 
     [Fact]
     public void An_attention_plan_goes() => AssertGoes(
-        backend => backend.Plan(Attention), memory => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = memory });
+        backend => backend.Plan(Attention),
+        (memory, output) => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = output });
 
     [Fact]
     public void A_plan_of_weights_goes() => AssertGoes(
         backend => backend.Plan(Attention with { Scores = ScoreStage.Weights }),
-        memory => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = memory, Scores = memory });
+        (memory, output) => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = memory, Scores = output });
 
     [Fact]
     public void A_plan_of_rows_goes() => AssertGoes(
@@ -57,9 +60,9 @@ public class SimdPlanLifetimeTests
             Source = _layout,
             Target = _layout,
         }),
-        memory => new RowBuffers { Source = memory, Target = memory });
+        (memory, output) => new RowBuffers { Source = memory, Target = output });
 
-    private static void AssertGoes<TBuffers>(Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, TBuffers> buffers)
+    private static void AssertGoes<TBuffers>(Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
         where TBuffers : struct
     {
         using var backend = new SimdBackend();
@@ -76,7 +79,7 @@ public class SimdPlanLifetimeTests
     // What a method has in its frame lives until it returns, where it is not optimised.
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static (WeakReference Plan, WeakReference Memory) MakeAndRun<TBuffers>(
-        SimdBackend backend, Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, TBuffers> buffers)
+        SimdBackend backend, Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
         where TBuffers : struct
     {
         IPlan<TBuffers> plan = create(backend);
@@ -84,11 +87,18 @@ public class SimdPlanLifetimeTests
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static unsafe WeakReference Run<TBuffers>(IPlan<TBuffers> plan, Func<DeviceMemory, TBuffers> buffers)
+    private static WeakReference Run<TBuffers>(IPlan<TBuffers> plan, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
         where TBuffers : struct
     {
         float[] block = GC.AllocateArray<float>(Heads * Length * Length, pinned: true);
-        plan.Execute(buffers(DeviceMemory.OnHost(block, (nint)Unsafe.AsPointer(ref block[0]), block.Length * sizeof(float))));
+        float[] output = GC.AllocateArray<float>(block.Length, pinned: true);
+        Array.Fill(block, 1f);
+        Array.Fill(output, float.NaN);
+        plan.Execute(buffers(OnHost(block), OnHost(output)));
+        Assert.False(float.IsNaN(output[0]), "The plan computed nothing.");
         return new WeakReference(block);
     }
+
+    private static unsafe DeviceMemory OnHost(float[] block) =>
+        DeviceMemory.OnHost(block, (nint)Unsafe.AsPointer(ref block[0]), block.Length * sizeof(float));
 }

@@ -1,12 +1,10 @@
 using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
-using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using CsCheck;
@@ -17,7 +15,6 @@ namespace AttentionGpu.Tests.Engine;
 public unsafe class SimdTests
 {
     private const int Problems = 60;
-    private const float SmallestNormal = 1.17549435e-38f;
 
     [Theory]
     [InlineData(512, 1)]
@@ -194,49 +191,6 @@ public unsafe class SimdTests
     }
 
     [Fact]
-    public void A_call_after_the_first_allocates_nothing_in_the_backend()
-    {
-        using var backend = new SimdBackend(threads: 2);
-        var attention = new AttentionProblem
-        {
-            Batch = 1,
-            Heads = 2,
-            KeyValueHeads = 2,
-            QueryLength = 200,
-            KeyLength = 200,
-            HeadSize = 16,
-            ValueHeadSize = 16,
-            Scale = 1f,
-            Query = TensorLayout.Contiguous(2, 200, 16),
-            Key = TensorLayout.Contiguous(2, 200, 16),
-            Value = TensorLayout.Contiguous(2, 200, 16),
-            Output = TensorLayout.Contiguous(2, 200, 16),
-        };
-        var linear = new LinearProblem { Rows = 400, Columns = 16, Depth = 16, HasBias = false, Output = MatrixMap.Contiguous(400, 16) };
-        DeviceMemory memory = backend.Rent(2 * 200 * 16 * sizeof(float));
-        DeviceMemory output = backend.Rent(2 * 200 * 16 * sizeof(float));
-        new Span<byte>(memory.Pointer<byte>(), (int)memory.ByteLength).Clear();
-        var attentionBuffers = new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = output };
-        var linearBuffers = new LinearBuffers { Input = memory, Weight = memory, Output = output };
-        IPlan<AttentionBuffers>[] attentionPlans =
-            [backend.Plan(attention), backend.Plan(attention with { QueryLength = 1 }), backend.Plan(attention with { KeyLength = 0 })];
-        IPlan<LinearBuffers> linearPlan = backend.Plan(linear);
-        long allocated = long.MaxValue;
-
-        // Other tests may have the threads or a workspace: of a hundred calls one that had its own is enough.
-        for (int trial = 0; trial < 100 && allocated > 0; trial++)
-        {
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            foreach (IPlan<AttentionBuffers> plan in attentionPlans)
-                plan.Execute(attentionBuffers);
-            linearPlan.Execute(linearBuffers);
-            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        }
-
-        Assert.Equal(0, allocated);
-    }
-
-    [Fact]
     public void Workspace_does_not_grow_with_length()
     {
         const int length = 131_072;
@@ -266,58 +220,4 @@ public unsafe class SimdTests
 
     private static Tensor<float> Rows(Tensor<float> tensor, int count) =>
         Tensor.Create(Data.Flat(tensor).AsSpan(0, count * 64).ToArray(), [1, 1, count, 64]);
-
-    [Fact]
-    public void The_exponentials_are_within_two_units_at_every_width()
-    {
-        AssertExponentials<Vector512<float>, Operations512>();
-        AssertExponentials<Vector256<float>, Operations256>();
-        AssertExponentials<Vector128<float>, Operations128>();
-    }
-
-    private static void AssertExponentials<TVector, TOperations>()
-        where TVector : unmanaged
-        where TOperations : struct, IVectorOperations<TVector>
-    {
-        AssertExponential<TVector, TOperations, NaturalBase<TVector, TOperations>>(Math.Exp, 87.33f, [-87.4f, -88f, -90f, -100f, -104.9f], -105f);
-        AssertExponential<TVector, TOperations, BinaryBase<TVector, TOperations>>(
-            x => Math.Pow(2.0, x), 126f, [-126.01f, -127f, -130f, -149f, -149.9f], -150f);
-    }
-
-    // "last" is the negative of the last exponent whose power is a normal number; from "zero" down powers are 0.
-    private static void AssertExponential<TVector, TOperations, TBase>(Func<double, double> power, float last, float[] small, float zero)
-        where TVector : unmanaged
-        where TOperations : struct, IVectorOperations<TVector>
-        where TBase : struct, IScoreBase<TVector>
-    {
-        Assert.Equal(0f, Power<TVector, TOperations, TBase>(float.NegativeInfinity));
-        Assert.Equal(0f, Power<TVector, TOperations, TBase>(float.MinValue));
-        Assert.Equal(0f, Power<TVector, TOperations, TBase>(zero));
-        foreach (float x in small)
-            Assert.InRange(Power<TVector, TOperations, TBase>(x), 0f, SmallestNormal);
-        Assert.Equal(1f, Power<TVector, TOperations, TBase>(0f));
-        Assert.Equal(1f, Power<TVector, TOperations, TBase>(-0f));
-        Assert.Equal(1f, Power<TVector, TOperations, TBase>(-float.Epsilon));
-        Assert.True(float.IsNaN(Power<TVector, TOperations, TBase>(float.NaN)));
-
-        // One float in 4,099 from -0 to the last: about 270,000.
-        for (int bits = 0; bits <= BitConverter.SingleToInt32Bits(last); bits += 4099)
-        {
-            float x = -BitConverter.Int32BitsToSingle(bits);
-            double expected = power(x);
-            double unit = (double)MathF.BitIncrement((float)expected) - (float)expected;
-            double error = Math.Abs(Power<TVector, TOperations, TBase>(x) - expected) / unit;
-            Assert.True(error < 2.0, $"{typeof(TBase).Name} to the power of {x:R} is off by {error} units.");
-        }
-    }
-
-    private static float Power<TVector, TOperations, TBase>(float x)
-        where TVector : unmanaged
-        where TOperations : struct, IVectorOperations<TVector>
-        where TBase : struct, IScoreBase<TVector>
-    {
-        float* lanes = stackalloc float[16];
-        TOperations.Store(TBase.Power(TOperations.Broadcast(x)), lanes);
-        return lanes[0];
-    }
 }

@@ -48,6 +48,20 @@ public class LinearTests
         iter: SixteenBitProblems,
         threads: 1);
 
+    /// <summary>The same for fixed sizes: one row and several, with a bias and without.</summary>
+    [Theory]
+    [EveryDevice(WithOtherKernels = true)]
+    public void Sixteen_bits_with_and_without_a_bias(string backend)
+    {
+        AttentionEngine engine = Engines.Get(backend);
+        foreach ((int rows, bool bias) in new[] { (1, true), (3, false) })
+        {
+            (Tensor<float> input, Tensor<float> weight, Tensor<float>? offset) = Create(rows, depth: 9, columns: 17, bias, seed: rows);
+            AssertRounded(input, weight, offset, value => (Half)value, value => (float)value, 1.0 / 1024, engine.Linear);
+            AssertRounded(input, weight, offset, value => (BFloat16)value, value => value, 1.0 / 128, engine.Linear);
+        }
+    }
+
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
     public void Leading_axes_of_any_rank_are_rows(string backend)

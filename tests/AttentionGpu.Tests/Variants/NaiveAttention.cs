@@ -141,8 +141,8 @@ internal static class NaiveAttention
         int position = problem.Options.Window?.Alignment == QueryAlignment.BottomRight ? bottomRight : topLeft;
         return key < seen
             && causal
-            && key >= position - (problem.Options.Window?.Left ?? 1_000_000)
-            && key <= position + (problem.Options.Window?.Right ?? 1_000_000)
+            && key >= (long)position - (problem.Options.Window?.Left ?? 1_000_000)
+            && key <= (long)position + (problem.Options.Window?.Right ?? 1_000_000)
             && (problem.QueryDocuments is null || problem.QueryDocuments[sequence, query] == problem.KeyDocuments![sequence, key])
             && (problem.Mask is null || Broadcast(problem.Mask, sequence, head, query, key));
     }

@@ -4,7 +4,7 @@ using AttentionGpu.Tests.Support;
 namespace AttentionGpu.Tests.Variants;
 
 /// <summary>A random problem of a kind. Tensors are [batch, heads, length, size], or [tokens, heads, size] where they are packed.</summary>
-internal sealed class VariantCase
+internal sealed record VariantCase
 {
     // Two roundings of a float, relative to it.
     private const double FloatRounding = 1.0 / (1 << 23);
@@ -94,22 +94,22 @@ internal sealed class VariantCase
     public double Smallest => Kind.Element == ElementForm.F16 ? (double)Half.Epsilon : Close.SmallestNormal;
 
     /// <summary>A problem of a kind with random sizes and numbers. Behind the key lengths there is NaN, which must not be read.</summary>
-    public static VariantCase Create(VariantKind kind, Random random, int maxLength)
+    public static VariantCase Create(VariantKind kind, Random random, int maxLength) =>
+        Create(kind, random, VariantSizes.Draw(kind, random, maxLength));
+
+    /// <summary>The same with sizes of the caller's choice.</summary>
+    public static VariantCase Create(VariantKind kind, Random random, VariantSizes sizes)
     {
-        int batch = random.Next(1, 4);
-        int keyValueHeads = random.Next(1, 3);
-        int heads = keyValueHeads * (kind.Grouped ? random.Next(2, 4) : 1);
-        int headSize = kind.Rotary == RotaryForm.None ? random.Next(1, 41) : 2 * random.Next(2, 17);
-        int valueSize = kind.OwnValueSize ? random.Next(1, 70) : headSize;
+        (int batch, int keyValueHeads, int heads) = (sizes.Batch, sizes.KeyValueHeads, sizes.KeyValueHeads * sizes.Group);
+        (int headSize, int valueSize) = (sizes.HeadSize, sizes.ValueSize);
         bool packed = kind.Sequences == SequenceForm.Packed;
-        int sequences = packed ? random.Next(1, 5) : 0;
-        int longest = kind.FewQueries ? 4 : maxLength;
-        int[] queryStarts = packed ? Starts(random, sequences, longest) : [];
-        int[] keyStarts = packed ? Starts(random, sequences, maxLength) : [];
-        int queryLength = packed ? queryStarts[^1] : random.Next(1, longest + 1);
-        int keyLength = packed ? keyStarts[^1] : random.Next(1, maxLength + 1);
-        int past = kind.Sequences == SequenceForm.Past ? random.Next(1, maxLength) : 0;
+        int[] queryStarts = packed ? Starts(sizes.QueryLengths) : [];
+        int[] keyStarts = packed ? Starts(sizes.KeyLengths) : [];
+        int queryLength = packed ? queryStarts[^1] : sizes.QueryLengths[0];
+        int keyLength = packed ? keyStarts[^1] : sizes.KeyLengths[0];
+        int past = kind.Sequences == SequenceForm.Past ? sizes.PastLength : 0;
         int total = past + keyLength;
+        int maxLength = Math.Max(2, sizes.KeyLengths.Max());
         Tensor<float> Rows(int rowHeads, int length, int size) => Round(
             kind, packed ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
         nint[] maskLengths =
@@ -184,11 +184,11 @@ internal sealed class VariantCase
         Alignment = kind.Window == WindowForm.BothAtTheEnd ? QueryAlignment.BottomRight : QueryAlignment.TopLeft,
     };
 
-    private static int[] Starts(Random random, int sequences, int longest)
+    private static int[] Starts(int[] lengths)
     {
-        var starts = new int[sequences + 1];
-        for (int i = 0; i < sequences; i++)
-            starts[i + 1] = starts[i] + random.Next(longest + 1);
+        var starts = new int[lengths.Length + 1];
+        for (int i = 0; i < lengths.Length; i++)
+            starts[i + 1] = starts[i] + lengths[i];
         return starts;
     }
 

@@ -87,6 +87,9 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     public long WorkspaceBytes =>
         sizeof(float) * (_threads * WorkspaceSize + (_parts == 1 ? 0 : SplitStates.Size(_problem, _parts)));
 
+    /// <summary>Parts that the keys are split into; their states are merged where there are more than one.</summary>
+    internal int KeyParts => _parts;
+
     private long WorkspaceSize => _few?.WorkspaceSize ?? _blocks!.WorkspaceSize(_blocksAtOnce);
 
     public void Execute(in AttentionBuffers buffers)

@@ -24,7 +24,8 @@ internal sealed class WorkerPool
     private int _active;
     private bool _open;
 
-    private WorkerPool(int helpers)
+    /// <param name="helpers">Threads beside the caller's; they live as long as the process.</param>
+    internal WorkerPool(int helpers)
     {
         _helpers = [.. Enumerable.Range(0, helpers).Select(_ => new Helper(this))];
     }

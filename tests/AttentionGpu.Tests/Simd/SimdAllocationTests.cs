@@ -1,0 +1,82 @@
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Simd;
+using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Tests.Simd;
+
+/// <summary>What a call of a plan allocates.</summary>
+public unsafe class SimdAllocationTests
+{
+    private const int Heads = 2;
+    private const int Size = 16;
+    private const int Length = 600;
+
+    [Fact]
+    public void A_call_after_the_first_allocates_nothing_in_the_backend()
+    {
+        using var backend = new SimdBackend(threads: 2);
+        AttentionProblem attention = Attention(200, 200);
+        var linear = new LinearProblem { Rows = 400, Columns = 16, Depth = 16, HasBias = false, Output = MatrixMap.Contiguous(400, 16) };
+        DeviceMemory memory = backend.Rent(Heads * Length * Size * sizeof(float));
+        DeviceMemory output = backend.Rent(Heads * Length * Size * sizeof(float));
+        DeviceMemory scores = backend.Rent(Heads * 200 * 200 * sizeof(float));
+        new Span<float>(memory.Pointer<float>(), Heads * Length * Size).Fill(1f);
+        var outputs = new Span<float>(output.Pointer<float>(), Heads * Length * Size);
+        var attentionBuffers = new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = output, Scores = scores };
+        var linearBuffers = new LinearBuffers { Input = memory, Weight = memory, Output = output };
+
+        // Blocks of queries, few queries, no keys, keys in parts, weights.
+        (IPlan<AttentionBuffers> Plan, float Result)[] attentionPlans =
+        [
+            (backend.Plan(attention), 1f),
+            (backend.Plan(Attention(1, 200)), 1f),
+            (backend.Plan(Attention(200, 0)), 0f),
+            (backend.Plan(Attention(1, Length)), 1f),
+            (backend.Plan(attention with { Scores = ScoreStage.Weights }), 1f),
+        ];
+        IPlan<LinearBuffers> linearPlan = backend.Plan(linear);
+        long allocated = long.MaxValue;
+
+        // Other tests may have the threads or a workspace: of a hundred calls one that had its own is enough.
+        for (int trial = 0; trial < 100 && allocated > 0; trial++)
+        {
+            allocated = 0;
+            foreach ((IPlan<AttentionBuffers> plan, float result) in attentionPlans)
+            {
+                outputs.Fill(float.NaN);
+                long before = GC.GetAllocatedBytesForCurrentThread();
+                plan.Execute(attentionBuffers);
+                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+
+                // The mean of ones is 1: attention was computed.
+                Assert.Equal(result, outputs[0], 1e-5f);
+            }
+
+            long beforeLinear = GC.GetAllocatedBytesForCurrentThread();
+            linearPlan.Execute(linearBuffers);
+            allocated += GC.GetAllocatedBytesForCurrentThread() - beforeLinear;
+            Assert.Equal(Size, outputs[0], 1e-4f);
+        }
+
+        Assert.Equal(0, allocated);
+    }
+
+    private static AttentionProblem Attention(int queries, int keys) => new()
+    {
+        Batch = 1,
+        Heads = Heads,
+        KeyValueHeads = Heads,
+        QueryLength = queries,
+        KeyLength = keys,
+        HeadSize = Size,
+        ValueHeadSize = Size,
+        Scale = 1f,
+        Query = TensorLayout.Contiguous(Heads, queries, Size),
+        Key = TensorLayout.Contiguous(Heads, keys, Size),
+        Value = TensorLayout.Contiguous(Heads, keys, Size),
+        Output = TensorLayout.Contiguous(Heads, queries, Size),
+        Sequence = new Sequence { QueryLength = queries, KeyLength = keys },
+    };
+}

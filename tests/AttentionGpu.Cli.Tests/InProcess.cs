@@ -24,6 +24,17 @@ internal static class InProcess
     public static CliResult Run(Func<AttentionEngine> open, params string[] arguments) =>
         Capture(() => CommandLine.Run(arguments, (_, _) => open()));
 
+    /// <summary>The command line on the engines of this machine; requires an error in one line, and nothing else.</summary>
+    public static string Fail(int exitCode, params string[] arguments) => RequireError(exitCode, Run(arguments));
+
+    /// <summary>Requires an error in one line, and nothing else.</summary>
+    public static string RequireError(int exitCode, CliResult result)
+    {
+        Assert.Equal((exitCode, ""), (result.ExitCode, result.Output));
+        Assert.Matches("^attention: [^\r\n]*[^\r\n ]\n$", result.Error);
+        return result.Error;
+    }
+
     /// <summary>What an action prints and returns.</summary>
     public static CliResult Capture(Func<int> action)
     {

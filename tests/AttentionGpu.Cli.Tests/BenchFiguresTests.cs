@@ -52,6 +52,17 @@ public class BenchFiguresTests
         Assert.Matches(@"│ memory +│ 1\.5 GB/s, 30 ?% of what the machine did with nothing else ", table);
     }
 
+    [Fact]
+    public void The_sizes_of_a_shape_are_whole_numbers_of_at_least_1()
+    {
+        Assert.Equal([3, 1, 20], BenchShape.Parse("3,1,20", "rows,output size,input size"));
+        foreach (string shape in new[] { "3,1", "3,1,2,4", "3,0,2", "3,-1,2", "3,1.5,2", "3,x,2", "3,,2", "3, 1,2", "3,1,99999999999", "" })
+        {
+            ArgumentException exception = Assert.Throws<ArgumentException>(() => BenchShape.Parse(shape, "rows,output size,input size"));
+            Assert.StartsWith($"--shape is '{shape}'; it must be rows,output size,input size: ", exception.Message, StringComparison.Ordinal);
+        }
+    }
+
     private static string Print(BenchFigures figures, bool json)
     {
         CliResult result = InProcess.Capture(() =>

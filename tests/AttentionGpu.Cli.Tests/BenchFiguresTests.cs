@@ -25,8 +25,9 @@ public class BenchFiguresTests
         JsonElement root = JsonElement.Parse(Print(_figures, json: true));
         Assert.Equal(
             [
-                ("device", "\"simd\""), ("op", "\"linear\""), ("shape", "\"1,2,3\""), ("milliseconds", "2000"), ("gflops", "3"), ("peakShare", "0.25"),
-                ("gigabytesPerSecond", "1.5"), ("bandwidthShare", "0.3"), ("peakGflops", "12"), ("peakGigabytesPerSecond", "5"),
+                ("device", "\"simd\""), ("op", "\"linear\""), ("shape", "\"1,2,3\""), ("milliseconds", "2000"),
+                ("gflops", "3"), ("peakShare", "0.25"), ("gigabytesPerSecond", "1.5"), ("bandwidthShare", "0.3"),
+                ("peakGflops", "12"), ("peakGigabytesPerSecond", "5"),
             ],
             root.EnumerateObject().Select(property => (property.Name, property.Value.GetRawText())));
     }

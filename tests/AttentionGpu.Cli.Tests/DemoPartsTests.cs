@@ -124,9 +124,10 @@ public class DemoPartsTests
                    select (x, y),
             ];
             Assert.InRange(yellow.Length, 100, picture.Width * picture.Height / 4);
-            return (yellow.Select(point => point.X).Order().ElementAt(yellow.Length / 2), yellow.Select(point => point.Y).Order().ElementAt(yellow.Length / 2));
+            return (Median(yellow.Select(point => point.X)), Median(yellow.Select(point => point.Y)));
         }
 
+        int Median(IEnumerable<int> numbers) => numbers.Order().ElementAt(numbers.Count() / 2);
         (int Left, int Top) first = Brightest(0, 0);
         (int Left, int Top) right = Brightest(0, 2);
         (int Left, int Top) below = Brightest(2, 0);

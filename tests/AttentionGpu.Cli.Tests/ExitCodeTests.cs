@@ -144,7 +144,8 @@ public sealed class ExitCodeTests : IDisposable
     {
         string[] weights = checkpoint ? ["--weights", "w.safetensors"] : [];
         string[] arguments = InFolder(["demo", "--text", "text.txt", "--heads", "2", .. weights, "--json"]);
-        string Sentences(string seed) => JsonElement.Parse(InProcess.Run([.. arguments, "--seed", seed]).Output).GetProperty("sentences").GetRawText();
+        string Sentences(string seed) =>
+            JsonElement.Parse(InProcess.Run([.. arguments, "--seed", seed]).Output).GetProperty("sentences").GetRawText();
         Assert.Equal(Sentences("7"), Sentences("7"));
         Assert.NotEqual(Sentences("7"), Sentences("8"));
     }

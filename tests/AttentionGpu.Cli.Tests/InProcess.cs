@@ -3,7 +3,9 @@ using AttentionGpu.Cli.Output;
 
 namespace AttentionGpu.Cli.Tests;
 
-/// <summary>Runs the command line inside the test process: a process start costs more than most commands, and a faulty engine cannot go there.</summary>
+/// <summary>
+/// Runs the command line inside the test process: the start of another process costs more than most commands, and a faulty engine cannot be passed to it.
+/// </summary>
 internal static class InProcess
 {
     // The console belongs to the process, tests run at the same time: each writes to its own strings.

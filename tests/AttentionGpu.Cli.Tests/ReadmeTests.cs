@@ -27,8 +27,8 @@ public class ReadmeTests
         Assert.True(File.Exists(Repository.PathOf("src", "AttentionGpu.Cli", "AttentionGpu.Cli.csproj")));
 
         // A filter, or a project alone, would not be the command of the README.
-        string[] tests = [.. File.ReadAllLines(Repository.PathOf(".ci", "run")).Where(line => line.StartsWith(TestCommand, StringComparison.Ordinal))];
-        string line = Assert.Single(tests);
+        string[] lines = File.ReadAllLines(Repository.PathOf(".ci", "run"));
+        string line = Assert.Single(lines, line => line.StartsWith(TestCommand, StringComparison.Ordinal));
         Assert.Equal("2>&1 | tee \"$log\"", line[TestCommand.Length..].Trim());
     }
 
@@ -36,11 +36,12 @@ public class ReadmeTests
     public void Every_command_and_option_of_the_command_line_is_one_that_there_is()
     {
         RootCommand root = CommandLine.Create((_, _) => throw new InvalidOperationException("Nothing is run."));
-        string[][] rows = [.. _readme.Split('\n').Where(line => line.StartsWith("| `attention ", StringComparison.Ordinal)).Select(line => line.Split('`'))];
+        IEnumerable<string> lines = _readme.Split('\n').Where(line => line.StartsWith("| `attention ", StringComparison.Ordinal));
+        string[][] rows = [.. lines.Select(line => line.Split('`'))];
         Assert.Equal(root.Subcommands.Select(command => command.Name), rows.Select(row => row[1].Split(' ')[1]));
         foreach (string[] row in rows)
         {
-            // What stands between ` and `: first an example, then options, some with a value.
+            // The first quotation is an example of the command; the others are options, some with values.
             string[] quoted = [.. row.Where((_, index) => index % 2 == 1)];
             Assert.Empty(root.Parse(quoted[0].Split(' ')[1..]).Errors);
             Command command = Assert.Single(root.Subcommands, command => command.Name == quoted[0].Split(' ')[1]);

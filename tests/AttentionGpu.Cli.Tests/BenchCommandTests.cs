@@ -15,7 +15,8 @@ public class BenchCommandTests
     [InlineData(
         4.0 * 4 * 40 * 8, 4.0 * ((2 * 4 * 8) + (2 * 2 * 40 * 8)), "--shape", "1,4,1,8", "--kv-heads", "2", "--kv-length", "40", "--causal")]
     [InlineData(
-        (8.0 * 2 * 16 * 32 * 32) + (4.0 * 2 * 16 * 16 * 32), 4.0 * ((4 * 32 * 32) + (3 * 2 * 16 * 32)), "--op", "mha", "--shape", "2,16,32,4")]
+        (8.0 * 2 * 16 * 32 * 32) + (4.0 * 2 * 16 * 16 * 32), 4.0 * ((4 * 32 * 32) + (3 * 2 * 16 * 32)),
+        "--op", "mha", "--shape", "2,16,32,4")]
     [InlineData(2.0 * 9 * 7 * 5, 4.0 * ((9 * 7) + (9 * 5) + (7 * 5)), "--op", "linear", "--shape", "9,7,5")]
     public void Figures_are_those_of_the_operation(double operations, double bytes, params string[] arguments)
     {
@@ -25,7 +26,8 @@ public class BenchCommandTests
         Assert.Equal(operations / 1e6, Figure("gflops") * Figure("milliseconds"), operations / 1e12);
         Assert.Equal(bytes / 1e6, Figure("gigabytesPerSecond") * Figure("milliseconds"), bytes / 1e12);
         Assert.Equal(Figure("gflops") / Figure("peakGflops"), Figure("peakShare"), Figure("peakShare") / 1e9);
-        Assert.Equal(Figure("gigabytesPerSecond") / Figure("peakGigabytesPerSecond"), Figure("bandwidthShare"), Figure("bandwidthShare") / 1e9);
+        Assert.Equal(
+            Figure("gigabytesPerSecond") / Figure("peakGigabytesPerSecond"), Figure("bandwidthShare"), Figure("bandwidthShare") / 1e9);
         Assert.InRange(Figure("peakShare"), 0.0, LargestShare);
     }
 

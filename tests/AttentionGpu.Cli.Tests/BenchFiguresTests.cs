@@ -60,7 +60,8 @@ public class BenchFiguresTests
         foreach (string shape in new[] { "3,1", "3,1,2,4", "3,0,2", "3,-1,2", "3,1.5,2", "3,x,2", "3,,2", "3, 1,2", "3,1,99999999999", "" })
         {
             ArgumentException exception = Assert.Throws<ArgumentException>(() => BenchShape.Parse(shape, "rows,output size,input size"));
-            Assert.StartsWith($"--shape is '{shape}'; it must be rows,output size,input size: ", exception.Message, StringComparison.Ordinal);
+            string start = $"--shape is '{shape}'; it must be rows,output size,input size: ";
+            Assert.StartsWith(start, exception.Message, StringComparison.Ordinal);
         }
     }
 

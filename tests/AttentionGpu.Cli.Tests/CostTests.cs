@@ -4,7 +4,7 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Cli.Tests;
 
-/// <summary>Operations and bytes, against numbers that were counted by hand: two operations a multiply-add, four bytes an element.</summary>
+/// <summary>Operations and bytes, counted by hand: two operations a multiply-add, four bytes an element.</summary>
 public class CostTests
 {
     [Theory]
@@ -23,7 +23,8 @@ public class CostTests
 
     // Of three keys, the first two queries see none: 0 + 0 + 1 + 2 + 3 = 6. Key and value: 2 x 3 x 3 x 7 = 126 elements.
     [InlineData(null, 3, true, 2.0 * 6 * 6 * 7 * 2, 4 * ((2 * 210) + (2 * 126)))]
-    public void Attention_counts_visible_pairs_and_each_tensor_once(int? keyValueHeads, int? keyLength, bool causal, double operations, double bytes)
+    public void Attention_counts_visible_pairs_and_each_tensor_once(
+        int? keyValueHeads, int? keyLength, bool causal, double operations, double bytes)
     {
         var problem = BenchProblem.Attention(Engines.Reference, [2, 3, 5, 7], keyValueHeads, keyLength, causal);
         Assert.Equal((operations, bytes), (problem.Operations, problem.Bytes));
@@ -38,7 +39,8 @@ public class CostTests
 
     [Theory]
 
-    // Parameters: 4 x 12 x 12 = 576. Projections: 2 x 5 tokens x 576; attention: 2 x 3 heads x 25 pairs x 4 x 2. Tensors: 3 of 2 x 5 x 12 = 120.
+    // Parameters: 4 x 12 x 12 = 576. Projections: 2 x 5 tokens x 576; attention: 2 x 3 heads x 25 pairs x 4 x 2. Tensors: 3 of 2 x 5 x 12
+    // = 120.
     [InlineData(null, false, 2.0 * (5760 + 1200), 4 * (576 + 360))]
 
     // A third of the key and value rows: 2 x 12 x 12 + 2 x 4 x 12 = 384.
@@ -53,7 +55,8 @@ public class CostTests
     [Theory]
 
     // Query and output projections: 2 x 5 x 12 x 12 x 2 = 2880; keys and values of 7 tokens: 2 x 7 x 12 x (12 + 12) = 4032.
-    // Attention: 2 x 3 x 5 x 7 pairs x 4 x 2 = 1680. Parameters: 576. Tensors: 2 x 5 x 12 twice, 2 x 7 x 12 once; weights: 2 x 3 x 5 x 7 = 210.
+    // Attention: 2 x 3 x 5 x 7 pairs x 4 x 2 = 1680. Parameters: 576. Tensors: 2 x 5 x 12 twice, 2 x 7 x 12 once; weights: 2 x 3 x 5 x 7 =
+    // 210.
     [InlineData(null, null, null, Causal.None, false, 2.0 * (2880 + 4032 + 1680), 4 * (576 + 240 + 168))]
     [InlineData(null, null, null, Causal.None, true, 2.0 * (2880 + 4032 + 1680), 4 * (576 + 240 + 168 + 210))]
     [InlineData(null, null, null, Causal.TopLeft, false, 2.0 * (2880 + 4032 + 840), 4 * (576 + 240 + 168))]

@@ -4,7 +4,8 @@ using AttentionGpu.Cli.Output;
 namespace AttentionGpu.Cli.Tests;
 
 /// <summary>
-/// Runs the command line inside the test process: the start of another process costs more than most commands, and a faulty engine cannot be passed to it.
+/// Runs the command line inside the test process: the start of another process costs more than most commands, and a faulty engine cannot
+/// be passed to it.
 /// </summary>
 internal static class InProcess
 {

@@ -5,7 +5,8 @@ using AttentionGpu.Tests.Support;
 namespace AttentionGpu.Cli.Tests;
 
 /// <summary>
-/// <c>attention verify --onnx</c> on folders that the tests make. With one visible key the output is the value of that key, whatever the scores are.
+/// <c>attention verify --onnx</c> on folders that the tests make. With one visible key the output is the value of that key, whatever the
+/// scores are.
 /// </summary>
 public class OnnxCasesTests
 {
@@ -95,7 +96,8 @@ public class OnnxCasesTests
 
     [Fact]
     public void The_lengths_without_padding_hide_the_keys_behind_them() => Passes(folder => folder.Add(
-        "node", new object(), [.. ThreeKeys(), ("nonpad_kv_seqlen", StoredTensor.Int64([1], 1))], [("Y", StoredTensor.Float32(_query, 1f, 2f))]));
+        "node", new object(), [.. ThreeKeys(), ("nonpad_kv_seqlen", StoredTensor.Int64([1], 1))],
+        [("Y", StoredTensor.Float32(_query, 1f, 2f))]));
 
     [Fact]
     public void A_causal_query_sees_the_first_key_and_the_last_one_of_the_lengths()
@@ -119,7 +121,8 @@ public class OnnxCasesTests
         Assert.Equal(new AttentionWindow { Left = 4, Right = 5, Alignment = QueryAlignment.BottomRight }, options.Window);
         Assert.Equal((AttentionLayout.BatchLengthHeads, 6, 2), (options.Layout, options.Heads, options.KeyValueHeads));
 
-        options = Node("""{"is_causal": 1, "left_window_size": -1, "right_window_size": 0}""").Options(isThreeAxes: false, hasKeyLengths: false);
+        options = Node("""{"is_causal": 1, "left_window_size": -1, "right_window_size": 0}""")
+            .Options(isThreeAxes: false, hasKeyLengths: false);
         Assert.Equal((null, Causal.TopLeft, null), (options.Scale, options.Causal, options.Softcap));
         Assert.Equal(new AttentionWindow { Right = 0, Alignment = QueryAlignment.TopLeft }, options.Window);
         Assert.Equal((AttentionLayout.BatchHeadsLength, null, null), (options.Layout, options.Heads, options.KeyValueHeads));
@@ -135,14 +138,15 @@ public class OnnxCasesTests
     [InlineData("""{"qk_matmul_output_mode": 1}""", ScoreStage.Softcapped)]
     [InlineData("""{"qk_matmul_output_mode": 2}""", ScoreStage.Masked)]
     [InlineData("""{"qk_matmul_output_mode": 3}""", ScoreStage.Weights)]
-    public void The_mode_of_the_scores_is_their_stage(string attributes, ScoreStage stage) => Assert.Equal(stage, Node(attributes).ScoreStage);
+    public void The_mode_of_the_scores_is_their_stage(string attributes, ScoreStage stage) =>
+        Assert.Equal(stage, Node(attributes).ScoreStage);
 
     [Fact]
     public void Every_known_attribute_and_input_can_be_run()
     {
         OnnxNode node = Node("""
-            {"scale": 1, "is_causal": 1, "q_num_heads": 1, "kv_num_heads": 1, "qk_matmul_output_mode": 1, "softcap": 1, "softmax_precision": 1,
-             "left_window_size": 1, "right_window_size": 1}
+            {"scale": 1, "is_causal": 1, "q_num_heads": 1, "kv_num_heads": 1, "qk_matmul_output_mode": 1, "softcap": 1,
+             "softmax_precision": 1, "left_window_size": 1, "right_window_size": 1}
             """);
         Assert.Null((node with { Inputs = ["Q", "K", "V", "attn_mask", "", "past_key", "past_value", "nonpad_kv_seqlen"] }).Unsupported);
         Assert.Equal("the input bias is not known", (node with { Inputs = ["Q", "K", "V", "bias"] }).Unsupported);

@@ -32,9 +32,12 @@ internal sealed class OnnxFolder : IDisposable
     public string Path => _folder[""];
 
     /// <summary>Adds a node with the names of its tensors; "" is an input or output that is left out.</summary>
-    public void Add(string name, object attributes, (string Name, StoredTensor? Tensor)[] inputs, (string Name, StoredTensor? Tensor)[] outputs)
+    public void Add(
+        string name, object attributes, (string Name, StoredTensor? Tensor)[] inputs, (string Name, StoredTensor? Tensor)[] outputs)
     {
-        _nodes.Add(new { name, opset = 23, attributes, inputs = inputs.Select(one => one.Name), outputs = outputs.Select(one => one.Name) });
+        string[] inputNames = [.. inputs.Select(one => one.Name)];
+        string[] outputNames = [.. outputs.Select(one => one.Name)];
+        _nodes.Add(new { name, opset = 23, attributes, inputs = inputNames, outputs = outputNames });
         File.WriteAllText(_folder["cases.json"], JsonSerializer.Serialize(_nodes));
         Write(_folder[name + ".safetensors"],
         [

@@ -45,7 +45,7 @@ public class ReadmeTests
             string[] quoted = [.. row.Where((_, index) => index % 2 == 1)];
             Assert.Empty(root.Parse(quoted[0].Split(' ')[1..]).Errors);
             Command command = Assert.Single(root.Subcommands, command => command.Name == quoted[0].Split(' ')[1]);
-            string[] options = [.. quoted.SelectMany(text => text.Split(' ')).Where(word => word.StartsWith("--", StringComparison.Ordinal))];
+            IEnumerable<string> options = quoted.SelectMany(text => text.Split(' ')).Where(word => word.StartsWith("--", StringComparison.Ordinal));
             Assert.All(options, option => Assert.Contains(option, command.Options.Select(known => known.Name)));
         }
     }

@@ -16,7 +16,8 @@ public sealed class RunOptionsTests : IDisposable
     private const int Heads = 4;
     private const int KeyValueHeads = 2;
 
-    private static readonly MultiHeadAttentionConfig _config = new() { EmbeddingSize = Embedding, Heads = Heads, KeyValueHeads = KeyValueHeads };
+    private static readonly MultiHeadAttentionConfig _config =
+        new() { EmbeddingSize = Embedding, Heads = Heads, KeyValueHeads = KeyValueHeads };
     private static readonly MultiHeadAttentionWeights _first = MultiHeadAttentionWeights.Random(_config, seed: 1);
     private static readonly MultiHeadAttentionWeights _second = MultiHeadAttentionWeights.Random(_config, seed: 2);
     private static readonly Tensor<float> _input = Data.Random(new Random(3), Batch, Queries, Embedding);
@@ -89,7 +90,8 @@ public sealed class RunOptionsTests : IDisposable
 
     [Theory]
 
-    // Projections: 2 x (5 x 12 x 12 x 2 + 5 x 6 x 24) multiply-adds; attention: 2 x 4 x 5 x 5 pairs of 3 x 2. Parameters: 2 x 144 + 6 x 24 = 432.
+    // Projections: 2 x (5 x 12 x 12 x 2 + 5 x 6 x 24) multiply-adds; attention: 2 x 4 x 5 x 5 pairs of 3 x 2. Parameters: 2 x 144 + 6 x 24
+    // = 432.
     // Tensors: 3 of 2 x 5 x 12.
     [InlineData(2.0 * (4320 + 1200), 4 * (432 + 360))]
     [InlineData(2.0 * (4320 + 600), 4 * (432 + 360), "--causal")]
@@ -100,7 +102,8 @@ public sealed class RunOptionsTests : IDisposable
     public void The_JSON_has_the_cost_of_the_call_and_its_speed(double operations, long bytes, params string[] options)
     {
         string output = _folder["y.safetensors"];
-        JsonElement root = JsonElement.Parse(Run([.. options.Select(one => one == "c.npy" ? _folder[one] : one), "--output", output, "--json"]));
+        IEnumerable<string> paths = options.Select(one => one == "c.npy" ? _folder[one] : one);
+        JsonElement root = JsonElement.Parse(Run([.. paths, "--output", output, "--json"]));
         Assert.Equal(
             ["device", "firstMilliseconds", "milliseconds", "operations", "gflops", "bytes", "output"],
             root.EnumerateObject().Select(property => property.Name));
@@ -125,7 +128,8 @@ public sealed class RunOptionsTests : IDisposable
 
     private string[] Arguments(string[] options) =>
     [
-        "run", "--weights", _folder["w.safetensors"], "--heads", "4", "--input", _folder["x.safetensors"], "--device", "reference", .. options,
+        "run", "--weights", _folder["w.safetensors"], "--heads", "4", "--input", _folder["x.safetensors"],
+        "--device", "reference", .. options,
     ];
 
     private string Run(params string[] options)

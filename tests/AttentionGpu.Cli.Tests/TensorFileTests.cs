@@ -81,7 +81,8 @@ public sealed class TensorFileTests : IDisposable
     [Fact]
     public void A_NumPy_file_is_written_as_float32_in_the_order_of_the_axes()
     {
-        TensorFile.Write(_folder["y.npy"], new Dictionary<string, Tensor<float>> { ["y"] = Tensor.Create([1f, 2f, 3f, 4f, 5f, 6f], [1, 2, 3]) });
+        Tensor<float> tensor = Tensor.Create([1f, 2f, 3f, 4f, 5f, 6f], [1, 2, 3]);
+        TensorFile.Write(_folder["y.npy"], new Dictionary<string, Tensor<float>> { ["y"] = tensor });
         byte[] all = File.ReadAllBytes(_folder["y.npy"]);
         Assert.Equal([0x93, .. "NUMPY"u8], all[..6]);
         int start = 10 + BinaryPrimitives.ReadUInt16LittleEndian(all.AsSpan(8));
@@ -98,7 +99,8 @@ public sealed class TensorFileTests : IDisposable
     [InlineData("x.npy.safetensors", false)]
     [InlineData("npy", false)]
     [InlineData("x.npz", false)]
-    public void The_extension_says_whether_a_file_is_a_NumPy_file(string path, bool isNumPy) => Assert.Equal(isNumPy, TensorFile.IsNumPy(path));
+    public void The_extension_says_whether_a_file_is_a_NumPy_file(string path, bool isNumPy) =>
+        Assert.Equal(isNumPy, TensorFile.IsNumPy(path));
 
     [Fact]
     public void A_file_of_any_other_extension_is_a_safetensors_file()

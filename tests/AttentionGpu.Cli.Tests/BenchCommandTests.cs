@@ -4,51 +4,63 @@ namespace AttentionGpu.Cli.Tests;
 
 public class BenchCommandTests
 {
+    private const double LargestShare = 1.2;
+
     private static readonly string[] _figures = ["milliseconds", "gflops", "gigabytesPerSecond"];
     private static readonly string[] _shares = ["peakShare", "bandwidthShare"];
 
     [Theory]
-    [InlineData(4.0 * 2 * 16 * 16 * 8, "--op", "sdpa", "--shape", "1,2,16,8")]
-    [InlineData(4.0 * 2 * (16 * 17 / 2) * 8, "--shape", "1,2,16,8", "--causal", "--threads", "1")]
-    [InlineData(4.0 * 4 * 40 * 8, "--shape", "1,4,1,8", "--kv-heads", "2", "--kv-length", "40", "--causal")]
-    [InlineData((8.0 * 2 * 16 * 32 * 32) + (4.0 * 2 * 16 * 16 * 32), "--op", "mha", "--shape", "2,16,32,4")]
-    [InlineData(2.0 * 9 * 7 * 5, "--op", "linear", "--shape", "9,7,5")]
-    public void Figures_are_those_of_the_operation(double operations, params string[] arguments)
+    [InlineData(4.0 * 2 * 16 * 16 * 8, 4.0 * 4 * 2 * 16 * 8, "--op", "sdpa", "--shape", "1,2,16,8")]
+    [InlineData(4.0 * 2 * (16 * 17 / 2) * 8, 4.0 * 4 * 2 * 16 * 8, "--shape", "1,2,16,8", "--causal", "--threads", "1")]
+    [InlineData(
+        4.0 * 4 * 40 * 8, 4.0 * ((2 * 4 * 8) + (2 * 2 * 40 * 8)), "--shape", "1,4,1,8", "--kv-heads", "2", "--kv-length", "40", "--causal")]
+    [InlineData(
+        (8.0 * 2 * 16 * 32 * 32) + (4.0 * 2 * 16 * 16 * 32), 4.0 * ((4 * 32 * 32) + (3 * 2 * 16 * 32)),
+        "--op", "mha", "--shape", "2,16,32,4")]
+    [InlineData(2.0 * 9 * 7 * 5, 4.0 * ((9 * 7) + (9 * 5) + (7 * 5)), "--op", "linear", "--shape", "9,7,5")]
+    public void Figures_are_those_of_the_operation(double operations, double bytes, params string[] arguments)
     {
-        using JsonDocument document = JsonDocument.Parse(Cli.Succeed(["bench", "--device", "simd", "--json", .. arguments]));
-        JsonElement root = document.RootElement;
-        Assert.All([.. _figures, .. _shares], name => Assert.True(root.GetProperty(name).GetDouble() > 0, name));
-        Assert.Equal(operations / 1e6, root.GetProperty("gflops").GetDouble() * root.GetProperty("milliseconds").GetDouble(), operations / 1e12);
+        JsonElement root = JsonElement.Parse(Cli.Succeed(["bench", "--device", "simd", "--json", .. arguments]));
+        double Figure(string name) => root.GetProperty(name).GetDouble();
+        Assert.All([.. _figures, .. _shares], name => Assert.True(Figure(name) > 0, name));
+        Assert.Equal(operations / 1e6, Figure("gflops") * Figure("milliseconds"), operations / 1e12);
+        Assert.Equal(bytes / 1e6, Figure("gigabytesPerSecond") * Figure("milliseconds"), bytes / 1e12);
+        Assert.Equal(Figure("gflops") / Figure("peakGflops"), Figure("peakShare"), Figure("peakShare") / 1e9);
+        Assert.Equal(
+            Figure("gigabytesPerSecond") / Figure("peakGigabytesPerSecond"), Figure("bandwidthShare"), Figure("bandwidthShare") / 1e9);
+        Assert.InRange(Figure("peakShare"), 0.0, LargestShare);
     }
 
     [Fact]
-    public void Shares_are_for_the_device_that_they_are_measured_on()
+    public void Only_the_processor_by_vectors_has_shares()
     {
-        using JsonDocument document = JsonDocument.Parse(Cli.Succeed("bench", "--device", "reference", "--shape", "1,1,4,4", "--json"));
-        Assert.All(_figures, name => Assert.True(document.RootElement.GetProperty(name).GetDouble() > 0, name));
-        Assert.All(_shares, name => Assert.False(document.RootElement.TryGetProperty(name, out _), name));
-    }
-
-    [Fact]
-    public void The_table_has_the_figures()
-    {
-        string table = Cli.Succeed("bench", "--device", "simd", "--op", "linear", "--shape", "64,64,64");
-        Assert.Contains("GFLOP/s", table, StringComparison.Ordinal);
-        Assert.Contains("GB/s", table, StringComparison.Ordinal);
+        CliResult result = InProcess.Run("bench", "--device", "reference", "--shape", "1,1,4,4");
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Assert.Matches(@"│ device +│ reference ", result.Output);
+        Assert.Matches(@"│ speed +│ [0-9.]+ GFLOP/s +│", result.Output);
+        Assert.Matches(@"│ memory +│ [0-9.]+ GB/s +│", result.Output);
     }
 
     [Theory]
     [InlineData("--shape", "1,2,16")]
+    [InlineData("--shape", "1,2,16,8,1")]
     [InlineData("--shape", "1,2,16,0")]
+    [InlineData("--shape", "1,2,-16,8")]
     [InlineData("--shape", "1,2,x,8")]
+    [InlineData("--shape", "")]
+    [InlineData("--op", "sdpa")]
     [InlineData("--op", "conv", "--shape", "1,2,16,8")]
     [InlineData("--op", "linear", "--shape", "1,2,16,8")]
     [InlineData("--op", "linear", "--shape", "2,2,2", "--causal")]
+    [InlineData("--op", "linear", "--shape", "2,2,2", "--kv-heads", "1")]
+    [InlineData("--op", "linear", "--shape", "2,2,2", "--kv-length", "1")]
     [InlineData("--op", "mha", "--shape", "1,8,16,2", "--kv-length", "9")]
     [InlineData("--op", "mha", "--shape", "1,8,16,3")]
+    [InlineData("--op", "mha", "--shape", "1,8,16,4", "--kv-heads", "3")]
     [InlineData("--shape", "1,4,16,8", "--kv-heads", "3")]
+    [InlineData("--shape", "1,4,16,8", "--kv-heads", "0")]
     [InlineData("--shape", "1,4,16,8", "--kv-length", "0")]
     [InlineData("--shape", "1,4,16,8", "--threads", "0")]
     [InlineData("--shape", "1,4,16,8", "--device", "nope")]
-    public void Bad_arguments_are_one_line_and_exit_code_2(params string[] arguments) => Cli.Fail(2, ["bench", .. arguments]);
+    public void Bad_arguments_are_one_line_and_exit_code_2(params string[] arguments) => InProcess.Fail(2, ["bench", .. arguments]);
 }

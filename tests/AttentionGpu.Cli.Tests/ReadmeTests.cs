@@ -1,25 +1,57 @@
+using System.CommandLine;
+using AttentionGpu.Cli.Commands;
+
 namespace AttentionGpu.Cli.Tests;
 
 public class ReadmeTests
 {
+    private const string TestCommand = "dotnet test";
+
+    private static readonly string _readme = File.ReadAllText(Repository.PathOf("README.md"));
+
     [Fact]
     public void The_example_is_the_program_that_is_built_and_it_runs()
     {
-        string readme = File.ReadAllText(Repository.PathOf("README.md"));
         string program = File.ReadAllText(Repository.PathOf("tests", "AttentionGpu.ReadmeExample", "Program.cs"));
-        Assert.Contains($"```csharp\n{program}```", readme, StringComparison.Ordinal);
+        Assert.Contains($"```csharp\n{program}```", _readme, StringComparison.Ordinal);
         CliResult result = Cli.RunAssembly("AttentionGpu.ReadmeExample.dll");
         Assert.Equal(0, result.ExitCode);
         Assert.Matches(@": the first output is -?\d", result.Output);
     }
 
     [Fact]
-    public void The_test_command_is_what_CI_runs()
+    public void The_two_commands_are_the_demo_and_the_tests_and_CI_runs_the_tests_as_they_stand_there()
     {
-        string readme = File.ReadAllText(Repository.PathOf("README.md"));
-        string ci = File.ReadAllText(Repository.PathOf(".ci", "run"));
-        Assert.Contains("dotnet run --project src/AttentionGpu.Cli -- demo\n", readme, StringComparison.Ordinal);
-        Assert.Contains("\ndotnet test\n", readme, StringComparison.Ordinal);
-        Assert.Contains("dotnet test", ci, StringComparison.Ordinal);
+        string[] commands = Blocks("sh");
+        Assert.Equal(["dotnet run --project src/AttentionGpu.Cli -- demo", TestCommand], commands);
+        Assert.True(File.Exists(Repository.PathOf("src", "AttentionGpu.Cli", "AttentionGpu.Cli.csproj")));
+
+        // A filter, or a project alone, would not be the command of the README.
+        string[] lines = File.ReadAllLines(Repository.PathOf(".ci", "run"));
+        string line = Assert.Single(lines, line => line.StartsWith(TestCommand, StringComparison.Ordinal));
+        Assert.Equal("2>&1 | tee \"$log\"", line[TestCommand.Length..].Trim());
     }
+
+    [Fact]
+    public void Every_command_and_option_of_the_command_line_is_one_that_there_is()
+    {
+        RootCommand root = CommandLine.Create((_, _) => throw new InvalidOperationException("Nothing is run."));
+        IEnumerable<string> lines = _readme.Split('\n').Where(line => line.StartsWith("| `attention ", StringComparison.Ordinal));
+        string[][] rows = [.. lines.Select(line => line.Split('`'))];
+        Assert.Equal(root.Subcommands.Select(command => command.Name), rows.Select(row => row[1].Split(' ')[1]));
+        foreach (string[] row in rows)
+        {
+            // The first quotation is an example of the command; the others are options, some with values.
+            string[] quoted = [.. row.Where((_, index) => index % 2 == 1)];
+            Assert.Empty(root.Parse(quoted[0].Split(' ')[1..]).Errors);
+            Command command = Assert.Single(root.Subcommands, command => command.Name == quoted[0].Split(' ')[1]);
+            IEnumerable<string> options = quoted.SelectMany(text => text.Split(' ')).Where(word => word.StartsWith("--", StringComparison.Ordinal));
+            Assert.All(options, option => Assert.Contains(option, command.Options.Select(known => known.Name)));
+        }
+    }
+
+    private static string[] Blocks(string language) =>
+    [
+        .. _readme.Split($"\n```{language}\n")[1..].SelectMany(text => text[..text.IndexOf("\n```", StringComparison.Ordinal)].Split('\n')),
+    ];
 }

@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace AttentionGpu.Cli.Bench;
 
 /// <summary>Times actions that are to be compared: in turn, so that all of them see the same machine.</summary>
@@ -12,26 +10,30 @@ internal static class Timing
     /// <param name="duration">How long all of it takes, at least five rounds.</param>
     /// <param name="pause">What passes between two turns: a peer's threads may spin on for a while.</param>
     /// <param name="actions">What to time. Each is run once before anything is timed.</param>
-    public static double[] Medians(TimeSpan window, TimeSpan duration, TimeSpan pause, params Action[] actions)
+    public static double[] Medians(TimeSpan window, TimeSpan duration, TimeSpan pause, params Action[] actions) =>
+        Medians(TimeProvider.System, window, duration, pause, actions);
+
+    /// <summary>The same by another clock.</summary>
+    internal static double[] Medians(TimeProvider clock, TimeSpan window, TimeSpan duration, TimeSpan pause, params Action[] actions)
     {
         foreach (Action action in actions)
             action();
         List<double>[] times = [.. actions.Select(_ => new List<double>())];
-        long start = Stopwatch.GetTimestamp();
-        for (int round = 0; round < MinRounds || Stopwatch.GetElapsedTime(start) < duration; round++)
+        long start = clock.GetTimestamp();
+        for (int round = 0; round < MinRounds || clock.GetElapsedTime(start) < duration; round++)
         {
             for (int i = 0; i < actions.Length; i++)
             {
                 Thread.Sleep(pause);
                 actions[i]();
-                long turn = Stopwatch.GetTimestamp();
+                long turn = clock.GetTimestamp();
                 do
                 {
-                    long run = Stopwatch.GetTimestamp();
+                    long run = clock.GetTimestamp();
                     actions[i]();
-                    times[i].Add(Stopwatch.GetElapsedTime(run).TotalSeconds);
+                    times[i].Add(clock.GetElapsedTime(run).TotalSeconds);
                 }
-                while (Stopwatch.GetElapsedTime(turn) < window);
+                while (clock.GetElapsedTime(turn) < window);
             }
         }
 

@@ -1,8 +1,6 @@
 using System.CommandLine;
-using System.Globalization;
 using AttentionGpu.Cli.Bench;
 using AttentionGpu.Cli.Output;
-using Spectre.Console;
 
 namespace AttentionGpu.Cli.Commands;
 
@@ -17,7 +15,7 @@ internal static class BenchCommand
     private static readonly TimeSpan _window = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan _duration = TimeSpan.FromSeconds(2);
 
-    public static Command Create()
+    public static Command Create(EngineFactory open)
     {
         var operation = new Option<string>("--op")
         {
@@ -50,25 +48,24 @@ internal static class BenchCommand
             parsed.GetValue(causal),
             parsed.GetValue(threads),
             parsed.GetRequiredValue(device),
-            parsed.GetValue(json))));
+            parsed.GetValue(json)), open));
         return command;
     }
 
-    private static int Run(Settings settings)
+    private static int Run(Settings settings, EngineFactory open)
     {
-        using var engine = new AttentionEngine(settings.Device, new AttentionEngineOptions { Threads = settings.Threads });
+        using AttentionEngine engine = open(settings.Device, new AttentionEngineOptions { Threads = settings.Threads });
         BenchProblem problem = Create(engine, settings);
-        bool isHost = engine.Device.Kind == DeviceKind.Simd;
         int threads = Math.Min(settings.Threads ?? int.MaxValue, Environment.ProcessorCount);
-        (double seconds, double peak, double bandwidth) = LongWork.Run($"{settings.Operation} on {engine.Device.Name}", _ =>
+        BenchFigures figures = LongWork.Run($"{settings.Operation} on {engine.Device.Name}", _ =>
         {
-            if (!isHost)
-                return (Timing.Medians(_window, _duration, TimeSpan.Zero, problem.Run)[0], double.NaN, double.NaN);
+            if (engine.Device.Kind != DeviceKind.Simd)
+                return BenchFigures.Of(problem, Timing.Medians(_window, _duration, TimeSpan.Zero, problem.Run)[0]);
             using var limits = new MachineLimits(threads);
             double[] medians = Timing.Medians(_window, _duration, TimeSpan.Zero, problem.Run, limits.MultiplyAdd, limits.Read);
-            return (medians[0], limits.PeakOperations / medians[1], MachineLimits.ReadBytes / medians[2]);
+            return BenchFigures.Of(problem, medians, limits.PeakOperations, MachineLimits.ReadBytes);
         });
-        Print(settings, engine.Device, problem, isHost, seconds, peak, bandwidth);
+        BenchReport.Print(engine.Device, settings.Operation, settings.Shape, figures, settings.Json);
         return ExitCode.Success;
     }
 
@@ -89,41 +86,6 @@ internal static class BenchCommand
             _ => BenchProblem.Linear(engine, BenchShape.Parse(settings.Shape, "rows,output size,input size")),
         };
     }
-
-    private static void Print(
-        Settings settings, DeviceInfo device, BenchProblem problem, bool isHost, double seconds, double peak, double bandwidth)
-    {
-        double speed = problem.Operations / seconds;
-        double rate = problem.Bytes / seconds;
-        if (settings.Json)
-        {
-            Json.Print(new
-            {
-                device = device.Name,
-                op = settings.Operation,
-                shape = settings.Shape,
-                milliseconds = seconds * 1e3,
-                gflops = speed / 1e9,
-                peakShare = isHost ? speed / peak : (double?)null,
-                gigabytesPerSecond = rate / 1e9,
-                bandwidthShare = isHost ? rate / bandwidth : (double?)null,
-                peakGflops = isHost ? peak / 1e9 : (double?)null,
-                peakGigabytesPerSecond = isHost ? bandwidth / 1e9 : (double?)null,
-            });
-            return;
-        }
-
-        CultureInfo culture = CultureInfo.InvariantCulture;
-        Table table = new Table().HideHeaders().AddColumns("", "");
-        table.AddRow("device", Markup.Escape($"{device.Name} ({device.Description})"));
-        table.AddRow("time", string.Create(culture, $"{seconds * 1e3:F3} ms"));
-        table.AddRow("speed", string.Create(culture, $"{speed / 1e9:F1} GFLOP/s") + Share(isHost, speed / peak));
-        table.AddRow("memory", string.Create(culture, $"{rate / 1e9:F1} GB/s") + Share(isHost, rate / bandwidth));
-        Tables.Print(table);
-    }
-
-    private static string Share(bool isHost, double share) =>
-        isHost ? string.Create(CultureInfo.InvariantCulture, $", {share:P0} of what the machine did with nothing else") : "";
 
     private sealed record Settings(
         string Operation, string Shape, int? KeyValueHeads, int? KeyLength, bool Causal, int? Threads, string Device, bool Json);

@@ -18,7 +18,7 @@ internal static class DemoCommand
     // More than this many tokens in a line make no readable table, and a picture of hundreds of megapixels.
     private const int MaxTokens = 128;
 
-    public static Command Create()
+    public static Command Create(EngineFactory open)
     {
         var text = new Option<string?>("--text") { Description = "A text file, a sentence a line; three sentences if left out.", HelpName = "FILE" };
         var weights = new Option<string?>("--weights")
@@ -46,15 +46,15 @@ internal static class DemoCommand
             parsed.GetValue(causal) ? Causal.TopLeft : Causal.None,
             parsed.GetValue(pictures),
             parsed.GetRequiredValue(device),
-            parsed.GetValue(json))));
+            parsed.GetValue(json)), open));
         return command;
     }
 
-    private static int Run(Settings settings)
+    private static int Run(Settings settings, EngineFactory open)
     {
         IReadOnlyList<Sentence> sentences = LongWork.Run("reading the text", _ => ReadSentences(settings.Text));
         DeviceSelection selection = AttentionEngine.SelectDevice(settings.Device);
-        using var engine = new AttentionEngine(selection.Device.Name);
+        using AttentionEngine engine = open(selection.Device.Name);
         using MultiHeadAttention layer = CreateLayer(engine, settings);
         Tensor<float> weights = LongWork.Run($"attention on {engine.Device.Name}", _ => Attend(layer, sentences, settings));
 

@@ -47,7 +47,7 @@ internal static class DevicesCommand
 
     private static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);
 
-    private static string Size(long bytes)
+    internal static string Size(long bytes)
     {
         const double gibi = 1L << 30;
         const double kibi = 1L << 10;

@@ -16,7 +16,7 @@ internal static class RunCommand
     // A second call shows the speed without compilation; it is left out where the first took this long.
     private static readonly TimeSpan _longCall = TimeSpan.FromSeconds(5);
 
-    public static Command Create()
+    public static Command Create(EngineFactory open)
     {
         var weights = new Option<string>("--weights") { Description = "The checkpoint.", HelpName = "W.safetensors", Required = true };
         var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
@@ -58,18 +58,18 @@ internal static class RunCommand
             parsed.GetValue(needWeights),
             parsed.GetRequiredValue(device),
             parsed.GetRequiredValue(output),
-            parsed.GetValue(json))));
+            parsed.GetValue(json)), open));
         return command;
     }
 
-    private static int Run(Settings settings)
+    private static int Run(Settings settings, EngineFactory open)
     {
         if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
             throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
         Tensor<float> input = ReadInput(settings.Input);
         Tensor<float> context = settings.Context is string path ? ReadInput(path) : input;
 
-        using var engine = new AttentionEngine(settings.Device);
+        using AttentionEngine engine = open(settings.Device);
         using MultiHeadAttention layer =
             MultiHeadAttention.Load(engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix);
         Tensor<float> output = Tensor.CreateFromShape<float>(input.Lengths);

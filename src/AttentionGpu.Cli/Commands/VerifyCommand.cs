@@ -9,7 +9,7 @@ namespace AttentionGpu.Cli.Commands;
 /// <summary><c>attention verify</c>: does this device compute what it should? What a user with a GPU that we never saw runs first.</summary>
 internal static class VerifyCommand
 {
-    public static Command Create()
+    public static Command Create(EngineFactory open)
     {
         var onnx = new Option<string?>("--onnx")
         {
@@ -19,14 +19,14 @@ internal static class VerifyCommand
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("verify", "Compare a device with the float64 reference, or with published ONNX cases.") { onnx, device, json };
-        command.SetAction(parsed => Run(parsed.GetValue(onnx), parsed.GetRequiredValue(device), parsed.GetValue(json)));
+        command.SetAction(parsed => Run(parsed.GetValue(onnx), parsed.GetRequiredValue(device), parsed.GetValue(json), open));
         return command;
     }
 
-    private static int Run(string? folder, string device, bool json)
+    private static int Run(string? folder, string device, bool json, EngineFactory open)
     {
         IReadOnlyList<VerifyCase> cases = folder is null ? [.. BuiltInCases.All, .. BuiltInVariants.All] : OnnxCases.Load(folder);
-        using var engine = new AttentionEngine(device);
+        using AttentionEngine engine = open(device);
         List<VerifyOutcome> outcomes = LongWork.Run($"verifying {engine.Device.Name}", report =>
         {
             List<VerifyOutcome> finished = [];

@@ -29,7 +29,7 @@ internal static class TensorFile
             float[] values = array.astype(np.float32).ToArray<float>();
             return Tensor.Create(values, [.. array.shape.Select(length => (nint)length)]);
         }
-        catch (Exception exception) when (exception is not IOException)
+        catch (Exception exception) when (exception is not IOException or EndOfStreamException)
         {
             throw new InvalidDataException($"'{path}' cannot be read as a NumPy array: {exception.Message}", exception);
         }

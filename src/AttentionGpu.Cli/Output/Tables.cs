@@ -10,8 +10,9 @@ internal static class Tables
 
     public static void Print(Table table)
     {
-        if (Console.IsOutputRedirected)
-            AnsiConsole.Profile.Width = RedirectedWidth;
-        AnsiConsole.Write(table);
+        IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Out) });
+        if (!Terminal.HasOutput)
+            console.Profile.Width = RedirectedWidth;
+        console.Write(table);
     }
 }

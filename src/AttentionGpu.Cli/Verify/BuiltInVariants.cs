@@ -110,6 +110,7 @@ internal static class BuiltInVariants
             inputs = change(inputs, Draw);
         Tensor<T> output = packed ? Poisoned(Batch * Queries, Heads, ValueSize) : Poisoned(Batch, Heads, Queries, ValueSize);
         Tensor<T>? presentKey = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, HeadSize) : null;
+        Tensor<T>? presentValue = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, ValueSize) : null;
         Tensor<T>? scores = stage is null ? null : Poisoned(Batch, Heads, Queries, past + Keys);
         Tensor<float> logSumExp = Tensor.Create(
             Enumerable.Repeat(float.NaN, Batch * Heads * Queries).ToArray(), packed ? [Heads, Batch * Queries] : [Batch, Heads, Queries]);
@@ -120,13 +121,19 @@ internal static class BuiltInVariants
             {
                 Output = output,
                 PresentKey = presentKey,
+                PresentValue = presentValue,
                 Scores = scores,
                 ScoreStage = stage ?? default,
                 LogSumExp = logSumExp,
             },
             options);
         double milliseconds = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
-        return ([.. Flatten(output, load), .. Flatten(presentKey, load), .. Flatten(scores, load), .. Flatten(logSumExp, value => value)], milliseconds);
+        float[] all =
+        [
+            .. Flatten(output, load), .. Flatten(presentKey, load), .. Flatten(presentValue, load), .. Flatten(scores, load),
+            .. Flatten(logSumExp, value => value),
+        ];
+        return (all, milliseconds);
     }
 
     private static Tensor<T> Make<T>(nint[] lengths, Func<T> next)

@@ -21,6 +21,8 @@ internal static class OnnxCases
         try
         {
             OnnxNode[] nodes = JsonSerializer.Deserialize<OnnxNode[]>(File.ReadAllBytes(path), OnnxNode.JsonOptions) ?? [];
+            if (nodes.Length == 0)
+                throw new InvalidDataException($"'{path}' lists no cases.");
             return [.. nodes.Select(node => new VerifyCase(node.Name, engine => Run(engine, node, folder)))];
         }
         catch (JsonException exception)

@@ -1,0 +1,41 @@
+using System.Globalization;
+using AttentionGpu.Cli.Output;
+using Spectre.Console;
+
+namespace AttentionGpu.Cli.Bench;
+
+/// <summary>Prints the figures of <c>attention bench</c>.</summary>
+internal static class BenchReport
+{
+    public static void Print(DeviceInfo device, string operation, string shape, BenchFigures figures, bool json)
+    {
+        if (json)
+        {
+            Json.Print(new
+            {
+                device = device.Name,
+                op = operation,
+                shape,
+                milliseconds = figures.Seconds * 1e3,
+                gflops = figures.Speed / 1e9,
+                peakShare = figures.PeakShare,
+                gigabytesPerSecond = figures.Rate / 1e9,
+                bandwidthShare = figures.BandwidthShare,
+                peakGflops = figures.Peak / 1e9,
+                peakGigabytesPerSecond = figures.Bandwidth / 1e9,
+            });
+            return;
+        }
+
+        CultureInfo culture = CultureInfo.InvariantCulture;
+        Table table = new Table().HideHeaders().AddColumns("", "");
+        table.AddRow("device", Markup.Escape($"{device.Name} ({device.Description})"));
+        table.AddRow("time", string.Create(culture, $"{figures.Seconds * 1e3:F3} ms"));
+        table.AddRow("speed", string.Create(culture, $"{figures.Speed / 1e9:F1} GFLOP/s") + Share(figures.PeakShare));
+        table.AddRow("memory", string.Create(culture, $"{figures.Rate / 1e9:F1} GB/s") + Share(figures.BandwidthShare));
+        Tables.Print(table);
+    }
+
+    private static string Share(double? share) =>
+        share is null ? "" : string.Create(CultureInfo.InvariantCulture, $", {share:P0} of what the machine did with nothing else");
+}

@@ -1,0 +1,147 @@
+using System.Numerics.Tensors;
+using System.Text.Json;
+using AttentionGpu.Cli.Files;
+using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Cli.Tests;
+
+/// <summary>The options of <c>attention run</c>, on a checkpoint of two layers: 4 heads of 3, 2 key/value heads, 12 embedding axes.</summary>
+public sealed class RunOptionsTests : IDisposable
+{
+    private const int Batch = 2;
+    private const int Queries = 5;
+    private const int Keys = 7;
+    private const int Embedding = 12;
+    private const int Heads = 4;
+    private const int KeyValueHeads = 2;
+
+    private static readonly MultiHeadAttentionConfig _config =
+        new() { EmbeddingSize = Embedding, Heads = Heads, KeyValueHeads = KeyValueHeads };
+    private static readonly MultiHeadAttentionWeights _first = MultiHeadAttentionWeights.Random(_config, seed: 1);
+    private static readonly MultiHeadAttentionWeights _second = MultiHeadAttentionWeights.Random(_config, seed: 2);
+    private static readonly Tensor<float> _input = Data.Random(new Random(3), Batch, Queries, Embedding);
+    private static readonly Tensor<float> _context = Data.Random(new Random(4), Batch, Keys, Embedding);
+
+    private readonly TemporaryFolder _folder = new();
+
+    public RunOptionsTests()
+    {
+        var tensors = new Dictionary<string, Tensor<float>>();
+        foreach ((string prefix, MultiHeadAttentionWeights weights) in new[] { ("", _first), ("second.", _second) })
+        {
+            tensors[prefix + "q_proj.weight"] = weights.Query;
+            tensors[prefix + "k_proj.weight"] = weights.Key;
+            tensors[prefix + "v_proj.weight"] = weights.Value;
+            tensors[prefix + "out_proj.weight"] = weights.Output;
+        }
+
+        SafetensorsFile.Write(_folder["w.safetensors"], tensors);
+        SafetensorsFile.Write(_folder["x.safetensors"], new Dictionary<string, Tensor<float>> { ["x"] = _input });
+        TensorFile.Write(_folder["c.npy"], new Dictionary<string, Tensor<float>> { ["x"] = _context });
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData(false, false, false)]
+    [InlineData(true, false, false)]
+    [InlineData(false, true, false)]
+    [InlineData(false, false, true)]
+    [InlineData(true, true, true)]
+    public void Prefix_context_and_causal_each_change_what_is_computed(bool second, bool cross, bool causal)
+    {
+        string[] options =
+        [
+            .. second ? new[] { "--prefix", "second" } : [],
+            .. cross ? new[] { "--context", _folder["c.npy"] } : [],
+            .. causal ? new[] { "--causal" } : [],
+        ];
+        Run([.. options, "--need-weights", "--output", _folder["y.safetensors"]]);
+        Tensor<float> keys = cross ? _context : _input;
+        (Tensor<float> output, Tensor<float> weights) =
+            Naive.Layer(_config, second ? _second : _first, _input, keys, keys, causal ? Causal.TopLeft : Causal.None);
+        using (var file = SafetensorsFile.Open(_folder["y.safetensors"]))
+        {
+            Assert.Equal(["weights", "y"], file.Entries.Keys.Order());
+            Close.Assert(output, file.Read("y"), "the output");
+            Close.Assert(weights, file.Read("weights"), "the weights");
+        }
+
+        Run([.. options, "--output", _folder["plain.safetensors"]]);
+        using var plain = SafetensorsFile.Open(_folder["plain.safetensors"]);
+        Assert.Equal(["y"], plain.Entries.Keys);
+        Close.Assert(output, plain.Read("y"), "the output alone");
+    }
+
+    [Fact]
+    public void The_key_value_heads_are_checked_against_the_checkpoint()
+    {
+        Run("--kv-heads", "2", "--output", _folder["y.safetensors"]);
+        foreach (string heads in new[] { "1", "3", "4" })
+            Fail("does not fit a layer with 4 heads", "--kv-heads", heads, "--output", _folder["bad.safetensors"]);
+        foreach (string heads in new[] { "0", "-2" })
+            Fail("keyValueHeads", "--kv-heads", heads, "--output", _folder["bad.safetensors"]);
+    }
+
+    [Fact]
+    public void Weights_do_not_go_into_a_NumPy_file() =>
+        Fail("--need-weights", "--need-weights", "--output", _folder["bad.npy"]);
+
+    [Theory]
+
+    // Projections: 2 x (5 x 12 x 12 x 2 + 5 x 6 x 24) multiply-adds; attention: 2 x 4 x 5 x 5 pairs of 3 x 2. Parameters: 2 x 144 + 6 x 24
+    // = 432.
+    // Tensors: 3 of 2 x 5 x 12.
+    [InlineData(2.0 * (4320 + 1200), 4 * (432 + 360))]
+    [InlineData(2.0 * (4320 + 600), 4 * (432 + 360), "--causal")]
+    [InlineData(2.0 * (4320 + 1200), 4 * (432 + 360 + 200), "--need-weights")]
+
+    // Keys and values of 7: 2 x 7 x 6 x 24 = 2016; attention 2 x 4 x 5 x 7 x 6 = 1680; tensors 2 x 120 + 2 x 7 x 12.
+    [InlineData(2.0 * (2880 + 2016 + 1680), 4 * (432 + 240 + 168), "--context", "c.npy")]
+    public void The_JSON_has_the_cost_of_the_call_and_its_speed(double operations, long bytes, params string[] options)
+    {
+        string output = _folder["y.safetensors"];
+        IEnumerable<string> paths = options.Select(one => one == "c.npy" ? _folder[one] : one);
+        JsonElement root = JsonElement.Parse(Run([.. paths, "--output", output, "--json"]));
+        Assert.Equal(
+            ["device", "firstMilliseconds", "milliseconds", "operations", "gflops", "bytes", "output"],
+            root.EnumerateObject().Select(property => property.Name));
+        Assert.Equal(("reference", output), (root.GetProperty("device").GetString(), root.GetProperty("output").GetString()));
+        Assert.Equal((operations, bytes), (root.GetProperty("operations").GetDouble(), root.GetProperty("bytes").GetInt64()));
+        double milliseconds = root.GetProperty("milliseconds").GetDouble();
+        Assert.True(milliseconds > 0.0 && root.GetProperty("firstMilliseconds").GetDouble() > 0.0);
+        Assert.Equal(operations / 1e6, root.GetProperty("gflops").GetDouble() * milliseconds, operations / 1e12);
+    }
+
+    [Fact]
+    public void The_table_has_the_bytes_and_the_file()
+    {
+        string table = Run("--output", _folder["y.npy"]);
+        Assert.Matches(@"│ device +│ reference \(", table);
+        Assert.Matches(@"│ first call +│ [0-9.]+ ms, with compilation ", table);
+        Assert.Matches(@"│ time +│ [0-9.]+ ms ", table);
+        Assert.Matches(@"│ speed +│ [0-9.]+ GFLOP/s ", table);
+        Assert.Matches(@"│ bytes moved +│ 3,168 ", table);
+        Assert.Contains(_folder["y.npy"], table, StringComparison.Ordinal);
+    }
+
+    private string[] Arguments(string[] options) =>
+    [
+        "run", "--weights", _folder["w.safetensors"], "--heads", "4", "--input", _folder["x.safetensors"],
+        "--device", "reference", .. options,
+    ];
+
+    private string Run(params string[] options)
+    {
+        CliResult result = InProcess.Run(Arguments(options));
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        return result.Output;
+    }
+
+    private void Fail(string part, params string[] options)
+    {
+        Assert.Contains(part, InProcess.Fail(2, Arguments(options)), StringComparison.Ordinal);
+        Assert.Empty(Directory.GetFiles(_folder[""], "bad.*"));
+    }
+}

@@ -1,0 +1,104 @@
+using System.Text.Json;
+using AttentionGpu.Cli.Verify;
+
+namespace AttentionGpu.Cli.Tests;
+
+/// <summary><c>attention verify</c> on devices that are made wrong.</summary>
+public class WrongDeviceTests
+{
+    private const Wrong Everything = (Wrong)127;
+
+    private static readonly string[] _linear = [.. Names("linear "), .. Names("layer, ")];
+    private static readonly string[] _attention = [.. All.Where(name => !name.StartsWith("linear ", StringComparison.Ordinal))];
+    private static readonly string[] _scores = [.. Names("weights"), "masked scores", "float16", "bfloat16"];
+    private static readonly string[] _rows = ["past and present", "norm and rotary embedding", "float16", "bfloat16"];
+    private static readonly string[] _past = ["past and present", "float16", "bfloat16"];
+
+    private static string[] All => [.. BuiltInCases.All.Concat(BuiltInVariants.All).Select(one => one.Name)];
+
+    [Fact]
+    public void The_device_that_is_made_wrong_is_right_without_a_fault() => Expect([], Wrong.Nothing);
+
+    [Theory]
+    [InlineData(Fault.Differs)]
+    [InlineData(Fault.LeavesUnwritten)]
+    [InlineData(Fault.Throws)]
+    internal void No_case_passes_on_a_device_that_is_always_wrong(Fault fault) => Expect(All, Everything, fault);
+
+    [Fact]
+    public void A_wrong_linear_layer_fails_its_cases_and_those_of_layers() => Expect(_linear, Wrong.Linear);
+
+    [Fact]
+    public void A_wrong_attention_fails_every_case_but_those_of_the_linear_layer() => Expect(_attention, Wrong.Output);
+
+    [Fact]
+    public void Wrong_scores_fail_every_case_that_asks_for_them() => Expect(_scores, Wrong.Scores);
+
+    [Fact]
+    public void A_wrong_log_sum_exp_fails_every_variant() =>
+        Expect([.. BuiltInVariants.All.Select(one => one.Name)], Wrong.LogSumExp);
+
+    [Fact]
+    public void Wrong_rows_fail_the_cases_with_a_past_or_a_rotary_embedding() => Expect(_rows, Wrong.Rows);
+
+    [Theory]
+    [InlineData(Wrong.PresentKey)]
+    [InlineData(Wrong.PresentValue)]
+    internal void Wrong_present_tensors_fail_the_cases_with_a_past(Wrong wrong) => Expect(_past, wrong);
+
+    [Fact]
+    public void A_device_that_throws_fails_the_case_with_its_message_and_the_others_are_run()
+    {
+        foreach (JsonElement one in Expect(_linear, Wrong.Linear, Fault.Throws).EnumerateArray())
+        {
+            bool failed = one.GetProperty("status").GetString() == "failed";
+            Assert.Equal(failed, one.TryGetProperty("note", out JsonElement note));
+            Assert.Equal(failed, !one.TryGetProperty("error", out _));
+            if (failed)
+                Assert.Equal(WrongDevice.Message, note.GetString());
+        }
+    }
+
+    [Fact]
+    public void The_table_names_the_failed_cases_with_the_error_and_ends_with_the_counts()
+    {
+        CliResult result = InProcess.Run(() => WrongDevice.Open(Wrong.Linear, Fault.Throws), "verify");
+        Assert.Equal(1, result.ExitCode);
+        string[] lines = result.Output.TrimEnd('\n').Split('\n');
+        Assert.Equal($"{All.Length - _linear.Length} passed, {_linear.Length} failed, 0 skipped", lines[^1]);
+        Assert.Contains("wrong:0", result.Output, StringComparison.Ordinal);
+        int width = All.Max(name => name.Length);
+        foreach (string name in All)
+        {
+            string line = Assert.Single(lines, line => line.StartsWith($"│ {name.PadRight(width)} │", StringComparison.Ordinal));
+            bool failed = _linear.Contains(name);
+            Assert.Contains(failed ? " failed " : " passed ", line, StringComparison.Ordinal);
+            Assert.Equal(failed, line.Contains(WrongDevice.Message, StringComparison.Ordinal));
+        }
+    }
+
+    /// <summary>Runs <c>verify --json</c>, and requires that these cases fail, no others, and that all else says so.</summary>
+    private static JsonElement Expect(string[] failing, Wrong wrong, Fault fault = Fault.Differs)
+    {
+        CliResult result = InProcess.Run(() => WrongDevice.Open(wrong, fault), "verify", "--json", "--device", "wrong:0");
+        Assert.Equal("", result.Error);
+        JsonElement root = JsonElement.Parse(result.Output);
+        Assert.Equal("wrong:0", root.GetProperty("device").GetProperty("name").GetString());
+        Assert.Equal(1e-5, root.GetProperty("tolerance").GetDouble());
+        JsonElement cases = root.GetProperty("cases");
+        Assert.Equal(All, cases.EnumerateArray().Select(one => one.GetProperty("name").GetString()!));
+        Assert.Equal(
+            failing.Order(),
+            cases.EnumerateArray()
+                .Where(one => one.GetProperty("status").GetString() != "passed")
+                .Select(one => one.GetProperty("name").GetString()!)
+                .Order());
+        Assert.Equal(failing.Length, root.GetProperty("failed").GetInt32());
+        Assert.Equal(All.Length - failing.Length, root.GetProperty("passed").GetInt32());
+        Assert.Equal(0, root.GetProperty("skipped").GetInt32());
+        Assert.Equal(failing.Length == 0 ? 0 : 1, result.ExitCode);
+        return cases;
+    }
+
+    private static IEnumerable<string> Names(string prefix) => All.Where(name => name.StartsWith(prefix, StringComparison.Ordinal));
+}

@@ -61,24 +61,6 @@ public class HostTests
     }
 
     [Fact]
-    public async Task Health_shows_a_wrong_device_and_the_fallback()
-    {
-        await using AttentionService service = Fixture.Create(
-            new() { Device = "faulty", FallbackDevice = "simd" },
-            (device, options) => device == "simd" ? new AttentionEngine("simd", options)
-                : new AttentionEngine(new FaultyBackend { BeforeLinear = () => throw new InvalidOperationException("lost") }));
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
-        var check = new AttentionHealthCheck(service);
-        var context = new HealthCheckContext();
-        Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(context, TestContext.Current.CancellationToken)).Status);
-        await Assert.ThrowsAsync<AttentionDeviceException>(() => SchedulerTests.Forward(layer, Fixture.Input(3, 1)).Task);
-        HealthCheckResult result = await check.CheckHealthAsync(context, TestContext.Current.CancellationToken);
-        Assert.Equal((HealthStatus.Degraded, "simd"), (result.Status, result.Data["device"]));
-        await service.DisposeAsync();
-        Assert.Equal(HealthStatus.Unhealthy, (await check.CheckHealthAsync(context, TestContext.Current.CancellationToken)).Status);
-    }
-
-    [Fact]
     public async Task OpenTelemetry_sees_metrics_and_traces()
     {
         List<Metric> metrics = [];

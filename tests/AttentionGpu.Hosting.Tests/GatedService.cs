@@ -8,7 +8,7 @@ internal sealed record SentRequest(Task Task, float[] Output, float[] Expected)
 {
     public async Task AssertRightAsync()
     {
-        await Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await Task.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
         Close.Assert(Expected, Output, "output");
     }
 }
@@ -55,7 +55,7 @@ internal sealed class GatedService : IAsyncDisposable
     {
         var gated = new GatedService(options, meters);
         gated.Send(1);
-        await gated._reached.Task.WaitAsync(TimeSpan.FromSeconds(60), TestContext.Current.CancellationToken);
+        await gated._reached.Task.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken);
         return gated;
     }
 

@@ -63,7 +63,8 @@ public class BatchTests
         gated.Send(7, weights: true);
         await gated.OpenAndAssertRightAsync();
         Assert.Equal(
-            ["1, 4 heads", "2, 4 heads", "3 weights, 4 heads", "4+5, 4 heads", "6 weights, 4 heads", "7 weights, 4 heads"], gated.Device.Batches);
+            ["1, 4 heads", "2, 4 heads", "3 weights, 4 heads", "4+5, 4 heads", "6 weights, 4 heads", "7 weights, 4 heads"],
+            gated.Device.Batches);
     }
 
     [Fact]
@@ -98,7 +99,8 @@ public class BatchTests
     [Fact]
     public async Task A_request_waits_for_others_to_join_until_the_batch_is_full()
     {
-        await using AttentionService service = Fixture.Create(new() { Device = "simd", MaxBatchRequests = 2, BatchDelay = _longerThanTests });
+        await using AttentionService service = Fixture.Create(
+            new() { Device = "simd", MaxBatchRequests = 2, BatchDelay = _longerThanTests });
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         SentRequest first = Send(layer, 3);
         await SchedulerTests.UntilAsync(() => service.QueueDepth == 0);
@@ -128,6 +130,7 @@ public class BatchTests
     {
         float[] input = Fixture.Input(tokens, tokens);
         var output = new float[input.Length];
-        return new(layer.ForwardAsync(input, output, cancellationToken: TestContext.Current.CancellationToken), output, Fixture.Expected(input));
+        Task task = layer.ForwardAsync(input, output, cancellationToken: TestContext.Current.CancellationToken);
+        return new(task, output, Fixture.Expected(input));
     }
 }

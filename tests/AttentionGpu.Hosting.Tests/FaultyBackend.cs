@@ -19,12 +19,13 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
     /// <summary>Called after each attention; may change its output.</summary>
     public Action<AttentionBuffers> AfterAttention { get; set; } = _ => { };
 
-    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then what they have in common.</summary>
+    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest.</summary>
     public string[] Batches => [.. _batches];
 
     public override DeviceInfo Device => base.Device with { Name = "faulty" };
 
-    public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
+    public override IPlan<LinearBuffers> Plan(LinearProblem problem) =>
+        new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
 
     public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new WatchedPlan<AttentionBuffers>(
         base.Plan(problem),

@@ -26,8 +26,8 @@ internal static class Fixture
     private static readonly MultiHeadAttention _otherLayer = new(_reference, OtherConfig, OtherWeights);
 
     public static AttentionService Create(
-        AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null, IMeterFactory? meters = null,
-        ILogger<AttentionService>? logger = null, string name = "test") =>
+        AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null,
+        IMeterFactory? meters = null, ILogger<AttentionService>? logger = null, string name = "test") =>
         new(name, options, meters ?? new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(),
             logger ?? NullLogger<AttentionService>.Instance, createEngine);
 
@@ -35,8 +35,8 @@ internal static class Fixture
     public static AttentionService CreateOn(
         FaultyBackend device, AttentionServiceOptions options, IMeterFactory? meters = null, ILogger<AttentionService>? logger = null) =>
         Create(
-            options, (name, engineOptions) => name == options.Device ? new AttentionEngine(device) : new AttentionEngine(name, engineOptions), meters,
-            logger);
+            options, (name, engineOptions) => name == options.Device ? new AttentionEngine(device) : new AttentionEngine(name, engineOptions),
+            meters, logger);
 
     public static float[] Input(int tokens, int seed)
     {

@@ -31,7 +31,8 @@ public class MetricTests
             ],
             metrics.Values.Select(metric => (metric.Name, metric.MetricType, metric.Unit)).Order());
         Assert.All(
-            metrics.Values.SelectMany(metric => metric.MetricPoints), point => Assert.Equal("measured", Telemetry.Tag(point, "attention.service")));
+            metrics.Values.SelectMany(metric => metric.MetricPoints),
+            point => Assert.Equal("measured", Telemetry.Tag(point, "attention.service")));
     }
 
     [Fact]

@@ -60,7 +60,8 @@ public class OptionTests
         builder.Services.AddAttentionEngine(options => options.Device = "simd");
         builder.Services.AddAttentionEngine(options => (options.Device, options.QueueLimit) = ("simd", 0), "second");
         using IHost host = builder.Build();
-        OptionsValidationException exception = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(TestContext.Current.CancellationToken));
+        OptionsValidationException exception = await Assert.ThrowsAsync<OptionsValidationException>(
+            () => host.StartAsync(TestContext.Current.CancellationToken));
         Assert.Equal("second", exception.OptionsName);
     }
 

@@ -39,8 +39,12 @@ public class RequestEndTests
         using var cancellation = new CancellationTokenSource();
         SentRequest waiting = gated.SendUntil(2, cancellation.Token);
         await cancellation.CancelAsync();
-        Assert.Equal(cancellation.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => waiting.Task)).CancellationToken);
-        Assert.Equal(cancellation.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => gated.SendUntil(2, cancellation.Token).Task)).CancellationToken);
+        SentRequest late = gated.SendUntil(2, cancellation.Token);
+        foreach (SentRequest request in new[] { waiting, late })
+        {
+            OperationCanceledException exception = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request.Task);
+            Assert.Equal(cancellation.Token, exception.CancellationToken);
+        }
     }
 
     [Theory]
@@ -53,7 +57,8 @@ public class RequestEndTests
         float[] input = Fixture.Input(3, 1);
         using var gone = new GoneMemory(input.Length);
         Task failing = gated.Layer.ForwardAsync(
-            inputIsGone ? gone.Memory : input, inputIsGone ? new float[input.Length] : gone.Memory, cancellationToken: TestContext.Current.CancellationToken);
+            inputIsGone ? gone.Memory : input, inputIsGone ? new float[input.Length] : gone.Memory,
+            cancellationToken: TestContext.Current.CancellationToken);
         SentRequest after = gated.Send(4);
         await gated.OpenAndAssertRightAsync();
         await before.AssertRightAsync();

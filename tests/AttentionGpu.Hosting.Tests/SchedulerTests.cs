@@ -132,7 +132,8 @@ public class SchedulerTests
         foreach (int length in (int[])[0, weights.Length - 1, weights.Length + 1])
         {
             ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
-                "weights", () => layer.ForwardWithWeightsAsync(input, output, new float[length], cancellationToken: TestContext.Current.CancellationToken));
+                "weights",
+                () => layer.ForwardWithWeightsAsync(input, output, new float[length], cancellationToken: TestContext.Current.CancellationToken));
             Assert.Contains($"4 x 6 x 6 elements; it has {length}.", exception.Message, StringComparison.Ordinal);
         }
     }
@@ -144,7 +145,8 @@ public class SchedulerTests
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         Assert.Contains("rows of 32", (await Assert.ThrowsAsync<ArgumentException>("input", () => layer.ForwardAsync(new float[33], new float[33], cancellationToken: TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<ArgumentException>("output", () => layer.ForwardAsync(new float[32], new float[64], cancellationToken: TestContext.Current.CancellationToken));
-        await Assert.ThrowsAsync<ArgumentException>("output", () => layer.ForwardAsync(new float[64], new float[63], cancellationToken: TestContext.Current.CancellationToken));
+        await Assert.ThrowsAsync<ArgumentException>(
+            "output", () => layer.ForwardAsync(new float[64], new float[63], cancellationToken: TestContext.Current.CancellationToken));
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => layer.ForwardAsync(new float[32], new float[32], (Causal)9, TestContext.Current.CancellationToken));
         Assert.Throws<ArgumentException>("name", () => service.AddLayer("layer", Fixture.Config, Fixture.Weights));
     }

@@ -6,8 +6,8 @@ using OpenTelemetry.Metrics;
 namespace AttentionGpu.Hosting.Tests;
 
 /// <summary>
-/// The metrics of one service as OpenTelemetry exports them. Its meter has a name of its own, since OpenTelemetry joins meters of one name and other
-/// tests run at the same time.
+/// The metrics of one service as OpenTelemetry exports them. Its meter has a name of its own, since OpenTelemetry joins meters of one name and
+/// other tests run at the same time.
 /// </summary>
 internal sealed class Telemetry : IMeterFactory
 {
@@ -35,7 +35,8 @@ internal sealed class Telemetry : IMeterFactory
     /// <summary>The sum of a counter; of one outcome where it is given.</summary>
     public long Sum(string counter, string? outcome = null) =>
         Read().TryGetValue(counter, out MetricSnapshot? metric)
-            ? metric.MetricPoints.Where(point => outcome is null || Equals(Tag(point, "attention.outcome"), outcome)).Sum(point => point.GetSumLong())
+            ? metric.MetricPoints.Where(point => outcome is null || Equals(Tag(point, "attention.outcome"), outcome))
+                .Sum(point => point.GetSumLong())
             : 0;
 
     public (long Count, double Sum) Histogram(string name) =>

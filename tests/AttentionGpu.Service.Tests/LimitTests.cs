@@ -19,7 +19,8 @@ public class LimitTests(SmallService service) : IClassFixture<SmallService>
         await Answers.AssertRightAsync(answer, isFile, most, causal: false, Token);
         using HttpResponseMessage refusal = await service.PostAsync(isFile, SmallService.Input(SmallService.MaxTokens + 1), Token);
         Assert.Equal(
-            ("The request does not fit.", "'input' must have at most 6 tokens; it has 7."), await Answers.AssertProblemAsync(refusal, 400, Token));
+            ("The request does not fit.", "'input' must have at most 6 tokens; it has 7."),
+            await Answers.AssertProblemAsync(refusal, 400, Token));
         Assert.Null(refusal.Headers.RetryAfter);
     }
 
@@ -28,7 +29,8 @@ public class LimitTests(SmallService service) : IClassFixture<SmallService>
     {
         float[][] most = SmallService.Input(SmallService.MaxWeightTokens);
         using HttpResponseMessage answer = await PostAsync(new(most, Weights: true));
-        AttentionResponse response = (await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
+        answer.EnsureSuccessStatusCode();
+        AttentionResponse response = (await answer.Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
         (float[] output, float[] weights) = SmallService.Expected(most, causal: false);
         Close.Assert(output, [.. response.Output.SelectMany(row => row)], "output");
         Assert.Equal(SmallService.Heads, response.Weights!.Length);
@@ -51,7 +53,7 @@ public class LimitTests(SmallService service) : IClassFixture<SmallService>
     {
         float[][] input = SmallService.Input(5, seed: 2);
         using HttpResponseMessage answer = isFile
-            ? await service.PostFileAsync(Tensor.Create(input.SelectMany(row => row).ToArray(), [5, SmallService.Embedding]), $"?causal={causal}&layer=small", Token)
+            ? await service.PostFileAsync(SmallService.Tensor(input), $"?causal={causal}&layer=small", Token)
             : await PostAsync(new(input, "small", causal));
         await Answers.AssertRightAsync(answer, isFile, input, causal, Token);
     }

@@ -43,7 +43,8 @@ public class ProblemTests
         if (clientHasGone)
             return;
         using JsonDocument problem = JsonDocument.Parse(body.ToArray());
-        Assert.Equal((status, title), (problem.RootElement.GetProperty("status").GetInt32(), problem.RootElement.GetProperty("title").GetString()));
+        Assert.Equal(status, problem.RootElement.GetProperty("status").GetInt32());
+        Assert.Equal(title, problem.RootElement.GetProperty("title").GetString());
         Assert.Equal(detail, problem.RootElement.TryGetProperty("detail", out JsonElement element) ? element.GetString() : null);
     }
 }

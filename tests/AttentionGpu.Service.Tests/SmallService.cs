@@ -41,8 +41,14 @@ public sealed class SmallService : WebApplicationFactory<Program>
     public static float[][] Input(int tokens, int seed = 1)
     {
         var random = new Random(seed);
-        return [.. Enumerable.Range(0, tokens).Select(_ => Enumerable.Range(0, Embedding).Select(_ => random.NextSingle() - 0.5f).ToArray())];
+        return
+        [
+            .. Enumerable.Range(0, tokens).Select(_ => Enumerable.Range(0, Embedding).Select(_ => random.NextSingle() - 0.5f).ToArray()),
+        ];
     }
+
+    public static Tensor<float> Tensor(float[][] input) =>
+        System.Numerics.Tensors.Tensor.Create(input.SelectMany(row => row).ToArray(), [input.Length, Embedding]);
 
     /// <summary>The layer's output and weights for a request alone.</summary>
     public static (float[] Output, float[] Weights) Expected(float[][] input, bool causal)
@@ -54,7 +60,8 @@ public sealed class SmallService : WebApplicationFactory<Program>
         var weights = new float[Heads * tokens * tokens];
         var sequence = new ReadOnlyTensorSpan<float>(flat, lengths);
         _layer.ForwardWithWeights(
-            sequence, sequence, sequence, new TensorSpan<float>(output, lengths), new TensorSpan<float>(weights, [1, Heads, tokens, tokens]),
+            sequence, sequence, sequence, new TensorSpan<float>(output, lengths),
+            new TensorSpan<float>(weights, [1, Heads, tokens, tokens]),
             causal: causal ? Causal.TopLeft : Causal.None);
         return (output, weights);
     }
@@ -65,12 +72,13 @@ public sealed class SmallService : WebApplicationFactory<Program>
     public async Task<HttpResponseMessage> PostAsync(bool isFile, float[][] input, CancellationToken token)
     {
         if (isFile)
-            return await PostFileAsync(Tensor.Create(input.SelectMany(row => row).ToArray(), [input.Length, Embedding]), "", token);
+            return await PostFileAsync(Tensor(input), "", token);
         return await Client.PostAsJsonAsync("/v1/attention", new AttentionRequest(input), ServiceFixture.Json, token);
     }
 
     /// <summary>Sends one tensor as a safetensors file.</summary>
-    public Task<HttpResponseMessage> PostFileAsync(Tensor<float> tensor, string query, CancellationToken token, string name = SafetensorsBody.Input)
+    public Task<HttpResponseMessage> PostFileAsync(
+        Tensor<float> tensor, string query, CancellationToken token, string name = SafetensorsBody.Input)
     {
         using var body = new MemoryStream();
         SafetensorsFile.Write(body, new Dictionary<string, Tensor<float>> { [name] = tensor });
@@ -113,7 +121,8 @@ public sealed class SmallService : WebApplicationFactory<Program>
 internal static class Answers
 {
     /// <summary>Fails unless the answer is a problem of this status; returns its title and detail.</summary>
-    public static async Task<(string? Title, string? Detail)> AssertProblemAsync(HttpResponseMessage response, int status, CancellationToken token)
+    public static async Task<(string? Title, string? Detail)> AssertProblemAsync(
+        HttpResponseMessage response, int status, CancellationToken token)
     {
         string body = await response.Content.ReadAsStringAsync(token);
         Assert.True((int)response.StatusCode == status, $"{response.StatusCode}: {body}");
@@ -126,7 +135,8 @@ internal static class Answers
     }
 
     /// <summary>Fails unless the output is the layer's, in the kind of the request.</summary>
-    public static async Task AssertRightAsync(HttpResponseMessage response, bool isFile, float[][] input, bool causal, CancellationToken token)
+    public static async Task AssertRightAsync(
+        HttpResponseMessage response, bool isFile, float[][] input, bool causal, CancellationToken token)
     {
         response.EnsureSuccessStatusCode();
         float[] output;

@@ -131,6 +131,6 @@ public class BatchTests
         float[] input = Fixture.Input(tokens, tokens);
         var output = new float[input.Length];
         Task task = layer.ForwardAsync(input, output, cancellationToken: TestContext.Current.CancellationToken);
-        return new(task, output, Fixture.Expected(input));
+        return new(task.WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken), output, Fixture.Expected(input));
     }
 }

@@ -58,7 +58,7 @@ public class RequestEndTests
         using var gone = new GoneMemory(input.Length);
         Task failing = gated.Layer.ForwardAsync(
             inputIsGone ? gone.Memory : input, inputIsGone ? new float[input.Length] : gone.Memory,
-            cancellationToken: TestContext.Current.CancellationToken);
+            cancellationToken: TestContext.Current.CancellationToken).WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken);
         SentRequest after = gated.Send(4);
         await gated.OpenAndAssertRightAsync();
         await before.AssertRightAsync();
@@ -85,7 +85,8 @@ public class RequestEndTests
         var output = new float[input.Length];
         try
         {
-            return (layer.ForwardAsync(input, output, cancellationToken: token), new WeakReference(output));
+            Task task = layer.ForwardAsync(input, output, cancellationToken: token);
+            return (task.WaitAsync(GatedService.Patience, CancellationToken.None), new WeakReference(output));
         }
         catch (AttentionOverloadedException exception)
         {

@@ -70,7 +70,7 @@ public class LimitTests(SmallService service) : IClassFixture<SmallService>
     [Theory]
     [InlineData("input", "", "'input' must be [tokens, 8]; it was [2, 4].", 2, 4)]
     [InlineData("input", "", "'input' must be [tokens, 8]; it was [8].", 8)]
-    [InlineData("input", "", "'input' must be [tokens, 8]; it was [1, 1, 8].", 1, 1, 8)]
+    [InlineData("input", "", "'input' must be [tokens, 8]; it was [2, 8, 1].", 2, 8, 1)]
     [InlineData("other", "", "The body has no tensor 'input'.", 1, 8)]
     [InlineData("input", "?layer=large", "'layer' must be one of small; it was 'large'.", 1, 8)]
     public async Task A_file_that_does_not_fit_is_refused(string name, string query, string detail, params int[] lengths)

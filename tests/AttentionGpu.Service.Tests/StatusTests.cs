@@ -30,7 +30,7 @@ public sealed class StatusTests : IDisposable
                 gate.Wait();
             };
             Task<HttpResponseMessage> running = _service.PostAsync(isFile, input, Token);
-            await reached.Task.WaitAsync(TimeSpan.FromSeconds(20), Token);
+            await reached.Task.WaitAsync(TimeSpan.FromSeconds(60), Token);
             Task<HttpResponseMessage> waiting = _service.PostAsync(isFile, input, Token);
             for (int i = 0; attention.QueueDepth == 0; i++)
             {

@@ -107,13 +107,15 @@ public class FallbackTests
     public async Task A_fallback_that_fails_stays_and_its_failures_are_logged()
     {
         List<(string Name, AttentionEngineOptions Options)> made = [];
+        List<AttentionEngine> engines = [];
         var log = new CollectedLog();
         await using AttentionService service = Fixture.Create(
             new() { Device = "first", FallbackDevice = "second", Threads = 1, MemoryLimitBytes = 1 << 20 },
             (name, options) =>
             {
                 made.Add((name, options));
-                return new AttentionEngine(new FaultyBackend { BeforeAttention = _ => FailIf(true) });
+                engines.Add(new AttentionEngine(new FaultyBackend { BeforeAttention = _ => FailIf(true) }));
+                return engines[^1];
             },
             logger: log);
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
@@ -122,6 +124,7 @@ public class FallbackTests
         Assert.True(service.UsesFallback);
         var options = new AttentionEngineOptions { Threads = 1, MemoryLimitBytes = 1 << 20 };
         Assert.Equal([("first", options), ("second", options)], made);
+        Assert.Throws<ObjectDisposedException>(() => engines[0].CreateTensor<float>(1));
         Assert.Equal([LogLevel.Information, LogLevel.Error, LogLevel.Warning, LogLevel.Error, LogLevel.Error], log.Levels);
     }
 

@@ -117,11 +117,13 @@ public class SchedulerTests
         Close.Assert(Fixture.Expected(input), waiting.Output, "output");
     }
 
-    [Fact]
-    public async Task Weights_come_with_the_output()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Weights_come_with_the_output(bool batchFirst)
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config with { BatchFirst = batchFirst }, Fixture.Weights);
         float[] input = Fixture.Input(6, 8);
         var output = new float[input.Length];
         var weights = new float[Fixture.Config.Heads * 6 * 6];
@@ -149,6 +151,7 @@ public class SchedulerTests
             "output", () => layer.ForwardAsync(new float[64], new float[63], cancellationToken: TestContext.Current.CancellationToken));
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => layer.ForwardAsync(new float[32], new float[32], (Causal)9, TestContext.Current.CancellationToken));
         Assert.Throws<ArgumentException>("name", () => service.AddLayer("layer", Fixture.Config, Fixture.Weights));
+        Assert.Throws<ArgumentException>("name", () => service.AddLayer("", Fixture.Config, Fixture.Weights));
     }
 
     internal static (Task Task, float[] Output) Forward(AttentionLayer layer, float[] input) =>

@@ -1,5 +1,6 @@
+using System.Diagnostics.Metrics;
 using System.Net;
-using AttentionGpu.Hosting;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace AttentionGpu.Service.Tests;
 
@@ -7,52 +8,61 @@ namespace AttentionGpu.Service.Tests;
 public sealed class StatusTests : IDisposable
 {
     private readonly SmallService _service = new();
+    private readonly ManualResetEventSlim _gate = new();
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    public void Dispose() => _service.Dispose();
+    public void Dispose()
+    {
+        _gate.Set();
+        _service.Dispose();
+        _gate.Dispose();
+    }
 
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task A_full_queue_is_503_and_the_requests_that_wait_are_answered(bool isFile)
     {
-        using var gate = new ManualResetEventSlim();
-        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _service.Options.QueueLimit = 1;
         float[][] input = SmallService.Input(3);
-        try
-        {
-            AttentionService attention = _service.Attention;
-            _service.Device.BeforeLinear = () =>
-            {
-                reached.TrySetResult();
-                gate.Wait();
-            };
-            Task<HttpResponseMessage> running = _service.PostAsync(isFile, input, Token);
-            await reached.Task.WaitAsync(TimeSpan.FromSeconds(60), Token);
-            Task<HttpResponseMessage> waiting = _service.PostAsync(isFile, input, Token);
-            for (int i = 0; attention.QueueDepth == 0; i++)
-            {
-                Assert.InRange(i, 0, 2000);
-                await Task.Delay(5, Token);
-            }
+        Task<HttpResponseMessage> running = await PostToGateAsync(input);
+        Task<HttpResponseMessage> waiting = _service.PostAsync(isFile, input, Token);
+        await UntilQueuedAsync();
+        using HttpResponseMessage refusal = await _service.PostAsync(isFile, input, Token);
+        (string? title, string? detail) = await AssertTryAgainAsync(refusal);
+        Assert.Equal("The service has too much to do.", title);
+        Assert.StartsWith("1 requests are waiting", detail, StringComparison.Ordinal);
+        _gate.Set();
+        using HttpResponseMessage first = await running;
+        await Answers.AssertRightAsync(first, isFile: false, input, causal: false, Token);
+        using HttpResponseMessage second = await waiting;
+        await Answers.AssertRightAsync(second, isFile, input, causal: false, Token);
+    }
 
-            using HttpResponseMessage refusal = await _service.PostAsync(isFile, input, Token);
-            (string? title, string? detail) = await AssertTryAgainAsync(refusal);
-            Assert.Equal("The service has too much to do.", title);
-            Assert.StartsWith("1 requests are waiting", detail, StringComparison.Ordinal);
-            gate.Set();
-            foreach (Task<HttpResponseMessage> request in new[] { running, waiting })
-            {
-                using HttpResponseMessage answer = await request;
-                await Answers.AssertRightAsync(answer, isFile, input, causal: false, Token);
-            }
-        }
-        finally
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_client_that_leaves_cancels_its_request(bool isFile)
+    {
+        Task<HttpResponseMessage> running = await PostToGateAsync(SmallService.Input(3));
+        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using MeterListener listener = ListenToOutcomes(outcome =>
         {
-            gate.Set();
-        }
+            if (outcome == "cancelled")
+                cancelled.TrySetResult();
+        });
+        using var leaving = new CancellationTokenSource();
+        Task<HttpResponseMessage> left = _service.PostAsync(isFile, SmallService.Input(2), leaving.Token);
+        await UntilQueuedAsync();
+        await leaving.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
+        await cancelled.Task.WaitAsync(TimeSpan.FromSeconds(60), Token);
+        _gate.Set();
+        using HttpResponseMessage answer = await running;
+        await Answers.AssertRightAsync(answer, isFile: false, SmallService.Input(3), causal: false, Token);
+        await _service.Attention.DisposeAsync();
+        Assert.DoesNotContain("2, 2 heads", _service.Device.Batches);
     }
 
     [Theory]
@@ -127,5 +137,53 @@ public sealed class StatusTests : IDisposable
     {
         using HttpResponseMessage response = await _service.Client.GetAsync("/health", Token);
         Assert.Equal((status, text), (response.StatusCode, await response.Content.ReadAsStringAsync(Token)));
+    }
+
+    /// <summary>Sends a request, and returns when the device has it and waits at the gate.</summary>
+    private async Task<Task<HttpResponseMessage>> PostToGateAsync(float[][] input)
+    {
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _ = _service.Attention;
+        _service.Device.BeforeLinear = () =>
+        {
+            reached.TrySetResult();
+            _gate.Wait();
+        };
+        Task<HttpResponseMessage> running = _service.PostAsync(isFile: false, input, Token);
+        await reached.Task.WaitAsync(TimeSpan.FromSeconds(60), Token);
+        return running;
+    }
+
+    private async Task UntilQueuedAsync()
+    {
+        for (int i = 0; _service.Attention.QueueDepth == 0; i++)
+        {
+            Assert.InRange(i, 0, 2000);
+            await Task.Delay(5, Token);
+        }
+    }
+
+    // Only this service's: other tests run at the same time.
+    private MeterListener ListenToOutcomes(Action<string?> ended)
+    {
+        object meters = _service.Services.GetRequiredService<IMeterFactory>();
+        var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, listener) =>
+            {
+                if (instrument.Name == "attention.requests" && instrument.Meter.Scope == meters)
+                    listener.EnableMeasurementEvents(instrument);
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((_, _, tags, _) =>
+        {
+            foreach (KeyValuePair<string, object?> tag in tags)
+            {
+                if (tag.Key == "attention.outcome")
+                    ended(tag.Value as string);
+            }
+        });
+        listener.Start();
+        return listener;
     }
 }

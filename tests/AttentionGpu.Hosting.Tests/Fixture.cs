@@ -35,8 +35,10 @@ internal static class Fixture
     public static AttentionService CreateOn(
         FaultyBackend device, AttentionServiceOptions options, IMeterFactory? meters = null, ILogger<AttentionService>? logger = null) =>
         Create(
-            options, (name, engineOptions) => name == options.Device ? new AttentionEngine(device) : new AttentionEngine(name, engineOptions),
-            meters, logger);
+            options,
+            (name, engineOptions) => name == options.Device ? new AttentionEngine(device) : new AttentionEngine(name, engineOptions),
+            meters,
+            logger);
 
     public static float[] Input(int tokens, int seed)
     {

@@ -14,8 +14,8 @@ internal sealed record SentRequest(Task Task, float[] Output, float[] Expected)
 }
 
 /// <summary>
-/// A service whose device holds its first request, one token, at a gate. Requests that are sent meanwhile wait in their order, and are joined
-/// when the gate opens.
+/// A service whose device holds its first request, one token, at a gate. Requests that are sent meanwhile wait in their order, and are
+/// joined when the gate opens.
 /// </summary>
 internal sealed class GatedService : IAsyncDisposable
 {

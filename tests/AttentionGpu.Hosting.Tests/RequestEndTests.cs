@@ -58,11 +58,12 @@ public class RequestEndTests
         using var gone = new GoneMemory(input.Length);
         Task failing = gated.Layer.ForwardAsync(
             inputIsGone ? gone.Memory : input, inputIsGone ? new float[input.Length] : gone.Memory,
-            cancellationToken: TestContext.Current.CancellationToken).WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken);
+            cancellationToken: TestContext.Current.CancellationToken);
         SentRequest after = gated.Send(4);
         await gated.OpenAndAssertRightAsync();
         await before.AssertRightAsync();
         await after.AssertRightAsync();
+        failing = failing.WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken);
         Assert.Equal("gone", (await Assert.ThrowsAsync<InvalidOperationException>(() => failing)).Message);
         Assert.False(gated.Service.UsesFallback);
     }

@@ -135,7 +135,8 @@ public class SchedulerTests
         {
             ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
                 "weights",
-                () => layer.ForwardWithWeightsAsync(input, output, new float[length], cancellationToken: TestContext.Current.CancellationToken));
+                () => layer.ForwardWithWeightsAsync(
+                    input, output, new float[length], cancellationToken: TestContext.Current.CancellationToken));
             Assert.Contains($"4 x 6 x 6 elements; it has {length}.", exception.Message, StringComparison.Ordinal);
         }
     }

@@ -6,8 +6,8 @@ using OpenTelemetry.Metrics;
 namespace AttentionGpu.Hosting.Tests;
 
 /// <summary>
-/// The metrics of one service as OpenTelemetry exports them. Its meter has a name of its own, since OpenTelemetry joins meters of one name and
-/// other tests run at the same time.
+/// The metrics of one service as OpenTelemetry exports them. Its meter has a name of its own, since OpenTelemetry joins meters of one
+/// name and other tests run at the same time.
 /// </summary>
 internal sealed class Telemetry : IMeterFactory
 {

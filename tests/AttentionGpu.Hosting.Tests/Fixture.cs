@@ -1,15 +1,13 @@
 using System.Diagnostics.Metrics;
 using System.Numerics.Tensors;
-using AttentionGpu.Backends;
-using AttentionGpu.Backends.Simd;
-using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace AttentionGpu.Hosting.Tests;
 
-/// <summary>Services on the processor, one layer, and what it gives each request alone.</summary>
+/// <summary>Services on the processor, two layers, and the outputs of each for a request alone.</summary>
 internal static class Fixture
 {
     public const int Embedding = 32;
@@ -18,12 +16,29 @@ internal static class Fixture
 
     public static MultiHeadAttentionWeights Weights { get; } = MultiHeadAttentionWeights.Random(Config, seed: 3);
 
+    /// <summary>A second layer; its number of heads tells the two apart.</summary>
+    public static MultiHeadAttentionConfig OtherConfig { get; } = new() { EmbeddingSize = Embedding, Heads = 2 };
+
+    public static MultiHeadAttentionWeights OtherWeights { get; } = MultiHeadAttentionWeights.Random(OtherConfig, seed: 4);
+
     private static readonly AttentionEngine _reference = new("reference");
     private static readonly MultiHeadAttention _layer = new(_reference, Config, Weights);
+    private static readonly MultiHeadAttention _otherLayer = new(_reference, OtherConfig, OtherWeights);
 
-    public static AttentionService Create(AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null) =>
-        new("test", options, new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(),
-            NullLogger<AttentionService>.Instance, createEngine);
+    public static AttentionService Create(
+        AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null,
+        IMeterFactory? meters = null, ILogger<AttentionService>? logger = null, string name = "test") =>
+        new(name, options, meters ?? new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(),
+            logger ?? NullLogger<AttentionService>.Instance, createEngine);
+
+    /// <summary>A service whose device is <paramref name="device"/>; other names, a fallback's, are those of real devices.</summary>
+    public static AttentionService CreateOn(
+        FaultyBackend device, AttentionServiceOptions options, IMeterFactory? meters = null, ILogger<AttentionService>? logger = null) =>
+        Create(
+            options,
+            (name, engineOptions) => name == options.Device ? new AttentionEngine(device) : new AttentionEngine(name, engineOptions),
+            meters,
+            logger);
 
     public static float[] Input(int tokens, int seed)
     {
@@ -31,22 +46,15 @@ internal static class Fixture
         return [.. Enumerable.Range(0, tokens * Embedding).Select(_ => random.NextSingle() * 2f - 1f)];
     }
 
-    public static float[] Expected(float[] input, Causal causal = Causal.None)
+    public static float[] Expected(float[] input, Causal causal = Causal.None) => Expected(_layer, input, causal);
+
+    public static float[] ExpectedOfOther(float[] input, Causal causal = Causal.None) => Expected(_otherLayer, input, causal);
+
+    private static float[] Expected(MultiHeadAttention layer, float[] input, Causal causal)
     {
         nint[] lengths = [1, input.Length / Embedding, Embedding];
         var output = new float[input.Length];
-        _layer.Forward(new ReadOnlyTensorSpan<float>(input, lengths), new TensorSpan<float>(output, lengths), causal);
+        layer.Forward(new ReadOnlyTensorSpan<float>(input, lengths), new TensorSpan<float>(output, lengths), causal);
         return output;
     }
-}
-
-/// <summary>The processor, that fails or stops on demand.</summary>
-internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
-{
-    /// <summary>Called before each linear layer; may throw, or wait.</summary>
-    public Action BeforeLinear { get; set; } = () => { };
-
-    public override DeviceInfo Device => base.Device with { Name = "faulty" };
-
-    public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
 }

@@ -1,5 +1,9 @@
 using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Numerics.Tensors;
 using AttentionGpu.Hosting.Diagnostics;
+using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -13,6 +17,8 @@ namespace AttentionGpu.Hosting.Tests;
 
 public class HostTests
 {
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
     [Fact]
     public async Task A_host_binds_validates_and_warms_up()
     {
@@ -26,15 +32,15 @@ public class HostTests
         builder.Services.AddAttentionEngine().BindConfiguration("Attention");
         builder.Services.AddAttentionEngine(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
-        await host.StartAsync(TestContext.Current.CancellationToken);
+        await host.StartAsync(Token);
         AttentionService service = host.Services.GetRequiredService<AttentionService>();
         Assert.Equal("simd", service.Device.Name);
         Assert.Equal(7, host.Services.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get("").QueueLimit);
         Assert.Equal("reference", host.Services.GetRequiredKeyedService<AttentionService>("second").Device.Name);
-        HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(TestContext.Current.CancellationToken);
+        HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token);
         Assert.Equal(HealthStatus.Healthy, report.Status);
         Assert.Equal(["attention", "attention-second"], report.Entries.Keys.Order());
-        await host.StopAsync(TestContext.Current.CancellationToken);
+        await host.StopAsync(Token);
     }
 
     [Fact]
@@ -44,38 +50,70 @@ public class HostTests
         Assert.Equal("simd", provider.GetRequiredService<AttentionService>().Device.Name);
     }
 
-    [Theory]
-    [InlineData("Device", "cuda:99", "Device must be a device of this machine")]
-    [InlineData("FallbackDevice", "nowhere", "FallbackDevice")]
-    [InlineData("QueueLimit", "0", "QueueLimit")]
-    [InlineData("Threads", "0", "Threads")]
-    [InlineData("BatchDelay", "-00:00:01", "BatchDelay")]
-    public async Task A_bad_option_stops_the_start(string option, string value, string message)
+    [Fact]
+    public async Task A_named_service_is_a_keyed_one_apart()
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?> { ["Device"] = "simd", [option] = value });
-        builder.Services.AddAttentionEngine().Bind(builder.Configuration);
+        builder.Services.AddAttentionEngine(options => options.Device = "simd", "first");
+        builder.Services.AddAttentionEngine(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
-        OptionsValidationException exception = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(TestContext.Current.CancellationToken));
-        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+        await host.StartAsync(Token);
+        AttentionService first = host.Services.GetRequiredKeyedService<AttentionService>("first");
+        AttentionService second = host.Services.GetRequiredKeyedService<AttentionService>("second");
+        Assert.Equal(("first", "simd", "second", "reference"), (first.Name, first.Device.Name, second.Name, second.Device.Name));
+        Assert.Same(first, host.Services.GetRequiredKeyedService<AttentionService>("first"));
+        Assert.Null(host.Services.GetService<AttentionService>());
+        HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token);
+        Assert.Equal(
+            [("attention-first", "simd"), ("attention-second", "reference")],
+            report.Entries.Select(entry => (entry.Key, (string)entry.Value.Data["device"])).Order());
+        await host.StopAsync(Token);
     }
 
-    [Fact]
-    public async Task Health_shows_a_wrong_device_and_the_fallback()
+    [Theory]
+    [InlineData(null, 2)]
+    [InlineData("true", 2)]
+    [InlineData("false", 0)]
+    public async Task Layers_of_checkpoints_are_warmed_up_if_wanted(string? warmUp, int requests)
     {
-        await using AttentionService service = Fixture.Create(
-            new() { Device = "faulty", FallbackDevice = "simd" },
-            (device, options) => device == "simd" ? new AttentionEngine("simd", options)
-                : new AttentionEngine(new FaultyBackend { BeforeLinear = () => throw new InvalidOperationException("lost") }));
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
-        var check = new AttentionHealthCheck(service);
-        var context = new HealthCheckContext();
-        Assert.Equal(HealthStatus.Healthy, (await check.CheckHealthAsync(context, TestContext.Current.CancellationToken)).Status);
-        await Assert.ThrowsAsync<AttentionDeviceException>(() => SchedulerTests.Forward(layer, Fixture.Input(3, 1)).Task);
-        HealthCheckResult result = await check.CheckHealthAsync(context, TestContext.Current.CancellationToken);
-        Assert.Equal((HealthStatus.Degraded, "simd"), (result.Status, result.Data["device"]));
-        await service.DisposeAsync();
-        Assert.Equal(HealthStatus.Unhealthy, (await check.CheckHealthAsync(context, TestContext.Current.CancellationToken)).Status);
+        string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid()}.safetensors");
+        WriteLayers(path);
+        try
+        {
+            using var telemetry = new Telemetry();
+            HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+            if (warmUp is not null)
+                builder.Configuration["WarmUp"] = warmUp;
+            builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
+            {
+                ["Device"] = "simd",
+                ["Layers:whole:Path"] = path,
+                ["Layers:whole:Heads"] = "4",
+                ["Layers:grouped:Path"] = path,
+                ["Layers:grouped:Heads"] = "4",
+                ["Layers:grouped:KeyValueHeads"] = "2",
+                ["Layers:grouped:Prefix"] = "second",
+            });
+            builder.Services.AddSingleton<IMeterFactory>(telemetry);
+            builder.Services.AddAttentionEngine().Bind(builder.Configuration);
+            using IHost host = builder.Build();
+            await host.StartAsync(Token);
+            Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));
+            AttentionService service = host.Services.GetRequiredService<AttentionService>();
+            Assert.Equal(["grouped", "whole"], service.Layers.Keys.Order());
+            AttentionLayer whole = service.Layers["whole"];
+            Assert.Equal(("whole", 32, 4, 4), (whole.Name, whole.Config.EmbeddingSize, whole.Config.Heads, whole.Config.KeyValueHeads));
+            Assert.Equal((4, 2), (service.Layers["grouped"].Config.Heads, service.Layers["grouped"].Config.KeyValueHeads));
+            float[] input = Fixture.Input(5, 1);
+            (Task task, float[] output) = SchedulerTests.Forward(whole, input);
+            await task;
+            Close.Assert(Fixture.Expected(input), output, "output");
+            await host.StopAsync(Token);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
     }
 
     [Fact]
@@ -88,12 +126,12 @@ public class HostTests
         using MeterProvider meters = Sdk.CreateMeterProviderBuilder().AddMeter(AttentionInstruments.Name).AddInMemoryExporter(metrics).Build();
         using TracerProvider tracer = Sdk.CreateTracerProviderBuilder().AddSource(AttentionInstruments.Name).AddInMemoryExporter(activities).Build();
         using IHost host = builder.Build();
-        await host.StartAsync(TestContext.Current.CancellationToken);
+        await host.StartAsync(Token);
         AttentionLayer layer = host.Services.GetRequiredService<AttentionService>().AddLayer("traced", Fixture.Config, Fixture.Weights);
         for (int i = 0; i < 3; i++)
             await SchedulerTests.Forward(layer, Fixture.Input(5, i)).Task;
         Activity? before = Activity.Current;
-        Task last = layer.ForwardAsync(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: TestContext.Current.CancellationToken);
+        Task last = layer.ForwardAsync(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: Token);
         Assert.Same(before, Activity.Current);
         await last;
         meters.ForceFlush();
@@ -107,5 +145,21 @@ public class HostTests
         Activity[] mine = [.. activities.Where(activity => Equals(activity.GetTagItem("attention.layer"), "traced"))];
         Assert.Equal(4, mine.Length);
         Assert.All(mine, activity => Assert.Equal((5, "completed"), (activity.GetTagItem("attention.tokens"), activity.GetTagItem("attention.outcome"))));
+    }
+
+    // A layer as it is, and one of two key/value heads under a prefix.
+    private static void WriteLayers(string path)
+    {
+        var grouped = MultiHeadAttentionWeights.Random(new() { EmbeddingSize = Fixture.Embedding, Heads = 4, KeyValueHeads = 2 }, seed: 5);
+        var tensors = new Dictionary<string, Tensor<float>>();
+        foreach ((string prefix, MultiHeadAttentionWeights weights) in new[] { ("", Fixture.Weights), ("second.", grouped) })
+        {
+            tensors[$"{prefix}in_proj_weight"] = Tensor.Concatenate<float>([weights.Query, weights.Key, weights.Value]);
+            tensors[$"{prefix}in_proj_bias"] = Tensor.Concatenate<float>([weights.QueryBias!, weights.KeyBias!, weights.ValueBias!]);
+            tensors[$"{prefix}out_proj.weight"] = weights.Output;
+            tensors[$"{prefix}out_proj.bias"] = weights.OutputBias!;
+        }
+
+        SafetensorsFile.Write(path, tensors);
     }
 }

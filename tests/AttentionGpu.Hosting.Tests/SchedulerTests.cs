@@ -117,11 +117,13 @@ public class SchedulerTests
         Close.Assert(Fixture.Expected(input), waiting.Output, "output");
     }
 
-    [Fact]
-    public async Task Weights_come_with_the_output()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Weights_come_with_the_output(bool batchFirst)
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        AttentionLayer layer = service.AddLayer("layer", Fixture.Config with { BatchFirst = batchFirst }, Fixture.Weights);
         float[] input = Fixture.Input(6, 8);
         var output = new float[input.Length];
         var weights = new float[Fixture.Config.Heads * 6 * 6];
@@ -129,8 +131,14 @@ public class SchedulerTests
         Close.Assert(Fixture.Expected(input, Causal.TopLeft), output, "output");
         Assert.All(weights.Chunk(6), row => Assert.Equal(1f, row.Sum(), 1e-5f));
         Assert.Equal(0f, weights[1]);
-        await Assert.ThrowsAsync<ArgumentException>(
-            "weights", () => layer.ForwardWithWeightsAsync(input, output, new float[5], cancellationToken: TestContext.Current.CancellationToken));
+        foreach (int length in (int[])[0, weights.Length - 1, weights.Length + 1])
+        {
+            ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
+                "weights",
+                () => layer.ForwardWithWeightsAsync(
+                    input, output, new float[length], cancellationToken: TestContext.Current.CancellationToken));
+            Assert.Contains($"4 x 6 x 6 elements; it has {length}.", exception.Message, StringComparison.Ordinal);
+        }
     }
 
     [Fact]
@@ -140,8 +148,11 @@ public class SchedulerTests
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         Assert.Contains("rows of 32", (await Assert.ThrowsAsync<ArgumentException>("input", () => layer.ForwardAsync(new float[33], new float[33], cancellationToken: TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
         await Assert.ThrowsAsync<ArgumentException>("output", () => layer.ForwardAsync(new float[32], new float[64], cancellationToken: TestContext.Current.CancellationToken));
+        await Assert.ThrowsAsync<ArgumentException>(
+            "output", () => layer.ForwardAsync(new float[64], new float[63], cancellationToken: TestContext.Current.CancellationToken));
         await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => layer.ForwardAsync(new float[32], new float[32], (Causal)9, TestContext.Current.CancellationToken));
         Assert.Throws<ArgumentException>("name", () => service.AddLayer("layer", Fixture.Config, Fixture.Weights));
+        Assert.Throws<ArgumentException>("name", () => service.AddLayer("", Fixture.Config, Fixture.Weights));
     }
 
     internal static (Task Task, float[] Output) Forward(AttentionLayer layer, float[] input) =>

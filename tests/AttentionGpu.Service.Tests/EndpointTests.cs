@@ -56,13 +56,29 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
     {
         float[][] many = [.. Enumerable.Repeat(new float[ServiceFixture.Embedding], 300)];
         await AssertProblemAsync(await service.PostAsync(new AttentionRequest(many, Weights: true), Token), 400, "at most 256 tokens");
-        using var content = new ByteArrayContent(new byte[ServiceFixture.MaxBodyBytes + 1]);
-        content.Headers.ContentType = new MediaTypeHeaderValue("application/json");
-        using HttpResponseMessage large = await service.Client.PostAsync("/v1/attention", content, Token);
-        await AssertProblemAsync(large, 413, "");
         using var text = new StringContent("x");
         using HttpResponseMessage unknown = await service.Client.PostAsync("/v1/attention", text, Token);
         await AssertProblemAsync(unknown, 415, "");
+    }
+
+    [Theory]
+    [InlineData("application/json", 0, 400)]
+    [InlineData("application/json", 1, 413)]
+    [InlineData(SafetensorsBody.ContentType, 0, 400)]
+    [InlineData(SafetensorsBody.ContentType, 1, 413)]
+    public async Task A_body_may_have_as_many_bytes_as_the_limit(string contentType, int more, int status)
+    {
+        // The service closes the connection of a body that is too large: the client waits for its consent before it sends one.
+        using var handler = new SocketsHttpHandler { Expect100ContinueTimeout = TimeSpan.FromMinutes(1) };
+        using var client = new HttpClient(handler);
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(service.Client.BaseAddress!, "/v1/attention"));
+        request.Headers.ExpectContinue = true;
+        request.Content = new ByteArrayContent(new byte[ServiceFixture.MaxBodyBytes + more]);
+        request.Content.Headers.ContentType = new MediaTypeHeaderValue(contentType);
+        using HttpResponseMessage response = await client.SendAsync(request, Token);
+
+        // Within the limit it is read, and is then neither JSON nor a file.
+        await AssertProblemAsync(response, status, "");
     }
 
     [Fact]

@@ -1,0 +1,41 @@
+using System.Collections.Concurrent;
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Simd;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Tests.Support;
+
+/// <summary>The processor as a device that records its batches, and that fails, waits or computes wrong results on demand.</summary>
+internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
+{
+    private readonly ConcurrentQueue<string> _batches = new();
+
+    /// <summary>Called before each linear layer; may throw, or wait.</summary>
+    public Action BeforeLinear { get; set; } = () => { };
+
+    /// <summary>Called before each attention with the lengths of its sequences; may throw, or wait.</summary>
+    public Action<int[]> BeforeAttention { get; set; } = _ => { };
+
+    /// <summary>Called after each attention; may change its output.</summary>
+    public Action<AttentionBuffers> AfterAttention { get; set; } = _ => { };
+
+    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest.</summary>
+    public string[] Batches => [.. _batches];
+
+    public override DeviceInfo Device => base.Device with { Name = "faulty" };
+
+    public override IPlan<LinearBuffers> Plan(LinearProblem problem) =>
+        new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
+
+    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new WatchedPlan<AttentionBuffers>(
+        base.Plan(problem),
+        before: buffers =>
+        {
+            int[] lengths = [.. Enumerable.Range(0, problem.Batch).Select(batch => buffers.SequenceOf(problem, batch).QueryLength)];
+            string causal = problem.Causal == CausalKind.None ? "" : " causal";
+            string weights = problem.Scores is null ? "" : " weights";
+            _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {problem.Heads} heads");
+            BeforeAttention(lengths);
+        },
+        after: buffers => AfterAttention(buffers));
+}

@@ -1,0 +1,75 @@
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Options;
+
+namespace AttentionGpu.Hosting.Tests;
+
+/// <summary>The borders of options, as configuration gives them.</summary>
+public class OptionTests
+{
+    [Theory]
+    [InlineData("Device", "auto")]
+    [InlineData("Device", "reference")]
+    [InlineData("FallbackDevice", "reference")]
+    [InlineData("QueueLimit", "1")]
+    [InlineData("QueueLimit", "1048576")]
+    [InlineData("MaxBatchRequests", "1")]
+    [InlineData("MaxBatchRequests", "65536")]
+    [InlineData("MaxBatchTokens", "1")]
+    [InlineData("MaxBatchTokens", "16777216")]
+    [InlineData("Threads", "1")]
+    [InlineData("Threads", "2147483647")]
+    [InlineData("MemoryLimitBytes", "1")]
+    [InlineData("MemoryLimitBytes", "9223372036854775807")]
+    [InlineData("BatchDelay", "00:00:00")]
+    [InlineData("BatchDelay", "00:00:10")]
+    [InlineData("Shutdown", "Refuse")]
+    public void An_option_at_its_border_is_taken(string option, string value)
+    {
+        AttentionServiceOptions options = Read(option, value);
+        Assert.Equal(value, FormattableString.Invariant($"{typeof(AttentionServiceOptions).GetProperty(option)!.GetValue(options)}"));
+    }
+
+    [Theory]
+    [InlineData("Device", "cuda:99", "Device must be a device of this machine")]
+    [InlineData("Device", "", "Device")]
+    [InlineData("FallbackDevice", "nowhere", "FallbackDevice must be a device of this machine")]
+    [InlineData("FallbackDevice", "auto", "FallbackDevice must be a device of this machine")]
+    [InlineData("QueueLimit", "0", "QueueLimit")]
+    [InlineData("QueueLimit", "1048577", "QueueLimit")]
+    [InlineData("MaxBatchRequests", "0", "MaxBatchRequests")]
+    [InlineData("MaxBatchRequests", "65537", "MaxBatchRequests")]
+    [InlineData("MaxBatchTokens", "0", "MaxBatchTokens")]
+    [InlineData("MaxBatchTokens", "16777217", "MaxBatchTokens")]
+    [InlineData("Threads", "0", "Threads")]
+    [InlineData("MemoryLimitBytes", "0", "MemoryLimitBytes")]
+    [InlineData("BatchDelay", "-00:00:00.0000001", "BatchDelay")]
+    [InlineData("BatchDelay", "00:00:10.0000001", "BatchDelay")]
+    [InlineData("Shutdown", "2", "Shutdown")]
+    public void An_option_beyond_its_border_is_refused(string option, string value, string message)
+    {
+        OptionsValidationException exception = Assert.Throws<OptionsValidationException>(() => Read(option, value));
+        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bad_option_of_a_named_service_stops_the_start()
+    {
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddAttentionEngine(options => options.Device = "simd");
+        builder.Services.AddAttentionEngine(options => (options.Device, options.QueueLimit) = ("simd", 0), "second");
+        using IHost host = builder.Build();
+        OptionsValidationException exception = await Assert.ThrowsAsync<OptionsValidationException>(
+            () => host.StartAsync(TestContext.Current.CancellationToken));
+        Assert.Equal("second", exception.OptionsName);
+    }
+
+    private static AttentionServiceOptions Read(string option, string value)
+    {
+        IConfiguration configuration = new ConfigurationBuilder()
+            .AddInMemoryCollection(new Dictionary<string, string?> { ["Device"] = "simd", [option] = value }).Build();
+        using ServiceProvider provider = new ServiceCollection().AddAttentionEngine().Bind(configuration).Services.BuildServiceProvider();
+        return provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get("");
+    }
+}

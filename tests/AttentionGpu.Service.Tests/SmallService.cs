@@ -1,0 +1,159 @@
+using System.Diagnostics.Metrics;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Numerics.Tensors;
+using System.Text.Json;
+using AttentionGpu.Hosting;
+using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.AspNetCore.TestHost;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace AttentionGpu.Service.Tests;
+
+/// <summary>The service with small limits, and a small layer on a device that fails or waits on demand.</summary>
+public sealed class SmallService : WebApplicationFactory<Program>
+{
+    public const int Embedding = 8;
+    public const int Heads = 2;
+    public const int MaxTokens = 6;
+    public const int MaxWeightTokens = 4;
+
+    private static readonly MultiHeadAttentionConfig _config = new() { EmbeddingSize = Embedding, Heads = Heads, KeyValueHeads = 1 };
+    private static readonly MultiHeadAttentionWeights _weights = MultiHeadAttentionWeights.Random(_config, seed: 1);
+    private static readonly AttentionEngine _engine = new("reference");
+    private static readonly MultiHeadAttention _layer = new(_engine, _config, _weights);
+
+    private HttpClient? _client;
+
+    /// <summary>The attention service's options; those of its host are others.</summary>
+    public AttentionServiceOptions Options { get; } = new() { Device = "faulty" };
+
+    public HttpClient Client => _client ??= CreateClient();
+
+    public AttentionService Attention => Services.GetRequiredService<AttentionService>();
+
+    internal FaultyBackend Device { get; } = new();
+
+    public static float[][] Input(int tokens, int seed = 1)
+    {
+        var random = new Random(seed);
+        return
+        [
+            .. Enumerable.Range(0, tokens).Select(_ => Enumerable.Range(0, Embedding).Select(_ => random.NextSingle() - 0.5f).ToArray()),
+        ];
+    }
+
+    public static Tensor<float> Tensor(float[][] input) =>
+        System.Numerics.Tensors.Tensor.Create(input.SelectMany(row => row).ToArray(), [input.Length, Embedding]);
+
+    /// <summary>The layer's output and weights for a request alone.</summary>
+    public static (float[] Output, float[] Weights) Expected(float[][] input, bool causal)
+    {
+        int tokens = input.Length;
+        nint[] lengths = [1, tokens, Embedding];
+        float[] flat = [.. input.SelectMany(row => row)];
+        var output = new float[flat.Length];
+        var weights = new float[Heads * tokens * tokens];
+        var sequence = new ReadOnlyTensorSpan<float>(flat, lengths);
+        _layer.ForwardWithWeights(
+            sequence, sequence, sequence, new TensorSpan<float>(output, lengths),
+            new TensorSpan<float>(weights, [1, Heads, tokens, tokens]),
+            causal: causal ? Causal.TopLeft : Causal.None);
+        return (output, weights);
+    }
+
+    public void AddLayer(string name) => Attention.AddLayer(name, _config, _weights);
+
+    /// <summary>Sends a sequence as JSON, or as a safetensors file.</summary>
+    public async Task<HttpResponseMessage> PostAsync(bool isFile, float[][] input, CancellationToken token)
+    {
+        if (isFile)
+            return await PostFileAsync(Tensor(input), "", token);
+        return await Client.PostAsJsonAsync("/v1/attention", new AttentionRequest(input), ServiceFixture.Json, token);
+    }
+
+    /// <summary>Sends one tensor as a safetensors file.</summary>
+    public Task<HttpResponseMessage> PostFileAsync(
+        Tensor<float> tensor, string query, CancellationToken token, string name = SafetensorsBody.Input)
+    {
+        using var body = new MemoryStream();
+        SafetensorsFile.Write(body, new Dictionary<string, Tensor<float>> { [name] = tensor });
+        return PostBytesAsync(body.ToArray(), SafetensorsBody.ContentType, query, token);
+    }
+
+    public async Task<HttpResponseMessage> PostBytesAsync(byte[] body, string? contentType, string query, CancellationToken token)
+    {
+        using var content = new ByteArrayContent(body);
+        content.Headers.ContentType = contentType is null ? null : MediaTypeHeaderValue.Parse(contentType);
+        return await Client.PostAsync($"/v1/attention{query}", content, token);
+    }
+
+    protected override void ConfigureWebHost(IWebHostBuilder builder)
+    {
+        builder.UseSetting("Attention:Device", "simd");
+        builder.UseSetting("Logging:LogLevel:Default", "None");
+        builder.UseSetting("Logging:LogLevel:Microsoft.AspNetCore", "None");
+        builder.UseSetting("Service:MaxTokens", $"{MaxTokens}");
+        builder.UseSetting("Service:MaxWeightTokens", $"{MaxWeightTokens}");
+        builder.ConfigureTestServices(services => services.AddKeyedSingleton("", (provider, _) =>
+        {
+            var service = new AttentionService(
+                "", Options, provider.GetRequiredService<IMeterFactory>(), provider.GetRequiredService<ILogger<AttentionService>>(),
+                (name, options) => name == Options.Device ? new AttentionEngine(Device) : new AttentionEngine(name, options));
+            service.AddLayer("small", _config, _weights);
+            return service;
+        }));
+    }
+
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _client?.Dispose();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>Checks of answers.</summary>
+internal static class Answers
+{
+    /// <summary>Fails unless the answer is a problem of this status; returns its title and detail.</summary>
+    public static async Task<(string? Title, string? Detail)> AssertProblemAsync(
+        HttpResponseMessage response, int status, CancellationToken token)
+    {
+        string body = await response.Content.ReadAsStringAsync(token);
+        Assert.True((int)response.StatusCode == status, $"{response.StatusCode}: {body}");
+        Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
+        using JsonDocument problem = JsonDocument.Parse(body);
+        Assert.Equal(status, problem.RootElement.GetProperty("status").GetInt32());
+        return (Text("title"), Text("detail"));
+
+        string? Text(string property) => problem.RootElement.TryGetProperty(property, out JsonElement element) ? element.GetString() : null;
+    }
+
+    /// <summary>Fails unless the output is the layer's, in the kind of the request.</summary>
+    public static async Task AssertRightAsync(
+        HttpResponseMessage response, bool isFile, float[][] input, bool causal, CancellationToken token)
+    {
+        response.EnsureSuccessStatusCode();
+        float[] output;
+        if (isFile)
+        {
+            Assert.Equal(SafetensorsBody.ContentType, response.Content.Headers.ContentType?.MediaType);
+            using SafetensorsFile file = SafetensorsFile.Open(new MemoryStream(await response.Content.ReadAsByteArrayAsync(token)));
+            Assert.Equal([input.Length, SmallService.Embedding], file.Entries[SafetensorsBody.Output].Lengths);
+            output = [.. file.Read(SafetensorsBody.Output)];
+        }
+        else
+        {
+            AttentionResponse answer = (await response.Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, token))!;
+            Assert.Null(answer.Weights);
+            output = [.. answer.Output.SelectMany(row => row)];
+        }
+
+        Close.Assert(SmallService.Expected(input, causal).Output, output, "output");
+    }
+}

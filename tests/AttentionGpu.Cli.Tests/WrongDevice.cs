@@ -24,6 +24,9 @@ internal enum Wrong
 
     /// <summary>Values behind the past, after attention has read them.</summary>
     PresentValue = 64,
+
+    /// <summary>Outputs that are 0, as of queries that see no key: they are NaN, as PyTorch has them.</summary>
+    HiddenRows = 128,
 }
 
 /// <summary>How a <see cref="WrongDevice"/> is wrong.</summary>
@@ -67,6 +70,8 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
             Spoil(buffers.Key, problem.Element);
         if (wrong.HasFlag(Wrong.PresentValue))
             Spoil(buffers.Value, problem.Element);
+        if (wrong.HasFlag(Wrong.HiddenRows) && problem.Element == ElementType.Float32)
+            SpoilZeros(buffers.Output);
     });
 
     public override IPlan<RowBuffers> Plan(RowProblem problem) =>
@@ -101,6 +106,9 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
                 break;
         }
     }
+
+    private static unsafe void SpoilZeros(DeviceMemory memory) =>
+        new Span<float>(memory.Pointer<float>(), (int)(memory.ByteLength / sizeof(float))).Replace(0f, float.NaN);
 
     private static float Spoiled(float value) => float.IsFinite(value) ? value + Difference : 0f;
 

@@ -47,6 +47,14 @@ public class WrongDeviceTests
     internal void Wrong_present_tensors_fail_the_cases_with_a_past(Wrong wrong) => Expect(_past, wrong);
 
     [Fact]
+    public void NaN_where_a_query_sees_no_key_fails_the_cases_that_have_one() => Expect(
+        [
+            "attention no key", "boolean mask, causal", "causal bottom right, more queries", "fully masked rows", "key lengths, causal",
+            "weights, fully masked rows",
+        ],
+        Wrong.HiddenRows);
+
+    [Fact]
     public void A_device_that_throws_fails_the_case_with_its_message_and_the_others_are_run()
     {
         foreach (JsonElement one in Expect(_linear, Wrong.Linear, Fault.Throws).EnumerateArray())

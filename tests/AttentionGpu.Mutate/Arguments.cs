@@ -6,12 +6,13 @@ namespace AttentionGpu.Mutate;
 /// <param name="Folders">Folders whose files are changed, relative to the root.</param>
 /// <param name="Count">Mutants to try.</param>
 /// <param name="Seed">The seed that draws them.</param>
+/// <param name="Faults">A file of faults to plant in place of a random sample; null for none.</param>
 /// <param name="Programs">The test programs, by project.</param>
 /// <param name="Workers">Test programs that run at once.</param>
 /// <param name="Seconds">Seconds of tests for a mutant at most.</param>
 /// <param name="Work">The folder that the tree is copied to.</param>
 internal sealed record Arguments(
-    IReadOnlyList<string> Folders, int Count, int Seed, IReadOnlyList<string> Programs, int Workers, int Seconds, string Work)
+    IReadOnlyList<string> Folders, int Count, int Seed, string? Faults, IReadOnlyList<string> Programs, int Workers, int Seconds, string Work)
 {
     private static readonly string[] _folders =
     [
@@ -33,6 +34,7 @@ internal sealed record Arguments(
         };
         var count = new Option<int>("--count") { Description = "Mutants to try.", DefaultValueFactory = _ => 100 };
         var seed = new Option<int>("--seed") { Description = "The seed that draws them; by default a new one.", DefaultValueFactory = _ => Random.Shared.Next(100_000) };
+        var faults = new Option<string?>("--faults") { Description = "A file of faults (tests/faults.json) to plant in place of a random sample." };
         var programs = new Option<string[]>("--tests")
         {
             Description = "Test projects whose tests are run.",
@@ -52,11 +54,11 @@ internal sealed record Arguments(
         };
         var command = new RootCommand("Plants faults in a copy of the tree, one at a time, and prints those that no test notices.")
         {
-            folders, count, seed, programs, workers, seconds, work,
+            folders, count, seed, faults, programs, workers, seconds, work,
         };
         command.SetAction(parsed => run(new Arguments(
-            parsed.GetRequiredValue(folders), parsed.GetRequiredValue(count), parsed.GetRequiredValue(seed), parsed.GetRequiredValue(programs),
-            parsed.GetRequiredValue(workers), parsed.GetRequiredValue(seconds), parsed.GetRequiredValue(work))));
+            parsed.GetRequiredValue(folders), parsed.GetRequiredValue(count), parsed.GetRequiredValue(seed), parsed.GetValue(faults),
+            parsed.GetRequiredValue(programs), parsed.GetRequiredValue(workers), parsed.GetRequiredValue(seconds), parsed.GetRequiredValue(work))));
         return command.Parse(arguments).Invoke();
     }
 }

@@ -9,9 +9,10 @@ namespace AttentionGpu.Mutate;
 /// <param name="Place">The node that is replaced.</param>
 /// <param name="Original">Its text.</param>
 /// <param name="Changed">The text in its place; empty where a statement is left out.</param>
-internal sealed record Mutant(int Id, string File, int Line, SyntaxNode Place, string Original, string Changed)
+/// <param name="Name">What is wrong with it, where somebody has said so.</param>
+internal sealed record Mutant(int Id, string File, int Line, SyntaxNode Place, string Original, string Changed, string? Name = null)
 {
-    public override string ToString() => $"{File}:{Line}: `{OneLine(Original)}` -> {(Changed.Length == 0 ? "left out" : $"`{OneLine(Changed)}`")}";
+    public override string ToString() => $"{(Name is null ? "" : $"{Name}: ")}{File}:{Line}: `{OneLine(Original)}` -> {(Changed.Length == 0 ? "left out" : $"`{OneLine(Changed)}`")}";
 
     private static string OneLine(string text)
     {

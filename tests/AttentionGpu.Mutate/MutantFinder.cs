@@ -83,16 +83,22 @@ internal static class MutantFinder
         node.AncestorsAndSelf().FirstOrDefault(one => one is StatementSyntax or ArrowExpressionClauseSyntax
             or EqualsValueClauseSyntax { Parent: PropertyDeclarationSyntax or VariableDeclaratorSyntax { Parent.Parent: FieldDeclarationSyntax } });
 
-    private static bool IsLeftAlone(SyntaxNode node) => node.AncestorsAndSelf().Any(one => one is
-        AttributeListSyntax or PatternSyntax or SwitchLabelSyntax or InterpolatedStringExpressionSyntax or ThrowStatementSyntax or ThrowExpressionSyntax
-        or EnumMemberDeclarationSyntax or ParameterListSyntax or BaseListSyntax or ConstructorInitializerSyntax or FixedStatementSyntax { Parent: null }
-        || (one is LocalDeclarationStatementSyntax { IsConst: true })
-        || (one is FieldDeclarationSyntax field && field.Modifiers.Any(SyntaxKind.ConstKeyword))
-        || (one is BaseObjectCreationExpressionSyntax creation && creation.ToString().Contains("Exception(", StringComparison.Ordinal))
-        || (one is InvocationExpressionSyntax call && (IsLog(call) || call.Expression.ToString() is "nameof" || call.Expression.ToString().EndsWith("ConfigureAwait", StringComparison.Ordinal) && node != one && call.ArgumentList.Contains(node))));
+    private static bool IsLeftAlone(SyntaxNode node) => node.AncestorsAndSelf().Any(one => one switch
+    {
+        AttributeListSyntax or PatternSyntax or SwitchLabelSyntax or EnumMemberDeclarationSyntax or ParameterListSyntax or BaseListSyntax
+            or ConstructorInitializerSyntax or InterpolatedStringExpressionSyntax or ThrowStatementSyntax or ThrowExpressionSyntax => true,
+        LocalDeclarationStatementSyntax local => local.IsConst,
+        FieldDeclarationSyntax field => field.Modifiers.Any(SyntaxKind.ConstKeyword),
+        ObjectCreationExpressionSyntax creation => creation.Type.ToString().EndsWith("Exception", StringComparison.Ordinal),
+        ExpressionStatementSyntax { Expression: InvocationExpressionSyntax call } => IsLog(call),
+        ArgumentListSyntax { Parent: InvocationExpressionSyntax call } => call.Expression.ToString().EndsWith("ConfigureAwait", StringComparison.Ordinal),
+        InvocationExpressionSyntax call => call.Expression.ToString() == "nameof",
+        _ => false,
+    });
 
+    // A logger's method that a source generator writes.
     private static bool IsLog(InvocationExpressionSyntax call) =>
-        call.Expression is IdentifierNameSyntax { Identifier.Text: string name } && name.StartsWith("Log", StringComparison.Ordinal) && name.Length > 3 && char.IsUpper(name[3]);
+        call.Expression is IdentifierNameSyntax { Identifier.Text: ['L', 'o', 'g', >= 'A' and <= 'Z', ..] };
 
     private static IEnumerable<string> Texts(SyntaxNode node)
     {

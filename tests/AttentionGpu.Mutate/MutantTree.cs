@@ -21,11 +21,15 @@ internal sealed class MutantTree
         _arguments = arguments;
         _root = Path.Combine(arguments.Work, "tree");
         Copy(repository);
-        Draw();
+        if (arguments.Faults is null)
+            Draw();
+        else
+            Plant(PlantedFault.Read(Path.Combine(repository, arguments.Faults)));
     }
 
     /// <summary>The mutants that are in the build.</summary>
-    public IReadOnlyList<Mutant> Mutants => [.. _mutants.Values.OrderBy(mutant => mutant.Id).Take(_arguments.Count)];
+    public IReadOnlyList<Mutant> Mutants =>
+        [.. _mutants.Values.OrderBy(mutant => mutant.Id).Take(_arguments.Faults is null ? _arguments.Count : int.MaxValue)];
 
     /// <summary>Statements that allow a change, in all chosen folders.</summary>
     public int Statements { get; private set; }
@@ -67,7 +71,7 @@ internal sealed class MutantTree
             if (failures.Length == 0)
                 return;
             int[] refused = [.. failures.SelectMany(MutantWriter.Errors).SelectMany(error => MutantWriter.At(File.ReadAllText(error.File), error.Line)).Distinct()];
-            if (refused.Length == 0)
+            if (refused.Length == 0 || _arguments.Faults is not null)
                 throw new InvalidOperationException($"The copy does not build:\n{failures[0]}");
             Refused += refused.Length;
             foreach (int id in refused)
@@ -107,22 +111,38 @@ internal sealed class MutantTree
         foreach (string path in _arguments.Folders.SelectMany(folder => Directory.GetFiles(Path.Combine(_root, folder), "*.cs", SearchOption.AllDirectories)).Order(StringComparer.Ordinal))
         {
             string file = Path.GetRelativePath(_root, path);
-            _files[file] = CSharpSyntaxTree.ParseText(File.ReadAllText(path), new CSharpParseOptions(LanguageVersion.Preview)).GetRoot();
-            statements.AddRange(MutantFinder.Find(_files[file]).Select(changes => (file, changes)));
+            statements.AddRange(MutantFinder.Find(Parse(file)).Select(changes => (file, changes)));
         }
 
         Statements = statements.Count;
         var random = new Random(_arguments.Seed);
         (string File, IReadOnlyList<Change> Changes)[] order = [.. statements];
         random.Shuffle(order);
-        int id = 0;
         foreach ((string file, IReadOnlyList<Change> changes) in order.Take((int)Math.Ceiling(_arguments.Count * Surplus)))
         {
             Change change = changes[random.Next(changes.Count)];
-            int line = change.Place.GetLocation().GetLineSpan().StartLinePosition.Line + 1;
-            _mutants[id] = new Mutant(id, file, line, change.Place, change.Place.ToString(), change.Text);
-            id++;
+            Add(file, change);
         }
+    }
+
+    private void Plant(IReadOnlyList<PlantedFault> faults)
+    {
+        foreach (PlantedFault fault in faults)
+            Add(fault.File, new Change(fault.Find(Parse(fault.File)), fault.Changed), fault.Name);
+    }
+
+    private void Add(string file, Change change, string? name = null)
+    {
+        int line = change.Place.GetLocation().GetLineSpan().StartLinePosition.Line + 1;
+        int id = _mutants.Count;
+        _mutants[id] = new Mutant(id, file, line, change.Place, change.Place.ToString(), change.Text, name);
+    }
+
+    private SyntaxNode Parse(string file)
+    {
+        if (!_files.TryGetValue(file, out SyntaxNode? root))
+            _files[file] = root = CSharpSyntaxTree.ParseText(File.ReadAllText(Path.Combine(_root, file)), new CSharpParseOptions(LanguageVersion.Preview)).GetRoot();
+        return root;
     }
 
     private void Write()

@@ -13,8 +13,8 @@ internal static partial class MutantWriter
 
     public static string Write(SyntaxNode root, IReadOnlyCollection<Mutant> mutants)
     {
-        Dictionary<SyntaxNode, Mutant> places = mutants.ToDictionary(mutant => mutant.Place);
-        return root.ReplaceNodes(places.Keys, (original, rewritten) => Replace(places[original], rewritten)).ToFullString();
+        ILookup<SyntaxNode, Mutant> places = mutants.ToLookup(mutant => mutant.Place);
+        return root.ReplaceNodes(places.Select(place => place.Key), (original, rewritten) => places[original].Aggregate(rewritten, Replace)).ToFullString();
     }
 
     /// <summary>The mutants of a written file that a compiler's error at a line may come from: those on it, or else those of its member, or else all.</summary>
@@ -48,11 +48,14 @@ internal static partial class MutantWriter
 
     private static bool Covers(FileLinePositionSpan span, int line) => span.StartLinePosition.Line < line && span.EndLinePosition.Line >= line - 1;
 
-    private static SyntaxNode Replace(Mutant mutant, SyntaxNode node)
+    private static SyntaxNode Replace(SyntaxNode node, Mutant mutant)
     {
         string question = $"{Question}({mutant.Id})";
+
+        // Braces around the whole: an else that follows belongs to the statement before.
         SyntaxNode replacement = node is StatementSyntax
-            ? SyntaxFactory.ParseStatement(mutant.Changed.Length == 0 ? $"if (!{question}) {{ {node} }}" : $"if ({question}) {{ {mutant.Changed} }} else {{ {node} }}")
+            ? SyntaxFactory.ParseStatement(
+                mutant.Changed.Length == 0 ? $"{{ if (!{question}) {{ {node} }} }}" : $"{{ if ({question}) {{ {mutant.Changed} }} else {{ {node} }} }}")
             : SyntaxFactory.ParseExpression($"({question} ? ({mutant.Changed}) : ({node}))");
         return replacement.WithTriviaFrom(node);
     }

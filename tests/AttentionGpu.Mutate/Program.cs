@@ -5,7 +5,7 @@ using AttentionGpu.Mutate;
 return Arguments.Parse(args, arguments =>
 {
     var tree = new MutantTree(arguments, Directory.GetCurrentDirectory());
-    Say($"seed {arguments.Seed}: {tree.Statements} statements in {string.Join(", ", arguments.Folders)}");
+    Say(arguments.Faults ?? $"seed {arguments.Seed}: {tree.Statements} statements in {string.Join(", ", arguments.Folders)}");
     tree.Build();
     IReadOnlyList<Mutant> mutants = tree.Mutants;
     Say($"{mutants.Count} mutants are built, {tree.Refused} did not compile");
@@ -42,8 +42,10 @@ return Arguments.Parse(args, arguments =>
     foreach ((Mutant mutant, _, string note) in survivors)
         Console.WriteLine($"- {mutant} ({note})");
     int noticed = results.Length - survivors.Length;
-    Console.WriteLine($"Seed {arguments.Seed}: {noticed} of {results.Length} mutants noticed, {100.0 * noticed / Math.Max(1, results.Length):F0} %.");
-    return 0;
+    Console.WriteLine($"{arguments.Faults ?? $"Seed {arguments.Seed}"}: {noticed} of {results.Length} mutants noticed, {100.0 * noticed / Math.Max(1, results.Length):F0} %.");
+
+    // Every fault of a list must be noticed; of a random sample some are the same program.
+    return arguments.Faults is not null && survivors.Length > 0 ? 1 : 0;
 
     static void Say(string line) => Console.WriteLine(FormattableString.Invariant($"{DateTime.Now:HH:mm:ss} {line}"));
 });

@@ -12,7 +12,11 @@ namespace AttentionGpu.Mutate;
 /// <param name="Name">What is wrong with it, where somebody has said so.</param>
 internal sealed record Mutant(int Id, string File, int Line, SyntaxNode Place, string Original, string Changed, string? Name = null)
 {
-    public override string ToString() => $"{(Name is null ? "" : $"{Name}: ")}{File}:{Line}: `{OneLine(Original)}` -> {(Changed.Length == 0 ? "left out" : $"`{OneLine(Changed)}`")}";
+    public override string ToString()
+    {
+        string change = Changed.Length == 0 ? "left out" : $"`{OneLine(Changed)}`";
+        return $"{(Name is null ? "" : $"{Name}: ")}{File}:{Line}: `{OneLine(Original)}` -> {change}";
+    }
 
     private static string OneLine(string text)
     {

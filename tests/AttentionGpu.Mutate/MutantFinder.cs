@@ -9,8 +9,9 @@ namespace AttentionGpu.Mutate;
 internal sealed record Change(SyntaxNode Place, string Text);
 
 /// <summary>
-/// Finds the changes that a file allows, statement by statement: other operators, negated or never true conditions, other literals, swapped branches,
-/// statements left out. Messages of exceptions, log lines, attributes and constants are left alone: no test should depend on their details.
+/// Finds the changes that a file allows, statement by statement: other operators, negated or never true conditions, other literals,
+/// swapped branches, statements left out. Messages of exceptions, log lines, attributes and constants are left alone: no test should depend
+/// on their details.
 /// </summary>
 internal static class MutantFinder
 {
@@ -60,7 +61,9 @@ internal static class MutantFinder
         ["EndsWith"] = "StartsWith",
     };
 
-    /// <summary>The changes of each statement that allows any. A member's expression body and a field's initial value count as statements.</summary>
+    /// <summary>
+    /// The changes of each statement that allows any. A member's expression body and a field's initial value count as statements.
+    /// </summary>
     public static IReadOnlyList<IReadOnlyList<Change>> Find(SyntaxNode root)
     {
         var statements = new Dictionary<SyntaxNode, List<Change>>();
@@ -81,7 +84,10 @@ internal static class MutantFinder
 
     private static SyntaxNode? Statement(SyntaxNode node) =>
         node.AncestorsAndSelf().FirstOrDefault(one => one is StatementSyntax or ArrowExpressionClauseSyntax
-            or EqualsValueClauseSyntax { Parent: PropertyDeclarationSyntax or VariableDeclaratorSyntax { Parent.Parent: FieldDeclarationSyntax } });
+            or EqualsValueClauseSyntax
+        {
+            Parent: PropertyDeclarationSyntax or VariableDeclaratorSyntax { Parent.Parent: FieldDeclarationSyntax },
+        });
 
     private static bool IsLeftAlone(SyntaxNode node) => node.AncestorsAndSelf().Any(one => one switch
     {
@@ -91,7 +97,8 @@ internal static class MutantFinder
         FieldDeclarationSyntax field => field.Modifiers.Any(SyntaxKind.ConstKeyword),
         ObjectCreationExpressionSyntax creation => creation.Type.ToString().EndsWith("Exception", StringComparison.Ordinal),
         ExpressionStatementSyntax { Expression: InvocationExpressionSyntax call } => IsLog(call),
-        ArgumentListSyntax { Parent: InvocationExpressionSyntax call } => call.Expression.ToString().EndsWith("ConfigureAwait", StringComparison.Ordinal),
+        ArgumentListSyntax { Parent: InvocationExpressionSyntax { Expression: MemberAccessExpressionSyntax member } } =>
+            member.Name.Identifier.Text == "ConfigureAwait",
         InvocationExpressionSyntax call => call.Expression.ToString() == "nameof",
         _ => false,
     });
@@ -107,15 +114,17 @@ internal static class MutantFinder
         switch (node)
         {
             case BinaryExpressionSyntax binary when _operators.TryGetValue(binary.Kind(), out string? other) && !declares:
-                yield return $"{binary.Left} {other} {binary.Right}";
+                yield return $"({binary.Left}) {other} ({binary.Right})";
                 break;
-            case BinaryExpressionSyntax binary when binary.IsKind(SyntaxKind.CoalesceExpression) && binary.Right is not ThrowExpressionSyntax && !declares:
+            case BinaryExpressionSyntax { Right: not ThrowExpressionSyntax } binary
+                when binary.IsKind(SyntaxKind.CoalesceExpression) && !declares:
                 yield return $"{binary.Right}";
                 break;
             case IsPatternExpressionSyntax pattern when !declares:
                 yield return $"!({pattern})";
                 break;
-            case PrefixUnaryExpressionSyntax unary when unary.Kind() is SyntaxKind.LogicalNotExpression or SyntaxKind.UnaryMinusExpression && !declares:
+            case PrefixUnaryExpressionSyntax unary
+                when unary.Kind() is SyntaxKind.LogicalNotExpression or SyntaxKind.UnaryMinusExpression && !declares:
                 yield return $"{unary.Operand}";
                 break;
             case LiteralExpressionSyntax literal:
@@ -128,14 +137,16 @@ internal static class MutantFinder
                 else if (literal.IsKind(SyntaxKind.NumericLiteralExpression))
                     yield return $"{literal} + 1";
                 break;
-            case ConditionalExpressionSyntax conditional when !declares && conditional is { WhenTrue: not ThrowExpressionSyntax, WhenFalse: not ThrowExpressionSyntax }:
+            case ConditionalExpressionSyntax { WhenTrue: not ThrowExpressionSyntax, WhenFalse: not ThrowExpressionSyntax } conditional
+                when !declares:
                 yield return $"{conditional.Condition} ? {conditional.WhenFalse} : {conditional.WhenTrue}";
                 break;
             case InvocationExpressionSyntax { Expression: MemberAccessExpressionSyntax member } call
                 when _methods.TryGetValue(member.Name.Identifier.Text, out string? name) && !declares:
                 yield return $"{member.Expression}.{name}{call.ArgumentList}";
                 break;
-            case ExpressionStatementSyntax { Expression: AssignmentExpressionSyntax assignment } when _assignments.TryGetValue(assignment.Kind(), out string? sign) && !declares:
+            case ExpressionStatementSyntax { Expression: AssignmentExpressionSyntax assignment }
+                when _assignments.TryGetValue(assignment.Kind(), out string? sign) && !declares:
                 yield return $"{assignment.Left} {sign} {assignment.Right};";
                 yield return "";
                 break;

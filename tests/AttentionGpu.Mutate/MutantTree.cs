@@ -25,6 +25,8 @@ internal sealed class MutantTree
             Draw();
         else
             Plant(PlantedFault.Read(Path.Combine(repository, arguments.Faults)));
+        if (_mutants.Count == 0)
+            throw new InvalidOperationException($"There is nothing to change in {string.Join(", ", arguments.Folders)}.");
     }
 
     /// <summary>The mutants that are in the build.</summary>
@@ -46,8 +48,13 @@ internal sealed class MutantTree
     {
         string switches = Path.Combine(_root, "Mutants");
         Directory.CreateDirectory(switches);
+        string count = (_mutants.Keys.Max() + 1).ToString(CultureInfo.InvariantCulture);
         foreach (string kind in new[] { "Host", "Device" })
-            File.WriteAllText(Path.Combine(switches, $"{kind}.cs"), Resource($"{kind}.txt").Replace("MOST", (_mutants.Keys.Max() + 1).ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal));
+        {
+            string text = Resource($"{kind}.txt").Replace("MOST", count, StringComparison.Ordinal);
+            File.WriteAllText(Path.Combine(switches, $"{kind}.cs"), text);
+        }
+
         File.WriteAllText(Path.Combine(_root, "Directory.Build.targets"), """
             <Project>
               <PropertyGroup>
@@ -56,10 +63,10 @@ internal sealed class MutantTree
                 <RunAnalyzers>false</RunAnalyzers>
                 <GenerateDocumentationFile>false</GenerateDocumentationFile>
               </PropertyGroup>
-              <ItemGroup Condition="$(MSBuildProjectDirectory.Contains('/src/'))">
+              <ItemGroup Condition="$(MSBuildProjectDirectory.StartsWith('$(MSBuildThisFileDirectory)src/'))">
                 <Compile Include="$(MSBuildThisFileDirectory)Mutants/Host.cs" />
               </ItemGroup>
-              <ItemGroup Condition="$(MSBuildProjectDirectory.Contains('/kernels/'))">
+              <ItemGroup Condition="$(MSBuildProjectDirectory.StartsWith('$(MSBuildThisFileDirectory)kernels/'))">
                 <Compile Include="$(MSBuildThisFileDirectory)Mutants/Device.cs" />
               </ItemGroup>
             </Project>
@@ -70,7 +77,11 @@ internal sealed class MutantTree
             string[] failures = [.. _arguments.Programs.Select(Compile).Where(output => output.Length > 0)];
             if (failures.Length == 0)
                 return;
-            int[] refused = [.. failures.SelectMany(MutantWriter.Errors).SelectMany(error => MutantWriter.At(File.ReadAllText(error.File), error.Line)).Distinct()];
+            int[] refused =
+            [
+                .. failures.SelectMany(MutantWriter.Errors).Where(error => File.Exists(error.File))
+                    .SelectMany(error => MutantWriter.At(File.ReadAllText(error.File), error.Line)).Distinct(),
+            ];
             if (refused.Length == 0 || _arguments.Faults is not null)
                 throw new InvalidOperationException($"The copy does not build:\n{failures[0]}");
             Refused += refused.Length;
@@ -79,10 +90,14 @@ internal sealed class MutantTree
         }
     }
 
+    /// <summary>Deletes the copy.</summary>
+    public void Delete() => Directory.Delete(_root, recursive: true);
+
     private string Compile(string project)
     {
         (int? exitCode, string output) = Shell.Run(
-            "dotnet", ["build", Path.Combine("tests", project), "-v", "quiet", "-nologo", "-clp:ErrorsOnly;NoSummary", "-nodeReuse:false"], _root);
+            "dotnet", ["build", Path.Combine("tests", project), "-v", "quiet", "-nologo", "-clp:ErrorsOnly;NoSummary", "-nodeReuse:false"],
+            _root);
         return exitCode == 0 ? "" : output;
     }
 
@@ -91,8 +106,10 @@ internal sealed class MutantTree
         if (Directory.Exists(_root))
             Directory.Delete(_root, recursive: true);
         string files = Shell.Require("git", ["ls-files", "--cached", "--others", "--exclude-standard"], repository);
-        foreach (string file in files.Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(file => File.Exists(Path.Combine(repository, file))))
+        foreach (string file in files.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
+            if (!File.Exists(Path.Combine(repository, file)))
+                continue;
             string target = Path.Combine(_root, file);
             Directory.CreateDirectory(Path.GetDirectoryName(target)!);
             File.Copy(Path.Combine(repository, file), target);
@@ -108,7 +125,9 @@ internal sealed class MutantTree
     private void Draw()
     {
         var statements = new List<(string File, IReadOnlyList<Change> Changes)>();
-        foreach (string path in _arguments.Folders.SelectMany(folder => Directory.GetFiles(Path.Combine(_root, folder), "*.cs", SearchOption.AllDirectories)).Order(StringComparer.Ordinal))
+        IEnumerable<string> paths = _arguments.Folders.SelectMany(
+            folder => Directory.GetFiles(Path.Combine(_root, folder), "*.cs", SearchOption.AllDirectories));
+        foreach (string path in paths.Order(StringComparer.Ordinal))
         {
             string file = Path.GetRelativePath(_root, path);
             statements.AddRange(MutantFinder.Find(Parse(file)).Select(changes => (file, changes)));
@@ -140,9 +159,10 @@ internal sealed class MutantTree
 
     private SyntaxNode Parse(string file)
     {
-        if (!_files.TryGetValue(file, out SyntaxNode? root))
-            _files[file] = root = CSharpSyntaxTree.ParseText(File.ReadAllText(Path.Combine(_root, file)), new CSharpParseOptions(LanguageVersion.Preview)).GetRoot();
-        return root;
+        if (_files.TryGetValue(file, out SyntaxNode? known))
+            return known;
+        string text = File.ReadAllText(Path.Combine(_root, file));
+        return _files[file] = CSharpSyntaxTree.ParseText(text, new CSharpParseOptions(LanguageVersion.Preview)).GetRoot();
     }
 
     private void Write()

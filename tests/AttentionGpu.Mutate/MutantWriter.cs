@@ -14,10 +14,14 @@ internal static partial class MutantWriter
     public static string Write(SyntaxNode root, IReadOnlyCollection<Mutant> mutants)
     {
         ILookup<SyntaxNode, Mutant> places = mutants.ToLookup(mutant => mutant.Place);
-        return root.ReplaceNodes(places.Select(place => place.Key), (original, rewritten) => places[original].Aggregate(rewritten, Replace)).ToFullString();
+        return root.ReplaceNodes(
+            places.Select(place => place.Key), (original, rewritten) => places[original].Aggregate(rewritten, Replace)).ToFullString();
     }
 
-    /// <summary>The mutants of a written file that a compiler's error at a line may come from: those on it, or else those of its member, or else all.</summary>
+    /// <summary>
+    /// The mutants of a written file that a compiler's error at a line may come from: those on the line, or else those of its member, or
+    /// else all.
+    /// </summary>
     public static IReadOnlyList<int> At(string text, int line)
     {
         SyntaxTree tree = CSharpSyntaxTree.ParseText(text);
@@ -28,13 +32,18 @@ internal static partial class MutantWriter
         ];
         Func<SyntaxNode, SyntaxNode?>[] ranges =
         [
-            node => node.Ancestors().FirstOrDefault(one => one is StatementSyntax or ArrowExpressionClauseSyntax or EqualsValueClauseSyntax),
+            node => node.Ancestors().FirstOrDefault(
+                one => one is StatementSyntax or ArrowExpressionClauseSyntax or EqualsValueClauseSyntax),
             node => node.Ancestors().FirstOrDefault(one => one is MemberDeclarationSyntax),
             node => tree.GetRoot(),
         ];
         foreach (Func<SyntaxNode, SyntaxNode?> range in ranges)
         {
-            int[] ids = [.. all.Where(one => range(one.Node) is { } around && Covers(tree.GetLineSpan(around.Span), line)).Select(one => one.Id).Distinct()];
+            int[] ids =
+            [
+                .. all.Where(one => range(one.Node) is { } around && Covers(tree.GetLineSpan(around.Span), line))
+                    .Select(one => one.Id).Distinct(),
+            ];
             if (ids.Length > 0)
                 return ids;
         }
@@ -42,11 +51,16 @@ internal static partial class MutantWriter
         return [];
     }
 
-    /// <summary>File, line and code of each error that a build has printed.</summary>
+    /// <summary>File and line of each error that a build has printed.</summary>
     public static IReadOnlyList<(string File, int Line)> Errors(string output) =>
-        [.. ErrorLine().Matches(output).Select(match => (match.Groups[1].Value, int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture))).Distinct()];
+    [
+        .. ErrorLine().Matches(output)
+            .Select(match => (match.Groups[1].Value, int.Parse(match.Groups[2].Value, CultureInfo.InvariantCulture))).Distinct(),
+    ];
 
-    private static bool Covers(FileLinePositionSpan span, int line) => span.StartLinePosition.Line < line && span.EndLinePosition.Line >= line - 1;
+    // Lines of a span count from 0.
+    private static bool Covers(FileLinePositionSpan span, int line) =>
+        span.StartLinePosition.Line < line && span.EndLinePosition.Line >= line - 1;
 
     private static SyntaxNode Replace(SyntaxNode node, Mutant mutant)
     {
@@ -55,7 +69,9 @@ internal static partial class MutantWriter
         // Braces around the whole: an else that follows belongs to the statement before.
         SyntaxNode replacement = node is StatementSyntax
             ? SyntaxFactory.ParseStatement(
-                mutant.Changed.Length == 0 ? $"{{ if (!{question}) {{ {node} }} }}" : $"{{ if ({question}) {{ {mutant.Changed} }} else {{ {node} }} }}")
+                mutant.Changed.Length == 0
+                    ? $"{{ if (!{question}) {{ {node} }} }}"
+                    : $"{{ if ({question}) {{ {mutant.Changed} }} else {{ {node} }} }}")
             : SyntaxFactory.ParseExpression($"({question} ? ({mutant.Changed}) : ({node}))");
         return replacement.WithTriviaFrom(node);
     }

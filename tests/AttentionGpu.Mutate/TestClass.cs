@@ -3,6 +3,16 @@ using System.Globalization;
 
 namespace AttentionGpu.Mutate;
 
+/// <summary>How a class of tests ended.</summary>
+internal enum Outcome
+{
+    Passed,
+    Failed,
+
+    /// <summary>It took far longer than without the mutant.</summary>
+    DidNotEnd,
+}
+
 /// <summary>A class of tests, how long it takes, and the mutants that it reaches.</summary>
 internal sealed class TestClass(string program, string name)
 {
@@ -43,8 +53,19 @@ internal sealed class TestClass(string program, string name)
         return exitCode == 0;
     }
 
-    /// <summary>Whether a test fails with the mutant, or the tests do not end.</summary>
-    public bool Notices(Mutant mutant) => Run(LimitFactor * Time + _slack, ("ATTENTION_MUTANT", mutant.Id.ToString(CultureInfo.InvariantCulture))).ExitCode != 0;
+    /// <summary>Runs the tests with the mutant. A failure counts where the tests pass without it, also now.</summary>
+    public Outcome Try(Mutant mutant)
+    {
+        TimeSpan limit = LimitFactor * Time + _slack;
+        (int? exitCode, _) = Run(limit, ("ATTENTION_MUTANT", mutant.Id.ToString(CultureInfo.InvariantCulture)));
+        return exitCode switch
+        {
+            0 => Outcome.Passed,
+            _ when Run(limit).ExitCode != 0 => Outcome.Passed,
+            null => Outcome.DidNotEnd,
+            _ => Outcome.Failed,
+        };
+    }
 
     private (int? ExitCode, string Output) Run(TimeSpan? limit, params (string, string)[] environment) =>
         Shell.Run(program, ["-noLogo", "-noColor", "-stopOnFail", "-class", name], Path.GetDirectoryName(program)!, limit, environment);

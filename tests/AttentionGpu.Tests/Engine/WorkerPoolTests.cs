@@ -6,6 +6,9 @@ public class WorkerPoolTests
 {
     private static readonly TimeSpan _limit = TimeSpan.FromSeconds(30);
 
+    // How long a thread stays in its work, for another one that should not have come, or gone, to show itself.
+    private static readonly TimeSpan _stay = TimeSpan.FromMilliseconds(20);
+
     // A pool of this class's own, whose tests run one after another: nobody else has its helper, on a machine of any number of cores.
     private static readonly WorkerPool _pool = new(helpers: 1);
 
@@ -33,23 +36,22 @@ public class WorkerPoolTests
         // Each holds its call open until all have entered theirs.
         const int callers = 4;
         using var inside = new CountdownEvent(callers);
+        int ownItems = 0;
         Thread[] threads =
         [
             .. Enumerable.Range(0, callers).Select(_ => new Thread(() =>
             {
-                bool entered = false;
                 int caller = Environment.CurrentManagedThreadId;
                 WorkerPool.Shared.Run(
                     new Doing(() =>
                     {
                         if (Environment.CurrentManagedThreadId != caller)
                             return;
-                        entered = true;
+                        Interlocked.Increment(ref ownItems);
                         inside.Signal();
                         inside.Wait(_limit);
                     }),
                     workers: 2);
-                Assert.True(entered);
             })),
         ];
         foreach (Thread thread in threads)
@@ -57,6 +59,7 @@ public class WorkerPoolTests
         Assert.True(inside.Wait(_limit, TestContext.Current.CancellationToken));
         foreach (Thread thread in threads)
             thread.Join();
+        Assert.Equal(callers, ownItems);
     }
 
     [Fact]
@@ -102,9 +105,10 @@ public class WorkerPoolTests
     public void A_failure_of_the_caller_waits_for_the_helpers()
     {
         int caller = Environment.CurrentManagedThreadId;
-        for (int trial = 0; trial < 10; trial++)
+        for (int trial = 0; trial < 5; trial++)
         {
             using var entered = new ManualResetEventSlim();
+            using var returned = new ManualResetEventSlim();
             int helped = 0;
             var error = Assert.Throws<InvalidOperationException>(() => _pool.Run(
                 new Doing(() =>
@@ -115,14 +119,16 @@ public class WorkerPoolTests
                         throw new InvalidOperationException("of the caller");
                     }
 
+                    // A caller that does not wait is back before this ends.
                     entered.Set();
-                    for (int turn = 0; turn < 20; turn++)
-                        Thread.Yield();
+                    returned.Wait(_stay);
                     Volatile.Write(ref helped, 1);
                 }),
                 workers: 2));
+            int helpedBefore = Volatile.Read(ref helped);
+            returned.Set();
             Assert.Equal("of the caller", error.Message);
-            Assert.Equal(1, Volatile.Read(ref helped));
+            Assert.Equal(1, helpedBefore);
             AssertHelps();
         }
     }
@@ -133,7 +139,7 @@ public class WorkerPoolTests
     {
         var pool = new WorkerPool(helpers: 3);
         int most = 0;
-        for (int trial = 0; trial < 100; trial++)
+        for (int trial = 0; trial < 10; trial++)
         {
             using var entered = new CountdownEvent(2);
             int threads = 0;
@@ -144,7 +150,7 @@ public class WorkerPoolTests
                     if (!entered.IsSet)
                         entered.Signal();
                     Assert.True(entered.Wait(_limit));
-                    Thread.Yield();
+                    Thread.Sleep(_stay);
                 }),
                 workers: 2);
             most = Math.Max(most, threads);

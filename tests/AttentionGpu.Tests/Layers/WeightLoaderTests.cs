@@ -181,7 +181,7 @@ public sealed class WeightLoaderTests : IDisposable
                 AssertRefused(
                     $"'{name}' of shape", [.. others, (name, Tensor.Create(Data.Flat(tensor), [1, .. tensor.Lengths]))], heads: 6);
                 nint[] longer = [tensor.Lengths[0] + 1, .. tensor.Lengths[1..]];
-                AssertRefused("", [.. others, (name, Data.Random(new Random(1), longer))], heads: 6);
+                AssertRefused(_path, [.. others, (name, Data.Random(new Random(1), longer))], heads: 6);
                 AssertRefused("no empty axis", [.. others, (name, Tensor.CreateFromShape<float>([0, .. tensor.Lengths[1..]]))], heads: 6);
             }
         }

@@ -73,7 +73,7 @@ public class OverlapTests
             Run(border, isOutput: true);
             AssertRefused(border - 1, isOutput: true);
 
-            // In the gaps of the strided tensor there is no element of it.
+            // An output inside a gap of the strided tensor is refused too.
             if (stridedFirst && spanned > 2 * dense)
                 AssertRefused(spanned - dense - 4, isOutput: true);
 

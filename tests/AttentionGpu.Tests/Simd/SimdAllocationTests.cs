@@ -37,30 +37,30 @@ public unsafe class SimdAllocationTests
             (backend.Plan(attention with { Scores = ScoreStage.Weights }), 1f),
         ];
         IPlan<LinearBuffers> linearPlan = backend.Plan(linear);
-        long allocated = long.MaxValue;
 
-        // Other tests may have the threads or a workspace: of a hundred calls one that had its own is enough.
-        for (int trial = 0; trial < 100 && allocated > 0; trial++)
+        // The fewest bytes of a call of each plan. Other tests may have the threads or a workspace: of a hundred calls one that had its own is enough.
+        var fewest = new long[attentionPlans.Length + 1];
+        Array.Fill(fewest, long.MaxValue);
+        for (int trial = 0; trial < 100 && fewest.Any(bytes => bytes > 0); trial++)
         {
-            allocated = 0;
-            foreach ((IPlan<AttentionBuffers> plan, float result) in attentionPlans)
+            for (int i = 0; i < attentionPlans.Length; i++)
             {
                 outputs.Fill(float.NaN);
                 long before = GC.GetAllocatedBytesForCurrentThread();
-                plan.Execute(attentionBuffers);
-                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+                attentionPlans[i].Plan.Execute(attentionBuffers);
+                fewest[i] = Math.Min(fewest[i], GC.GetAllocatedBytesForCurrentThread() - before);
 
                 // The mean of ones is 1: attention was computed.
-                Assert.Equal(result, outputs[0], 1e-5f);
+                Assert.Equal(attentionPlans[i].Result, outputs[0], 1e-5f);
             }
 
             long beforeLinear = GC.GetAllocatedBytesForCurrentThread();
             linearPlan.Execute(linearBuffers);
-            allocated += GC.GetAllocatedBytesForCurrentThread() - beforeLinear;
+            fewest[^1] = Math.Min(fewest[^1], GC.GetAllocatedBytesForCurrentThread() - beforeLinear);
             Assert.Equal(Size, outputs[0], 1e-4f);
         }
 
-        Assert.Equal(0, allocated);
+        Assert.All(fewest, bytes => Assert.Equal(0, bytes));
     }
 
     private static AttentionProblem Attention(int queries, int keys) => new()

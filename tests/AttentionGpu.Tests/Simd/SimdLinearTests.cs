@@ -1,5 +1,7 @@
+using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Simd;
-using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Backends.Simd.Linear;
+using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
@@ -42,26 +44,29 @@ public unsafe class SimdLinearTests
             AssertProducts(backend, rows: 10, 3 * headSize, depth: 5, headSize, innerRows: 5);
     }
 
-    /// <summary>The caches say how deep a block is, so the border is computed from them. Sums of blocks are added up.</summary>
+    /// <summary>Sums of blocks are added up. The machine's caches say how deep a block is.</summary>
     [Theory]
     [InlineData(512)]
     [InlineData(128)]
     public void Depths_around_a_block_agree_with_float64(int width)
     {
         using var backend = new SimdBackend(width, threads: 1);
-        int block = Caches.Level2 / 8 / (backend.WeightPanelRows * sizeof(float));
+        int block = width == 512
+            ? SimdLinearPlan<Vector512<float>, Operations512>.BlockDepth
+            : SimdLinearPlan<Vector128<float>, Operations128>.BlockDepth;
         foreach (int depth in new[] { block - 1, block, block + 1, 2 * block + 1 })
             AssertProducts(backend, rows: 2, backend.WeightPanelRows + 1, depth);
     }
 
-    /// <summary>More rows than a block has, at most 252: the weight is packed once, for all of them.</summary>
+    /// <summary>More rows than a block has: the weight is packed once, for all of them.</summary>
     [Theory]
-    [InlineData(251)]
-    [InlineData(252)]
-    [InlineData(253)]
-    [InlineData(505)]
-    public void Rows_around_a_block_agree_with_float64(int rows)
+    [InlineData(1, -1)]
+    [InlineData(1, 0)]
+    [InlineData(1, 1)]
+    [InlineData(2, 1)]
+    public void Rows_around_a_block_agree_with_float64(int blocks, int more)
     {
+        int rows = blocks * SimdLinearPlan<Vector512<float>, Operations512>.MaxRows + more;
         foreach (int width in SimdRuns.Widths)
         {
             using var backend = new SimdBackend(width, threads: 1);

@@ -17,8 +17,10 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
+    /// <summary>Most rows of a block.</summary>
+    internal const int MaxRows = 252;
+
     private const int MinRows = 48;
-    private const int MaxRows = 252;
     private const int ItemsPerThread = 4;
 
     // Rows of the tallest tile: a block of rows is a multiple.
@@ -28,7 +30,6 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
     private readonly LinearProblem _problem;
     private readonly int _threads;
-    private readonly int _blockDepth;
     private readonly int _blockRows;
     private readonly int _panels;
     private readonly int _rowBlocks;
@@ -40,9 +41,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         _problem = problem;
         _threads = threads;
 
-        // An eighth of L2 for a block of the weight, which every tile reads from there: a step of 24 multiply-adds needs four vectors of it. Half of
-        // L2 for a block of rows.
-        _blockDepth = Math.Max(1, Caches.Level2 / 8 / (Lanes * sizeof(float)));
+        // Half of L2 for a block of rows.
         _panels = TileCount.DivideUp(problem.Columns, Lanes);
         int rows = Math.Clamp(Caches.Level2 / 2 / (problem.Depth * sizeof(float)), MinRows, MaxRows);
         int blocks = TileCount.DivideUp(problem.Rows, rows);
@@ -53,9 +52,15 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         _rowBlocks = TileCount.DivideUp(problem.Rows, _blockRows);
     }
 
+    /// <summary>
+    /// The depth of a block: an eighth of L2 for a block of the weight, which every tile reads from there. A step of 24 multiply-adds needs four vectors
+    /// of it.
+    /// </summary>
+    internal static int BlockDepth => Math.Max(1, Caches.Level2 / 8 / (Lanes * sizeof(float)));
+
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
-    private long WorkspaceSize => (long)(_blockDepth + _blockRows) * Lanes;
+    private long WorkspaceSize => (long)(BlockDepth + _blockRows) * Lanes;
 
     public void Execute(in LinearBuffers buffers)
     {
@@ -72,8 +77,8 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     private void Multiply(in LinearBuffers buffers, float* packed, float* memory, int firstRow, int panel)
     {
         int rows = Math.Min(_blockRows, _problem.Rows - firstRow);
-        float* sums = memory + (nint)_blockDepth * Lanes;
-        int parts = TileCount.DivideUp(_problem.Depth, _blockDepth);
+        float* sums = memory + (nint)BlockDepth * Lanes;
+        int parts = TileCount.DivideUp(_problem.Depth, BlockDepth);
         bool isWhole = HasWholePanel(panel * Lanes);
         for (int part = 0; part < parts; part++)
         {

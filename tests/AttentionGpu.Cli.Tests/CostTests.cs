@@ -8,6 +8,21 @@ namespace AttentionGpu.Cli.Tests;
 public class CostTests
 {
     [Theory]
+    [InlineData(Causal.None, 5, 7, 35)]
+    [InlineData(Causal.TopLeft, 5, 5, 15)]
+    [InlineData(Causal.TopLeft, 5, 7, 15)]
+    [InlineData(Causal.TopLeft, 5, 3, 1 + 2 + 3 + 3 + 3)]
+    [InlineData(Causal.TopLeft, 1, 7, 1)]
+    [InlineData(Causal.TopLeft, 5, 0, 0)]
+    [InlineData(Causal.BottomRight, 5, 5, 15)]
+    [InlineData(Causal.BottomRight, 5, 7, 3 + 4 + 5 + 6 + 7)]
+    [InlineData(Causal.BottomRight, 5, 3, 0 + 0 + 1 + 2 + 3)]
+    [InlineData(Causal.BottomRight, 1, 7, 7)]
+    [InlineData(Causal.BottomRight, 5, 0, 0)]
+    public void A_pair_counts_where_the_query_sees_the_key(Causal causal, int queries, int keys, long pairs) =>
+        Assert.Equal(pairs, VisiblePairs.Count(causal, queries, keys));
+
+    [Theory]
 
     // Query and output: 2 x 3 x 5 x 7 = 210 elements each; key and value as many. Pairs: 2 x 3 x 5 x 5 = 150, of 7 multiply-adds, twice.
     [InlineData(null, null, false, 2.0 * 150 * 7 * 2, 4 * 4 * 210)]
@@ -45,7 +60,9 @@ public class CostTests
 
     // A third of the key and value rows: 2 x 12 x 12 + 2 x 4 x 12 = 384.
     [InlineData(1, false, 2.0 * (3840 + 1200), 4 * (384 + 360))]
-    [InlineData(null, true, 2.0 * (5760 + 600), 4 * (576 + 360))]
+
+    // Visible pairs: 1 + 2 + 3 + 4 + 5 = 15 of 25; attention: 2 x 3 x 15 x 4 x 2 = 720.
+    [InlineData(null, true, 2.0 * (5760 + 720), 4 * (576 + 360))]
     public void A_layer_counts_projections_attention_and_parameters(int? keyValueHeads, bool causal, double operations, double bytes)
     {
         var problem = BenchProblem.Layer(Engines.Reference, [2, 5, 12, 3], keyValueHeads, causal);
@@ -59,7 +76,10 @@ public class CostTests
     // 210.
     [InlineData(null, null, null, Causal.None, false, 2.0 * (2880 + 4032 + 1680), 4 * (576 + 240 + 168))]
     [InlineData(null, null, null, Causal.None, true, 2.0 * (2880 + 4032 + 1680), 4 * (576 + 240 + 168 + 210))]
-    [InlineData(null, null, null, Causal.TopLeft, false, 2.0 * (2880 + 4032 + 840), 4 * (576 + 240 + 168))]
+
+    // Visible pairs: 15 of 35 from the top left, 3 + 4 + 5 + 6 + 7 = 25 from the bottom right; attention: 2 x 3 x 4 x 2 times as much.
+    [InlineData(null, null, null, Causal.TopLeft, false, 2.0 * (2880 + 4032 + 720), 4 * (576 + 240 + 168))]
+    [InlineData(null, null, null, Causal.BottomRight, false, 2.0 * (2880 + 4032 + 1200), 4 * (576 + 240 + 168))]
 
     // One key/value head: keys and values 2 x 7 x 4 x 24 = 1344; parameters 2 x 12 x 12 + 4 x 24 = 384.
     [InlineData(1, null, null, Causal.None, false, 2.0 * (2880 + 1344 + 1680), 4 * (384 + 240 + 168))]

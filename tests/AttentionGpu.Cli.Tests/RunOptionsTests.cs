@@ -6,7 +6,9 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Cli.Tests;
 
-/// <summary>The options of <c>attention run</c>, on a checkpoint of two layers: 4 heads of 3, 2 key/value heads, 12 embedding axes.</summary>
+/// <summary>
+/// The options of <c>attention run</c>, on a checkpoint of two layers: 4 heads of 3, 2 key/value heads, 12 embedding axes.
+/// </summary>
 public sealed class RunOptionsTests : IDisposable
 {
     private const int Batch = 2;
@@ -91,14 +93,16 @@ public sealed class RunOptionsTests : IDisposable
     [Theory]
 
     // Projections: 2 x (5 x 12 x 12 x 2 + 5 x 6 x 24) multiply-adds; attention: 2 x 4 x 5 x 5 pairs of 3 x 2. Parameters: 2 x 144 + 6 x 24
-    // = 432.
-    // Tensors: 3 of 2 x 5 x 12.
+    // = 432. Tensors: 3 of 2 x 5 x 12. Of 5 x 5 pairs a causal mask leaves 1 + 2 + 3 + 4 + 5 = 15: 2 x 4 x 15 x 3 x 2 = 720.
     [InlineData(2.0 * (4320 + 1200), 4 * (432 + 360))]
-    [InlineData(2.0 * (4320 + 600), 4 * (432 + 360), "--causal")]
+    [InlineData(2.0 * (4320 + 720), 4 * (432 + 360), "--causal")]
     [InlineData(2.0 * (4320 + 1200), 4 * (432 + 360 + 200), "--need-weights")]
 
     // Keys and values of 7: 2 x 7 x 6 x 24 = 2016; attention 2 x 4 x 5 x 7 x 6 = 1680; tensors 2 x 120 + 2 x 7 x 12.
     [InlineData(2.0 * (2880 + 2016 + 1680), 4 * (432 + 240 + 168), "--context", "c.npy")]
+
+    // Of 5 x 7 pairs the mask leaves the same 15.
+    [InlineData(2.0 * (2880 + 2016 + 720), 4 * (432 + 240 + 168), "--context", "c.npy", "--causal")]
     public void The_JSON_has_the_cost_of_the_call_and_its_speed(double operations, long bytes, params string[] options)
     {
         string output = _folder["y.safetensors"];

@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics;
 using AttentionGpu.Cli.Bench;
 
 namespace AttentionGpu.Cli.Tests;
@@ -19,13 +18,13 @@ public class TimingTests
     }
 
     [Fact]
-    public void An_even_number_of_times_has_the_upper_of_the_two_in_the_middle()
+    public void The_median_of_an_even_number_of_times_is_the_mean_of_the_two_in_the_middle()
     {
         // Five rounds have passed after 90 ms; the sixth is the last.
         var clock = new ManualClock();
         var times = new Queue<int>([0, 0, 16, 0, 13, 0, 19, 0, 21, 0, 21, 0, 18]);
         double[] medians = Timing.Medians(clock, TimeSpan.Zero, 91 * _tick, TimeSpan.Zero, () => clock.Advance(times.Dequeue() * _tick));
-        Assert.Equal(0.019, Assert.Single(medians), 1e-12);
+        Assert.Equal(0.0185, Assert.Single(medians), 1e-12);
         Assert.Empty(times);
     }
 
@@ -61,15 +60,6 @@ public class TimingTests
             clock.Advance(2 * _tick);
         });
         Assert.Equal(1 + (2 * rounds), calls);
-    }
-
-    [Fact]
-    public void The_peak_counts_two_operations_for_each_lane_of_twelve_sums_on_every_thread()
-    {
-        int lanes = Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 4;
-        using var limits = new MachineLimits(threads: 3);
-        Assert.Equal(3 * 1e6 * 12 * lanes * 2, limits.PeakOperations);
-        Assert.Equal(1 << 28, MachineLimits.ReadBytes);
     }
 
     private sealed class ManualClock : TimeProvider

@@ -25,6 +25,9 @@ internal enum Wrong
     /// <summary>Values behind the past, after attention has read them.</summary>
     PresentValue = 64,
 
+    /// <summary>Every kind of result; <see cref="HiddenRows"/> is one more way in which the output is wrong.</summary>
+    Everything = Linear | Output | Scores | LogSumExp | Rows | PresentKey | PresentValue,
+
     /// <summary>Outputs that are 0, as of queries that see no key: they are NaN, as PyTorch has them.</summary>
     HiddenRows = 128,
 }

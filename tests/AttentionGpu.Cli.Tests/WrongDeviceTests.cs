@@ -6,8 +6,6 @@ namespace AttentionGpu.Cli.Tests;
 /// <summary><c>attention verify</c> on devices that are made wrong.</summary>
 public class WrongDeviceTests
 {
-    private const Wrong Everything = (Wrong)127;
-
     private static readonly string[] _linear = [.. Names("linear "), .. Names("layer, ")];
     private static readonly string[] _attention = [.. All.Where(name => !name.StartsWith("linear ", StringComparison.Ordinal))];
     private static readonly string[] _scores = [.. Names("weights"), "masked scores", "float16", "bfloat16"];
@@ -23,7 +21,7 @@ public class WrongDeviceTests
     [InlineData(Fault.Differs)]
     [InlineData(Fault.LeavesUnwritten)]
     [InlineData(Fault.Throws)]
-    internal void No_case_passes_on_a_device_that_is_always_wrong(Fault fault) => Expect(All, Everything, fault);
+    internal void No_case_passes_on_a_device_that_is_always_wrong(Fault fault) => Expect(All, Wrong.Everything, fault);
 
     [Fact]
     public void A_wrong_linear_layer_fails_its_cases_and_those_of_layers() => Expect(_linear, Wrong.Linear);

@@ -23,14 +23,15 @@ internal sealed record BenchProblem(Action Run, double Operations, double Bytes)
         DeviceTensor<float> key = Random(engine, batch, keyHeads, keys, size);
         DeviceTensor<float> value = Random(engine, batch, keyHeads, keys, size);
         DeviceTensor<float> output = engine.CreateTensor<float>(batch, heads, length, size);
-        var options = new AttentionOptions { Causal = causal ? Causal.BottomRight : Causal.None };
+        Causal alignment = causal ? Causal.BottomRight : Causal.None;
+        var options = new AttentionOptions { Causal = alignment };
         return new BenchProblem(
             () =>
             {
                 engine.ScaledDotProductAttention(query, key, value, output, options);
                 engine.Synchronize();
             },
-            4.0 * batch * heads * size * VisiblePairs(length, keys, causal),
+            4.0 * batch * heads * size * VisiblePairs.Count(alignment, length, keys),
             sizeof(float) * 2.0 * batch * size * (((double)heads * length) + ((double)keyHeads * keys)));
     }
 
@@ -73,16 +74,6 @@ internal sealed record BenchProblem(Action Run, double Operations, double Bytes)
             },
             2.0 * rows * columns * depth,
             sizeof(float) * (((double)rows * depth) + ((double)columns * depth) + ((double)rows * columns)));
-    }
-
-    private static double VisiblePairs(int queries, int keys, bool causal)
-    {
-        if (!causal)
-            return (double)queries * keys;
-        double pairs = 0;
-        for (int query = 0; query < queries; query++)
-            pairs += Math.Clamp(keys - queries + query + 1, 0, keys);
-        return pairs;
     }
 
     private static DeviceTensor<float> Random(AttentionEngine engine, params ReadOnlySpan<nint> lengths)

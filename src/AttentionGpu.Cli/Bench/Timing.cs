@@ -43,6 +43,6 @@ internal static class Timing
     private static double Median(List<double> values)
     {
         values.Sort();
-        return values[values.Count / 2];
+        return (values[(values.Count - 1) / 2] + values[values.Count / 2]) / 2.0;
     }
 }

@@ -1,3 +1,5 @@
+using AttentionGpu.Tests.Support;
+
 namespace AttentionGpu.Hosting.Tests;
 
 /// <summary>Which requests run together, as the device sees it.</summary>
@@ -99,18 +101,18 @@ public class BatchTests
     [Fact]
     public async Task A_request_waits_for_others_to_join_until_the_batch_is_full()
     {
-        await using AttentionService service = Fixture.Create(
-            new() { Device = "simd", MaxBatchRequests = 2, BatchDelay = _longerThanTests });
+        var device = new FaultyBackend();
+        await using AttentionService service = Fixture.CreateOn(
+            device, new() { Device = "faulty", MaxBatchRequests = 2, BatchDelay = _longerThanTests });
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         SentRequest first = Send(layer, 3);
-        await SchedulerTests.UntilAsync(() => service.QueueDepth == 0);
 
-        // Time in which a service that does not wait has run the first request.
-        await Task.WhenAny(first.Task, Task.Delay(100, TestContext.Current.CancellationToken));
-        Assert.False(first.Task.IsCompleted);
+        // The scheduler has taken the first request: one that does not wait runs it alone.
+        await Wait.UntilAsync(() => service.QueueDepth == 0);
         SentRequest second = Send(layer, 4);
         await first.AssertRightAsync();
         await second.AssertRightAsync();
+        Assert.Equal(["3+4, 4 heads"], device.Batches);
     }
 
     [Fact]
@@ -131,6 +133,6 @@ public class BatchTests
         float[] input = Fixture.Input(tokens, tokens);
         var output = new float[input.Length];
         Task task = layer.ForwardAsync(input, output, cancellationToken: TestContext.Current.CancellationToken);
-        return new(task.WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken), output, Fixture.Expected(input));
+        return new(task.WaitAsync(Wait.Patience, TestContext.Current.CancellationToken), output, Fixture.Expected(input));
     }
 }

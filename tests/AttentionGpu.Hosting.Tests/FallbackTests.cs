@@ -10,7 +10,11 @@ public class FallbackTests
     public async Task A_batch_that_fails_is_tried_again_request_by_request_on_the_same_device()
     {
         await using GatedService gated = await GatedService.StartAsync(new() { FallbackDevice = "simd" });
-        gated.Device.BeforeAttention = lengths => FailIf(lengths.Length > 1);
+        gated.Device.BeforeAttention = lengths =>
+        {
+            if (lengths.Length > 1)
+                throw new InvalidOperationException("lost");
+        };
         foreach (int tokens in (int[])[2, 3, 4])
             gated.Send(tokens);
         await gated.OpenAndAssertRightAsync();
@@ -22,7 +26,7 @@ public class FallbackTests
     public async Task The_request_that_fails_alone_moves_the_service_and_fails_no_other()
     {
         await using GatedService gated = await GatedService.StartAsync(new() { FallbackDevice = "simd" });
-        gated.Device.BeforeAttention = lengths => FailIf(lengths.Contains(7));
+        gated.Device.FailOn(7);
         SentRequest before = gated.Send(2);
         SentRequest failing = gated.Send(7);
         SentRequest after = gated.Send(3);
@@ -49,7 +53,7 @@ public class FallbackTests
             if (lengths.Length == 1)
                 return;
             cancellation.Cancel();
-            FailIf(true);
+            throw new InvalidOperationException("lost");
         };
         SentRequest before = gated.Send(2);
         SentRequest cancelled = gated.SendUntil(3, cancellation.Token);
@@ -65,7 +69,7 @@ public class FallbackTests
     public async Task Without_a_fallback_the_device_stays()
     {
         await using GatedService gated = await GatedService.StartAsync(new());
-        gated.Device.BeforeAttention = lengths => FailIf(lengths.Contains(7));
+        gated.Device.FailOn(7);
         SentRequest failing = gated.Send(7);
         gated.Open();
         await Assert.ThrowsAsync<AttentionDeviceException>(() => failing.Task);
@@ -93,7 +97,8 @@ public class FallbackTests
     [Fact]
     public async Task A_fallback_that_cannot_be_made_leaves_the_device()
     {
-        var device = new FaultyBackend { BeforeAttention = lengths => FailIf(lengths.Contains(7)) };
+        var device = new FaultyBackend();
+        device.FailOn(7);
         await using AttentionService service = Fixture.Create(
             new() { Device = "faulty", FallbackDevice = "other" },
             (name, _) => name == "faulty" ? new AttentionEngine(device) : throw new InvalidOperationException("there is no other"));
@@ -114,7 +119,7 @@ public class FallbackTests
             (name, options) =>
             {
                 made.Add((name, options));
-                engines.Add(new AttentionEngine(new FaultyBackend { BeforeAttention = _ => FailIf(true) }));
+                engines.Add(new AttentionEngine(new FaultyBackend { BeforeAttention = _ => throw new InvalidOperationException("lost") }));
                 return engines[^1];
             },
             logger: log);
@@ -126,12 +131,6 @@ public class FallbackTests
         Assert.Equal([("first", options), ("second", options)], made);
         Assert.Throws<ObjectDisposedException>(() => engines[0].CreateTensor<float>(1));
         Assert.Equal([LogLevel.Information, LogLevel.Error, LogLevel.Warning, LogLevel.Error, LogLevel.Error], log.Levels);
-    }
-
-    private static void FailIf(bool condition)
-    {
-        if (condition)
-            throw new InvalidOperationException("lost");
     }
 
     private sealed class CollectedLog : ILogger<AttentionService>

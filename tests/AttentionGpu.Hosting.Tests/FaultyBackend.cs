@@ -24,6 +24,13 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
 
     public override DeviceInfo Device => base.Device with { Name = "faulty" };
 
+    /// <summary>Fails, as a lost device does, before each attention in which a sequence has so many tokens.</summary>
+    public void FailOn(int tokens) => BeforeAttention = lengths =>
+    {
+        if (lengths.Contains(tokens))
+            throw new InvalidOperationException("lost");
+    };
+
     public override IPlan<LinearBuffers> Plan(LinearProblem problem) =>
         new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
 

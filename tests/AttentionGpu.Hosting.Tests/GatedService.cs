@@ -19,9 +19,6 @@ internal sealed record SentRequest(Task Task, float[] Output, float[] Expected)
 /// </summary>
 internal sealed class GatedService : IAsyncDisposable
 {
-    /// <summary>How long a request may take; more than any does.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
-
     private readonly ManualResetEventSlim _gate = new();
     private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<SentRequest> _sent = [];
@@ -58,7 +55,7 @@ internal sealed class GatedService : IAsyncDisposable
     {
         var gated = new GatedService(options, meters);
         gated.Send(1);
-        await gated._reached.Task.WaitAsync(Patience, TestContext.Current.CancellationToken);
+        await gated._reached.Task.WaitAsync(Wait.Patience, TestContext.Current.CancellationToken);
         return gated;
     }
 
@@ -93,7 +90,7 @@ internal sealed class GatedService : IAsyncDisposable
             ? layer.ForwardWithWeightsAsync(input, output, new float[layer.Config.Heads * tokens * tokens], causal, cancellationToken)
             : layer.ForwardAsync(input, output, causal, cancellationToken);
         float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, causal) : Fixture.Expected(input, causal);
-        var sent = new SentRequest(task.WaitAsync(Patience, CancellationToken.None), output, expected);
+        var sent = new SentRequest(task.WaitAsync(Wait.Patience, CancellationToken.None), output, expected);
         _sent.Add(sent);
         return sent;
     }

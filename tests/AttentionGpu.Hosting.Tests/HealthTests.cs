@@ -26,15 +26,15 @@ public class HealthTests
     }
 
     [Theory]
-    [InlineData(0, 1.2e-4f)]
-    [InlineData(0, -1.2e-4f)]
-    [InlineData(200, 1.2e-4f)]
-    [InlineData(383, -1.2e-4f)]
-    [InlineData(383, float.PositiveInfinity)]
-    [InlineData(100, float.NaN)]
-    public async Task One_wrong_element_is_unhealthy(int element, float difference)
+    [InlineData(0.0, 1.2e-4f)]
+    [InlineData(0.0, -1.2e-4f)]
+    [InlineData(0.5, 1.2e-4f)]
+    [InlineData(1.0, -1.2e-4f)]
+    [InlineData(1.0, float.PositiveInfinity)]
+    [InlineData(0.25, float.NaN)]
+    public async Task One_wrong_element_is_unhealthy(double place, float difference)
     {
-        await using AttentionService service = CreateWrong(element, difference);
+        await using AttentionService service = CreateWrong(place, difference);
         HealthCheckResult result = await CheckAsync(service);
         Assert.Equal(HealthStatus.Unhealthy, result.Status);
         Assert.Equal("faulty", result.Data["device"]);
@@ -43,11 +43,11 @@ public class HealthTests
     }
 
     [Theory]
-    [InlineData(0, 0.8e-4f)]
-    [InlineData(383, -0.8e-4f)]
-    public async Task A_difference_within_the_tolerance_is_healthy(int element, float difference)
+    [InlineData(0.0, 0.8e-4f)]
+    [InlineData(1.0, -0.8e-4f)]
+    public async Task A_difference_within_the_tolerance_is_healthy(double place, float difference)
     {
-        await using AttentionService service = CreateWrong(element, difference);
+        await using AttentionService service = CreateWrong(place, difference);
         Assert.Equal(HealthStatus.Healthy, (await CheckAsync(service)).Status);
     }
 
@@ -89,9 +89,13 @@ public class HealthTests
     private static Task<HealthCheckResult> CheckAsync(AttentionService service) =>
         new AttentionHealthCheck(service).CheckHealthAsync(new HealthCheckContext(), Token);
 
-    private static AttentionService CreateWrong(int element, float difference) =>
-        Fixture.CreateOn(new FaultyBackend { AfterAttention = buffers => Add(buffers, element, difference) }, new() { Device = "faulty" });
+    private static AttentionService CreateWrong(double place, float difference) =>
+        Fixture.CreateOn(new FaultyBackend { AfterAttention = buffers => Add(buffers, place, difference) }, new() { Device = "faulty" });
 
-    private static unsafe void Add(AttentionBuffers buffers, int element, float difference) =>
-        buffers.Output.Pointer<float>()[element] += difference;
+    // The place is 0 at the first element, and 1 at the last.
+    private static unsafe void Add(AttentionBuffers buffers, double place, float difference)
+    {
+        long last = (buffers.Output.ByteLength / sizeof(float)) - 1;
+        buffers.Output.Pointer<float>()[(long)(place * last)] += difference;
+    }
 }

@@ -32,7 +32,7 @@ public class LifetimeTests
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(3, 1);
         (Task task, float[] output) = SchedulerTests.Forward(layer, input);
-        await service.DisposeAsync().AsTask().WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken);
+        await service.DisposeAsync().AsTask().WaitAsync(Wait.Patience, TestContext.Current.CancellationToken);
         await task;
         Close.Assert(Fixture.Expected(input), output, "output");
     }

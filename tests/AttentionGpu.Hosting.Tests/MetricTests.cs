@@ -40,11 +40,7 @@ public class MetricTests
     {
         using var telemetry = new Telemetry();
         await using GatedService gated = await GatedService.StartAsync(new(), telemetry);
-        gated.Device.BeforeAttention = lengths =>
-        {
-            if (lengths.Contains(7))
-                throw new InvalidOperationException("lost");
-        };
+        gated.Device.FailOn(7);
         gated.Send(2);
         gated.Send(3);
         await gated.OpenAndAssertRightAsync();
@@ -87,11 +83,7 @@ public class MetricTests
         using var telemetry = new Telemetry();
         await using GatedService gated = await GatedService.StartAsync(
             new() { QueueLimit = 3, MaxBatchRequests = 1, Shutdown = AttentionShutdown.Refuse }, telemetry);
-        gated.Device.BeforeAttention = lengths =>
-        {
-            if (lengths.Contains(7))
-                throw new InvalidOperationException("lost");
-        };
+        gated.Device.FailOn(7);
         using var cancellation = new CancellationTokenSource();
         SentRequest completed = gated.Send(2);
         SentRequest failed = gated.Send(7);

@@ -10,11 +10,7 @@ public class RequestEndTests
     public async Task A_token_keeps_nothing_of_requests_that_have_ended()
     {
         await using GatedService gated = await GatedService.StartAsync(new() { QueueLimit = 2 });
-        gated.Device.BeforeAttention = lengths =>
-        {
-            if (lengths.Contains(7))
-                throw new InvalidOperationException("lost");
-        };
+        gated.Device.FailOn(7);
         using var cancellation = new CancellationTokenSource();
         (Task completed, WeakReference completedOutput) = Send(gated.Layer, 2, cancellation.Token);
         (Task failed, WeakReference failedOutput) = Send(gated.Layer, 7, cancellation.Token);
@@ -63,7 +59,7 @@ public class RequestEndTests
         await gated.OpenAndAssertRightAsync();
         await before.AssertRightAsync();
         await after.AssertRightAsync();
-        failing = failing.WaitAsync(GatedService.Patience, TestContext.Current.CancellationToken);
+        failing = failing.WaitAsync(Wait.Patience, TestContext.Current.CancellationToken);
         Assert.Equal("gone", (await Assert.ThrowsAsync<InvalidOperationException>(() => failing)).Message);
         Assert.False(gated.Service.UsesFallback);
     }
@@ -87,7 +83,7 @@ public class RequestEndTests
         try
         {
             Task task = layer.ForwardAsync(input, output, cancellationToken: token);
-            return (task.WaitAsync(GatedService.Patience, CancellationToken.None), new WeakReference(output));
+            return (task.WaitAsync(Wait.Patience, CancellationToken.None), new WeakReference(output));
         }
         catch (AttentionOverloadedException exception)
         {
@@ -95,7 +91,7 @@ public class RequestEndTests
         }
     }
 
-    private static Task UntilCollectedAsync(WeakReference reference) => SchedulerTests.UntilAsync(() =>
+    private static Task UntilCollectedAsync(WeakReference reference) => Wait.UntilAsync(() =>
     {
         GC.Collect();
         return !reference.IsAlive;

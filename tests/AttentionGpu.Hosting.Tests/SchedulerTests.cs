@@ -37,7 +37,7 @@ public class SchedulerTests
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(5, 1);
         var tasks = new List<(Task Task, float[] Output)> { Forward(layer, input) };
-        await UntilAsync(() => service.QueueDepth == 0);
+        await Wait.UntilAsync(() => service.QueueDepth == 0);
         tasks.AddRange(Enumerable.Range(0, 3).Select(_ => Forward(layer, input)));
         AttentionOverloadedException exception = await Assert.ThrowsAsync<AttentionOverloadedException>(() => Forward(layer, input).Task);
         Assert.Equal((3, 3), (exception.QueueLimit, service.QueueDepth));
@@ -56,7 +56,7 @@ public class SchedulerTests
         using var running = new CancellationTokenSource();
         using var waiting = new CancellationTokenSource();
         (Task Task, float[] Output) first = ForwardUntil(layer, input, running.Token);
-        await UntilAsync(() => service.QueueDepth == 0);
+        await Wait.UntilAsync(() => service.QueueDepth == 0);
         (Task Task, float[] Output) second = ForwardUntil(layer, input, waiting.Token);
         (Task Task, float[] Output) third = Forward(layer, input);
         await waiting.CancelAsync();
@@ -99,7 +99,7 @@ public class SchedulerTests
         AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(4, 5);
         (Task Task, float[] Output) running = Forward(layer, input);
-        await UntilAsync(() => service.QueueDepth == 0);
+        await Wait.UntilAsync(() => service.QueueDepth == 0);
         (Task Task, float[] Output) waiting = Forward(layer, input);
         ValueTask disposal = service.DisposeAsync();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => Forward(layer, input).Task);
@@ -169,13 +169,4 @@ public class SchedulerTests
 
     internal static AttentionService Create(AttentionServiceOptions options, Action beforeLinear) =>
         Fixture.Create(options, (_, _) => new AttentionEngine(new FaultyBackend { BeforeLinear = beforeLinear }));
-
-    internal static async Task UntilAsync(Func<bool> condition)
-    {
-        for (int i = 0; !condition(); i++)
-        {
-            Assert.InRange(i, 0, 2000);
-            await Task.Delay(5, TestContext.Current.CancellationToken);
-        }
-    }
 }

@@ -47,7 +47,7 @@ internal sealed class Telemetry : IMeterFactory
     public long Gauge(string name) => Assert.Single(Read()[name].MetricPoints).GetGaugeLastValueLong();
 
     /// <summary>Returns when so many batches were recorded: that is after their requests have ended.</summary>
-    public Task UntilBatchesAsync(int batches) => SchedulerTests.UntilAsync(() => Histogram("attention.batch.size").Count == batches);
+    public Task UntilBatchesAsync(int batches) => Wait.UntilAsync(() => Histogram("attention.batch.size").Count == batches);
 
     public void Dispose() => _provider.Dispose();
 

@@ -48,17 +48,20 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
     {
         using var content = new StringContent(body, new MediaTypeHeaderValue("application/json"));
         using HttpResponseMessage response = await service.Client.PostAsync("/v1/attention", content, Token);
-        await AssertProblemAsync(response, status, detail);
+        (_, string? actual) = await Answers.AssertProblemAsync(response, status, Token);
+        Assert.Contains(detail, actual ?? "", StringComparison.Ordinal);
     }
 
     [Fact]
     public async Task What_is_too_much_is_refused()
     {
         float[][] many = [.. Enumerable.Repeat(new float[ServiceFixture.Embedding], 300)];
-        await AssertProblemAsync(await service.PostAsync(new AttentionRequest(many, Weights: true), Token), 400, "at most 256 tokens");
+        using HttpResponseMessage refusal = await service.PostAsync(new AttentionRequest(many, Weights: true), Token);
+        (_, string? detail) = await Answers.AssertProblemAsync(refusal, 400, Token);
+        Assert.Contains("at most 256 tokens", detail, StringComparison.Ordinal);
         using var text = new StringContent("x");
         using HttpResponseMessage unknown = await service.Client.PostAsync("/v1/attention", text, Token);
-        await AssertProblemAsync(unknown, 415, "");
+        await Answers.AssertProblemAsync(unknown, 415, Token);
     }
 
     [Theory]
@@ -78,7 +81,7 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
         using HttpResponseMessage response = await client.SendAsync(request, Token);
 
         // Within the limit it is read, and is then neither JSON nor a file.
-        await AssertProblemAsync(response, status, "");
+        await Answers.AssertProblemAsync(response, status, Token);
     }
 
     [Fact]
@@ -103,13 +106,5 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
         JsonElement post = description.RootElement.GetProperty("paths").GetProperty("/v1/attention").GetProperty("post");
         Assert.True(post.GetProperty("requestBody").GetProperty("content").TryGetProperty("application/json", out _));
         Assert.True(post.GetProperty("responses").TryGetProperty("413", out _));
-    }
-
-    private static async Task AssertProblemAsync(HttpResponseMessage response, int status, string detail)
-    {
-        string body = await response.Content.ReadAsStringAsync(Token);
-        Assert.True((int)response.StatusCode == status, $"{response.StatusCode}: {body}");
-        Assert.Equal("application/problem+json", response.Content.Headers.ContentType?.MediaType);
-        Assert.Contains(detail, JsonDocument.Parse(body).RootElement.TryGetProperty("detail", out JsonElement element) ? element.GetString() : "", StringComparison.Ordinal);
     }
 }

@@ -56,7 +56,7 @@ public sealed class StatusTests : IDisposable
         Task<HttpResponseMessage> left = _service.PostAsync(isFile, SmallService.Input(2), leaving.Token);
         await UntilQueuedAsync();
         await leaving.CancelAsync();
-        await cancelled.Task.WaitAsync(TimeSpan.FromSeconds(20), Token);
+        await cancelled.Task.WaitAsync(Wait.Patience, Token);
         _gate.Set();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
         using HttpResponseMessage answer = await running;
@@ -70,7 +70,7 @@ public sealed class StatusTests : IDisposable
     [InlineData(true)]
     public async Task Too_little_memory_is_503(bool isFile)
     {
-        _ = _service.Attention;
+        _service.Start();
         _service.Device.BeforeAttention = _ => throw new AttentionMemoryException(30, 20, 40L);
         using HttpResponseMessage response = await _service.PostAsync(isFile, SmallService.Input(3), Token);
         (string? title, string? detail) = await AssertTryAgainAsync(response);
@@ -93,7 +93,7 @@ public sealed class StatusTests : IDisposable
     [InlineData(true)]
     public async Task A_device_that_fails_is_500_and_its_message_stays_inside(bool isFile)
     {
-        _ = _service.Attention;
+        _service.Start();
         _service.Device.BeforeAttention = _ => throw new InvalidOperationException("an inner secret");
         using HttpResponseMessage response = await _service.PostAsync(isFile, SmallService.Input(3), Token);
         Assert.Equal(("The device failed.", null), await Answers.AssertProblemAsync(response, 500, Token));
@@ -143,25 +143,18 @@ public sealed class StatusTests : IDisposable
     private async Task<Task<HttpResponseMessage>> PostToGateAsync(float[][] input)
     {
         var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _ = _service.Attention;
+        _service.Start();
         _service.Device.BeforeLinear = () =>
         {
             reached.TrySetResult();
             _gate.Wait();
         };
         Task<HttpResponseMessage> running = _service.PostAsync(isFile: false, input, Token);
-        await reached.Task.WaitAsync(TimeSpan.FromSeconds(60), Token);
+        await reached.Task.WaitAsync(Wait.Patience, Token);
         return running;
     }
 
-    private async Task UntilQueuedAsync()
-    {
-        for (int i = 0; _service.Attention.QueueDepth == 0; i++)
-        {
-            Assert.InRange(i, 0, 2000);
-            await Task.Delay(5, Token);
-        }
-    }
+    private Task UntilQueuedAsync() => Wait.UntilAsync(() => _service.Attention.QueueDepth != 0);
 
     // Only this service's: other tests run at the same time.
     private MeterListener ListenToOutcomes(Action<string?> ended)

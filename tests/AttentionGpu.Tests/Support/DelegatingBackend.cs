@@ -4,7 +4,9 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Support;
 
-/// <summary>A backend that hands every call to another one: the base of test backends that count, record, fail or compute wrong results.</summary>
+/// <summary>
+/// A backend that hands every call to another one: the base of test backends that count, record, fail or compute wrong results.
+/// </summary>
 internal abstract class DelegatingBackend(IAttentionBackend inner) : IAttentionBackend
 {
     public virtual DeviceInfo Device => inner.Device;
@@ -36,7 +38,8 @@ internal abstract class DelegatingBackend(IAttentionBackend inner) : IAttentionB
     public void Dispose() => inner.Dispose();
 
     /// <summary>A plan that calls <paramref name="before"/>, runs the inner plan, and calls <paramref name="after"/>.</summary>
-    protected sealed class WatchedPlan<TBuffers>(IPlan<TBuffers> plan, Action<TBuffers>? before = null, Action<TBuffers>? after = null) : IPlan<TBuffers>
+    protected sealed class WatchedPlan<TBuffers>(
+        IPlan<TBuffers> plan, Action<TBuffers>? before = null, Action<TBuffers>? after = null) : IPlan<TBuffers>
         where TBuffers : struct
     {
         public void Execute(in TBuffers buffers)

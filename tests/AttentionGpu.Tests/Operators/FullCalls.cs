@@ -22,8 +22,8 @@ internal abstract class TensorSource
 }
 
 /// <summary>
-/// Calls with every tensor of elements that they can have at once; positions, key lengths and prefixes are left out. The number of bytes of each tensor
-/// is a multiple of 4. In errors the additive mask ("bias") has the name of the boolean one.
+/// Calls with every tensor of elements that they can have at once; positions, key lengths and prefixes are left out. The number of bytes of
+/// each tensor is a multiple of 4. In errors the additive mask ("bias") has the name of the boolean one.
 /// </summary>
 internal sealed class FullCalls
 {

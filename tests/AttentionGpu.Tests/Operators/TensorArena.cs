@@ -5,8 +5,8 @@ using System.Runtime.InteropServices;
 namespace AttentionGpu.Tests.Operators;
 
 /// <summary>
-/// Tensors that lie one after another in one block of host memory: two chosen ones first, without a gap between them or with one element in common.
-/// Every byte of the memory is 1 at first: a small float, true, and whole numbers that are all equal.
+/// Tensors that lie one after another in one block of host memory: two chosen ones first, without a gap between them or with one element in
+/// common. Every byte of the memory is 1 at first: a small float, true, and whole numbers that are all equal.
 /// </summary>
 internal sealed class TensorArena : TensorSource
 {

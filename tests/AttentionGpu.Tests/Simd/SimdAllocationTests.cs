@@ -38,7 +38,8 @@ public unsafe class SimdAllocationTests
         ];
         IPlan<LinearBuffers> linearPlan = backend.Plan(linear);
 
-        // The fewest bytes of a call of each plan. Other tests may have the threads or a workspace: of a hundred calls one that had its own is enough.
+        // The fewest bytes of a call of each plan. Other tests may have the threads or a workspace: of a hundred calls one that had its own
+        // is enough.
         var fewest = new long[attentionPlans.Length + 1];
         Array.Fill(fewest, long.MaxValue);
         for (int trial = 0; trial < 100 && fewest.Any(bytes => bytes > 0); trial++)

@@ -53,8 +53,8 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     }
 
     /// <summary>
-    /// The depth of a block: an eighth of L2 for a block of the weight, which every tile reads from there. A step of 24 multiply-adds needs four vectors
-    /// of it.
+    /// The depth of a block of the weight, an eighth of L2: every tile reads it from there. A step of 24 multiply-adds needs four of its
+    /// vectors.
     /// </summary>
     internal static int BlockDepth => Math.Max(1, Caches.Level2 / 8 / (Lanes * sizeof(float)));
 

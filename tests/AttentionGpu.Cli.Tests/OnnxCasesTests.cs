@@ -94,6 +94,17 @@ public class OnnxCasesTests
             "node", new object(), [.. ThreeKeys(), ("attn_mask", mask)], [("Y", StoredTensor.Float32(_query, 3f, 4f))]));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_mask_of_one_key_is_for_all_keys(bool boolean)
+    {
+        int[] shape = [1, 1, 1, 1];
+        StoredTensor mask = boolean ? StoredTensor.Boolean(shape, true) : StoredTensor.Float32(shape, 0f);
+        Passes(folder => folder.Add(
+            "node", new object(), [.. ThreeKeys(), ("attn_mask", mask)], [("Y", StoredTensor.Float32(_query, 3f, 4f))]));
+    }
+
     [Fact]
     public void The_lengths_without_padding_hide_the_keys_behind_them() => Passes(folder => folder.Add(
         "node", new object(), [.. ThreeKeys(), ("nonpad_kv_seqlen", StoredTensor.Int64([1], 1))],

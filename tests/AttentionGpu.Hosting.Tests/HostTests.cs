@@ -44,6 +44,13 @@ public class HostTests
     }
 
     [Fact]
+    public void Services_and_a_name_must_be_given()
+    {
+        Assert.Throws<ArgumentNullException>("services", () => AttentionServiceCollectionExtensions.AddAttentionEngine(null!));
+        Assert.Throws<ArgumentNullException>("name", () => new ServiceCollection().AddAttentionEngine(name: null!));
+    }
+
+    [Fact]
     public void A_provider_can_be_disposed_without_waiting()
     {
         using ServiceProvider provider = new ServiceCollection().AddAttentionEngine(options => options.Device = "simd").Services.BuildServiceProvider();

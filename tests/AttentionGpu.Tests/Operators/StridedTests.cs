@@ -56,6 +56,52 @@ public class StridedTests
         }
     }
 
+    /// <summary>Four heads of five elements side by side, with gaps between tokens, between batch entries and between elements.</summary>
+    [Theory]
+    [InlineData(AttentionLayout.BatchLengthHeads, 100, 25, 1)]
+    [InlineData(AttentionLayout.BatchLengthHeads, 25, 50, 1)]
+    [InlineData(AttentionLayout.BatchLengthHeads, 120, 40, 2)]
+    [InlineData(AttentionLayout.LengthBatchHeads, 80, 25, 1)]
+    public void A_strided_tensor_of_joined_heads_is_read_and_written_as_its_dense_copy(AttentionLayout layout, params int[] strides)
+    {
+        nint[] lengths = [2, 3, 20];
+        nint[] steps = [.. strides.Select(stride => (nint)stride)];
+        int spanned = 1 + lengths.Zip(strides, (length, stride) => (int)(length - 1) * stride).Sum();
+        var options = new AttentionOptions { Layout = layout, Heads = 4, KeyValueHeads = 4, Causal = Causal.TopLeft };
+        float[][] memory = [.. Enumerable.Range(0, 3).Select(seed => Data.Flat(Data.Random(new Random(seed), spanned)))];
+        float[][] dense = [.. memory.Select(_ => new float[120])];
+        for (int i = 0; i < memory.Length; i++)
+            new ReadOnlyTensorSpan<float>(memory[i], lengths, steps).FlattenTo(dense[i]);
+        using var copying = new AttentionEngine(new CopyingBackend());
+        foreach (AttentionEngine engine in new[] { Engines.Reference, Engines.Get("simd"), copying })
+        {
+            Tensor<float> expected = Data.Poisoned(lengths);
+            engine.ScaledDotProductAttention(
+                new AttentionInputs<float>
+                {
+                    Query = new ReadOnlyTensorSpan<float>(dense[0], lengths),
+                    Key = new ReadOnlyTensorSpan<float>(dense[1], lengths),
+                    Value = new ReadOnlyTensorSpan<float>(dense[2], lengths),
+                },
+                new AttentionOutputs<float> { Output = expected },
+                options);
+            float[] target = Data.Flat(Data.Poisoned(spanned));
+            engine.ScaledDotProductAttention(
+                new AttentionInputs<float>
+                {
+                    Query = new ReadOnlyTensorSpan<float>(memory[0], lengths, steps),
+                    Key = new ReadOnlyTensorSpan<float>(memory[1], lengths, steps),
+                    Value = new ReadOnlyTensorSpan<float>(memory[2], lengths, steps),
+                },
+                new AttentionOutputs<float> { Output = new TensorSpan<float>(target, lengths, steps) },
+                options);
+            float[] written = new float[120];
+            new ReadOnlyTensorSpan<float>(target, lengths, steps).FlattenTo(written);
+            Close.Assert(Data.Flat(expected), written, engine.Device.Name);
+            Assert.Equal(120, target.Count(value => !float.IsNaN(value)));
+        }
+    }
+
     [Fact]
     public void Tensors_and_engines_share_host_memory_where_they_can()
     {

@@ -30,6 +30,9 @@ internal enum Wrong
 
     /// <summary>Outputs that are 0, as of queries that see no key: they are NaN, as PyTorch has them.</summary>
     HiddenRows = 128,
+
+    /// <summary>Scores that are asked for at any stage: they are the products.</summary>
+    ScoreStage = 256,
 }
 
 /// <summary>How a <see cref="WrongDevice"/> is wrong.</summary>
@@ -61,7 +64,7 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
     public override IPlan<LinearBuffers> Plan(LinearProblem problem) =>
         Make(base.Plan(problem), Wrong.Linear, buffers => Spoil(buffers.Output, problem.Element));
 
-    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => Make(base.Plan(problem), Wrong.Output, buffers =>
+    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => Make(base.Plan(Planned(problem)), Wrong.Output, buffers =>
     {
         if (wrong.HasFlag(Wrong.Output))
             Spoil(buffers.Output, problem.Element);
@@ -79,6 +82,9 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
 
     public override IPlan<RowBuffers> Plan(RowProblem problem) =>
         Make(base.Plan(problem), Wrong.Rows, buffers => Spoil(buffers.Target, problem.Element));
+
+    private AttentionProblem Planned(AttentionProblem problem) =>
+        wrong.HasFlag(Wrong.ScoreStage) && problem.Scores is not null ? problem with { Scores = ScoreStage.Products } : problem;
 
     private IPlan<TBuffers> Make<TBuffers>(IPlan<TBuffers> plan, Wrong kind, Action<TBuffers> spoil)
         where TBuffers : struct

@@ -45,6 +45,9 @@ public class WrongDeviceTests
     internal void Wrong_present_tensors_fail_the_cases_with_a_past(Wrong wrong) => Expect(_past, wrong);
 
     [Fact]
+    public void Products_in_place_of_scores_of_another_stage_fail_every_case_that_asks_for_it() => Expect(_scores, Wrong.ScoreStage);
+
+    [Fact]
     public void NaN_where_a_query_sees_no_key_fails_the_cases_that_have_one() => Expect(
         [
             "attention no key", "boolean mask, causal", "causal bottom right, more queries", "fully masked rows", "key lengths, causal",

@@ -5,7 +5,7 @@ using Microsoft.CodeAnalysis.CSharp;
 
 namespace AttentionGpu.Mutate;
 
-/// <summary>A copy of the tree with a random sample of mutants in it, built once.</summary>
+/// <summary>A copy of the tree with a random sample of mutants, or a list of faults, in it, built once.</summary>
 internal sealed class MutantTree
 {
     // Some changes do not compile. More are drawn than are asked for, and the surplus is dropped in the order of the draw.
@@ -33,11 +33,17 @@ internal sealed class MutantTree
     public IReadOnlyList<Mutant> Mutants =>
         [.. _mutants.Values.OrderBy(mutant => mutant.Id).Take(_arguments.Faults is null ? _arguments.Count : int.MaxValue)];
 
+    /// <summary>Where runs note the mutants that they reach.</summary>
+    public string Reached => Path.Combine(_root, "reached");
+
     /// <summary>Statements that allow a change, in all chosen folders.</summary>
     public int Statements { get; private set; }
 
     /// <summary>Mutants that did not compile.</summary>
     public int Refused { get; private set; }
+
+    // A link to what lies beside the repository.
+    private string Shared => Path.Combine(_arguments.Work, "shared");
 
     /// <summary>The built program of a test project.</summary>
     public string ProgramOf(string project) =>
@@ -90,8 +96,15 @@ internal sealed class MutantTree
         }
     }
 
-    /// <summary>Deletes the copy.</summary>
-    public void Delete() => Directory.Delete(_root, recursive: true);
+    /// <summary>Deletes the copy, and its folder where nothing else is in it.</summary>
+    public void Delete()
+    {
+        Directory.Delete(_root, recursive: true);
+        if (Directory.Exists(Shared))
+            Directory.Delete(Shared);
+        if (!Directory.EnumerateFileSystemEntries(_arguments.Work).Any())
+            Directory.Delete(_arguments.Work);
+    }
 
     private string Compile(string project)
     {
@@ -116,9 +129,8 @@ internal sealed class MutantTree
         }
 
         // Published vectors lie beside the repository.
-        string shared = Path.Combine(_arguments.Work, "shared");
-        if (Directory.Exists(Path.Combine(repository, "..", "shared")) && !Directory.Exists(shared))
-            Directory.CreateSymbolicLink(shared, Path.GetFullPath(Path.Combine(repository, "..", "shared")));
+        if (Directory.Exists(Path.Combine(repository, "..", "shared")) && !Directory.Exists(Shared))
+            Directory.CreateSymbolicLink(Shared, Path.GetFullPath(Path.Combine(repository, "..", "shared")));
     }
 
     // Statements are drawn, each as likely as any other, then one change of each.

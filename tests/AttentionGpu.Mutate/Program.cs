@@ -11,11 +11,10 @@ return Arguments.Parse(args, arguments =>
     IReadOnlyList<Mutant> mutants = tree.Mutants;
     Say($"{mutants.Count} mutants are built, {tree.Refused} did not compile");
 
-    string watched = Path.Combine(arguments.Work, "reached", $"{Environment.ProcessId}");
     List<TestClass> classes = [];
     foreach (TestClass one in arguments.Programs.SelectMany(program => TestClass.Of(tree.ProgramOf(program))))
     {
-        if (one.Watch(Path.Combine(watched, one.Name)))
+        if (one.Watch(Path.Combine(tree.Reached, one.Name)))
             classes.Add(one);
         else
             Say($"{one.Name} fails without a mutant and is left out");

@@ -1,9 +1,9 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
-using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -16,22 +16,7 @@ public class SimdPlanLifetimeTests
 
     private static readonly TensorLayout _layout = TensorLayout.Contiguous(Heads, Length, Size);
 
-    private static AttentionProblem Attention => new()
-    {
-        Batch = 1,
-        Heads = Heads,
-        KeyValueHeads = Heads,
-        QueryLength = Length,
-        KeyLength = Length,
-        HeadSize = Size,
-        ValueHeadSize = Size,
-        Scale = 1f,
-        Query = _layout,
-        Key = _layout,
-        Value = _layout,
-        Output = _layout,
-        Sequence = new Sequence { QueryLength = Length, KeyLength = Length },
-    };
+    private static AttentionProblem Attention => ContiguousProblem.Attention(Heads, Length, Length, Size);
 
     [Fact]
     public void A_linear_plan_goes() => AssertGoes(

@@ -1,29 +1,16 @@
 using AttentionGpu.Backends.Accelerator;
-using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Engine;
 
 /// <summary>Which problems go to tensor cores, where there are such.</summary>
 public class TensorCoreChoiceTests
 {
-    private static readonly AttentionProblem _attention = new()
-    {
-        Batch = 2,
-        Heads = 4,
-        KeyValueHeads = 2,
-        QueryLength = 5,
-        KeyLength = 7,
-        HeadSize = 64,
-        ValueHeadSize = 128,
-        Scale = 1f,
-        Element = ElementType.Float16,
-        Query = TensorLayout.Contiguous(4, 5, 64),
-        Key = TensorLayout.Contiguous(2, 7, 64),
-        Value = TensorLayout.Contiguous(2, 7, 128),
-        Output = TensorLayout.Contiguous(4, 5, 128),
-        Sequence = new Sequence { QueryLength = 5, KeyLength = 7 },
-    };
+    private static readonly AttentionProblem _attention =
+        ContiguousProblem.Attention(batch: 2, heads: 4, keyValueHeads: 2, queries: 5, keys: 7, headSize: 64, valueSize: 128)
+        with
+        { Element = ElementType.Float16 };
 
     private static readonly LinearProblem _linear = new()
     {

@@ -2,8 +2,8 @@ using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
 using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Simd;
@@ -144,20 +144,6 @@ public class BlockBorderTests
         _ => new QueryBlockKernel<Vector256<float>, Operations256>(Problem(size, size)).ChunkKeys,
     };
 
-    private static AttentionProblem Problem(int headSize, int valueSize) => new()
-    {
-        Batch = 1,
-        Heads = 1,
-        KeyValueHeads = 1,
-        QueryLength = 1,
-        KeyLength = 1,
-        HeadSize = headSize,
-        ValueHeadSize = valueSize,
-        Scale = 1f,
-        Query = TensorLayout.Contiguous(1, 1, headSize),
-        Key = TensorLayout.Contiguous(1, 1, headSize),
-        Value = TensorLayout.Contiguous(1, 1, valueSize),
-        Output = TensorLayout.Contiguous(1, 1, valueSize),
-        Sequence = new Sequence { QueryLength = 1, KeyLength = 1 },
-    };
+    private static AttentionProblem Problem(int headSize, int valueSize) =>
+        ContiguousProblem.Attention(batch: 1, heads: 1, keyValueHeads: 1, queries: 1, keys: 1, headSize, valueSize);
 }

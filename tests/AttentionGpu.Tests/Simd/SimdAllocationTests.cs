@@ -1,8 +1,8 @@
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
-using AttentionGpu.Kernels.Sequences;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Simd;
 
@@ -64,20 +64,5 @@ public unsafe class SimdAllocationTests
         Assert.All(fewest, bytes => Assert.Equal(0, bytes));
     }
 
-    private static AttentionProblem Attention(int queries, int keys) => new()
-    {
-        Batch = 1,
-        Heads = Heads,
-        KeyValueHeads = Heads,
-        QueryLength = queries,
-        KeyLength = keys,
-        HeadSize = Size,
-        ValueHeadSize = Size,
-        Scale = 1f,
-        Query = TensorLayout.Contiguous(Heads, queries, Size),
-        Key = TensorLayout.Contiguous(Heads, keys, Size),
-        Value = TensorLayout.Contiguous(Heads, keys, Size),
-        Output = TensorLayout.Contiguous(Heads, queries, Size),
-        Sequence = new Sequence { QueryLength = queries, KeyLength = keys },
-    };
+    private static AttentionProblem Attention(int queries, int keys) => ContiguousProblem.Attention(Heads, queries, keys, Size);
 }

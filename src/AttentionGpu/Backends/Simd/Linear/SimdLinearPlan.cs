@@ -56,7 +56,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     /// The depth of a block of the weight, an eighth of L2: every tile reads it from there. A step of 24 multiply-adds needs four of its
     /// vectors.
     /// </summary>
-    internal static int BlockDepth => Math.Max(1, Caches.Level2 / 8 / (Lanes * sizeof(float)));
+    internal static readonly int BlockDepth = Math.Max(1, Caches.Level2 / 8 / (Lanes * sizeof(float)));
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 

@@ -90,8 +90,15 @@ internal sealed record VariantCase
         })
         + (Slopes is null ? 0.0 : Data.Flat(Slopes).Max(Math.Abs) * TotalKeys * FloatRounding);
 
-    /// <summary>A difference that always passes: numbers that small have fewer digits in the element type.</summary>
-    public double Smallest => Kind.Element == ElementForm.F16 ? (double)Half.Epsilon : Close.SmallestNormal;
+    /// <summary>The largest value that takes part: an output is an average of values.</summary>
+    public double LargestValue => Data.Flat(Value).Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
+
+    /// <summary>
+    /// A difference that always passes: a tenth of the tolerance, relative to the terms that a result is the sum of (terms may cancel, their
+    /// rounding stays), and a step of the smallest numbers of the element type, which have fewer digits.
+    /// </summary>
+    public double Smallest(double largestTerm) =>
+        Math.Max(0.1 * Tolerance * largestTerm, Kind.Element == ElementForm.F16 ? (double)Half.Epsilon : Close.SmallestNormal);
 
     /// <summary>A problem of a kind with random sizes and numbers. Behind the key lengths there is NaN, which must not be read.</summary>
     public static VariantCase Create(VariantKind kind, Random random, int maxLength) =>

@@ -170,7 +170,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
             (nint tokens, nint size) = (starts[^1], layer.Config.EmbeddingSize);
             if (weights.IsEmpty)
             {
-                layer.Current.ForwardPacked(
+                layer.Current.ForwardRagged(
                     new ReadOnlyTensorSpan<float>(input, [tokens, size]), starts, new TensorSpan<float>(output, [tokens, size]), causal);
                 return null;
             }

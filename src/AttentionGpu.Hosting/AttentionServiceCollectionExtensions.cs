@@ -18,7 +18,7 @@ public static class AttentionServiceCollectionExtensions
     /// <param name="configure">Sets options; bind them to configuration with the builder that is returned.</param>
     /// <param name="name">The service's name, where there are several devices.</param>
     /// <returns>The options' builder, for <c>BindConfiguration</c> and further validation.</returns>
-    public static OptionsBuilder<AttentionServiceOptions> AddAttentionEngine(
+    public static OptionsBuilder<AttentionServiceOptions> AddAttention(
         this IServiceCollection services, Action<AttentionServiceOptions>? configure = null, string name = "")
     {
         ArgumentNullException.ThrowIfNull(services);

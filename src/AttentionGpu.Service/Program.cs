@@ -6,7 +6,7 @@ WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 ServiceLimits limits = builder.Configuration.GetSection("Service").Get<ServiceLimits>() ?? new ServiceLimits();
 builder.WebHost.ConfigureKestrel(options => options.Limits.MaxRequestBodySize = limits.MaxBodyBytes);
 builder.Services.AddSingleton(limits);
-builder.Services.AddAttentionEngine().BindConfiguration("Attention");
+builder.Services.AddAttention().BindConfiguration("Attention");
 builder.Services.AddHostedService<DemoLayer>();
 builder.Services.AddProblemDetails();
 builder.Services.AddExceptionHandler<AttentionProblems>();

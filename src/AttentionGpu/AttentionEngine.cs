@@ -15,7 +15,7 @@ public sealed partial class AttentionEngine : IDisposable
 {
     private readonly PlanCache<AttentionProblem, AttentionBuffers> _attentionPlans;
     private readonly PlanCache<LinearProblem, LinearBuffers> _linearPlans;
-    private readonly PlanCache<RowProblem, RowBuffers> _rowPlans;
+    private readonly PlanCache<HeadTransform, HeadTransformBuffers> _rowPlans;
     private volatile bool _disposed;
 
     /// <summary>An engine on a device.</summary>
@@ -107,7 +107,7 @@ public sealed partial class AttentionEngine : IDisposable
 
     internal void Execute(LinearProblem problem, in LinearBuffers buffers) => _linearPlans.Get(problem).Execute(buffers);
 
-    internal void Execute(RowProblem problem, in RowBuffers buffers) => _rowPlans.Get(problem).Execute(buffers);
+    internal void Execute(HeadTransform problem, in HeadTransformBuffers buffers) => _rowPlans.Get(problem).Execute(buffers);
 
     private static IAttentionBackend CreateBackend(string device, AttentionEngineOptions options)
     {

@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Common.Elements;
 
 namespace AttentionGpu;
 

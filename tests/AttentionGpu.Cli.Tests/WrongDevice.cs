@@ -80,7 +80,7 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
             SpoilZeros(buffers.Output);
     });
 
-    public override IPlan<RowBuffers> Plan(RowProblem problem) =>
+    public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) =>
         Make(base.Plan(problem), Wrong.Rows, buffers => Spoil(buffers.Target, problem.Element));
 
     private AttentionProblem Planned(AttentionProblem problem) =>

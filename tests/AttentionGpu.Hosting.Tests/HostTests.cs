@@ -29,8 +29,8 @@ public class HostTests
             ["Attention:QueueLimit"] = "7",
             ["Attention:BatchDelay"] = "00:00:00.002",
         });
-        builder.Services.AddAttentionEngine().BindConfiguration("Attention");
-        builder.Services.AddAttentionEngine(options => options.Device = "reference", "second");
+        builder.Services.AddAttention().BindConfiguration("Attention");
+        builder.Services.AddAttention(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
         await host.StartAsync(Token);
         AttentionService service = host.Services.GetRequiredService<AttentionService>();
@@ -46,14 +46,14 @@ public class HostTests
     [Fact]
     public void Services_and_a_name_must_be_given()
     {
-        Assert.Throws<ArgumentNullException>("services", () => AttentionServiceCollectionExtensions.AddAttentionEngine(null!));
-        Assert.Throws<ArgumentNullException>("name", () => new ServiceCollection().AddAttentionEngine(name: null!));
+        Assert.Throws<ArgumentNullException>("services", () => AttentionServiceCollectionExtensions.AddAttention(null!));
+        Assert.Throws<ArgumentNullException>("name", () => new ServiceCollection().AddAttention(name: null!));
     }
 
     [Fact]
     public void A_provider_can_be_disposed_without_waiting()
     {
-        using ServiceProvider provider = new ServiceCollection().AddAttentionEngine(options => options.Device = "simd").Services.BuildServiceProvider();
+        using ServiceProvider provider = new ServiceCollection().AddAttention(options => options.Device = "simd").Services.BuildServiceProvider();
         Assert.Equal("simd", provider.GetRequiredService<AttentionService>().Device.Name);
     }
 
@@ -61,8 +61,8 @@ public class HostTests
     public async Task A_named_service_is_a_keyed_one_apart()
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.AddAttentionEngine(options => options.Device = "simd", "first");
-        builder.Services.AddAttentionEngine(options => options.Device = "reference", "second");
+        builder.Services.AddAttention(options => options.Device = "simd", "first");
+        builder.Services.AddAttention(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
         await host.StartAsync(Token);
         AttentionService first = host.Services.GetRequiredKeyedService<AttentionService>("first");
@@ -102,7 +102,7 @@ public class HostTests
                 ["Layers:grouped:Prefix"] = "second",
             });
             builder.Services.AddSingleton<IMeterFactory>(telemetry);
-            builder.Services.AddAttentionEngine().Bind(builder.Configuration);
+            builder.Services.AddAttention().Bind(builder.Configuration);
             using IHost host = builder.Build();
             await host.StartAsync(Token);
             Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));
@@ -129,7 +129,7 @@ public class HostTests
         List<Metric> metrics = [];
         List<Activity> activities = [];
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.AddAttentionEngine(options => options.Device = "simd");
+        builder.Services.AddAttention(options => options.Device = "simd");
         using MeterProvider meters = Sdk.CreateMeterProviderBuilder().AddMeter(AttentionInstruments.Name).AddInMemoryExporter(metrics).Build();
         using TracerProvider tracer = Sdk.CreateTracerProviderBuilder().AddSource(AttentionInstruments.Name).AddInMemoryExporter(activities).Build();
         using IHost host = builder.Build();

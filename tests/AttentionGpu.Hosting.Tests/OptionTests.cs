@@ -57,8 +57,8 @@ public class OptionTests
     public async Task A_bad_option_of_a_named_service_stops_the_start()
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.AddAttentionEngine(options => options.Device = "simd");
-        builder.Services.AddAttentionEngine(options => (options.Device, options.QueueLimit) = ("simd", 0), "second");
+        builder.Services.AddAttention(options => options.Device = "simd");
+        builder.Services.AddAttention(options => (options.Device, options.QueueLimit) = ("simd", 0), "second");
         using IHost host = builder.Build();
         OptionsValidationException exception = await Assert.ThrowsAsync<OptionsValidationException>(
             () => host.StartAsync(TestContext.Current.CancellationToken));
@@ -69,7 +69,7 @@ public class OptionTests
     {
         IConfiguration configuration = new ConfigurationBuilder()
             .AddInMemoryCollection(new Dictionary<string, string?> { ["Device"] = "simd", [option] = value }).Build();
-        using ServiceProvider provider = new ServiceCollection().AddAttentionEngine().Bind(configuration).Services.BuildServiceProvider();
+        using ServiceProvider provider = new ServiceCollection().AddAttention().Bind(configuration).Services.BuildServiceProvider();
         return provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get("");
     }
 }

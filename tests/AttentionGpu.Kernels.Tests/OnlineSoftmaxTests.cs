@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.Common.Softmax;
 
 namespace AttentionGpu.Kernels.Tests;
 

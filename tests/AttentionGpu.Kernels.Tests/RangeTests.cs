@@ -1,7 +1,7 @@
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Tiles;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.Tiled.Tiles;
 
 namespace AttentionGpu.Kernels.Tests;
 

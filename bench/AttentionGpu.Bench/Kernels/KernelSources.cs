@@ -1,12 +1,12 @@
 using System.Reflection;
 using AttentionGpu.Backends.Accelerator;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Matmul;
-using AttentionGpu.Kernels.Packed;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Reductions;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.Processor;
 using AttentionGpu.Kernels.Tests.Ptx;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Tiled.Reductions;
 using ILGPU;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.OpenCL;
@@ -45,14 +45,14 @@ internal static class KernelSources
                 $"attention-{element.Name}", PtxKernels.Attention,
                 [PtxKernels.AttentionTiles[1].Tile, PtxKernels.AttentionTiles[1].Values, typeof(SharedRowReduction), element, typeof(CausalRange), typeof(NoVariant)]);
             yield return (
-                $"attention-packed-{element.Name}", typeof(PackedAttentionKernel).GetMethod(nameof(PackedAttentionKernel.Forward))!,
+                $"attention-processor-{element.Name}", typeof(ProcessorAttentionKernel).GetMethod(nameof(ProcessorAttentionKernel.Forward))!,
                 [element, typeof(CausalRange), typeof(NoVariant)]);
-            yield return ($"pack-{element.Name}", typeof(PackKernel).GetMethod(nameof(PackKernel.Pack))!, [element, typeof(RowLayout)]);
+            yield return ($"pack-{element.Name}", typeof(PanelKernel).GetMethod(nameof(PanelKernel.Pack))!, [element, typeof(RowLayout)]);
             yield return (
                 $"matmul-{element.Name}", PtxKernels.Matmul,
                 [PtxKernels.MatmulTiles[0], element, typeof(RowLayout), typeof(RowLayout), element, typeof(RowLayout), typeof(ScaleEpilogue)]);
             yield return (
-                $"matmul-packed-{element.Name}", typeof(PackedMatmulKernel).GetMethod(nameof(PackedMatmulKernel.Multiply))!,
+                $"matmul-processor-{element.Name}", typeof(ProcessorMatmulKernel).GetMethod(nameof(ProcessorMatmulKernel.Multiply))!,
                 [element, typeof(RowLayout), typeof(ScaleEpilogue)]);
         }
     }

@@ -40,18 +40,18 @@ internal static class Comparisons
                 () => plainOutput, (Output, OnnxRuntimeModel.Tensor(plainOutput, lengths))));
 
         nint[] joined = [batch, length, heads * size];
-        var packed = new OnnxModel();
+        var joinedModel = new OnnxModel();
         foreach (string name in names)
-            packed.AddInput(name, joined);
-        packed.AddNode(
+            joinedModel.AddInput(name, joined);
+        joinedModel.AddNode(
             OnnxModel.MicrosoftDomain, "MultiHeadAttention", names, [Output], ("num_heads", heads), ("unidirectional", causal ? 1 : 0));
-        float[] packedOutput = new float[count];
+        float[] joinedOutput = new float[count];
         comparison.Add(
             new OnnxRuntimeModel(
-                packed, threads,
+                joinedModel, threads,
                 [.. names.Zip([query, key, value], (name, values) =>
                     (name, OnnxRuntimeModel.Tensor(Inputs.Swap(values, batch, heads, length, size), joined)))],
-                () => Inputs.Swap(packedOutput, batch, length, heads, size), (Output, OnnxRuntimeModel.Tensor(packedOutput, joined))));
+                () => Inputs.Swap(joinedOutput, batch, length, heads, size), (Output, OnnxRuntimeModel.Tensor(joinedOutput, joined))));
         if (TorchLibrary.IsAvailable)
             comparison.Add(new TorchPeer(
                 threads, [(query, lengths), (key, lengths), (value, lengths)],

@@ -1,15 +1,15 @@
 using System.Reflection;
 using AttentionGpu.Bench.Peers;
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Matmul;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Reductions;
-using AttentionGpu.Kernels.Rows;
-using AttentionGpu.Kernels.Softmax;
-using AttentionGpu.Kernels.TensorCores;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Heads;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.Tests.Ptx;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Tiled.Reductions;
+using AttentionGpu.Kernels.Tiled.Softmax;
 using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Bench.Ptx;
@@ -61,9 +61,9 @@ internal static class PtxReport
                 [tile, typeof(SingleElement), typeof(RowLayout), typeof(RowLayout), typeof(SingleElement), typeof(HeadLayout), typeof(BiasEpilogue<SingleElement>)]);
         }
 
-        foreach (Type element in new[] { typeof(HalfTensor), typeof(BFloat16Tensor) })
+        foreach (Type element in new[] { typeof(HalfTensorCore), typeof(BFloat16TensorCore) })
         {
-            foreach (Type size in new[] { typeof(TensorSize64), typeof(TensorSize128) })
+            foreach (Type size in new[] { typeof(TensorCoreSize64), typeof(TensorCoreSize128) })
                 yield return ($"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention, [element, size, typeof(CausalRange)]);
             yield return ($"matmul, {element.Name}", PtxKernels.TensorMatmul, [element]);
         }
@@ -72,7 +72,7 @@ internal static class PtxReport
         yield return ("softmax of scores", scores.GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!, [typeof(CausalRange), typeof(NoVariant)]);
         yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(HalfElement), typeof(CausalRange), typeof(NoVariant)]);
         yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(HalfElement)]);
-        yield return ("rows: norm and rotary embedding", typeof(RowTransformKernel).GetMethod(nameof(RowTransformKernel.Transform))!, [typeof(SingleElement)]);
+        yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!, [typeof(SingleElement)]);
     }
 
     private static string Row(string name, string ptx)

@@ -29,7 +29,7 @@ internal sealed class YardstickReport : IDisposable
     {
         _chosen = new AttentionEngine(device);
         _tiled = new AttentionEngine(new AcceleratorBackend(
-            _chosen.Device, AcceleratorDevices.CreateContext(), accelerator => TileChoice.For(accelerator) with { Packed = false }));
+            _chosen.Device, AcceleratorDevices.CreateContext(), accelerator => TileChoice.For(accelerator) with { Processor = false }));
         _accelerator = AcceleratorDevices.Find(_context, device).CreateAccelerator(_context);
     }
 

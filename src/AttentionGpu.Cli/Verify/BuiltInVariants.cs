@@ -16,7 +16,7 @@ internal static class BuiltInVariants
     private const int HeadSize = 16;
     private const int ValueSize = 12;
 
-    // Three packed sequences: 2 * 19 queries, 2 * 27 keys.
+    // Three ragged sequences: 2 * 19 queries, 2 * 27 keys.
     private static readonly int[] _queryStarts = [0, 10, 11, Batch * Queries];
     private static readonly int[] _keyStarts = [0, 20, 24, Batch * Keys];
     private static readonly int[] _keyLengths = [Keys, 5];
@@ -40,7 +40,7 @@ internal static class BuiltInVariants
             QueryDocuments = new ReadOnlyTensorSpan<int>(_queryDocuments, [Batch, Queries]),
             KeyDocuments = new ReadOnlyTensorSpan<int>(_keyDocuments, [Batch, Keys]),
         }),
-        Case("packed sequences, causal", Pack, new() { Causal = Causal.BottomRight }, packed: true),
+        Case("ragged sequences, causal", MakeRagged, new() { Causal = Causal.BottomRight }, ragged: true),
         Case("ALiBi", (inputs, draw) => inputs with { AlibiSlopes = draw([Heads]) }),
         Case("sinks", (inputs, draw) => inputs with { Sinks = draw([Heads]) }),
         Case("past and present", AddPast, new() { Causal = Causal.TopLeft }, past: Past),
@@ -57,19 +57,19 @@ internal static class BuiltInVariants
     ];
 
     private static VerifyCase Case(
-        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, bool packed = false, ScoreStage? stage = null) =>
-        new(name, engine => Run(name, engine, value => value, value => value, VerifyOutcome.Tolerance, change, options, past, packed, stage));
+        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, bool ragged = false, ScoreStage? stage = null) =>
+        new(name, engine => Run(name, engine, value => value, value => value, VerifyOutcome.Tolerance, change, options, past, ragged, stage));
 
     private static VerifyCase Case16<T>(string name, Converter<float, T> store, Converter<T, float> load, double tolerance)
         where T : unmanaged =>
         new(name, engine => Run(
-            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, packed: false, ScoreStage.Weights));
+            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, ragged: false, ScoreStage.Weights));
 
     private static AttentionInputs<T> AddPast<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
         where T : unmanaged =>
         inputs with { PastKey = draw([Batch, KeyValueHeads, Past, HeadSize]), PastValue = draw([Batch, KeyValueHeads, Past, ValueSize]) };
 
-    private static AttentionInputs<float> Pack(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
+    private static AttentionInputs<float> MakeRagged(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {
         Query = draw([Batch * Queries, Heads, HeadSize]),
         Key = draw([Batch * Keys, KeyValueHeads, HeadSize]),
@@ -80,12 +80,12 @@ internal static class BuiltInVariants
 
     private static VerifyOutcome Run<T>(
         string name, AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, double tolerance, Change<T>? change,
-        AttentionOptions? options, int past, bool packed, ScoreStage? stage)
+        AttentionOptions? options, int past, bool ragged, ScoreStage? stage)
         where T : unmanaged
     {
         using var reference = new AttentionEngine("reference");
-        (float[] expected, _) = Run(reference, store, load, change, options, past, packed, stage);
-        (float[] actual, double milliseconds) = Run(engine, store, load, change, options, past, packed, stage);
+        (float[] expected, _) = Run(reference, store, load, change, options, past, ragged, stage);
+        (float[] actual, double milliseconds) = Run(engine, store, load, change, options, past, ragged, stage);
         return expected.Any(float.IsNaN)
             ? new VerifyOutcome(name, VerifyStatus.Failed, null, milliseconds, "the reference left elements unwritten")
             : VerifyOutcome.Compare(name, actual, expected, milliseconds, tolerance);
@@ -93,7 +93,7 @@ internal static class BuiltInVariants
 
     /// <summary>Runs the case into poisoned outputs, which are returned one after another.</summary>
     private static (float[] Outputs, double Milliseconds) Run<T>(
-        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past, bool packed,
+        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past, bool ragged,
         ScoreStage? stage)
         where T : unmanaged
     {
@@ -108,12 +108,12 @@ internal static class BuiltInVariants
         };
         if (change is not null)
             inputs = change(inputs, Draw);
-        Tensor<T> output = packed ? Poisoned(Batch * Queries, Heads, ValueSize) : Poisoned(Batch, Heads, Queries, ValueSize);
+        Tensor<T> output = ragged ? Poisoned(Batch * Queries, Heads, ValueSize) : Poisoned(Batch, Heads, Queries, ValueSize);
         Tensor<T>? presentKey = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, HeadSize) : null;
         Tensor<T>? presentValue = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, ValueSize) : null;
         Tensor<T>? scores = stage is null ? null : Poisoned(Batch, Heads, Queries, past + Keys);
         Tensor<float> logSumExp = Tensor.Create(
-            Enumerable.Repeat(float.NaN, Batch * Heads * Queries).ToArray(), packed ? [Heads, Batch * Queries] : [Batch, Heads, Queries]);
+            Enumerable.Repeat(float.NaN, Batch * Heads * Queries).ToArray(), ragged ? [Heads, Batch * Queries] : [Batch, Heads, Queries]);
         long start = Stopwatch.GetTimestamp();
         engine.ScaledDotProductAttention(
             inputs,

@@ -4,7 +4,7 @@ using System.Threading.Channels;
 
 namespace AttentionGpu.Hosting.Scheduling;
 
-/// <summary>Runs a layer on packed sequences, and returns what it failed with; null when it did not.</summary>
+/// <summary>Runs a layer on ragged sequences, and returns what it failed with; null when it did not.</summary>
 /// <param name="layer">The layer.</param>
 /// <param name="input">[tokens, embedding size].</param>
 /// <param name="starts">Where each sequence starts, and the number of tokens.</param>
@@ -15,7 +15,7 @@ internal delegate Exception? BatchRun(
     AttentionLayer layer, ReadOnlySpan<float> input, int[] starts, Span<float> output, Span<float> weights, Causal causal);
 
 /// <summary>
-/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a packed batch. What a batch fails with is
+/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a ragged batch. What a batch fails with is
 /// tried again request by request, so that one request's failure is not another's.
 /// </summary>
 internal sealed class RequestScheduler : IAsyncDisposable

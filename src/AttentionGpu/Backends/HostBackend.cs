@@ -19,11 +19,11 @@ internal abstract class HostBackend(long memoryLimit) : IAttentionBackend
 
     public abstract IPlan<LinearBuffers> Plan(LinearProblem problem);
 
-    public abstract IPlan<RowBuffers> Plan(RowProblem problem);
+    public abstract IPlan<HeadTransformBuffers> Plan(HeadTransform problem);
 
     public virtual int WeightPanelRows => 0;
 
-    public virtual void PackWeight(DeviceMemory weight, int rows, int depth)
+    public virtual void PanelWeight(DeviceMemory weight, int rows, int depth)
     {
     }
 

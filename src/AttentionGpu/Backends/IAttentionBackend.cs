@@ -25,19 +25,19 @@ internal interface IAttentionBackend : IDisposable
     IPlan<LinearBuffers> Plan(LinearProblem problem);
 
     /// <summary>Picks kernels for rows that are copied, normalised or rotated.</summary>
-    IPlan<RowBuffers> Plan(RowProblem problem);
+    IPlan<HeadTransformBuffers> Plan(HeadTransform problem);
 
     /// <summary>
-    /// Rows of a weight that <see cref="PackWeight"/> joins: it takes weights whose rows are a multiple of it. 0 where the backend reads
+    /// Rows of a weight that <see cref="PanelWeight"/> joins: it takes weights whose rows are a multiple of it. 0 where the backend reads
     /// weights as they are.
     /// </summary>
     int WeightPanelRows { get; }
 
     /// <summary>
     /// Rearranges the weight of a linear layer, once, into the order in which the backend reads it best. It stays as large, and a multiple of
-    /// <see cref="WeightPanelRows"/> rows stays together, so that a slice of a packed weight is a packed weight.
+    /// <see cref="WeightPanelRows"/> rows stays together, so that a slice of a panelled weight is a panelled weight.
     /// </summary>
-    void PackWeight(DeviceMemory weight, int rows, int depth);
+    void PanelWeight(DeviceMemory weight, int rows, int depth);
 
     /// <summary>Takes memory from the pool; its contents are undefined.</summary>
     /// <exception cref="AttentionMemoryException">There is not enough.</exception>

@@ -21,7 +21,7 @@ internal readonly ref struct LayerCall
 
     public Causal Causal { get; init; }
 
-    /// <summary>Where each of several packed sequences starts, and the number of tokens; empty where sequences are not packed.</summary>
+    /// <summary>Where each of several ragged sequences starts, and the number of tokens; empty where sequences are not ragged.</summary>
     public ReadOnlySpan<int> CumulativeLengths { get; init; }
 
     /// <summary>What the weights are; null where nobody asks for them.</summary>

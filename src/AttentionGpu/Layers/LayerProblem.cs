@@ -1,11 +1,11 @@
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Operators;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Layers;
 
 /// <summary>What a layer's parameters are like, as far as its products care.</summary>
-internal readonly record struct LayerParameters(bool HasInputBias, bool HasOutputBias, bool IsInputPacked, bool IsOutputPacked);
+internal readonly record struct LayerParameters(bool HasInputBias, bool HasOutputBias, bool IsInputPanelled, bool IsOutputPanelled);
 
 /// <summary>A validated call of a layer, as the operators that it is made of.</summary>
 internal sealed class LayerProblem
@@ -24,7 +24,7 @@ internal sealed class LayerProblem
 
     public LinearProblem OutputProjection { get; }
 
-    /// <summary>The packed sequences; null where sequences are not packed.</summary>
+    /// <summary>The ragged sequences; null where sequences are not ragged.</summary>
     public Sequence[]? Sequences { get; }
 
     /// <summary>Elements of the queries, head by head, and of the heads' outputs, joined.</summary>
@@ -36,8 +36,8 @@ internal sealed class LayerProblem
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
     public LayerProblem(MultiHeadAttentionConfig config, LayerParameters parameters, in LayerCall call)
     {
-        bool isPacked = !call.CumulativeLengths.IsEmpty;
-        bool batchFirst = config.BatchFirst || isPacked;
+        bool isRagged = !call.CumulativeLengths.IsEmpty;
+        bool batchFirst = config.BatchFirst || isRagged;
         int batchAxis = batchFirst ? 0 : 1;
         int lengthAxis = 1 - batchAxis;
         string order = batchFirst ? "[batch, length, {0}]" : "[length, batch, {0}]";
@@ -45,11 +45,11 @@ internal sealed class LayerProblem
         ReadOnlySpan<nint> key = call.Key.Lengths;
         ReadOnlySpan<nint> value = call.Value.Lengths;
         ReadOnlySpan<nint> output = call.Output.Lengths;
-        if (isPacked)
+        if (isRagged)
         {
             // One batch entry of all tokens, as far as the projections go.
-            Shape.RequireRank(query, 2, "[tokens, embedding size]", "input");
-            Shape.Require(output, query, "[tokens, embedding size]", "output");
+            ShapeRules.RequireRank(query, 2, "[tokens, embedding size]", "input");
+            ShapeRules.Require(output, query, "[tokens, embedding size]", "output");
             query = key = value = output = new nint[] { 1, query[0], query[1] };
         }
 
@@ -59,17 +59,17 @@ internal sealed class LayerProblem
         int batch = (int)query[batchAxis];
         int queryLength = (int)query[lengthAxis];
         int keyLength = (int)key[lengthAxis];
-        Shape.RequireAxis(key, batchAxis, batch, "the batch, as in query", "key");
-        Shape.RequireAxis(value, batchAxis, batch, "the batch, as in query", "value");
-        Shape.RequireAxis(value, lengthAxis, keyLength, "the length, as in key", "value");
-        Shape.Require(output, query, string.Format(null, order, "embedding size"), "output");
+        ShapeRules.RequireAxis(key, batchAxis, batch, "the batch, as in query", "key");
+        ShapeRules.RequireAxis(value, batchAxis, batch, "the batch, as in query", "value");
+        ShapeRules.RequireAxis(value, lengthAxis, keyLength, "the length, as in key", "value");
+        ShapeRules.Require(output, query, string.Format(null, order, "embedding size"), "output");
         if (!Enum.IsDefined(call.Causal))
             throw BadInput.OutOfRange("causal", call.Causal, "It must be one of its named values.");
         nint[] scores = [batch, config.Heads, queryLength, keyLength];
         if (call.KeyPadding.IsPresent)
-            Shape.Require(call.KeyPadding.Lengths, [batch, keyLength], "[batch, key length]", "keyPaddingMask");
+            ShapeRules.Require(call.KeyPadding.Lengths, [batch, keyLength], "[batch, key length]", "keyPaddingMask");
         if (call.Scores is { } stage)
-            AttentionCall.RequireScores(call.Weights.Lengths, stage, batch, config.Heads, queryLength, keyLength, "weights");
+            AttentionRequest.RequireScores(call.Weights.Lengths, stage, batch, config.Heads, queryLength, keyLength, "weights");
         RequireRows(batch, queryLength, query, "query");
         RequireRows(batch, keyLength, key, "key");
 
@@ -89,7 +89,7 @@ internal sealed class LayerProblem
             Columns = bufferHeads * size,
             Depth = depth,
             HasBias = parameters.HasInputBias,
-            IsWeightPacked = parameters.IsInputPacked,
+            IsWeightPanelled = parameters.IsInputPanelled,
             Output = HeadMap(config, batchFirst, batch, bufferHeads, length),
         };
         QueryProjection = Split(queryBufferHeads, queryLength, config.EmbeddingSize);
@@ -101,7 +101,7 @@ internal sealed class LayerProblem
 
         TensorLayout queryLayout = TensorLayout.Contiguous(queryBufferHeads, queryLength, size);
         TensorLayout keyLayout = Fused ? queryLayout : TensorLayout.Contiguous(keyValueHeads, keyLength, size);
-        if (isPacked)
+        if (isRagged)
         {
             Sequences = SequenceTable.Unpack(
                 new AttentionOptions { Causal = call.Causal }, call.CumulativeLengths, queryLength, [], keyLength, "cumulativeLengths");
@@ -119,15 +119,15 @@ internal sealed class LayerProblem
             HeadSize = size,
             ValueHeadSize = size,
             Scale = config.Scale ?? AttentionProblem.DefaultScale(size),
-            Sequence = isPacked ? default : SequenceTable.Create(new AttentionOptions { Causal = call.Causal }, queryLength, keyLength),
-            HasSequences = isPacked,
+            Sequence = isRagged ? default : SequenceTable.Create(new AttentionOptions { Causal = call.Causal }, queryLength, keyLength),
+            HasSequences = isRagged,
             Causal = SequenceTable.KindOf(call.Causal, hasPrefix: false),
             Query = queryLayout,
             Key = keyLayout,
             Value = keyLayout,
-            Output = isPacked ? new TensorLayout(0, size, config.QueryRows) : JoinedHeads(config, batch, queryLength),
-            Mask = MaskShape.LayOut(call.Mask.Visible, scores),
-            Bias = MaskShape.LayOut(call.Mask.Bias, scores),
+            Output = isRagged ? new TensorLayout(0, size, config.QueryRows) : JoinedHeads(config, batch, queryLength),
+            Mask = MaskRules.LayOut(call.Mask.Visible, scores),
+            Bias = MaskRules.LayOut(call.Mask.Bias, scores),
             HasKeyPadding = call.KeyPadding.IsPresent,
             Scores = call.Scores,
         };
@@ -137,7 +137,7 @@ internal sealed class LayerProblem
             Columns = config.EmbeddingSize,
             Depth = config.QueryRows,
             HasBias = parameters.HasOutputBias,
-            IsWeightPacked = parameters.IsOutputPacked,
+            IsWeightPanelled = parameters.IsOutputPanelled,
             Output = MatrixMap.Contiguous(rows, config.EmbeddingSize),
         };
     }
@@ -164,13 +164,13 @@ internal sealed class LayerProblem
 
     private static void RequireInput(ReadOnlySpan<nint> lengths, string order, string sizeName, int size, string name)
     {
-        Shape.RequireRank(lengths, 3, string.Format(null, order, sizeName), name);
-        Shape.RequireAxis(lengths, 2, size, $"the layer's {sizeName}", name);
+        ShapeRules.RequireRank(lengths, 3, string.Format(null, order, sizeName), name);
+        ShapeRules.RequireAxis(lengths, 2, size, $"the layer's {sizeName}", name);
     }
 
     private static void RequireRows(int batch, int length, ReadOnlySpan<nint> lengths, string name)
     {
         if ((long)batch * length > int.MaxValue)
-            throw Shape.Error(lengths, $"must have at most {int.MaxValue} rows", name);
+            throw ShapeRules.Error(lengths, $"must have at most {int.MaxValue} rows", name);
     }
 }

@@ -64,7 +64,7 @@ public sealed partial class MultiHeadAttention
     /// A shape or a start does not fit, keys or values have a size of their own, a tensor is another engine's, or the output overlaps the input. Nothing is written.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
-    public void ForwardPacked(
+    public void ForwardRagged(
         TensorInput<float> input, ReadOnlySpan<int> cumulativeLengths, TensorOutput<float> output, Causal causal = Causal.None)
     {
         if (cumulativeLengths.IsEmpty)
@@ -99,7 +99,7 @@ public sealed partial class MultiHeadAttention
         bool averageHeads = false, Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
     {
         if (!weights.IsPresent)
-            throw Shape.Error(weights.Lengths, "must be given", nameof(weights));
+            throw ShapeRules.Error(weights.Lengths, "must be given", nameof(weights));
         Run(new LayerCall
         {
             Query = query,
@@ -120,13 +120,13 @@ public sealed partial class MultiHeadAttention
         var problem = new LayerProblem(Config, _parameters, call);
         RequireDistinct(call.Output, "output", call);
         RequireDistinct(call.Weights, "weights", call);
-        TensorCall.RequireDistinct(call.Weights, call.Output.AsInput(), "weights", "output");
+        CallMemory.RequireDistinct(call.Weights, call.Output.AsInput(), "weights", "output");
 
         fixed (float* query = call.Query.Host, key = call.Key.Host, value = call.Value.Host)
         fixed (float* output = call.Output.Host, weights = call.Weights.Host, bias = call.Mask.Bias.Host)
         fixed (bool* mask = call.Mask.Visible.Host, padding = call.KeyPadding.Host)
         {
-            using var memory = new TensorCall(_engine);
+            using var memory = new CallMemory(_engine);
             DeviceMemory outputMemory = memory.Output(call.Output, output, "output");
             DeviceMemory weightsMemory = memory.Output(call.Weights, weights, "weights");
             DeviceMemory queryMemory = memory.Input(call.Query, query, "query");
@@ -150,11 +150,11 @@ public sealed partial class MultiHeadAttention
 
     private static void RequireDistinct(TensorOutput<float> output, string name, in LayerCall call)
     {
-        TensorCall.RequireDistinct(output, call.Query, name, "query");
-        TensorCall.RequireDistinct(output, call.Key, name, "key");
-        TensorCall.RequireDistinct(output, call.Value, name, "value");
-        TensorCall.RequireDistinct(output, call.Mask.Visible, name, "mask");
-        TensorCall.RequireDistinct(output, call.Mask.Bias, name, "mask");
-        TensorCall.RequireDistinct(output, call.KeyPadding, name, "keyPaddingMask");
+        CallMemory.RequireDistinct(output, call.Query, name, "query");
+        CallMemory.RequireDistinct(output, call.Key, name, "key");
+        CallMemory.RequireDistinct(output, call.Value, name, "value");
+        CallMemory.RequireDistinct(output, call.Mask.Visible, name, "mask");
+        CallMemory.RequireDistinct(output, call.Mask.Bias, name, "mask");
+        CallMemory.RequireDistinct(output, call.KeyPadding, name, "keyPaddingMask");
     }
 }

@@ -47,9 +47,9 @@ public sealed partial class MultiHeadAttention : IDisposable
         _parameters = new LayerParameters(
             HasInputBias: weights.QueryBias is not null || weights.KeyBias is not null || weights.ValueBias is not null,
             HasOutputBias: weights.OutputBias is not null,
-            IsInputPacked: CanPack(config.QueryRows) && CanPack(config.KeyValueRows),
-            IsOutputPacked: CanPack(config.EmbeddingSize));
-        if (_parameters.IsInputPacked)
+            IsInputPanelled: CanPanel(config.QueryRows) && CanPanel(config.KeyValueRows),
+            IsOutputPanelled: CanPanel(config.EmbeddingSize));
+        if (_parameters.IsInputPanelled)
         {
             Pack(_inputWeights, 0, config.QueryRows, config.EmbeddingSize);
             Pack(_inputWeights, KeyStart, config.KeyValueRows, config.ActualKeySize);
@@ -65,7 +65,7 @@ public sealed partial class MultiHeadAttention : IDisposable
         }
 
         _outputWeight = Upload(weights.Output);
-        if (_parameters.IsOutputPacked)
+        if (_parameters.IsOutputPanelled)
             Pack(_outputWeight, 0, config.EmbeddingSize, config.QueryRows);
         if (weights.OutputBias is not null)
             _outputBias = Upload(weights.OutputBias);
@@ -79,7 +79,7 @@ public sealed partial class MultiHeadAttention : IDisposable
     /// <param name="engine">Runs the layer; it must outlive it.</param>
     /// <param name="path">The file.</param>
     /// <param name="heads">Query heads.</param>
-    /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes (packed weights: as many as query heads).</param>
+    /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes (joined weights: as many as query heads).</param>
     /// <param name="prefix">What stands before the names, such as <c>model.layers.0.self_attn</c>; with or without the final dot.</param>
     /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
@@ -135,11 +135,11 @@ public sealed partial class MultiHeadAttention : IDisposable
         return memory;
     }
 
-    // Without a remainder a packed weight's parts are packed weights too: queries', keys' and values' together or each by itself.
-    private bool CanPack(int rows) => _engine.Backend.WeightPanelRows > 0 && rows % _engine.Backend.WeightPanelRows == 0;
+    // Without a remainder a panelled weight's parts are panelled weights too: queries', keys' and values' together or each by itself.
+    private bool CanPanel(int rows) => _engine.Backend.WeightPanelRows > 0 && rows % _engine.Backend.WeightPanelRows == 0;
 
     private void Pack(DeviceMemory weights, long start, int rows, int depth) =>
-        _engine.Backend.PackWeight(weights.Slice<float>(start, (long)rows * depth), rows, depth);
+        _engine.Backend.PanelWeight(weights.Slice<float>(start, (long)rows * depth), rows, depth);
 
     private void Run(LayerProblem problem, in AttentionBuffers inputs)
     {

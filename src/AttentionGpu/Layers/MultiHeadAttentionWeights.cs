@@ -78,7 +78,7 @@ public sealed class MultiHeadAttentionWeights
     private static void Require(Tensor<float> tensor, ReadOnlySpan<nint> expected, string axes, string name)
     {
         ArgumentNullException.ThrowIfNull(tensor, name);
-        Shape.Require(tensor.Lengths, expected, axes, name);
+        ShapeRules.Require(tensor.Lengths, expected, axes, name);
     }
 
     private static Tensor<float> Glorot(Random random, int rows, int columns)

@@ -4,7 +4,7 @@ using AttentionGpu.Serialization;
 namespace AttentionGpu.Layers;
 
 /// <summary>
-/// Finds the parameters of one attention layer in a checkpoint, under any of three sets of names: PyTorch's packed
+/// Finds the parameters of one attention layer in a checkpoint, under any of three sets of names: PyTorch's joined
 /// (<c>in_proj_weight</c>), PyTorch's with separate sizes (<c>q_proj_weight</c>), and separate linear layers (<c>q_proj.weight</c>).
 /// </summary>
 internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
@@ -24,8 +24,8 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
         if (_unsupported.FirstOrDefault(Has) is string extra)
             throw Error($"holds '{_prefix}{extra}', which this layer does not apply: its results would be wrong");
 
-        MultiHeadAttentionWeights weights = Has("in_proj_weight") ? LoadPacked(heads, keyValueHeads ?? heads)
-            : Has("q_proj_weight") ? WithPackedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
+        MultiHeadAttentionWeights weights = Has("in_proj_weight") ? LoadJoined(heads, keyValueHeads ?? heads)
+            : Has("q_proj_weight") ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
             : Has("q_proj.weight") ? LoadLayers()
             : throw Error(
                 $"has none of '{_prefix}in_proj_weight', '{_prefix}q_proj_weight' and '{_prefix}q_proj.weight'. It has: {file.Summary()}");
@@ -59,20 +59,20 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
         return (config, weights);
     }
 
-    private MultiHeadAttentionWeights LoadPacked(int heads, int keyValueHeads)
+    private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads)
     {
-        Tensor<float> packed = Matrix("in_proj_weight");
+        Tensor<float> joined = Matrix("in_proj_weight");
         long parts = heads + 2L * keyValueHeads;
-        nint rows = packed.Lengths[0];
+        nint rows = joined.Lengths[0];
         if (rows % parts != 0)
             throw Error($"has '{_prefix}in_proj_weight' with {rows} rows, which {heads} heads and {keyValueHeads} key/value heads do not divide");
         nint queryRows = (nint)(rows / parts * heads);
         nint keyRows = (nint)(rows / parts * keyValueHeads);
-        return WithPackedBias(
-            Rows(packed, 0, queryRows), Rows(packed, queryRows, keyRows), Rows(packed, queryRows + keyRows, keyRows));
+        return WithJoinedBias(
+            Rows(joined, 0, queryRows), Rows(joined, queryRows, keyRows), Rows(joined, queryRows + keyRows, keyRows));
     }
 
-    private MultiHeadAttentionWeights WithPackedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value)
+    private MultiHeadAttentionWeights WithJoinedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value)
     {
         (nint queryRows, nint keyRows, nint valueRows) = (query.Lengths[0], key.Lengths[0], value.Lengths[0]);
         Tensor<float>? bias = Vector("in_proj_bias");

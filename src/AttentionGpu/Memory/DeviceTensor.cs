@@ -17,10 +17,10 @@ public abstract class DeviceTensor : IDisposable
 
     private protected DeviceTensor(AttentionEngine engine, ReadOnlySpan<nint> lengths, int elementSize)
     {
-        Shape.RequireCounts(lengths, nameof(lengths));
+        ShapeRules.RequireCounts(lengths, nameof(lengths));
         Engine = engine;
         _lengths = lengths.ToArray();
-        Count = Shape.Count(lengths);
+        Count = ShapeRules.Count(lengths);
         _memory = engine.Backend.Rent(checked(Count * elementSize));
     }
 
@@ -75,7 +75,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
     public void CopyFrom(in ReadOnlyTensorSpan<T> source)
     {
         Engine.ThrowIfDisposed();
-        Shape.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
+        ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
         HostCopy.Upload(Engine.Backend, source, Storage);
     }
 
@@ -85,7 +85,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
     public void CopyTo(in TensorSpan<T> target)
     {
         Engine.ThrowIfDisposed();
-        Shape.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
+        ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
         HostCopy.Download(Engine.Backend, Storage, target);
     }
 }

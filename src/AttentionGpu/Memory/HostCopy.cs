@@ -40,7 +40,7 @@ internal static class HostCopy
     {
         if (target.FlattenedLength == 0)
             return;
-        if (!Shape.IsContiguous(target.Lengths, target.Strides))
+        if (!ShapeRules.IsContiguous(target.Lengths, target.Strides))
         {
             var dense = new T[target.FlattenedLength];
             Download(backend, source, new TensorSpan<T>(dense));
@@ -59,7 +59,7 @@ internal static class HostCopy
 
     private static ReadOnlyTensorSpan<T> Dense<T>(in ReadOnlyTensorSpan<T> source)
     {
-        if (Shape.IsContiguous(source.Lengths, source.Strides))
+        if (ShapeRules.IsContiguous(source.Lengths, source.Strides))
             return source;
         var copy = new T[source.FlattenedLength];
         source.FlattenTo(copy);

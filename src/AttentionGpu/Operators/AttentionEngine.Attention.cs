@@ -62,7 +62,7 @@ public sealed partial class AttentionEngine
         bool averageHeads = false, AttentionOptions? options = null, AttentionMask mask = default)
     {
         if (!weights.IsPresent)
-            throw Shape.Error(weights.Lengths, "must be given", nameof(weights));
+            throw ShapeRules.Error(weights.Lengths, "must be given", nameof(weights));
         Attend(
             new AttentionInputs<float> { Query = query, Key = key, Value = value, Mask = mask },
             new AttentionOutputs<float>
@@ -76,7 +76,7 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// Scaled dot-product attention with all that it can have: other element types, past and present, key lengths, packed sequences, documents,
+    /// Scaled dot-product attention with all that it can have: other element types, past and present, key lengths, ragged sequences, documents,
     /// prefixes, ALiBi, sinks, normalisation and rotary embedding of queries and keys, scores and log-sum-exp. What a call does not use costs
     /// nothing.
     /// </summary>
@@ -103,7 +103,7 @@ public sealed partial class AttentionEngine
         where T : unmanaged
     {
         ThrowIfDisposed();
-        var attention = AttentionCall.Create(inputs, outputs, options ?? AttentionOptions.Default, Backend.UsesHostMemory, scoresName);
+        var attention = AttentionRequest.Create(inputs, outputs, options ?? AttentionOptions.Default, Backend.UsesHostMemory, scoresName);
         AttentionOverlaps.Check(inputs, outputs, scoresName);
         fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
         fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
@@ -115,7 +115,7 @@ public sealed partial class AttentionEngine
         fixed (float* cosine = inputs.RotaryCosine.Host, sine = inputs.RotarySine.Host, logSumExp = outputs.LogSumExp.Host)
         fixed (int* queryDocuments = inputs.QueryDocuments, keyDocuments = inputs.KeyDocuments)
         {
-            var call = new TensorCall(this);
+            var call = new CallMemory(this);
             try
             {
                 DeviceMemory outputMemory = call.Output(outputs.Output, output, "output", strided: true);
@@ -144,7 +144,7 @@ public sealed partial class AttentionEngine
                 };
                 if (attention.MovesRows)
                 {
-                    var rows = new RowBuffers
+                    var rows = new HeadTransformBuffers
                     {
                         Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
                         Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
@@ -185,8 +185,8 @@ public sealed partial class AttentionEngine
     /// Brings rows, behind those of the past, to the present if that is asked for, else to memory of the call. Returns where attention reads them.
     /// </summary>
     private DeviceMemory Move(
-        ref TensorCall call, RowProblem? rows, RowProblem? pastRows, DeviceMemory past, DeviceMemory source, DeviceMemory present,
-        RowBuffers buffers)
+        ref CallMemory call, HeadTransform? rows, HeadTransform? pastRows, DeviceMemory past, DeviceMemory source, DeviceMemory present,
+        HeadTransformBuffers buffers)
     {
         if (rows is null)
             return source;
@@ -195,7 +195,7 @@ public sealed partial class AttentionEngine
         long bytes = count * rows.Element.Size();
         DeviceMemory target = present.Exists ? present : call.Rent(bytes);
         if (pastRows is not null)
-            Execute(pastRows, new RowBuffers { Source = past, Target = target });
+            Execute(pastRows, new HeadTransformBuffers { Source = past, Target = target });
         long start = Math.Min((long)pastLength * rows.Size * rows.Element.Size(), bytes);
         Execute(rows, buffers with { Source = source, Target = target.Slice<byte>(start, bytes - start) });
         return target;

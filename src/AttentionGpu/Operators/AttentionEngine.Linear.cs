@@ -42,7 +42,7 @@ public sealed partial class AttentionEngine
         where T : unmanaged
     {
         ThrowIfDisposed();
-        LinearProblem problem = new LinearShapes
+        LinearProblem problem = new LinearRules
         {
             Element = ElementTypes.Of<T>(),
             Input = input.Lengths,
@@ -51,13 +51,13 @@ public sealed partial class AttentionEngine
             Bias = bias.Lengths,
             Output = output.Lengths,
         }.ToProblem();
-        TensorCall.RequireDistinct(output, input, nameof(output), nameof(input));
-        TensorCall.RequireDistinct(output, weight, nameof(output), nameof(weight));
-        TensorCall.RequireDistinct(output, bias, nameof(output), nameof(bias));
+        CallMemory.RequireDistinct(output, input, nameof(output), nameof(input));
+        CallMemory.RequireDistinct(output, weight, nameof(output), nameof(weight));
+        CallMemory.RequireDistinct(output, bias, nameof(output), nameof(bias));
 
         fixed (T* inputPointer = input.Host, weightPointer = weight.Host, outputPointer = output.Host, biasPointer = bias.Host)
         {
-            using var call = new TensorCall(this);
+            using var call = new CallMemory(this);
             DeviceMemory outputMemory = call.Output(output, outputPointer, nameof(output));
             Execute(problem, new LinearBuffers
             {

@@ -7,7 +7,7 @@ namespace AttentionGpu;
 /// engine's device; spans of whole numbers are in host memory, where they are checked before anything is computed.
 /// </summary>
 /// <remarks>
-/// Packed sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the output are
+/// Ragged sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the output are
 /// [tokens, heads, size], one sequence after another without padding. Masks, documents, past, key and prefix lengths, and scores are not to be
 /// had then. Members are fields, so that a call does not copy what it does not use.
 /// </remarks>
@@ -43,7 +43,7 @@ public ref struct AttentionInputs<T>
     public ReadOnlySpan<int> PrefixLengths;
 
     /// <summary>
-    /// [sequences + 1]: where each packed sequence's queries start, and where the last ones end: 0 first, never falling, the number of
+    /// [sequences + 1]: where each ragged sequence's queries start, and where the last ones end: 0 first, never falling, the number of
     /// query tokens last.
     /// </summary>
     public ReadOnlySpan<int> CumulativeQueryLengths;
@@ -81,9 +81,9 @@ public ref struct AttentionInputs<T>
     /// <summary>[positions, rotary size / 2]: sines of rotary position embedding.</summary>
     public TensorInput<float> RotarySine;
 
-    /// <summary>[batch, query length]: rows of the rotary tables; left out for the past length and on (for packed sequences, 0 and on).</summary>
+    /// <summary>[batch, query length]: rows of the rotary tables; left out for the past length and on (for ragged sequences, 0 and on).</summary>
     public ReadOnlyTensorSpan<int> QueryPositions;
 
-    /// <summary>[batch, key length], the past not included; left out for the past length and on (for packed sequences, 0 and on).</summary>
+    /// <summary>[batch, key length], the past not included; left out for the past length and on (for ragged sequences, 0 and on).</summary>
     public ReadOnlyTensorSpan<int> KeyPositions;
 }

@@ -43,7 +43,7 @@ public ref struct AttentionOutputs<T>
     public ScoreStage ScoreStage;
 
     /// <summary>
-    /// [batch, heads, query length], or [heads, tokens] for packed sequences: the logarithm of the sum of the exponentials of a row's scores and its
+    /// [batch, heads, query length], or [heads, tokens] for ragged sequences: the logarithm of the sum of the exponentials of a row's scores and its
     /// sink, so that a weight is <c>exp(score - this)</c>; -inf for a query that sees no key. Merges partial results, and serves the backward pass.
     /// </summary>
     public TensorOutput<float> LogSumExp;

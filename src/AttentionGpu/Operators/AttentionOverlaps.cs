@@ -14,10 +14,10 @@ internal static class AttentionOverlaps
         Check(outputs.LogSumExp, "logSumExp", inputs);
         Check(outputs.PresentKey, "presentKey", inputs);
         Check(outputs.PresentValue, "presentValue", inputs);
-        TensorCall.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), scoresName, "output");
-        TensorCall.RequireDistinct(outputs.LogSumExp, outputs.Output.AsInput(), "logSumExp", "output");
-        TensorCall.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", scoresName);
-        TensorCall.RequireDistinct(outputs.PresentValue, outputs.PresentKey.AsInput(), "presentValue", "presentKey");
+        CallMemory.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), scoresName, "output");
+        CallMemory.RequireDistinct(outputs.LogSumExp, outputs.Output.AsInput(), "logSumExp", "output");
+        CallMemory.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", scoresName);
+        CallMemory.RequireDistinct(outputs.PresentValue, outputs.PresentKey.AsInput(), "presentValue", "presentKey");
         CheckPresent(outputs.PresentKey, "presentKey", outputs, scoresName);
         CheckPresent(outputs.PresentValue, "presentValue", outputs, scoresName);
     }
@@ -27,9 +27,9 @@ internal static class AttentionOverlaps
     {
         if (!present.IsPresent)
             return;
-        TensorCall.RequireDistinct(present, outputs.Output.AsInput(), name, "output");
-        TensorCall.RequireDistinct(present, outputs.Scores.AsInput(), name, scoresName);
-        TensorCall.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
+        CallMemory.RequireDistinct(present, outputs.Output.AsInput(), name, "output");
+        CallMemory.RequireDistinct(present, outputs.Scores.AsInput(), name, scoresName);
+        CallMemory.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
     }
 
     private static void Check<TOutput, T>(in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs)
@@ -38,20 +38,20 @@ internal static class AttentionOverlaps
     {
         if (!output.IsPresent)
             return;
-        TensorCall.RequireDistinct(output, inputs.Query, name, "query");
-        TensorCall.RequireDistinct(output, inputs.Key, name, "key");
-        TensorCall.RequireDistinct(output, inputs.Value, name, "value");
-        TensorCall.RequireDistinct(output, inputs.PastKey, name, "pastKey");
-        TensorCall.RequireDistinct(output, inputs.PastValue, name, "pastValue");
-        TensorCall.RequireDistinct(output, inputs.Mask.Visible, name, "mask");
-        TensorCall.RequireDistinct(output, inputs.Mask.Bias, name, "mask");
-        TensorCall.RequireDistinct<TOutput, int>(output, inputs.QueryDocuments, name, "queryDocuments");
-        TensorCall.RequireDistinct<TOutput, int>(output, inputs.KeyDocuments, name, "keyDocuments");
-        TensorCall.RequireDistinct(output, inputs.AlibiSlopes, name, "alibiSlopes");
-        TensorCall.RequireDistinct(output, inputs.Sinks, name, "sinks");
-        TensorCall.RequireDistinct(output, inputs.QueryNorm, name, "queryNorm");
-        TensorCall.RequireDistinct(output, inputs.KeyNorm, name, "keyNorm");
-        TensorCall.RequireDistinct(output, inputs.RotaryCosine, name, "rotaryCosine");
-        TensorCall.RequireDistinct(output, inputs.RotarySine, name, "rotarySine");
+        CallMemory.RequireDistinct(output, inputs.Query, name, "query");
+        CallMemory.RequireDistinct(output, inputs.Key, name, "key");
+        CallMemory.RequireDistinct(output, inputs.Value, name, "value");
+        CallMemory.RequireDistinct(output, inputs.PastKey, name, "pastKey");
+        CallMemory.RequireDistinct(output, inputs.PastValue, name, "pastValue");
+        CallMemory.RequireDistinct(output, inputs.Mask.Visible, name, "mask");
+        CallMemory.RequireDistinct(output, inputs.Mask.Bias, name, "mask");
+        CallMemory.RequireDistinct<TOutput, int>(output, inputs.QueryDocuments, name, "queryDocuments");
+        CallMemory.RequireDistinct<TOutput, int>(output, inputs.KeyDocuments, name, "keyDocuments");
+        CallMemory.RequireDistinct(output, inputs.AlibiSlopes, name, "alibiSlopes");
+        CallMemory.RequireDistinct(output, inputs.Sinks, name, "sinks");
+        CallMemory.RequireDistinct(output, inputs.QueryNorm, name, "queryNorm");
+        CallMemory.RequireDistinct(output, inputs.KeyNorm, name, "keyNorm");
+        CallMemory.RequireDistinct(output, inputs.RotaryCosine, name, "rotaryCosine");
+        CallMemory.RequireDistinct(output, inputs.RotarySine, name, "rotarySine");
     }
 }

@@ -27,7 +27,7 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
         if (order != AttentionLayout.BatchHeadsLength && lengths.Length == 3 && heads is int count)
         {
             if (lengths[2] % count != 0)
-                throw Shape.Error(lengths, $"must have a last axis that divides into {count} heads", name);
+                throw ShapeRules.Error(lengths, $"must have a last axis that divides into {count} heads", name);
             lengths[..2].CopyTo(splitLengths);
             splitLengths[2] = count;
             splitLengths[3] = lengths[2] / count;
@@ -42,7 +42,7 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
             lengths = splitLengths;
         }
 
-        Shape.RequireRank(lengths, 4, $"[{axes}, {sizeName}]", name);
+        ShapeRules.RequireRank(lengths, 4, $"[{axes}, {sizeName}]", name);
         (int batch, int head, int row) = order switch
         {
             AttentionLayout.BatchHeadsLength => (0, 1, 2),
@@ -51,7 +51,7 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
         };
         if (strides.IsEmpty)
         {
-            Shape.ContiguousStrides(lengths, splitStrides);
+            ShapeRules.ContiguousStrides(lengths, splitStrides);
             strides = splitStrides;
         }
 
@@ -60,14 +60,14 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
             new TensorLayout(strides[batch], strides[head], strides[row]));
     }
 
-    /// <summary>Reads packed sequences: [tokens, heads, size] is one batch entry.</summary>
-    public static HeadTensor ReadPacked(ReadOnlySpan<nint> lengths, scoped ReadOnlySpan<nint> strides, string sizeName, string name)
+    /// <summary>Reads ragged sequences: [tokens, heads, size] is one batch entry.</summary>
+    public static HeadTensor ReadRagged(ReadOnlySpan<nint> lengths, scoped ReadOnlySpan<nint> strides, string sizeName, string name)
     {
-        Shape.RequireRank(lengths, 3, $"[tokens, heads, {sizeName}] where sequences are packed", name);
+        ShapeRules.RequireRank(lengths, 3, $"[tokens, heads, {sizeName}] where sequences are ragged", name);
         Span<nint> own = stackalloc nint[3];
         if (strides.IsEmpty)
         {
-            Shape.ContiguousStrides(lengths, own);
+            ShapeRules.ContiguousStrides(lengths, own);
             strides = own;
         }
 

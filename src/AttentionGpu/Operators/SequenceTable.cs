@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Operators;
@@ -39,7 +39,7 @@ internal static class SequenceTable
         return sequences;
     }
 
-    /// <summary>Packed sequences, from where each starts.</summary>
+    /// <summary>Ragged sequences, from where each starts.</summary>
     /// <exception cref="ArgumentException">The starts are not in order, or do not end with the tokens.</exception>
     public static Sequence[] Unpack(
         AttentionOptions options, ReadOnlySpan<int> queryStarts, int queryTokens, ReadOnlySpan<int> keyStarts, int keyTokens,

@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Sequences;
 
 namespace AttentionGpu.Problems;
 
@@ -52,7 +52,7 @@ internal sealed record AttentionProblem
     /// <summary>Every batch entry's lengths and positions; nothing where <see cref="HasSequences"/>.</summary>
     public required Sequence Sequence { get; init; }
 
-    /// <summary>Whether each batch entry has a <see cref="Kernels.Sequences.Sequence"/> of its own, in memory.</summary>
+    /// <summary>Whether each batch entry has a <see cref="Kernels.Common.Sequences.Sequence"/> of its own, in memory.</summary>
     public bool HasSequences { get; init; }
 
     public CausalKind Causal { get; init; }

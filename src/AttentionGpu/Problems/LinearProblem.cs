@@ -34,8 +34,8 @@ internal sealed record LinearProblem
     /// <summary>Where the output's rows and columns lie; the input is contiguous.</summary>
     public required MatrixMap Output { get; init; }
 
-    /// <summary>Whether the weight has gone through <see cref="Backends.IAttentionBackend.PackWeight"/>.</summary>
-    public bool IsWeightPacked { get; init; }
+    /// <summary>Whether the weight has gone through <see cref="Backends.IAttentionBackend.PanelWeight"/>.</summary>
+    public bool IsWeightPanelled { get; init; }
 
     public bool IsEmpty => Rows == 0 || Columns == 0;
 }

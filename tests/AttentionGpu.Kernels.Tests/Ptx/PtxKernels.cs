@@ -1,11 +1,11 @@
 using System.Reflection;
-using AttentionGpu.Kernels.Attention;
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Fragments;
-using AttentionGpu.Kernels.Matmul;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.TensorCores;
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.Tiled.Attention;
+using AttentionGpu.Kernels.Tiled.Matmul;
+using AttentionGpu.Kernels.Tiled.Tiles;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
@@ -16,9 +16,9 @@ internal static class PtxKernels
 
     public static MethodInfo Matmul { get; } = typeof(MatmulKernel).GetMethod(nameof(MatmulKernel.Multiply))!;
 
-    public static MethodInfo TensorAttention { get; } = typeof(TensorAttentionKernel).GetMethod(nameof(TensorAttentionKernel.Forward))!;
+    public static MethodInfo TensorAttention { get; } = typeof(TensorCoreAttentionKernel).GetMethod(nameof(TensorCoreAttentionKernel.Forward))!;
 
-    public static MethodInfo TensorMatmul { get; } = typeof(TensorMatmulKernel).GetMethod(nameof(TensorMatmulKernel.Multiply))!;
+    public static MethodInfo TensorMatmul { get; } = typeof(TensorCoreMatmulKernel).GetMethod(nameof(TensorCoreMatmulKernel.Multiply))!;
 
     public static (Type Tile, Type Values)[] AttentionTiles { get; } =
     [

@@ -1,25 +1,27 @@
 using System.Globalization;
 using System.Reflection;
 using System.Text.RegularExpressions;
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Fragments;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Matmul;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Reductions;
-using AttentionGpu.Kernels.Rows;
-using AttentionGpu.Kernels.Softmax;
-using AttentionGpu.Kernels.TensorCores;
-using AttentionGpu.Kernels.Tiles;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Heads;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.Tiled.Reductions;
+using AttentionGpu.Kernels.Tiled.Softmax;
+using AttentionGpu.Kernels.Tiled.Tiles;
 using ILGPU.Runtime.Cuda;
-
-using AllRanges = AttentionGpu.Kernels.Ranges.RangePair<AttentionGpu.Kernels.Ranges.PrefixRange, AttentionGpu.Kernels.Ranges.WindowRange>;
-using AllVariants = AttentionGpu.Kernels.Variants.VariantPair<
-    AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.Softcap, AttentionGpu.Kernels.Variants.Alibi>,
-    AttentionGpu.Kernels.Variants.VariantPair<
-        AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.AdditiveBias, AttentionGpu.Kernels.Variants.BooleanMask>,
-        AttentionGpu.Kernels.Variants.VariantPair<AttentionGpu.Kernels.Variants.DocumentMask, AttentionGpu.Kernels.Variants.KeyPaddingMask>>>;
+using AllRanges = AttentionGpu.Kernels.Common.Ranges.RangePair<
+    AttentionGpu.Kernels.Common.Ranges.PrefixRange, AttentionGpu.Kernels.Common.Ranges.WindowRange>;
+using AllVariants = AttentionGpu.Kernels.Common.Variants.VariantPair<
+    AttentionGpu.Kernels.Common.Variants.VariantPair<AttentionGpu.Kernels.Common.Variants.Softcap, AttentionGpu.Kernels.Common.Variants.Alibi>,
+    AttentionGpu.Kernels.Common.Variants.VariantPair<
+        AttentionGpu.Kernels.Common.Variants.VariantPair<
+            AttentionGpu.Kernels.Common.Variants.AdditiveBias, AttentionGpu.Kernels.Common.Variants.BooleanMask>,
+        AttentionGpu.Kernels.Common.Variants.VariantPair<
+            AttentionGpu.Kernels.Common.Variants.DocumentMask, AttentionGpu.Kernels.Common.Variants.KeyPaddingMask>>>;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
@@ -34,7 +36,7 @@ public partial class PtxTests
 
     private static readonly MethodInfo _softmax = typeof(MaskedSoftmaxKernel).GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!;
 
-    private static readonly MethodInfo _rows = typeof(RowTransformKernel).GetMethod(nameof(RowTransformKernel.Transform))!;
+    private static readonly MethodInfo _rows = typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!;
 
     public static TheoryData<Type, Type, Type, Type, Type, Type> AttentionKernels
     {
@@ -98,8 +100,8 @@ public partial class PtxTests
         ptx => AssertHotLoops(ptx, hotLoops: 1));
 
     [Theory]
-    [InlineData(typeof(HalfTensor), typeof(TensorSize64), 64)]
-    [InlineData(typeof(BFloat16Tensor), typeof(TensorSize128), 128)]
+    [InlineData(typeof(HalfTensorCore), typeof(TensorCoreSize64), 64)]
+    [InlineData(typeof(BFloat16TensorCore), typeof(TensorCoreSize128), 128)]
     public void Tensor_cores_have_a_product_for_every_load(Type element, Type size, int columns)
     {
         foreach (Type range in PtxKernels.Ranges)
@@ -116,8 +118,8 @@ public partial class PtxTests
     }
 
     [Theory]
-    [InlineData(typeof(HalfTensor))]
-    [InlineData(typeof(BFloat16Tensor))]
+    [InlineData(typeof(HalfTensorCore))]
+    [InlineData(typeof(BFloat16TensorCore))]
     public void Tensor_core_products_have_more_products_than_loads(Type element)
     {
         string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorMatmul, element);

@@ -80,16 +80,16 @@ internal static class BadVariantTable
             Layout = AttentionLayout.BatchLengthHeads,
         }),
 
-        Packed("packed tensors of rank 4", ["query", "tokens"], inputs => inputs with { Query = Floats(2, 4, 5, 8) }),
-        Packed("starts that do not begin with 0", ["cumulativeQueryLengths", "0"], inputs => inputs with { CumulativeQueryLengths = Ints(1, 9) }),
-        Packed("starts that end before the tokens", ["cumulativeQueryLengths", "9"], inputs => inputs with { CumulativeQueryLengths = Ints(0, 4, 8) }),
-        Packed("starts that fall", ["cumulativeQueryLengths", "fall"], inputs => inputs with { CumulativeQueryLengths = Ints(0, 5, 4, 9) }),
-        Packed("starts of fewer keys", ["cumulativeKeyLengths", "11"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 4, 9) }),
-        Packed("starts of fewer sequences", ["cumulativeKeyLengths", "3"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 11) }),
-        Packed("packed sequences with a mask", ["mask", "packed"], inputs => inputs with { Mask = new AttentionMask(Floats(9, 11)) }),
-        Packed("packed sequences with documents", ["queryDocuments", "packed"], inputs => inputs with { QueryDocuments = Numbers(1, 9) }),
-        Packed("packed sequences with a past", ["pastKey", "packed"], inputs => inputs with { PastKey = Floats(1, 2, 3, 8), PastValue = Floats(1, 2, 3, 6) }),
-        Packed("packed sequences with key lengths", ["keyLengths", "packed"], inputs => inputs with { KeyLengths = Ints(1) }),
+        Ragged("ragged tensors of rank 4", ["query", "tokens"], inputs => inputs with { Query = Floats(2, 4, 5, 8) }),
+        Ragged("starts that do not begin with 0", ["cumulativeQueryLengths", "0"], inputs => inputs with { CumulativeQueryLengths = Ints(1, 9) }),
+        Ragged("starts that end before the tokens", ["cumulativeQueryLengths", "9"], inputs => inputs with { CumulativeQueryLengths = Ints(0, 4, 8) }),
+        Ragged("starts that fall", ["cumulativeQueryLengths", "fall"], inputs => inputs with { CumulativeQueryLengths = Ints(0, 5, 4, 9) }),
+        Ragged("starts of fewer keys", ["cumulativeKeyLengths", "11"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 4, 9) }),
+        Ragged("starts of fewer sequences", ["cumulativeKeyLengths", "3"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 11) }),
+        Ragged("ragged sequences with a mask", ["mask", "ragged"], inputs => inputs with { Mask = new AttentionMask(Floats(9, 11)) }),
+        Ragged("ragged sequences with documents", ["queryDocuments", "ragged"], inputs => inputs with { QueryDocuments = Numbers(1, 9) }),
+        Ragged("ragged sequences with a past", ["pastKey", "ragged"], inputs => inputs with { PastKey = Floats(1, 2, 3, 8), PastValue = Floats(1, 2, 3, 6) }),
+        Ragged("ragged sequences with key lengths", ["keyLengths", "ragged"], inputs => inputs with { KeyLengths = Ints(1) }),
         Inputs("starts of keys alone", ["cumulativeKeyLengths"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 7) }),
 
         Output("scores of another length", ["scores", "[2, 4, 5, 7]"], (outputs, made) => outputs with { Scores = made.Make(2, 4, 5, 6) }),
@@ -152,7 +152,7 @@ internal static class BadVariantTable
         new(name, type, mentions, (engine, outputs) =>
             engine.ScaledDotProductAttention(change(Good()), new AttentionOutputs<float> { Output = outputs.Make(_output) }, options));
 
-    private static BadInput Packed(string name, string[] mentions, InputChange change) =>
+    private static BadInput Ragged(string name, string[] mentions, InputChange change) =>
         new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.ScaledDotProductAttention(
             change(new AttentionInputs<float>
             {

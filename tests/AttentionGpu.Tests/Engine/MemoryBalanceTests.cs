@@ -104,7 +104,7 @@ public class MemoryBalanceTests
 
         public override IPlan<LinearBuffers> Plan(LinearProblem problem) => Failing(base.Plan(problem));
 
-        public override IPlan<RowBuffers> Plan(RowProblem problem) => Failing(base.Plan(problem));
+        public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) => Failing(base.Plan(problem));
 
         public override DeviceMemory Rent(long byteLength)
         {

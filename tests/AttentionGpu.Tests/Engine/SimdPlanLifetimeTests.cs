@@ -35,7 +35,7 @@ public class SimdPlanLifetimeTests
 
     [Fact]
     public void A_plan_of_rows_goes() => AssertGoes(
-        backend => backend.Plan(new RowProblem
+        backend => backend.Plan(new HeadTransform
         {
             Batch = 1,
             Heads = Heads,
@@ -45,7 +45,7 @@ public class SimdPlanLifetimeTests
             Source = _layout,
             Target = _layout,
         }),
-        (memory, output) => new RowBuffers { Source = memory, Target = output });
+        (memory, output) => new HeadTransformBuffers { Source = memory, Target = output });
 
     private static void AssertGoes<TBuffers>(Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
         where TBuffers : struct

@@ -4,7 +4,7 @@ using AttentionGpu.Backends.Simd;
 using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using CsCheck;
@@ -149,7 +149,7 @@ public unsafe class SimdTests
         }
     }
 
-    /// <summary>Weights of a layer packed when it is made, and products whose weight is packed in the call or on the way.</summary>
+    /// <summary>Weights of a layer panelled when it is made, and products whose weight is panelled in the call or on the way.</summary>
     [Theory]
     [InlineData(512)]
     [InlineData(256)]

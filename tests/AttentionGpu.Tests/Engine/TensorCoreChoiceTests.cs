@@ -25,12 +25,12 @@ public class TensorCoreChoiceTests
     [Fact]
     public void Attention_in_pieces_of_16_bytes_fits()
     {
-        Assert.True(TensorForwardPlan.Fits(_attention));
-        Assert.True(TensorForwardPlan.Fits(_attention with { Element = ElementType.BFloat16, Causal = CausalKind.Causal, Window = new WindowSize(3, 4), HasSequences = true }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { Element = ElementType.Float32 }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { HeadSize = 60 }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { ValueHeadSize = 136 }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { Key = new TensorLayout(900, 450, 68) }));
+        Assert.True(TensorCoreForwardPlan.Fits(_attention));
+        Assert.True(TensorCoreForwardPlan.Fits(_attention with { Element = ElementType.BFloat16, Causal = CausalKind.Causal, Window = new WindowSize(3, 4), HasSequences = true }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Element = ElementType.Float32 }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HeadSize = 60 }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { ValueHeadSize = 136 }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Key = new TensorLayout(900, 450, 68) }));
     }
 
     [Theory]
@@ -44,8 +44,8 @@ public class TensorCoreChoiceTests
     [InlineData(136, false)]
     public void Heads_of_whole_pieces_up_to_128_elements_fit(int size, bool fits)
     {
-        Assert.Equal(fits, TensorForwardPlan.Fits(_attention with { HeadSize = size }));
-        Assert.Equal(fits, TensorForwardPlan.Fits(_attention with { ValueHeadSize = size }));
+        Assert.Equal(fits, TensorCoreForwardPlan.Fits(_attention with { HeadSize = size }));
+        Assert.Equal(fits, TensorCoreForwardPlan.Fits(_attention with { ValueHeadSize = size }));
     }
 
     [Fact]
@@ -73,8 +73,8 @@ public class TensorCoreChoiceTests
         ];
         foreach (Func<TensorLayout, AttentionProblem> with in tensors)
         {
-            Assert.All(aligned, own => Assert.True(TensorForwardPlan.Fits(with(own)), own.ToString()));
-            Assert.All(others, own => Assert.False(TensorForwardPlan.Fits(with(own)), own.ToString()));
+            Assert.All(aligned, own => Assert.True(TensorCoreForwardPlan.Fits(with(own)), own.ToString()));
+            Assert.All(others, own => Assert.False(TensorCoreForwardPlan.Fits(with(own)), own.ToString()));
         }
     }
 
@@ -84,8 +84,8 @@ public class TensorCoreChoiceTests
         foreach (ElementType element in Enum.GetValues<ElementType>())
         {
             bool fits = element is ElementType.Float16 or ElementType.BFloat16;
-            Assert.Equal(fits, TensorForwardPlan.Fits(_attention with { Element = element }));
-            Assert.Equal(fits, TensorLinearPlan.Fits(_linear with { Element = element }));
+            Assert.Equal(fits, TensorCoreForwardPlan.Fits(_attention with { Element = element }));
+            Assert.Equal(fits, TensorCoreLinearPlan.Fits(_linear with { Element = element }));
         }
     }
 
@@ -93,7 +93,7 @@ public class TensorCoreChoiceTests
     public void Scores_are_computed_apart_and_change_nothing()
     {
         foreach (ScoreStage stage in Enum.GetValues<ScoreStage>())
-            Assert.True(TensorForwardPlan.Fits(_attention with { Scores = stage }));
+            Assert.True(TensorCoreForwardPlan.Fits(_attention with { Scores = stage }));
     }
 
     [Theory]
@@ -106,31 +106,31 @@ public class TensorCoreChoiceTests
     public void Products_of_whole_pieces_fit(int columns, int depth, bool fits)
     {
         LinearProblem problem = _linear with { Columns = columns, Depth = depth, Output = MatrixMap.Contiguous(3, columns) };
-        Assert.Equal(fits, TensorLinearPlan.Fits(problem));
-        Assert.Equal(fits, TensorLinearPlan.Fits(problem with { HasBias = false }));
+        Assert.Equal(fits, TensorCoreLinearPlan.Fits(problem));
+        Assert.Equal(fits, TensorCoreLinearPlan.Fits(problem with { HasBias = false }));
     }
 
     [Fact]
     public void What_changes_scores_or_asks_for_sums_does_not()
     {
-        Assert.False(TensorForwardPlan.Fits(_attention with { Softcap = 1f }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { HasAlibi = true }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { HasSinks = true }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { HasDocuments = true }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { HasKeyPadding = true }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { Mask = default(MaskLayout) }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { Bias = default(MaskLayout) }));
-        Assert.False(TensorForwardPlan.Fits(_attention with { LogSumExp = TensorLayout.Contiguous(4, 5, 1) }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Softcap = 1f }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasAlibi = true }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasSinks = true }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasDocuments = true }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasKeyPadding = true }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Mask = default(MaskLayout) }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Bias = default(MaskLayout) }));
+        Assert.False(TensorCoreForwardPlan.Fits(_attention with { LogSumExp = TensorLayout.Contiguous(4, 5, 1) }));
     }
 
     [Fact]
     public void Plain_products_of_16_bits_fit()
     {
-        Assert.True(TensorLinearPlan.Fits(_linear));
-        Assert.False(TensorLinearPlan.Fits(_linear with { Element = ElementType.Float32 }));
-        Assert.False(TensorLinearPlan.Fits(_linear with { Depth = 20 }));
-        Assert.False(TensorLinearPlan.Fits(_linear with { Columns = 12, Output = MatrixMap.Contiguous(3, 12) }));
-        Assert.False(TensorLinearPlan.Fits(_linear with { Output = new MatrixMap(3, 0, 8, 8, 24) }));
-        Assert.False(TensorLinearPlan.Fits(_linear with { Output = MatrixMap.Contiguous(3, 16) with { InnerRowStride = 24 } }));
+        Assert.True(TensorCoreLinearPlan.Fits(_linear));
+        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Element = ElementType.Float32 }));
+        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Depth = 20 }));
+        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Columns = 12, Output = MatrixMap.Contiguous(3, 12) }));
+        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Output = new MatrixMap(3, 0, 8, 8, 24) }));
+        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Output = MatrixMap.Contiguous(3, 16) with { InnerRowStride = 24 } }));
     }
 }

@@ -71,15 +71,15 @@ public class LayerRuleTests
     }
 
     [Fact]
-    public void Packed_sequences_have_their_rules()
+    public void Ragged_sequences_have_their_rules()
     {
         var plain = new MultiHeadAttentionConfig { EmbeddingSize = 12, Heads = 4 };
         using MultiHeadAttention layer = Create(plain);
         using MultiHeadAttention keys = Create(plain with { KeySize = 7 });
         using MultiHeadAttention values = Create(plain with { ValueSize = 9 });
-        layer.ForwardPacked(Floats(6, 12), [0, 6], Floats(6, 12));
-        layer.ForwardPacked(Floats(6, 12), [0, 0, 2, 6, 6], Floats(6, 12), Causal.BottomRight);
-        layer.ForwardPacked(Floats(0, 12), [0], Floats(0, 12));
+        layer.ForwardRagged(Floats(6, 12), [0, 6], Floats(6, 12));
+        layer.ForwardRagged(Floats(6, 12), [0, 0, 2, 6, 6], Floats(6, 12), Causal.BottomRight);
+        layer.ForwardRagged(Floats(0, 12), [0], Floats(0, 12));
         AssertRefused("cumulativeLengths", layer, [6, 12], [], [6, 12]);
         AssertRefused("cumulativeLengths", layer, [6, 12], [1, 6], [6, 12]);
         AssertRefused("cumulativeLengths", layer, [6, 12], [0, 5], [6, 12]);
@@ -90,21 +90,21 @@ public class LayerRuleTests
         AssertRefused("output", layer, [6, 12], [0, 6], [5, 12]);
         AssertRefused("key", keys, [6, 12], [0, 6], [6, 12]);
         AssertRefused("value", values, [6, 12], [0, 6], [6, 12]);
-        Assert.Throws<ArgumentOutOfRangeException>(() => layer.ForwardPacked(Floats(6, 12), [0, 6], Floats(6, 12), (Causal)3));
+        Assert.Throws<ArgumentOutOfRangeException>(() => layer.ForwardRagged(Floats(6, 12), [0, 6], Floats(6, 12), (Causal)3));
 
         static void AssertRefused(string parameter, MultiHeadAttention layer, nint[] input, int[] starts, nint[] output) => Assert.Equal(
-            parameter, Assert.Throws<ArgumentException>(() => layer.ForwardPacked(Floats(input), starts, Floats(output))).ParamName);
+            parameter, Assert.Throws<ArgumentException>(() => layer.ForwardRagged(Floats(input), starts, Floats(output))).ParamName);
     }
 
     [Fact]
-    public void Packed_sequences_have_no_order_of_batch_and_length()
+    public void Ragged_sequences_have_no_order_of_batch_and_length()
     {
         var plain = new MultiHeadAttentionConfig { EmbeddingSize = 12, Heads = 4 };
         Tensor<float>[] outputs = [Data.Poisoned(6, 12), Data.Poisoned(6, 12)];
         for (int i = 0; i < 2; i++)
         {
             using MultiHeadAttention layer = Create(plain with { BatchFirst = i == 0 });
-            layer.ForwardPacked(Floats(6, 12), [0, 2, 6], outputs[i]);
+            layer.ForwardRagged(Floats(6, 12), [0, 2, 6], outputs[i]);
         }
 
         Assert.Equal(Data.Flat(outputs[0]), Data.Flat(outputs[1]));

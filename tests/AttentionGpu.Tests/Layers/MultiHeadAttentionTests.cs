@@ -7,7 +7,7 @@ namespace AttentionGpu.Tests.Layers;
 public class MultiHeadAttentionTests
 {
     private const int Problems = 40;
-    private const int PackedProblems = 15;
+    private const int RaggedProblems = 15;
 
     /// <summary>Batch, key/value heads, group, head size, query length, key length, what varies, seed.</summary>
     private static Gen<LayerSizes> Sizes { get; } =
@@ -52,7 +52,7 @@ public class MultiHeadAttentionTests
 
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
-    public void Packed_sequences_are_like_each_alone(string backend) => Gen.Select(Sizes, Gen.Int[0, 20].Array[1, 6]).Sample(
+    public void Ragged_sequences_are_like_each_alone(string backend) => Gen.Select(Sizes, Gen.Int[0, 20].Array[1, 6]).Sample(
         (sizes, lengths) =>
         {
             var problem = LayerCase.Create(sizes with { Batch = 1, Cross = false, QueryLength = 1 });
@@ -61,7 +61,7 @@ public class MultiHeadAttentionTests
             Tensor<float> input = Data.Random(new Random(sizes.Seed), starts[^1], embedding);
             Tensor<float> output = Data.Poisoned(starts[^1], embedding);
             using var layer = new MultiHeadAttention(Engines.Get(backend), problem.Config with { BatchFirst = sizes.OwnSizes }, problem.Weights);
-            layer.ForwardPacked(input, starts, output, problem.Causal);
+            layer.ForwardRagged(input, starts, output, problem.Causal);
             for (int i = 0; i < lengths.Length; i++)
             {
                 Tensor<float> one = Data.Slice(input, starts[i], lengths[i]);
@@ -70,7 +70,7 @@ public class MultiHeadAttentionTests
                     alone.Run(Engines.Reference), Data.Slice(output, starts[i], lengths[i]), $"{sizes}, {string.Join(' ', lengths)}, {i}");
             }
         },
-        iter: PackedProblems,
+        iter: RaggedProblems,
         threads: 1);
 
     [Theory]

@@ -16,7 +16,7 @@ public sealed class WeightLoaderTests : IDisposable
     [InlineData("")]
     [InlineData("encoder.layers.0.self_attn")]
     [InlineData("encoder.layers.0.self_attn.")]
-    public void Packed_names_load(string prefix)
+    public void Joined_names_load(string prefix)
     {
         foreach (LayerCase problem in new[] { _problem, _grouped })
         {
@@ -93,16 +93,16 @@ public sealed class WeightLoaderTests : IDisposable
     public void What_does_not_fit_is_one_clear_error()
     {
         MultiHeadAttentionWeights weights = _problem.Weights;
-        (string, Tensor<float>) packed = ("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value));
+        (string, Tensor<float>) joined = ("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value));
         (string, Tensor<float>) output = ("out_proj.weight", weights.Output);
 
         AssertRefused("in_proj_weight", [output]);
-        AssertRefused("out_proj.weight", [packed]);
-        AssertRefused("other.in_proj_weight", [packed, output], prefix: "other");
-        AssertRefused("5 heads", [packed, output], heads: 5);
+        AssertRefused("out_proj.weight", [joined]);
+        AssertRefused("other.in_proj_weight", [joined, output], prefix: "other");
+        AssertRefused("5 heads", [joined, output], heads: 5);
         AssertRefused("rank 2", [("in_proj_weight", weights.QueryBias!), output]);
-        AssertRefused("in_proj_bias", [packed, output, ("in_proj_bias", weights.QueryBias!)]);
-        AssertRefused("OutputBias", [packed, output, ("out_proj.bias", Data.Random(new Random(1), 7))]);
+        AssertRefused("in_proj_bias", [joined, output, ("in_proj_bias", weights.QueryBias!)]);
+        AssertRefused("OutputBias", [joined, output, ("out_proj.bias", Data.Random(new Random(1), 7))]);
         AssertRefused("no empty axis", [("in_proj_weight", Tensor.CreateFromShape<float>([0, 8])), output]);
         AssertRefused(
             "head size",
@@ -188,7 +188,7 @@ public sealed class WeightLoaderTests : IDisposable
     }
 
     [Fact]
-    public void Packed_rows_must_divide_into_heads()
+    public void Joined_rows_must_divide_into_heads()
     {
         // 6 query heads of 4 and 2 key/value heads twice: 40 rows in 10 parts.
         MultiHeadAttentionWeights weights = _grouped.Weights;

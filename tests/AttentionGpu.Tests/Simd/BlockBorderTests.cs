@@ -115,7 +115,7 @@ public class BlockBorderTests
         using var runs = new SimdRuns(threads: 2);
         foreach (int size in new[] { 2, 4, 6, 8, 10, 14, 16, 18, 30, 32, 34, 62, 64, 66 })
         {
-            foreach (string other in new[] { "float32", "bfloat16", "past", "packed sequences" })
+            foreach (string other in new[] { "float32", "bfloat16", "past", "ragged sequences" })
             {
                 var kind = VariantKind.With(choice, other);
                 var sizes = new VariantSizes(2, 3, 1, size, 4, [5, 2], [6, 1], 3);

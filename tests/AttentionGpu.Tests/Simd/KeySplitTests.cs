@@ -28,9 +28,9 @@ public sealed class KeySplitTests : IDisposable
         [], ["causal, top left"], ["causal, bottom right"], ["causal, bottom right", "prefix"], ["window to the left"],
         ["window to the right"], ["window to both sides"], ["window, aligned bottom right"], ["softcap"], ["ALiBi"], ["boolean mask"],
         ["additive mask with -inf"],
-        ["documents"], ["key lengths"], ["past"], ["packed sequences"], ["packed sequences", "causal, bottom right"],
-        ["packed sequences", "ALiBi"], ["packed sequences", "window, aligned bottom right"], ["packed sequences", "softcap"],
-        ["float16"], ["bfloat16", "packed sequences"], ["causal, top left", "window to the left", "ALiBi"],
+        ["documents"], ["key lengths"], ["past"], ["ragged sequences"], ["ragged sequences", "causal, bottom right"],
+        ["ragged sequences", "ALiBi"], ["ragged sequences", "window, aligned bottom right"], ["ragged sequences", "softcap"],
+        ["float16"], ["bfloat16", "ragged sequences"], ["causal, top left", "window to the left", "ALiBi"],
     ];
 
     private readonly SplitBackend[] _backends = [.. SimdRuns.Widths.Select(width => new SplitBackend(width))];
@@ -105,11 +105,11 @@ public sealed class KeySplitTests : IDisposable
     private static VariantCase Create(int queries, params string[] choices)
     {
         var kind = VariantKind.With(choices);
-        bool packed = kind.Sequences == SequenceForm.Packed;
+        bool ragged = kind.Sequences == SequenceForm.Ragged;
 
         // Of the ragged sequences one has no queries, one has fewer keys than there are parts, and one has no keys.
         var sizes = new VariantSizes(
-            1, 2, 2, 3, 5, packed ? [queries, 0, 1, queries - 1] : [queries], packed ? [Keys, 40, 3, 0] : [Keys], 30);
+            1, 2, 2, 3, 5, ragged ? [queries, 0, 1, queries - 1] : [queries], ragged ? [Keys, 40, 3, 0] : [Keys], 30);
         return VariantCase.Create(kind, new Random(3), sizes);
     }
 

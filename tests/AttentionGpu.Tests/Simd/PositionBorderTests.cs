@@ -71,7 +71,7 @@ public class PositionBorderTests
     [InlineData("documents")]
     [InlineData("sinks")]
     [InlineData("past")]
-    [InlineData("packed sequences")]
+    [InlineData("ragged sequences")]
     [InlineData("float16")]
     [InlineData("masked scores")]
     [InlineData("weights")]
@@ -134,8 +134,8 @@ public class PositionBorderTests
         // With and without log-sum-exp, which takes another way to the normaliser.
         string[] logSumExp = queries % 2 == 0 ? ["log-sum-exp"] : [];
         var kind = VariantKind.With([.. choices.Where(choice => choice.Length > 0), .. logSumExp]);
-        bool packed = kind.Sequences == SequenceForm.Packed;
-        var sizes = new VariantSizes(1, 1, 1, 3, 5, packed ? [3, queries] : [queries], packed ? [2, keys] : [keys], 7);
+        bool ragged = kind.Sequences == SequenceForm.Ragged;
+        var sizes = new VariantSizes(1, 1, 1, 3, 5, ragged ? [3, queries] : [queries], ragged ? [2, keys] : [keys], 7);
         return VariantCase.Create(kind, new Random(queries), sizes);
     }
 }

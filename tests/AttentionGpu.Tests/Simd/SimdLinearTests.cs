@@ -26,7 +26,7 @@ public unsafe class SimdLinearTests
                 AssertProducts(backend, rows, columns, depth: 5);
         }
 
-        // Depths around the four steps that are packed together.
+        // Depths around the four steps that are panelled together.
         foreach (int depth in new[] { 1, 2, 3, 4, 6, 7, 8, 9 })
             AssertProducts(backend, rows: 7, lanes + 3, depth);
     }
@@ -58,7 +58,7 @@ public unsafe class SimdLinearTests
             AssertProducts(backend, rows: 2, backend.WeightPanelRows + 1, depth);
     }
 
-    /// <summary>More rows than a block has: the weight is packed once, for all of them.</summary>
+    /// <summary>More rows than a block has: the weight is panelled once, for all of them.</summary>
     [Theory]
     [InlineData(1, -1)]
     [InlineData(1, 0)]
@@ -100,7 +100,7 @@ public unsafe class SimdLinearTests
                 }
             }
 
-            foreach (bool isPacked in new[] { false, true })
+            foreach (bool isRagged in new[] { false, true })
             {
                 var problem = new LinearProblem
                 {
@@ -109,10 +109,10 @@ public unsafe class SimdLinearTests
                     Depth = depth,
                     HasBias = hasBias,
                     Output = map,
-                    IsWeightPacked = isPacked,
+                    IsWeightPanelled = isRagged,
                 };
                 float[] actual = Run(backend, problem, input, weight, bias);
-                Close.Assert(expected, actual, $"{rows} x {columns} x {depth}, heads of {size}, bias: {hasBias}, panels: {isPacked}");
+                Close.Assert(expected, actual, $"{rows} x {columns} x {depth}, heads of {size}, bias: {hasBias}, panels: {isRagged}");
             }
         }
     }
@@ -122,8 +122,8 @@ public unsafe class SimdLinearTests
         int panelRows = backend.WeightPanelRows;
         int weightRows = (problem.Columns + panelRows - 1) / panelRows * panelRows;
         DeviceMemory weights = Rent(backend, weight, weightRows * problem.Depth);
-        if (problem.IsWeightPacked)
-            backend.PackWeight(weights, weightRows, problem.Depth);
+        if (problem.IsWeightPanelled)
+            backend.PanelWeight(weights, weightRows, problem.Depth);
         var buffers = new LinearBuffers
         {
             Input = Rent(backend, input, input.Length),

@@ -21,9 +21,9 @@ internal abstract class DelegatingBackend(IAttentionBackend inner) : IAttentionB
 
     public virtual IPlan<LinearBuffers> Plan(LinearProblem problem) => inner.Plan(problem);
 
-    public virtual IPlan<RowBuffers> Plan(RowProblem problem) => inner.Plan(problem);
+    public virtual IPlan<HeadTransformBuffers> Plan(HeadTransform problem) => inner.Plan(problem);
 
-    public virtual void PackWeight(DeviceMemory weight, int rows, int depth) => inner.PackWeight(weight, rows, depth);
+    public virtual void PanelWeight(DeviceMemory weight, int rows, int depth) => inner.PanelWeight(weight, rows, depth);
 
     public virtual DeviceMemory Rent(long byteLength) => inner.Rent(byteLength);
 

@@ -9,7 +9,7 @@ namespace AttentionGpu.Tests.Support;
 /// </summary>
 public static class Engines
 {
-    private const string Packed = " packed";
+    private const string Processor = " processor";
     private const string Tiled = " tiled";
 
     private static readonly ConcurrentDictionary<string, Lazy<AttentionEngine>> _engines = new();
@@ -20,12 +20,12 @@ public static class Engines
             : ["reference", "ilgpu-cpu", "simd"];
 
     /// <summary>
-    /// The devices, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu packed" has a processor's, "opencl:0 tiled" a GPU's.
+    /// The devices, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu processor" has a processor's, "opencl:0 tiled" a GPU's.
     /// </summary>
     public static IReadOnlyList<string> WithOtherKernels { get; } =
     [
         .. All,
-        .. All.Where(name => name == AcceleratorDevices.EmulatorName).Select(name => name + Packed),
+        .. All.Where(name => name == AcceleratorDevices.EmulatorName).Select(name => name + Processor),
         .. All.Where(name => name.StartsWith("opencl:", StringComparison.Ordinal)).Select(name => name + Tiled),
     ];
 
@@ -38,11 +38,11 @@ public static class Engines
 
     private static AttentionEngine Create(string name)
     {
-        bool packed = name.EndsWith(Packed, StringComparison.Ordinal);
-        if (!packed && !name.EndsWith(Tiled, StringComparison.Ordinal))
+        bool processor = name.EndsWith(Processor, StringComparison.Ordinal);
+        if (!processor && !name.EndsWith(Tiled, StringComparison.Ordinal))
             return new AttentionEngine(name);
         DeviceInfo device = Get(name[..name.LastIndexOf(' ')]).Device;
         return new AttentionEngine(new AcceleratorBackend(
-            device, AcceleratorDevices.CreateContext(), accelerator => TileChoice.For(accelerator) with { Packed = packed }));
+            device, AcceleratorDevices.CreateContext(), accelerator => TileChoice.For(accelerator) with { Processor = processor }));
     }
 }

@@ -4,14 +4,14 @@ namespace AttentionGpu.Tests.Variants;
 
 /// <summary>
 /// Attention with all variants straight from their definitions, in float64, by indices of tensors: it shares no code, no layouts and no loop
-/// order with the engine's backends. Packed sequences are cut apart and run one by one.
+/// order with the engine's backends. Ragged sequences are cut apart and run one by one.
 /// </summary>
 internal static class NaiveAttention
 {
     public static VariantResult Run(VariantCase problem)
     {
         VariantResult result = new(
-            Tensor.CreateFromShape<float>(problem.IsPacked
+            Tensor.CreateFromShape<float>(problem.IsRagged
                 ? [problem.QueryLength, problem.Heads, problem.ValueSize]
                 : [problem.Batch, problem.Heads, problem.QueryLength, problem.ValueSize]),
             problem.Kind.Scores switch
@@ -21,15 +21,15 @@ internal static class NaiveAttention
                 _ => Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]),
             },
             !problem.Kind.LogSumExp ? null
-                : Tensor.CreateFromShape<float>(problem.IsPacked ? [problem.Heads, problem.QueryLength] : [problem.Batch, problem.Heads, problem.QueryLength]),
+                : Tensor.CreateFromShape<float>(problem.IsRagged ? [problem.Heads, problem.QueryLength] : [problem.Batch, problem.Heads, problem.QueryLength]),
             problem.Kind.Present ? Present(problem, keys: true) : null,
             problem.Kind.Present ? Present(problem, keys: false) : null);
-        int sequences = problem.IsPacked ? problem.QueryStarts.Length - 1 : problem.Batch;
+        int sequences = problem.IsRagged ? problem.QueryStarts.Length - 1 : problem.Batch;
         for (int sequence = 0; sequence < sequences; sequence++)
         {
             for (int head = 0; head < problem.Heads; head++)
             {
-                int queries = problem.IsPacked ? problem.QueryStarts[sequence + 1] - problem.QueryStarts[sequence] : problem.QueryLength;
+                int queries = problem.IsRagged ? problem.QueryStarts[sequence + 1] - problem.QueryStarts[sequence] : problem.QueryLength;
                 for (int query = 0; query < queries; query++)
                     Row(problem, result, sequence, head, query, queries);
             }
@@ -38,7 +38,7 @@ internal static class NaiveAttention
         return result;
     }
 
-    /// <summary>What is added to the scores of a problem that is not packed, [batch, heads, query length, key length]: -inf hides a key.</summary>
+    /// <summary>What is added to the scores of a problem that is not ragged, [batch, heads, query length, key length]: -inf hides a key.</summary>
     public static Tensor<float> Added(VariantCase problem)
     {
         Tensor<float> added = Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]);
@@ -65,7 +65,7 @@ internal static class NaiveAttention
     private static void Row(VariantCase problem, VariantResult result, int sequence, int head, int query, int queries)
     {
         int keyHead = head / (problem.Heads / problem.KeyValueHeads);
-        int keys = problem.IsPacked ? problem.KeyStarts[sequence + 1] - problem.KeyStarts[sequence] : problem.TotalKeys;
+        int keys = problem.IsRagged ? problem.KeyStarts[sequence + 1] - problem.KeyStarts[sequence] : problem.TotalKeys;
         int seen = problem.KeyLengths.Length > 0 ? problem.KeyLengths[sequence] : keys;
         double[] q = QueryRow(problem, sequence, head, query);
         AttentionOptions options = problem.Options;
@@ -91,7 +91,7 @@ internal static class NaiveAttention
             double sum = 0.0;
             for (int key = 0; key < seen; key++)
                 sum += weights[key] * ValueRow(problem, sequence, keyHead, key, i);
-            if (problem.IsPacked)
+            if (problem.IsRagged)
                 result.Output[problem.QueryStarts[sequence] + query, head, i] = (float)sum;
             else
                 result.Output[sequence, head, query, i] = (float)sum;
@@ -100,7 +100,7 @@ internal static class NaiveAttention
         if (result.LogSumExp is not null)
         {
             float value = total == 0.0 ? float.NegativeInfinity : (float)(largest + Math.Log(total));
-            if (problem.IsPacked)
+            if (problem.IsRagged)
                 result.LogSumExp[head, problem.QueryStarts[sequence] + query] = value;
             else
                 result.LogSumExp[sequence, head, query] = value;
@@ -159,8 +159,8 @@ internal static class NaiveAttention
 
     private static double[] QueryRow(VariantCase problem, int sequence, int head, int query)
     {
-        int row = problem.IsPacked ? problem.QueryStarts[sequence] + query : query;
-        int batch = problem.IsPacked ? 0 : sequence;
+        int row = problem.IsRagged ? problem.QueryStarts[sequence] + query : query;
+        int batch = problem.IsRagged ? 0 : sequence;
         int position = problem.QueryPositions is not null ? problem.QueryPositions[batch, row] : problem.PastLength + query;
         return Prepared(problem, Elements(problem, problem.Query, batch, head, row), problem.QueryNorm, position);
     }
@@ -170,22 +170,22 @@ internal static class NaiveAttention
         if (key < problem.PastLength)
             return Elements(problem, problem.PastKey!, sequence, head, key);
         int own = key - problem.PastLength;
-        int row = problem.IsPacked ? problem.KeyStarts[sequence] + own : own;
-        int batch = problem.IsPacked ? 0 : sequence;
+        int row = problem.IsRagged ? problem.KeyStarts[sequence] + own : own;
+        int batch = problem.IsRagged ? 0 : sequence;
         int position = problem.KeyPositions is not null ? problem.KeyPositions[batch, row] : key;
         return Prepared(problem, Elements(problem, problem.Key, batch, head, row), problem.KeyNorm, position);
     }
 
     private static double ValueRow(VariantCase problem, int sequence, int head, int key, int element) =>
         key < problem.PastLength ? problem.PastValue![sequence, head, key, element]
-        : problem.IsPacked ? problem.Value[problem.KeyStarts[sequence] + key, head, element]
+        : problem.IsRagged ? problem.Value[problem.KeyStarts[sequence] + key, head, element]
         : problem.Value[sequence, head, key - problem.PastLength, element];
 
     private static double[] Elements(VariantCase problem, Tensor<float> tensor, int batch, int head, int row)
     {
         var elements = new double[problem.HeadSize];
         for (int i = 0; i < elements.Length; i++)
-            elements[i] = problem.IsPacked ? tensor[row, head, i] : tensor[batch, head, row, i];
+            elements[i] = problem.IsRagged ? tensor[row, head, i] : tensor[batch, head, row, i];
         return elements;
     }
 

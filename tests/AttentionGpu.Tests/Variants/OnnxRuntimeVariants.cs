@@ -12,7 +12,7 @@ internal static class OnnxRuntimeVariants
 {
     private const int WeightsMode = 3;
 
-    /// <summary>The kind without what ONNX Runtime 1.31 does not have: sinks, log-sum-exp, packed sequences, key lengths with
+    /// <summary>The kind without what ONNX Runtime 1.31 does not have: sinks, log-sum-exp, ragged sequences, key lengths with
     /// NaN behind them, other element types and other scores than weights.</summary>
     public static VariantKind Nearest(VariantKind kind)
     {
@@ -20,7 +20,7 @@ internal static class OnnxRuntimeVariants
         choices[VariantKind.Index("element type")] = 0;
         choices[VariantKind.Index("sinks")] = 0;
         choices[VariantKind.Index("log-sum-exp")] = 0;
-        if (kind.Sequences is SequenceForm.Packed or SequenceForm.KeyLengths)
+        if (kind.Sequences is SequenceForm.Ragged or SequenceForm.KeyLengths)
             choices[VariantKind.Index("sequences")] = (int)SequenceForm.Past;
         if (kind.Scores is not null)
             choices[VariantKind.Index("scores")] = 1 + (int)ScoreStage.Weights;

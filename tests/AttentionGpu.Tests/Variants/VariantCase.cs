@@ -3,7 +3,7 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Variants;
 
-/// <summary>A random problem of a kind. Tensors are [batch, heads, length, size], or [tokens, heads, size] where they are packed.</summary>
+/// <summary>A random problem of a kind. Tensors are [batch, heads, length, size], or [tokens, heads, size] where they are ragged.</summary>
 internal sealed record VariantCase
 {
     // Two roundings of a float, relative to it.
@@ -23,10 +23,10 @@ internal sealed record VariantCase
 
     public required int ValueSize { get; init; }
 
-    /// <summary>Queries of each batch entry; of all packed sequences together.</summary>
+    /// <summary>Queries of each batch entry; of all ragged sequences together.</summary>
     public required int QueryLength { get; init; }
 
-    /// <summary>New keys of each batch entry; of all packed sequences together.</summary>
+    /// <summary>New keys of each batch entry; of all ragged sequences together.</summary>
     public required int KeyLength { get; init; }
 
     public required Tensor<float> Query { get; init; }
@@ -75,7 +75,7 @@ internal sealed record VariantCase
 
     public int TotalKeys => PastLength + KeyLength;
 
-    public bool IsPacked => QueryStarts.Length > 0;
+    public bool IsRagged => QueryStarts.Length > 0;
 
     /// <summary>
     /// The largest difference that passes, relative to the largest expected value: the element type's, and that of a score as large as the largest
@@ -109,16 +109,16 @@ internal sealed record VariantCase
     {
         (int batch, int keyValueHeads, int heads) = (sizes.Batch, sizes.KeyValueHeads, sizes.KeyValueHeads * sizes.Group);
         (int headSize, int valueSize) = (sizes.HeadSize, sizes.ValueSize);
-        bool packed = kind.Sequences == SequenceForm.Packed;
-        int[] queryStarts = packed ? Starts(sizes.QueryLengths) : [];
-        int[] keyStarts = packed ? Starts(sizes.KeyLengths) : [];
-        int queryLength = packed ? queryStarts[^1] : sizes.QueryLengths[0];
-        int keyLength = packed ? keyStarts[^1] : sizes.KeyLengths[0];
+        bool ragged = kind.Sequences == SequenceForm.Ragged;
+        int[] queryStarts = ragged ? Starts(sizes.QueryLengths) : [];
+        int[] keyStarts = ragged ? Starts(sizes.KeyLengths) : [];
+        int queryLength = ragged ? queryStarts[^1] : sizes.QueryLengths[0];
+        int keyLength = ragged ? keyStarts[^1] : sizes.KeyLengths[0];
         int past = kind.Sequences == SequenceForm.Past ? sizes.PastLength : 0;
         int total = past + keyLength;
         int maxLength = Math.Max(2, sizes.KeyLengths.Max());
         Tensor<float> Rows(int rowHeads, int length, int size) => Round(
-            kind, packed ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
+            kind, ragged ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
         nint[] maskLengths =
             [.. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, total }.TakeLast(random.Next(1, 5))];
         int rotarySize = kind.Rotary == RotaryForm.InterleavedPart ? 2 * random.Next(1, headSize / 2 + 1) : headSize;
@@ -126,7 +126,7 @@ internal sealed record VariantCase
         Tensor<float>? Table(Func<float, float> function) =>
             kind.Rotary == RotaryForm.None ? null : Tensor.Create(Array.ConvertAll(Data.Flat(angles), angle => function(3f * angle)), angles.Lengths);
         Tensor<int> Numbers(int length, int most) =>
-            Tensor.Create(Enumerable.Range(0, (packed ? 1 : batch) * length).Select(_ => random.Next(most)).ToArray(), [packed ? 1 : batch, length]);
+            Tensor.Create(Enumerable.Range(0, (ragged ? 1 : batch) * length).Select(_ => random.Next(most)).ToArray(), [ragged ? 1 : batch, length]);
         int[] keyLengths = kind.Sequences == SequenceForm.KeyLengths ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))] : [];
         Tensor<float> Poisoned(Tensor<float> rows)
         {
@@ -147,7 +147,7 @@ internal sealed record VariantCase
                 RotaryInterleaved = kind.Rotary == RotaryForm.InterleavedPart,
                 NormEpsilon = 1e-3f,
             },
-            Batch = packed ? 1 : batch,
+            Batch = ragged ? 1 : batch,
             Heads = heads,
             KeyValueHeads = keyValueHeads,
             HeadSize = headSize,
@@ -199,7 +199,7 @@ internal sealed record VariantCase
         return starts;
     }
 
-    // Documents lie one after another, as they are packed.
+    // Documents lie one after another, as they are ragged.
     private static Tensor<int> Sorted(Tensor<int> numbers)
     {
         int[] values = Data.Flat(numbers);

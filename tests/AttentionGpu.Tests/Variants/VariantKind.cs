@@ -6,7 +6,7 @@ public enum SequenceForm
     Plain,
     KeyLengths,
     Past,
-    Packed,
+    Ragged,
 }
 
 /// <summary>How the tensors of a problem lie.</summary>
@@ -82,7 +82,7 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         ("sinks", ["", "sinks"]),
         ("mask", ["", "boolean mask", "additive mask", "additive mask with -inf", "boolean and additive mask"]),
         ("documents", ["", "documents"]),
-        ("sequences", ["", "key lengths", "past", "packed sequences"]),
+        ("sequences", ["", "key lengths", "past", "ragged sequences"]),
         ("layout", ["", "[batch, length, heads, size]", "[batch, length, heads x size]", "[length, batch, heads x size]", "strided"]),
         ("grouped heads", ["", "grouped heads"]),
         ("value head size", ["", "value head size of its own"]),
@@ -155,7 +155,7 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
     /// <summary>Whether the engine takes such a problem.</summary>
     public bool IsValid =>
         (!Prefix || Causal != Causal.None)
-        && (Sequences != SequenceForm.Packed
+        && (Sequences != SequenceForm.Ragged
             || (!Prefix && Mask == VariantMask.None && !Documents && Scores is null && !Present && Layout == LayoutForm.HeadsFirst));
 
     public override string ToString() =>

@@ -27,12 +27,12 @@ internal static class VariantRun
         VariantKind kind = problem.Kind;
         int[] order = kind.Layout switch
         {
-            _ when problem.IsPacked => [],
+            _ when problem.IsRagged => [],
             LayoutForm.HeadsFirst => [],
             LayoutForm.LengthFirst => [2, 0, 1, 3],
             _ => [0, 2, 1, 3],
         };
-        bool joins = !problem.IsPacked && kind.Layout is LayoutForm.JoinedHeads or LayoutForm.LengthFirst;
+        bool joins = !problem.IsRagged && kind.Layout is LayoutForm.JoinedHeads or LayoutForm.LengthFirst;
 
         // In memory as the layout says; a permuted tensor is that memory, seen as [batch, heads, length, size] again.
         Tensor<T> Arranged(Tensor<float> tensor)
@@ -43,7 +43,7 @@ internal static class VariantRun
             return joins ? Tensor.Create(Data.Flat(stored), [stored.Lengths[0], stored.Lengths[1], stored.Lengths[2] * stored.Lengths[3]]) : stored;
         }
 
-        nint[] outputLengths = problem.IsPacked
+        nint[] outputLengths = problem.IsRagged
             ? [problem.QueryLength, problem.Heads, problem.ValueSize]
             : [problem.Batch, problem.Heads, problem.QueryLength, problem.ValueSize];
         (Tensor<T> query, Tensor<T> key, Tensor<T> value) = (Arranged(problem.Query), Arranged(problem.Key), Arranged(problem.Value));
@@ -55,11 +55,11 @@ internal static class VariantRun
             _ => Poisoned(problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys),
         };
         Tensor<float>? logSumExp = !kind.LogSumExp ? null
-            : problem.IsPacked ? Data.Poisoned(problem.Heads, problem.QueryLength)
+            : problem.IsRagged ? Data.Poisoned(problem.Heads, problem.QueryLength)
             : Data.Poisoned(problem.Batch, problem.Heads, problem.QueryLength);
         Tensor<T>? presentKey = kind.Present ? Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, problem.HeadSize) : null;
         Tensor<T>? presentValue = kind.Present ? Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, problem.ValueSize) : null;
-        bool permuted = !problem.IsPacked && kind.Layout == LayoutForm.Permuted;
+        bool permuted = !problem.IsRagged && kind.Layout == LayoutForm.Permuted;
         engine.ScaledDotProductAttention(
             new AttentionInputs<T>
             {

@@ -8,9 +8,9 @@ internal sealed record VariantSizes(
     public static VariantSizes Draw(VariantKind kind, Random random, int maxLength)
     {
         int headSize = kind.Rotary == RotaryForm.None ? random.Next(1, 41) : 2 * random.Next(2, 17);
-        bool packed = kind.Sequences == SequenceForm.Packed;
-        int sequences = packed ? random.Next(1, 5) : 1;
-        int first = packed ? 0 : 1;
+        bool ragged = kind.Sequences == SequenceForm.Ragged;
+        int sequences = ragged ? random.Next(1, 5) : 1;
+        int first = ragged ? 0 : 1;
         int longest = kind.FewQueries ? 4 : maxLength;
         return new VariantSizes(
             random.Next(1, 4), random.Next(1, 3), kind.Grouped ? random.Next(2, 4) : 1, headSize,

@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
@@ -69,24 +69,24 @@ internal sealed class AcceleratorBackend : IAttentionBackend
         }
     }
 
-    public IPlan<RowBuffers> Plan(RowProblem problem)
+    public IPlan<HeadTransformBuffers> Plan(HeadTransform problem)
     {
         if (problem.IsEmpty)
-            return new NothingPlan<RowBuffers>();
+            return new NothingPlan<HeadTransformBuffers>();
         using (_loader.Enter())
         {
             return problem.Element switch
             {
-                ElementType.Float32 => new RowPlan<SingleElement>(problem, _loader),
-                ElementType.Float16 => new RowPlan<HalfElement>(problem, _loader),
-                _ => new RowPlan<BFloat16Element>(problem, _loader),
+                ElementType.Float32 => new HeadTransformPlan<SingleElement>(problem, _loader),
+                ElementType.Float16 => new HeadTransformPlan<HalfElement>(problem, _loader),
+                _ => new HeadTransformPlan<BFloat16Element>(problem, _loader),
             };
         }
     }
 
     public int WeightPanelRows => 0;
 
-    public void PackWeight(DeviceMemory weight, int rows, int depth)
+    public void PanelWeight(DeviceMemory weight, int rows, int depth)
     {
     }
 

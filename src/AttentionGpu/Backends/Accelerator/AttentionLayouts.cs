@@ -1,7 +1,7 @@
-using AttentionGpu.Kernels.Attention;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.Common.Attention;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Tiled.Softmax;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
@@ -9,7 +9,7 @@ namespace AttentionGpu.Backends.Accelerator;
 /// <summary>Translates a problem's sizes and strides into the kernels' structs.</summary>
 internal static class AttentionLayouts
 {
-    public static AttentionShape Shape(AttentionProblem problem) => new()
+    public static AttentionArguments Shape(AttentionProblem problem) => new()
     {
         Heads = problem.Heads,
         QueryLength = problem.QueryLength,
@@ -27,7 +27,7 @@ internal static class AttentionLayouts
         LogSumExp = Rows(problem, problem.LogSumExp ?? default, 1),
     };
 
-    public static SoftmaxShape Softmax(AttentionProblem problem) => new()
+    public static SoftmaxArguments Softmax(AttentionProblem problem) => new()
     {
         Heads = problem.Heads,
         QueryLength = problem.QueryLength,

@@ -1,9 +1,9 @@
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Fragments;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Reductions;
-using AttentionGpu.Kernels.Tiles;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.Tiled.Reductions;
+using AttentionGpu.Kernels.Tiled.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
@@ -80,8 +80,8 @@ internal sealed class AttentionPlanner(AttentionProblem problem, IAttentionBacke
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        IPlan<AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorForwardPlan.Fits(problem)
-            ? TensorForwardPlan.Create(problem, loader, range, () => PlanGeneral<TElement, TRange, TVariant>(range, variant))
+        IPlan<AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(problem)
+            ? TensorCoreForwardPlan.Create(problem, loader, range, () => PlanGeneral<TElement, TRange, TVariant>(range, variant))
             : PlanGeneral<TElement, TRange, TVariant>(range, variant);
         return problem.Scores is { } stage
             ? new ScoresPlan<TElement, TRange, TVariant>(problem, stage, backend, loader, range, variant, forward)
@@ -93,8 +93,8 @@ internal sealed class AttentionPlanner(AttentionProblem problem, IAttentionBacke
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        if (loader.Tiles.Packed)
-            return new PackedForwardPlan<TElement, TRange, TVariant>(problem, backend, loader, range, variant);
+        if (loader.Tiles.Processor)
+            return new ProcessorForwardPlan<TElement, TRange, TVariant>(problem, backend, loader, range, variant);
         return loader.Tiles.UsesWarps
             ? PlanTile<WarpRowReduction, TElement, TRange, TVariant>(range, variant)
             : PlanTile<SharedRowReduction, TElement, TRange, TVariant>(range, variant);

@@ -1,10 +1,11 @@
-using AttentionGpu.Kernels.Attention;
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Fragments;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Reductions;
-using AttentionGpu.Kernels.Tiles;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Common.Attention;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.Tiled.Attention;
+using AttentionGpu.Kernels.Tiled.Reductions;
+using AttentionGpu.Kernels.Tiled.Tiles;
 using AttentionGpu.Problems;
 using ILGPU;
 using ILGPU.Runtime;
@@ -20,12 +21,12 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TRange, 
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
 {
-    private readonly Action<AcceleratorStream, KernelConfig, AttentionShape, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>,
+    private readonly Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>,
         ArrayView<TElement>, AttentionTables, TRange, TVariant> _kernel;
 
     private readonly KernelLoader _loader;
     private readonly KernelConfig _config;
-    private readonly AttentionShape _shape;
+    private readonly AttentionArguments _shape;
     private readonly TRange _range;
     private readonly VariantBinder<TVariant> _variant;
 
@@ -38,9 +39,9 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TRange, 
         _config = KernelLoader.Groups(
             AttentionKernel.GroupCount<TTile, TValues>(_shape, problem.Batch), ThreadPosition<TTile>.Threads);
         _kernel = loader.Load<ForwardPlan<TTile, TValues, TReduction, TElement, TRange, TVariant>, Action<AcceleratorStream, KernelConfig,
-            AttentionShape, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>, AttentionTables, TRange,
+            AttentionArguments, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>, AttentionTables, TRange,
             TVariant>>(
-            accelerator => accelerator.LoadKernel<AttentionShape, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>,
+            accelerator => accelerator.LoadKernel<AttentionArguments, ArrayView<TElement>, ArrayView<TElement>, ArrayView<TElement>,
                 ArrayView<TElement>, AttentionTables, TRange, TVariant>(
                 AttentionKernel.Forward<TTile, TValues, TReduction, TElement, TRange, TVariant>));
     }

@@ -1,6 +1,6 @@
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Matmul;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
@@ -12,8 +12,8 @@ internal static class LinearPlanner
     {
         if (problem.IsEmpty)
             return new NothingPlan<LinearBuffers>();
-        return loader.Tiles.HasTensorCores && TensorLinearPlan.Fits(problem)
-            ? TensorLinearPlan.Create(problem, loader, () => PlanGeneral(problem, backend, loader))
+        return loader.Tiles.HasTensorCores && TensorCoreLinearPlan.Fits(problem)
+            ? TensorCoreLinearPlan.Create(problem, loader, () => PlanGeneral(problem, backend, loader))
             : PlanGeneral(problem, backend, loader);
     }
 
@@ -37,7 +37,7 @@ internal static class LinearPlanner
         where TElement : unmanaged, IElement<TElement>
         where TOutput : struct, IMatrixLayout
     {
-        var shape = new MatmulShape { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
+        var shape = new MatmulArguments { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
         var rows = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
         return problem.HasBias
             ? new MatmulPlan<TElement, BiasEpilogue<TElement>>(

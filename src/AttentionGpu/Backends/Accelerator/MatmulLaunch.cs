@@ -1,10 +1,11 @@
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Fragments;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Matmul;
-using AttentionGpu.Kernels.Packed;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Processor;
+using AttentionGpu.Kernels.Tiled.Matmul;
+using AttentionGpu.Kernels.Tiled.Tiles;
 using AttentionGpu.Memory;
 using ILGPU;
 using ILGPU.Runtime;
@@ -24,7 +25,7 @@ internal interface IMatmulLaunch<TElement, TOutput, TEpilogue>
 internal static class MatmulLaunch
 {
     public static IMatmulLaunch<TElement, TOutput, TEpilogue> Create<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(
-        IAttentionBackend backend, KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
+        IAttentionBackend backend, KernelLoader loader, MatmulArguments shape, int matrices, TLeft left, TRight right, TResult result)
         where TElement : unmanaged, IElement<TElement>
         where TOutput : unmanaged, IElement<TOutput>
         where TLeft : struct, IMatrixLayout
@@ -32,8 +33,8 @@ internal static class MatmulLaunch
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
-        if (loader.Tiles.Packed)
-            return new PackedLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(backend, loader, shape, matrices, left, right, result);
+        if (loader.Tiles.Processor)
+            return new ProcessorLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(backend, loader, shape, matrices, left, right, result);
         if (loader.Tiles.Emulated)
             return new Launcher<Tile2x2, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
         bool fillsDevice = MatmulKernel.GroupCount<Tile16x16>(shape, matrices) >= loader.Tiles.BusyGroups;
@@ -51,17 +52,17 @@ internal static class MatmulLaunch
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
-        private readonly Action<AcceleratorStream, KernelConfig, MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
+        private readonly Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
             ArrayView<TOutput>, TResult, TEpilogue> _kernel;
 
         private readonly KernelLoader _loader;
         private readonly KernelConfig _config;
-        private readonly MatmulShape _shape;
+        private readonly MatmulArguments _shape;
         private readonly TLeft _left;
         private readonly TRight _right;
         private readonly TResult _result;
 
-        public Launcher(KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
+        public Launcher(KernelLoader loader, MatmulArguments shape, int matrices, TLeft left, TRight right, TResult result)
         {
             _loader = loader;
             _config = KernelLoader.Groups(MatmulKernel.GroupCount<TTile>(shape, matrices), ThreadPosition<TTile>.Threads);
@@ -70,8 +71,8 @@ internal static class MatmulLaunch
             _right = right;
             _result = result;
             _kernel = loader.Load<Launcher<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
-                MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
-                accelerator => accelerator.LoadKernel<MatmulShape, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
+                MatmulArguments, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
+                accelerator => accelerator.LoadKernel<MatmulArguments, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
                     ArrayView<TOutput>, TResult, TEpilogue>(MatmulKernel.Multiply<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>));
         }
 
@@ -79,7 +80,7 @@ internal static class MatmulLaunch
             _kernel(_loader.Stream, _config, _shape, left, _left, right, _right, result, _result, epilogue);
     }
 
-    private sealed class PackedLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue> : IMatmulLaunch<TElement, TOutput, TEpilogue>
+    private sealed class ProcessorLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue> : IMatmulLaunch<TElement, TOutput, TEpilogue>
         where TElement : unmanaged, IElement<TElement>
         where TOutput : unmanaged, IElement<TOutput>
         where TLeft : struct, IMatrixLayout
@@ -87,33 +88,33 @@ internal static class MatmulLaunch
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
-        private readonly Action<AcceleratorStream, KernelConfig, MatmulShape, ArrayView<Float4>, ArrayView<Float4>,
+        private readonly Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>,
             ArrayView<TOutput>, TResult, TEpilogue> _kernel;
 
         private readonly IAttentionBackend _backend;
         private readonly KernelLoader _loader;
-        private readonly PackLaunch<TElement, TLeft> _packLeft;
-        private readonly PackLaunch<TElement, TRight> _packRight;
+        private readonly PanelLaunch<TElement, TLeft> _packLeft;
+        private readonly PanelLaunch<TElement, TRight> _packRight;
         private readonly KernelConfig _config;
-        private readonly MatmulShape _shape;
+        private readonly MatmulArguments _shape;
         private readonly TResult _result;
 
-        public PackedLauncher(
-            IAttentionBackend backend, KernelLoader loader, MatmulShape shape, int matrices, TLeft left, TRight right, TResult result)
+        public ProcessorLauncher(
+            IAttentionBackend backend, KernelLoader loader, MatmulArguments shape, int matrices, TLeft left, TRight right, TResult result)
         {
             _backend = backend;
             _loader = loader;
-            _packLeft = new PackLaunch<TElement, TLeft>(
-                loader, PackShape.Operand(PackShape.LeftLanes, shape.Rows, shape.Depth), matrices, left);
-            _packRight = new PackLaunch<TElement, TRight>(
-                loader, PackShape.Operand(PackShape.RightLanes, shape.Columns, shape.Depth), matrices, right);
-            _config = KernelLoader.Groups(PackedMatmulKernel.GroupCount(shape, matrices), 1);
+            _packLeft = new PanelLaunch<TElement, TLeft>(
+                loader, PanelArguments.Operand(PanelArguments.LeftLanes, shape.Rows, shape.Depth), matrices, left);
+            _packRight = new PanelLaunch<TElement, TRight>(
+                loader, PanelArguments.Operand(PanelArguments.RightLanes, shape.Columns, shape.Depth), matrices, right);
+            _config = KernelLoader.Groups(ProcessorMatmulKernel.GroupCount(shape, matrices), 1);
             _shape = shape;
             _result = result;
-            _kernel = loader.Load<PackedLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
-                MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult, TEpilogue>>(
-                accelerator => accelerator.LoadKernel<MatmulShape, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>,
-                    TResult, TEpilogue>(PackedMatmulKernel.Multiply));
+            _kernel = loader.Load<ProcessorLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
+                MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult, TEpilogue>>(
+                accelerator => accelerator.LoadKernel<MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>,
+                    TResult, TEpilogue>(ProcessorMatmulKernel.Multiply));
         }
 
         public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue)

@@ -1,12 +1,12 @@
-using AttentionGpu.Kernels.Attention;
-using AttentionGpu.Kernels.Elements;
-using AttentionGpu.Kernels.Layouts;
-using AttentionGpu.Kernels.Matmul;
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Softmax;
-using AttentionGpu.Kernels.Tiles;
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Common.Attention;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Tiles;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.Tiled.Softmax;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
@@ -33,10 +33,10 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
     private readonly VariantBinder<TVariant> _variant;
     private readonly IPlan<AttentionBuffers> _forward;
     private readonly IMatmulLaunch<TElement, SingleElement, ScaleEpilogue> _products;
-    private readonly SoftmaxShape _shape;
+    private readonly SoftmaxArguments _shape;
     private readonly ScoreStore? _store;
     private readonly KernelConfig _softmaxConfig;
-    private readonly Action<AcceleratorStream, KernelConfig, SoftmaxShape, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>,
+    private readonly Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>,
         TRange, TVariant> _softmax;
 
     public ScoresPlan(
@@ -55,15 +55,15 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
         _products = MatmulLaunch.Create<TElement, RowLayout, RowLayout, SingleElement, RowLayout, ScaleEpilogue>(
             backend,
             loader,
-            new MatmulShape { Rows = problem.QueryLength, Columns = problem.KeyLength, Depth = problem.HeadSize },
+            new MatmulArguments { Rows = problem.QueryLength, Columns = problem.KeyLength, Depth = problem.HeadSize },
             matrices,
             AttentionLayouts.Rows(problem, problem.Query, 1),
             AttentionLayouts.Rows(problem, problem.Key, problem.GroupSize),
             AttentionLayouts.Rows(problem, TensorLayout.Contiguous(problem.Heads, problem.QueryLength, problem.KeyLength), 1));
         _softmaxConfig = KernelLoader.Groups((long)matrices * problem.QueryLength, loader.Tiles.SoftmaxThreads);
-        _softmax = loader.Load<ScoresPlan<TElement, TRange, TVariant>, Action<AcceleratorStream, KernelConfig, SoftmaxShape,
+        _softmax = loader.Load<ScoresPlan<TElement, TRange, TVariant>, Action<AcceleratorStream, KernelConfig, SoftmaxArguments,
             ArrayView<float>, ArrayView<Sequence>, ArrayView<float>, TRange, TVariant>>(
-            accelerator => accelerator.LoadKernel<SoftmaxShape, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>, TRange, TVariant>(
+            accelerator => accelerator.LoadKernel<SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>, TRange, TVariant>(
                 MaskedSoftmaxKernel.Normalize));
         _store = PlanStore();
     }
@@ -124,9 +124,9 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
         where TStoredVariant : struct, IScoreVariant
     {
         KernelConfig config = Elements(_problem.ScoreCount);
-        var store = _loader.Load<StoreKernel<TStoredRange, TStoredVariant>, Action<AcceleratorStream, KernelConfig, SoftmaxShape,
+        var store = _loader.Load<StoreKernel<TStoredRange, TStoredVariant>, Action<AcceleratorStream, KernelConfig, SoftmaxArguments,
             ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>, TStoredRange, TStoredVariant>>(
-            accelerator => accelerator.LoadKernel<SoftmaxShape, ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>, TStoredRange,
+            accelerator => accelerator.LoadKernel<SoftmaxArguments, ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>, TStoredRange,
                 TStoredVariant>(MaskedSoftmaxKernel.Store));
         return (ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables) =>
             store(_loader.Stream, config, _shape, scores, buffers.Scores.View<TElement>(), tables.Sequences, range, variant(buffers));
@@ -135,8 +135,8 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
     private ScoreStore PlanAverage()
     {
         KernelConfig config = Elements(_problem.ScoreCount / _problem.Heads);
-        var average = _loader.Load<AverageKernel, Action<AcceleratorStream, KernelConfig, SoftmaxShape, ArrayView<float>, ArrayView<TElement>>>(
-            accelerator => accelerator.LoadKernel<SoftmaxShape, ArrayView<float>, ArrayView<TElement>>(AverageHeadsKernel.Average));
+        var average = _loader.Load<AverageKernel, Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>>(
+            accelerator => accelerator.LoadKernel<SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>(AverageHeadsKernel.Average));
         return (ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables _) =>
             average(_loader.Stream, config, _shape, scores, buffers.Scores.View<TElement>());
     }

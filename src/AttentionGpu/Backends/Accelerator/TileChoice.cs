@@ -11,10 +11,10 @@ internal sealed record TileChoice
     public required bool Emulated { get; init; }
 
     /// <summary>
-    /// Kernels of one thread a group, without barriers, on operands that are packed first: for a processor, whose driver makes vectors of a thread's
+    /// Kernels of one thread a group, without barriers, on operands that are panelled first: for a processor, whose driver makes vectors of a thread's
     /// own work.
     /// </summary>
-    public required bool Packed { get; init; }
+    public required bool Processor { get; init; }
 
     /// <summary>Whether there are tensor cores with the instructions of SM_80.</summary>
     public required bool HasTensorCores { get; init; }
@@ -40,7 +40,7 @@ internal sealed record TileChoice
         return new TileChoice
         {
             Emulated = emulated,
-            Packed = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
+            Processor = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
             HasTensorCores = accelerator is CudaAccelerator { Architecture.Major: >= 8 },
 
             // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096.

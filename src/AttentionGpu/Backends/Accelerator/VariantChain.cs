@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Variants;
+using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;

@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Reference;

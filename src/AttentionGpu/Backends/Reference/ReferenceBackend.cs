@@ -21,5 +21,5 @@ internal sealed class ReferenceBackend(long memoryLimit = long.MaxValue) : HostB
 
     public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new ReferenceLinearPlan(problem);
 
-    public override IPlan<RowBuffers> Plan(RowProblem problem) => new ReferenceRowPlan(problem);
+    public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) => new ReferenceHeadTransformPlan(problem);
 }

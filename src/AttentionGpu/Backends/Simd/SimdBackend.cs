@@ -71,11 +71,11 @@ internal sealed class SimdBackend : HostBackend
         };
     }
 
-    public override IPlan<RowBuffers> Plan(RowProblem problem) =>
-        problem.IsEmpty ? new NothingPlan<RowBuffers>() : new SimdRowPlan(problem, _threads);
+    public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) =>
+        problem.IsEmpty ? new NothingPlan<HeadTransformBuffers>() : new SimdHeadTransformPlan(problem, _threads);
 
     /// <summary>Transposes the weight in panels: [rows / lanes][depth][lanes].</summary>
-    public override unsafe void PackWeight(DeviceMemory weight, int rows, int depth)
+    public override unsafe void PanelWeight(DeviceMemory weight, int rows, int depth)
     {
         int lanes = WeightPanelRows;
         DeviceMemory copy = Rent((long)lanes * depth * sizeof(float));

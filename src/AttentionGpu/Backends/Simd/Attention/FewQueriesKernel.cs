@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Softmax;
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Softmax;
+using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 

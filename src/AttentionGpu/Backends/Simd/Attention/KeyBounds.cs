@@ -1,5 +1,5 @@
-using AttentionGpu.Kernels.Ranges;
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;

@@ -1,4 +1,4 @@
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Tiles;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 

@@ -1,5 +1,5 @@
 using AttentionGpu.Backends.Simd.Memory;
-using AttentionGpu.Kernels.Sequences;
+using AttentionGpu.Kernels.Common.Sequences;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 

@@ -2,8 +2,8 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -69,7 +69,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     private float Logarithm =>
         _isBinary ? BinaryBase<TVector, TOperations>.Logarithm : NaturalBase<TVector, TOperations>.Logarithm;
 
-    /// <summary>Makes a block of queries ready: its queries packed, and no key seen yet.</summary>
+    /// <summary>Makes a block of queries ready: its queries panelled, and no key seen yet.</summary>
     /// <param name="buffers">The call's memory.</param>
     /// <param name="memory">Memory of <see cref="WorkspaceSize"/> floats.</param>
     /// <param name="slot">The number of the block among those that share the memory.</param>

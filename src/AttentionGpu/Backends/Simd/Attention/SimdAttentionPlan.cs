@@ -3,9 +3,9 @@ using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Sequences;
-using AttentionGpu.Kernels.Softmax;
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Softmax;
+using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -47,7 +47,7 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
     private readonly int _blocksPerItem;
     private readonly int _blocksAtOnce = 1;
 
-    private IdleWork<AttentionCall> _idle;
+    private IdleWork<AttentionWork> _idle;
 
     public SimdAttentionPlan(AttentionProblem problem, int threads)
     {
@@ -94,7 +94,7 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
 
     public void Execute(in AttentionBuffers buffers)
     {
-        AttentionCall call = _idle.Take() ?? new AttentionCall(this);
+        AttentionWork call = _idle.Take() ?? new AttentionWork(this);
         call.Execute(buffers);
         _idle.Keep(call);
     }
@@ -211,7 +211,7 @@ internal sealed unsafe class SimdAttentionPlan<TVector, TOperations> : IPlan<Att
             buffers.LogSumExp.Pointer<float>()[layout.Offset(batch, head, query)] = state.LogSumExp;
     }
 
-    private sealed class AttentionCall(SimdAttentionPlan<TVector, TOperations> plan) : WorkspaceWork
+    private sealed class AttentionWork(SimdAttentionPlan<TVector, TOperations> plan) : WorkspaceWork
     {
         private AttentionBuffers _buffers;
         private SplitStates? _splitStates;

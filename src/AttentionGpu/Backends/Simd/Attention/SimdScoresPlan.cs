@@ -5,7 +5,7 @@ using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -22,7 +22,7 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
 
     private readonly QueryBlockKernel<TVector, TOperations> _blocks = new(problem);
 
-    private IdleWork<ScoresCall> _idle;
+    private IdleWork<ScoresWork> _idle;
 
     private static int Lanes => QueryBlockKernel<TVector, TOperations>.Lanes;
 
@@ -38,7 +38,7 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
 
     public void Execute(in AttentionBuffers buffers)
     {
-        ScoresCall call = _idle.Take() ?? new ScoresCall(this);
+        ScoresWork call = _idle.Take() ?? new ScoresWork(this);
         if (problem.Element == ElementType.Float32)
             call.Execute(buffers, buffers.Scores.Pointer<float>());
         else
@@ -46,7 +46,7 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
         _idle.Keep(call);
     }
 
-    private void ExecuteConverted(in AttentionBuffers buffers, ScoresCall call)
+    private void ExecuteConverted(in AttentionBuffers buffers, ScoresWork call)
     {
         AlignedMemory memory = AlignedMemory.Rent(_floats, Math.Max(1, ScoreCount));
         try
@@ -148,7 +148,7 @@ internal sealed unsafe class SimdScoresPlan<TVector, TOperations>(AttentionProbl
         return scores + (matrix * problem.QueryLength + block.FirstQuery + lane) * problem.KeyLength;
     }
 
-    private sealed class ScoresCall(SimdScoresPlan<TVector, TOperations> plan) : WorkspaceWork
+    private sealed class ScoresWork(SimdScoresPlan<TVector, TOperations> plan) : WorkspaceWork
     {
         private AttentionBuffers _buffers;
         private float* _scores;

@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Kernels.Softmax;
+using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;

@@ -3,14 +3,14 @@ using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Tiles;
+using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Linear;
 
 /// <summary>
 /// A linear layer on the host: output columns in the lanes, elements of the input broadcast where they lie. The weight is read in panels of
-/// columns, which are packed when a layer is made; else once in a call, or on the way where all rows are one block. A block of a panel and a block
+/// columns, which are panelled when a layer is made; else once in a call, or on the way where all rows are one block. A block of a panel and a block
 /// of rows stay in L2. The last block of depth adds the bias and writes through the output's map.
 /// </summary>
 internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<LinearBuffers>
@@ -26,7 +26,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     // Rows of the tallest tile: a block of rows is a multiple.
     private const int TileRows = 6;
 
-    private static readonly ConcurrentBag<AlignedMemory> _packedWeights = [];
+    private static readonly ConcurrentBag<AlignedMemory> _panelledWeights = [];
 
     private readonly LinearProblem _problem;
     private readonly int _threads;
@@ -34,7 +34,7 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
     private readonly int _panels;
     private readonly int _rowBlocks;
 
-    private IdleWork<LinearCall> _idle;
+    private IdleWork<LinearWork> _idle;
 
     public SimdLinearPlan(LinearProblem problem, int threads)
     {
@@ -64,17 +64,17 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
     public void Execute(in LinearBuffers buffers)
     {
-        LinearCall call = _idle.Take() ?? new LinearCall(this);
+        LinearWork call = _idle.Take() ?? new LinearWork(this);
         call.Execute(buffers);
         _idle.Keep(call);
     }
 
     /// <param name="buffers">The call's memory.</param>
-    /// <param name="packed">All panels of the weight; null where they are to be packed on the way.</param>
+    /// <param name="panelled">All panels of the weight; null where they are to be panelled on the way.</param>
     /// <param name="memory">A thread's memory.</param>
     /// <param name="firstRow">The first row of the block.</param>
     /// <param name="panel">The number of the panel.</param>
-    private void Multiply(in LinearBuffers buffers, float* packed, float* memory, int firstRow, int panel)
+    private void Multiply(in LinearBuffers buffers, float* panelled, float* memory, int firstRow, int panel)
     {
         int rows = Math.Min(_blockRows, _problem.Rows - firstRow);
         float* sums = memory + (nint)BlockDepth * Lanes;
@@ -85,8 +85,8 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
             int depth = (int)((long)_problem.Depth * part / parts);
             int count = (int)((long)_problem.Depth * (part + 1) / parts) - depth;
             float* right = memory;
-            if (packed != null)
-                right = packed + ((long)panel * _problem.Depth + depth) * Lanes;
+            if (panelled != null)
+                right = panelled + ((long)panel * _problem.Depth + depth) * Lanes;
             else
                 PackPanel(buffers, memory, panel, depth, count);
             float* left = buffers.Input.Pointer<float>() + (long)firstRow * _problem.Depth + depth;
@@ -154,10 +154,10 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         }
     }
 
-    private sealed class LinearCall(SimdLinearPlan<TVector, TOperations> plan) : WorkspaceWork
+    private sealed class LinearWork(SimdLinearPlan<TVector, TOperations> plan) : WorkspaceWork
     {
         private LinearBuffers _buffers;
-        private float* _packed;
+        private float* _panelled;
         private bool _packing;
 
         public void Execute(in LinearBuffers buffers)
@@ -169,23 +169,23 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
 
         private void Execute(LinearProblem problem)
         {
-            if (problem.IsWeightPacked || plan._rowBlocks == 1)
+            if (problem.IsWeightPanelled || plan._rowBlocks == 1)
             {
-                Multiply(problem.IsWeightPacked ? _buffers.Weight.Pointer<float>() : null);
+                Multiply(problem.IsWeightPanelled ? _buffers.Weight.Pointer<float>() : null);
                 return;
             }
 
-            AlignedMemory packed = AlignedMemory.Rent(_packedWeights, (long)plan._panels * Lanes * problem.Depth);
+            AlignedMemory panelled = AlignedMemory.Rent(_panelledWeights, (long)plan._panels * Lanes * problem.Depth);
             try
             {
-                _packed = packed.Address;
+                _panelled = panelled.Address;
                 _packing = true;
                 Run(plan._panels, plan._threads, (double)problem.Columns * problem.Depth);
-                Multiply(packed.Address);
+                Multiply(panelled.Address);
             }
             finally
             {
-                _packedWeights.Add(packed);
+                _panelledWeights.Add(panelled);
             }
         }
 
@@ -195,15 +195,15 @@ internal sealed unsafe class SimdLinearPlan<TVector, TOperations> : IPlan<Linear
         {
             // A row block's panels one after the other: its rows stay in L2.
             if (_packing)
-                plan.PackPanel(_buffers, _packed + item * Lanes * plan._problem.Depth, (int)item, 0, plan._problem.Depth);
+                plan.PackPanel(_buffers, _panelled + item * Lanes * plan._problem.Depth, (int)item, 0, plan._problem.Depth);
             else
-                plan.Multiply(_buffers, _packed, memory, (int)(item / plan._panels) * plan._blockRows, (int)(item % plan._panels));
+                plan.Multiply(_buffers, _panelled, memory, (int)(item / plan._panels) * plan._blockRows, (int)(item % plan._panels));
         }
 
-        private void Multiply(float* packed)
+        private void Multiply(float* panelled)
         {
             LinearProblem problem = plan._problem;
-            _packed = packed;
+            _panelled = panelled;
             _packing = false;
             Run((long)plan._rowBlocks * plan._panels, plan._threads, 2.0 * problem.Rows * problem.Columns * problem.Depth);
         }

@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using AttentionGpu.Kernels.Elements;
+using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 

@@ -10,7 +10,7 @@ namespace AttentionGpu.Backends.Simd.Threads;
 /// </summary>
 internal sealed class WorkerPool
 {
-    private static readonly long _attentionTicks = Stopwatch.Frequency / 2000;
+    private static readonly long _spinTicks = Stopwatch.Frequency / 2000;
 
     private readonly Lock _gate = new();
     private readonly Helper[] _helpers;
@@ -137,7 +137,7 @@ internal sealed class WorkerPool
                 int call = Volatile.Read(ref _pool._call);
                 if (call != last)
                     return call;
-                if (Stopwatch.GetTimestamp() - start < _attentionTicks)
+                if (Stopwatch.GetTimestamp() - start < _spinTicks)
                 {
                     Thread.SpinWait(spins);
                     continue;

@@ -58,17 +58,17 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             RightStride = rightStride,
         };
         if (TOperations.TileVectors == 4 && lanes == WideLanes)
-            MultiplyPairs<RowPair<Row4<TVector, TOperations>, TVector>, TResult>(rows, ref operands, result);
+            MultiplyPairs<TileRowPair<TileRow4<TVector, TOperations>, TVector>, TResult>(rows, ref operands, result);
         else if (lanes == WideLanes)
-            MultiplyPairs<Row4<TVector, TOperations>, TResult>(rows, ref operands, result);
+            MultiplyPairs<TileRow4<TVector, TOperations>, TResult>(rows, ref operands, result);
         else if (TOperations.TileVectors == 4 && lanes == Lanes)
-            MultiplyRows<Row4<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
+            MultiplyRows<TileRow4<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
         else
-            MultiplyRows<Row2<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
+            MultiplyRows<TileRow2<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
     }
 
     private static void MultiplyRows<TRow, TResult>(int rows, ref Operands operands, in TResult result, Lookahead* ahead)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
         float* left = operands.Left;
@@ -90,7 +90,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     }
 
     private static void MultiplyPairs<TRow, TResult>(int rows, ref Operands operands, in TResult result)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
         float* left = operands.Left;
@@ -107,7 +107,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tall<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
         float* left = operands.Left;
@@ -149,7 +149,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     /// <summary>Three or four rows; two thirds of the work of <see cref="Tall"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Middle<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
         float* left = operands.Left;
@@ -185,7 +185,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     /// <summary>One or two rows; a third of the work of <see cref="Tall"/>.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Low<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TResult : struct, ITileResult
     {
         float* left = operands.Left;
@@ -212,7 +212,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Raise<TRow>(float* maxima, TRow largest)
-        where TRow : struct, IRow<TRow, TVector> =>
+        where TRow : struct, ITileRow<TRow, TVector> =>
         TRow.Store(TRow.Max(largest, TRow.Load(maxima)), maxima);
 
     private struct Operands

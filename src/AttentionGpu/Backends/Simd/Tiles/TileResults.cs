@@ -15,7 +15,7 @@ internal unsafe interface ITileResult
 
     /// <summary>Takes the sums of one row of the left operand, by number.</summary>
     void Take<TRow, TVector>(TRow sums, int row)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TVector : unmanaged;
 }
 
@@ -31,7 +31,7 @@ internal readonly unsafe struct StoredSums(float* target, nint stride, float* ma
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TVector : unmanaged =>
         TRow.Store(sums, target + row * stride);
 }
@@ -46,7 +46,7 @@ internal readonly unsafe struct AddedSums(float* target, nint stride) : ITileRes
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TVector : unmanaged =>
         TRow.Store(TRow.Add(TRow.Load(target + row * stride), sums), target + row * stride);
 }
@@ -61,7 +61,7 @@ internal readonly unsafe struct RescaledSums(float* target, nint stride, float* 
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TVector : unmanaged =>
         TRow.Store(TRow.MultiplyAdd(TRow.Load(target + row * stride), TRow.Load(factors), sums), target + row * stride);
 }
@@ -81,7 +81,7 @@ internal readonly unsafe struct MappedSums(MatrixMap map, int firstRow, float* t
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Take<TRow, TVector>(TRow sums, int row)
-        where TRow : struct, IRow<TRow, TVector>
+        where TRow : struct, ITileRow<TRow, TVector>
         where TVector : unmanaged
     {
         if (before != null)

@@ -1,0 +1,18 @@
+using System.Runtime.CompilerServices;
+
+namespace AttentionGpu.Kernels.Common.Elements;
+
+/// <summary>IEEE single precision.</summary>
+public struct SingleElement : IElement<SingleElement>
+{
+    /// <summary>The value.</summary>
+    public float Value;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly float ToSingle() => Value;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static SingleElement FromSingle(float value) => new() { Value = value };
+}

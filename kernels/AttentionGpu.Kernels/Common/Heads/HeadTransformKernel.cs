@@ -1,0 +1,122 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Layouts;
+using ILGPU;
+using ILGPU.Algorithms;
+
+namespace AttentionGpu.Kernels.Common.Heads;
+
+/// <summary>The sizes and layouts of a stack of rows that are copied, and normalised and rotated on the way.</summary>
+public struct HeadTransformArguments
+{
+    /// <summary>Rows of a head.</summary>
+    public int Length;
+
+    /// <summary>Heads in a batch entry.</summary>
+    public int Heads;
+
+    /// <summary>Elements of a row.</summary>
+    public int Size;
+
+    /// <summary>Elements at the start of a row that are rotated, in pairs; even. 0 for none.</summary>
+    public int RotarySize;
+
+    /// <summary>Not 0 where the pairs are neighbours; else one is half the rotary size after the other.</summary>
+    public int IsInterleaved;
+
+    /// <summary>Not 0 where rows are normalised first.</summary>
+    public int HasNorm;
+
+    /// <summary>What is added to the mean of squares.</summary>
+    public float Epsilon;
+
+    /// <summary>Where the rows come from.</summary>
+    public RowLayout Source;
+
+    /// <summary>Where they go.</summary>
+    public RowLayout Target;
+}
+
+/// <summary>
+/// Brings queries, or keys and values, to where attention reads them: into the cache behind the past, by RMS normalisation (Zhang and
+/// Sennrich, 2019) and rotary position embedding (Su and others, "RoFormer", 2021) where they are asked for.
+/// </summary>
+public static class HeadTransformKernel
+{
+    /// <summary>Most threads in a group; the group's size is a power of two up to it.</summary>
+    public const int MaxThreads = 128;
+
+    /// <summary>
+    /// One group a row. An element takes one load and one store, and a load of its partner and of sine and cosine where it is rotated: bound by
+    /// memory. Normalisation adds a pass over the row and log2(threads) barriers.
+    /// </summary>
+    /// <param name="shape">Sizes and layouts.</param>
+    /// <param name="source">The rows.</param>
+    /// <param name="target">Where they go; not the source.</param>
+    /// <param name="norm">A factor for each element of a normalised row.</param>
+    /// <param name="cosine">[positions, rotary size / 2].</param>
+    /// <param name="sine">[positions, rotary size / 2].</param>
+    /// <param name="positions">The position of each row: [batch, length].</param>
+    public static void Transform<TElement>(
+        HeadTransformArguments shape, ArrayView<TElement> source, ArrayView<TElement> target,
+        ArrayView<float> norm, ArrayView<float> cosine, ArrayView<float> sine, ArrayView<int> positions)
+        where TElement : unmanaged, IElement<TElement>
+    {
+        ArrayView<float> squares = SharedMemory.Allocate<float>(MaxThreads);
+        int row = Grid.IdxX % shape.Length;
+        int matrix = Grid.IdxX / shape.Length;
+        long sourceBase = shape.Source.Base(matrix) + shape.Source.Row(row);
+        long targetBase = shape.Target.Base(matrix) + shape.Target.Row(row);
+        float factor = 1f;
+        if (shape.HasNorm != 0)
+            factor = XMath.Rsqrt(SumOfSquares(squares, source, sourceBase, shape.Size) / shape.Size + shape.Epsilon);
+
+        int half = shape.RotarySize / 2;
+        for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
+        {
+            float value = Load(shape, source, sourceBase, norm, i, factor);
+            if (i < shape.RotarySize)
+            {
+                bool isFirst = shape.IsInterleaved != 0 ? i % 2 == 0 : i < half;
+                int distance = shape.IsInterleaved != 0 ? 1 : half;
+                int pair = shape.IsInterleaved != 0 ? i / 2 : i % half;
+                float partner = Load(shape, source, sourceBase, norm, isFirst ? i + distance : i - distance, factor);
+                long angle = (long)positions[matrix / shape.Heads * shape.Length + row] * half + pair;
+                value = value * cosine[angle] + (isFirst ? -partner : partner) * sine[angle];
+            }
+
+            target[targetBase + i] = TElement.FromSingle(value);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Load<TElement>(
+        HeadTransformArguments shape, ArrayView<TElement> source, long sourceBase, ArrayView<float> norm, int element, float factor)
+        where TElement : unmanaged, IElement<TElement>
+    {
+        float value = source[sourceBase + element].ToSingle();
+        return shape.HasNorm != 0 ? value * factor * norm[element] : value;
+    }
+
+    private static float SumOfSquares<TElement>(ArrayView<float> squares, ArrayView<TElement> source, long sourceBase, int size)
+        where TElement : unmanaged, IElement<TElement>
+    {
+        float sum = 0f;
+        for (int i = Group.IdxX; i < size; i += Group.DimX)
+        {
+            float value = source[sourceBase + i].ToSingle();
+            sum += value * value;
+        }
+
+        squares[Group.IdxX] = sum;
+        Group.Barrier();
+        for (int distance = Group.DimX / 2; distance > 0; distance /= 2)
+        {
+            if (Group.IdxX < distance)
+                squares[Group.IdxX] += squares[Group.IdxX + distance];
+            Group.Barrier();
+        }
+
+        return squares[0];
+    }
+}

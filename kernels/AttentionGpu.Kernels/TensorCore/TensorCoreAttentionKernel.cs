@@ -1,0 +1,162 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Tiles;
+using ILGPU;
+using ILGPU.Runtime.Cuda;
+
+namespace AttentionGpu.Kernels.TensorCore;
+
+/// <summary>
+/// Fused attention forward on tensor cores, SM_80 and up, for elements of 16 bits: Dao, "FlashAttention-2" (2023). A warp has 16 queries, a group 64, a
+/// block 32 keys. <c>cp.async</c> brings the next block while this one is computed.
+/// </summary>
+public static class TensorCoreAttentionKernel
+{
+    private const int Queries = 64;
+    private const int Keys = 32;
+    private const int WarpRows = TensorCoreTiles.WarpRows;
+    private const int PieceBytes = TensorCoreTiles.PieceBytes;
+    private const int ElementBytes = TensorCoreTiles.ElementBytes;
+
+    // exp(x) = 2^(x * log2(e)).
+    private const float Log2E = 1.44269504f;
+
+    /// <summary>The number of groups to launch.</summary>
+    public static long GroupCount(int batch, int heads, int queryLength) => (long)batch * heads * TileCount.DivideUp(queryLength, Queries);
+
+    /// <summary>
+    /// <c>output = softmax(scale * query * key^T) * value</c> over the keys of a range. A row that sees no key becomes zeros. Scores and sums are
+    /// float32; weights are rounded to the elements' type before they meet the values.
+    /// </summary>
+    /// <remarks>
+    /// A warp, a block of 32 keys, head size 64 (128): 32 (64) <c>mma.sync</c> and 20 (40) <c>ldmatrix</c>; a thread 16 exponentials. Registers: 16
+    /// scores, 32 (64) outputs, 12 operands, 11 of the softmax.
+    /// </remarks>
+    public static void Forward<TTensor, TSize, TRange>(TensorCoreAttentionArguments shape, ArrayView<Sequence> sequences, TRange range)
+        where TTensor : struct, ITensorCoreElement
+        where TSize : struct, ITensorCoreSize
+        where TRange : struct, IKeyRange
+    {
+        int rowBytes = TSize.Columns * ElementBytes;
+        int blockBytes = Keys * rowBytes;
+
+        // Queries, then two blocks of keys, then two of values.
+        if (TSize.Columns == 64)
+            CudaAsm.Emit(".shared .align 128 .b8 tiles[24576];");
+        else
+            CudaAsm.Emit(".shared .align 128 .b8 tiles[49152];");
+        CudaAsm.Emit("mov.u32 %0, tiles;", out int tiles);
+        int queryTile = tiles;
+        int keyTiles = queryTile + Queries * rowBytes;
+        int valueTiles = keyTiles + 2 * blockBytes;
+
+        int queryGroups = TileCount.DivideUp(shape.Attention.QueryLength, Queries);
+        int firstQuery = (queryGroups - 1 - Grid.IdxX % queryGroups) * Queries;
+        int matrix = Grid.IdxX / queryGroups;
+        Sequence sequence = shape.Attention.HasSequences != 0 ? sequences[matrix / shape.Attention.Heads] : shape.Attention.Sequence;
+        if (firstQuery >= sequence.QueryLength)
+            return;
+        long queries = Address(shape.Query, shape.Attention.Query, matrix, sequence.QueryStart + firstQuery);
+        long keys = Address(shape.Key, shape.Attention.Key, matrix, sequence.KeyStart);
+        long values = Address(shape.Value, shape.Attention.Value, matrix, sequence.KeyStart);
+
+        int warpQuery = TensorCoreTiles.FirstRow;
+        int leftRow = TensorCoreTiles.LeftRow * rowBytes;
+        int leftPiece = TensorCoreTiles.LeftPiece;
+        int rightRow = TensorCoreTiles.RightRow * rowBytes;
+        int rightPiece = TensorCoreTiles.RightPiece;
+        int queryRow = queryTile + warpQuery * rowBytes + leftRow;
+
+        // The thread's two rows of scores, and the first of its columns.
+        int row0 = firstQuery + warpQuery + TensorCoreTiles.Lane / 4;
+        int row1 = row0 + 8;
+        int column = TensorCoreTiles.Lane % 4 * 2;
+        int first0 = range.FirstKey(sequence, row0);
+        int first1 = range.FirstKey(sequence, row1);
+        int end0 = range.EndKey(sequence, row0);
+        int end1 = range.EndKey(sequence, row1);
+
+        CudaAsm.Emit(TensorCoreText.Declare);
+        CudaAsm.Emit(TensorCoreText.Clear);
+        int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
+        int startKey = range.FirstKey(sequence, firstQuery);
+        int endKey = range.EndKey(sequence, lastQuery);
+        TensorCoreTiles.Copy<TSize>(queryTile, Queries, queries, shape.Attention.Query.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
+        CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
+        CudaAsm.Emit(TensorCoreText.Commit);
+        int stage = 0;
+        for (int firstKey = startKey; firstKey < endKey; firstKey += Keys)
+        {
+            int keyTile = keyTiles + stage * blockBytes;
+            int valueTile = valueTiles + stage * blockBytes;
+            stage = 1 - stage;
+            CopyBlock<TSize>(
+                shape, sequence, keyTiles + stage * blockBytes, valueTiles + stage * blockBytes, keys, values,
+                IntrinsicMath.Min(firstKey + Keys, sequence.KeyLength));
+            CudaAsm.Emit(TensorCoreText.Commit);
+            CudaAsm.Emit(TensorCoreText.WaitForAllButLast);
+            Group.Barrier();
+
+            CudaAsm.Emit(TensorCoreText.ClearScores);
+            for (int piece = 0; piece < TSize.Columns / TensorCoreTiles.PieceElements; piece += 2)
+            {
+                int key = keyTile + rightRow + (rightPiece ^ piece) * PieceBytes;
+                TTensor.Scores(queryRow + (leftPiece ^ piece) * PieceBytes, key, key + WarpRows * rowBytes);
+            }
+
+            CudaAsm.Emit(TensorCoreText.Scale, shape.Attention.Scale * Log2E);
+            if (firstKey < range.FirstKey(sequence, lastQuery) || firstKey + Keys > range.EndKey(sequence, firstQuery))
+                CudaAsm.Emit(TensorCoreText.Mask, firstKey + column, first0, end0, first1, end1);
+            CudaAsm.Emit(TensorCoreText.Softmax);
+            CudaAsm.Emit(TensorCoreText.ShrinkLow);
+            if (TSize.Columns > 64)
+                CudaAsm.Emit(TensorCoreText.ShrinkHigh);
+            TTensor.PackLow();
+            AddValues<TTensor, TSize>(valueTile + leftRow, leftPiece);
+            TTensor.PackHigh();
+            AddValues<TTensor, TSize>(valueTile + leftRow + WarpRows * rowBytes, leftPiece);
+            Group.Barrier();
+        }
+
+        CudaAsm.Emit(TensorCoreText.WaitForAll);
+        CudaAsm.Emit(TensorCoreText.Finish);
+        long output0 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row0) + column * ElementBytes;
+        long output1 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row1) + column * ElementBytes;
+        int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
+        int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
+        TTensor.StoreLow(output0, output1, columns0, columns1);
+        if (TSize.Columns > 64)
+            TTensor.StoreHigh(output0, output1, columns0, columns1);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddValues<TTensor, TSize>(int row, int piece)
+        where TTensor : struct, ITensorCoreElement
+        where TSize : struct, ITensorCoreSize
+    {
+        TTensor.ValuesLow(
+            row + piece * PieceBytes, row + (piece ^ 2) * PieceBytes, row + (piece ^ 4) * PieceBytes, row + (piece ^ 6) * PieceBytes);
+        if (TSize.Columns > 64)
+        {
+            TTensor.ValuesHigh(
+                row + (piece ^ 8) * PieceBytes, row + (piece ^ 10) * PieceBytes, row + (piece ^ 12) * PieceBytes, row + (piece ^ 14) * PieceBytes);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void CopyBlock<TSize>(
+        TensorCoreAttentionArguments shape, Sequence sequence, int keyTile, int valueTile, long keys, long values, int firstKey)
+        where TSize : struct, ITensorCoreSize
+    {
+        int rows = sequence.KeyLength - firstKey;
+        long keyStride = shape.Attention.Key.RowStride;
+        long valueStride = shape.Attention.Value.RowStride;
+        TensorCoreTiles.Copy<TSize>(keyTile, Keys, keys + firstKey * keyStride * ElementBytes, keyStride, rows, shape.Attention.HeadSize);
+        TensorCoreTiles.Copy<TSize>(valueTile, Keys, values + firstKey * valueStride * ElementBytes, valueStride, rows, shape.Attention.ValueHeadSize);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long Address(long tensor, RowLayout layout, int matrix, int row) => tensor + (layout.Base(matrix) + layout.Row(row)) * ElementBytes;
+}

@@ -1,0 +1,210 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Attention;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Tiles;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.Tiled.Matmul;
+using AttentionGpu.Kernels.Tiled.Reductions;
+using AttentionGpu.Kernels.Tiled.Softmax;
+using AttentionGpu.Kernels.Tiled.Tiles;
+using ILGPU;
+
+namespace AttentionGpu.Kernels.Tiled.Attention;
+
+/// <summary>
+/// Fused attention forward: one pass over the keys with a running softmax, never a length x length matrix in memory.
+/// Dao, "FlashAttention-2" (2023), algorithm 1, in float32 on plain multiply-adds.
+/// </summary>
+public static class AttentionKernel
+{
+    /// <summary>Columns of the output that a group computes; wider values take more groups, each with its own scores.</summary>
+    public static int TileValues<TTile, TValues>()
+        where TTile : struct, ITile
+        where TValues : struct, IFragment => 4 * TTile.ColumnThreads * TValues.Groups;
+
+    /// <summary>The number of groups to launch.</summary>
+    public static long GroupCount<TTile, TValues>(AttentionArguments shape, int batch)
+        where TTile : struct, ITile
+        where TValues : struct, IFragment =>
+        (long)batch * shape.Heads
+        * TileCount.DivideUp(shape.QueryLength, ThreadPosition<TTile>.TileRows)
+        * TileCount.DivideUp(shape.ValueHeadSize, TileValues<TTile, TValues>());
+
+    /// <summary>
+    /// <c>output = softmax(variant(scale * query * key^T)) * value</c> over the keys of a range; one group of threads a block of queries of one
+    /// head. A row that sees no key becomes zeros.
+    /// </summary>
+    /// <remarks>
+    /// Inner loops, per thread. Scores, a step of head size: 32 multiply-adds, 3 loads of 16 bytes from shared memory (10.7 a load).
+    /// Values, a key: 32 multiply-adds and 3 loads, or 64 and 4 with two groups (16 a load). Registers: 32 scores, 32 or 64
+    /// outputs, 16 softmax state, 12 or 16 operands. Shared memory: the weights of a block, and one panel that queries and keys,
+    /// then values, pass through.
+    /// </remarks>
+    public static void Forward<TTile, TValues, TReduction, TElement, TRange, TVariant>(
+        AttentionArguments shape,
+        ArrayView<TElement> query, ArrayView<TElement> key, ArrayView<TElement> value, ArrayView<TElement> output,
+        AttentionTables tables, TRange range, TVariant variant)
+        where TTile : struct, ITile
+        where TValues : struct, IFragment
+        where TReduction : struct, IRowReduction
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
+    {
+        int tileRows = ThreadPosition<TTile>.TileRows;
+        int tileKeys = 4 * TTile.ColumnThreads;
+        int tileValues = 4 * TTile.ColumnThreads * TValues.Groups;
+        int rowPitch = ThreadPosition<TTile>.RowPitch;
+        int keyPitch = TTile.ColumnThreads + 1;
+
+        // The value panel takes the place of the query and key panels: Depth * ColumnThreads * Groups elements, never more than theirs.
+        ArrayView<Float4> panel =
+            SharedMemory.Allocate<Float4>(TTile.Depth * (ThreadPosition<TTile>.RowPitch + TTile.ColumnThreads + 1));
+        ArrayView<Float4> weights = SharedMemory.Allocate<Float4>(4 * TTile.ColumnThreads * ThreadPosition<TTile>.RowPitch);
+        ArrayView<int> flags = SharedMemory.Allocate<int>(BlockScan.Flags);
+        ArrayView<Float4> keyPanel = panel.SubView(TTile.Depth * rowPitch, TTile.Depth * keyPitch);
+
+        int valueTiles = TileCount.DivideUp(shape.ValueHeadSize, tileValues);
+        int queryTiles = TileCount.DivideUp(shape.QueryLength, tileRows);
+        int firstValue = Grid.IdxX % valueTiles * tileValues;
+
+        // Late queries see the most keys under a causal mask: they start first, so that the short ones fill the gaps at the end.
+        int firstQuery = (queryTiles - 1 - Grid.IdxX / valueTiles % queryTiles) * tileRows;
+        int matrix = Grid.IdxX / valueTiles / queryTiles;
+        var head = new SequenceHead
+        {
+            Batch = matrix / shape.Heads,
+            Head = matrix % shape.Heads,
+            Sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence,
+        };
+        int queryLength = head.Sequence.QueryLength;
+        int keyLength = head.Sequence.KeyLength;
+        long queryBase = shape.Query.Base(matrix) + shape.Query.Row(head.Sequence.QueryStart);
+        long keyBase = shape.Key.Base(matrix) + shape.Key.Row(head.Sequence.KeyStart);
+        long valueBase = shape.Value.Base(matrix) + shape.Value.Row(head.Sequence.KeyStart);
+
+        ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
+        var change = new ScoreChange<TTile, TRange, TVariant>
+        {
+            Range = range,
+            Variant = variant,
+            Thread = thread,
+            Head = head,
+            FirstQuery = firstQuery,
+        };
+        if (TVariant.ScansBlocks)
+        {
+            BlockScan.Start(flags);
+            Group.Barrier();
+        }
+
+        // Sequences that are shorter than the longest leave groups without queries.
+        int lastQuery = IntrinsicMath.Min(firstQuery + tileRows, queryLength) - 1;
+        int startKey = range.FirstKey(head.Sequence, firstQuery);
+        int endKey = firstQuery < queryLength ? range.EndKey(head.Sequence, lastQuery) : 0;
+        RowSoftmax softmax = RowSoftmax.Empty;
+        TValues sums = default;
+        for (int firstKey = startKey; firstKey < endKey; firstKey += tileKeys)
+        {
+            if (TVariant.ScansBlocks && !BlockScan.AnyVisible(flags, (firstKey - startKey) / tileKeys, change, firstKey, tileKeys))
+                continue;
+
+            Fragment8x4 scores = default;
+            for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
+            {
+                PanelLoader.LoadTransposed<TTile, TElement, RowLayout>(
+                    panel.Cast<float>(), 4 * rowPitch, tileRows,
+                    query, shape.Query, queryBase, firstQuery, queryLength, depth, shape.HeadSize);
+                PanelLoader.LoadTransposed<TTile, TElement, RowLayout>(
+                    keyPanel.Cast<float>(), 4 * keyPitch, tileKeys,
+                    key, shape.Key, keyBase, firstKey, keyLength, depth, shape.HeadSize);
+                Group.Barrier();
+                for (int line = 0; line < TTile.Depth; line++)
+                    scores.MultiplyAdd(thread.LoadRows(panel, line), keyPanel, line * keyPitch + thread.Column, 0);
+                Group.Barrier();
+            }
+
+            scores.Scale(Rows8.Uniform(shape.Scale));
+            int blockEnd = firstKey + tileKeys;
+            if (!TVariant.IsIdentity
+                || firstKey < range.FirstKey(head.Sequence, lastQuery) || blockEnd > range.EndKey(head.Sequence, firstQuery))
+            {
+                change.Apply(ref scores, firstKey + 4 * thread.Column);
+            }
+
+            Rows8 maxima = TReduction.Max(
+                scores.RowMax, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
+            sums.Scale(softmax.Advance(ref scores, maxima));
+            scores.StoreTransposed(weights, 4 * thread.Column * rowPitch + thread.Row, rowPitch, TTile.RowThreads);
+
+            for (int depth = 0; depth < tileKeys; depth += TTile.Depth)
+            {
+                PanelLoader.Load<TTile, TElement>(
+                    panel.Cast<float>(), tileValues,
+                    value, shape.Value, valueBase, firstKey + depth, keyLength, firstValue, shape.ValueHeadSize);
+                Group.Barrier();
+                for (int line = 0; line < TTile.Depth; line++)
+                {
+                    sums.MultiplyAdd(
+                        thread.LoadRows(weights, depth + line),
+                        panel,
+                        line * TTile.ColumnThreads * TValues.Groups + thread.Column,
+                        TTile.ColumnThreads);
+                }
+
+                Group.Barrier();
+            }
+        }
+
+        Rows8 totals = TReduction.Sum(softmax.Sums, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
+        sums.Scale(softmax.Finish(totals, shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity));
+        if (shape.HasLogSumExp != 0 && thread.Column == 0 && firstValue == 0)
+        {
+            StoreRows(
+                softmax.LogSumExp, tables.LogSumExp, shape.LogSumExp,
+                shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart), thread, firstQuery, queryLength);
+        }
+
+        sums.Store(
+            new MatmulSink<TTile, TElement, RowLayout, ScaleEpilogue>
+            {
+                Result = output,
+                Layout = shape.Output,
+                MatrixBase = shape.Output.Base(matrix) + shape.Output.Row(head.Sequence.QueryStart),
+                Epilogue = new ScaleEpilogue { Scale = 1f },
+                Thread = thread,
+                FirstRow = firstQuery,
+                Rows = queryLength,
+                Columns = shape.ValueHeadSize,
+            },
+            firstValue + 4 * thread.Column,
+            4 * TTile.ColumnThreads);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreRows<TTile>(
+        Rows8 values, ArrayView<float> target, RowLayout layout, long first, ThreadPosition<TTile> thread, int firstQuery, int queryLength)
+        where TTile : struct, ITile
+    {
+        StoreRow(values.Low.X, target, layout, first, firstQuery + thread.TileRow(0), queryLength);
+        StoreRow(values.Low.Y, target, layout, first, firstQuery + thread.TileRow(1), queryLength);
+        StoreRow(values.Low.Z, target, layout, first, firstQuery + thread.TileRow(2), queryLength);
+        StoreRow(values.Low.W, target, layout, first, firstQuery + thread.TileRow(3), queryLength);
+        StoreRow(values.High.X, target, layout, first, firstQuery + thread.TileRow(4), queryLength);
+        StoreRow(values.High.Y, target, layout, first, firstQuery + thread.TileRow(5), queryLength);
+        StoreRow(values.High.Z, target, layout, first, firstQuery + thread.TileRow(6), queryLength);
+        StoreRow(values.High.W, target, layout, first, firstQuery + thread.TileRow(7), queryLength);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreRow(float value, ArrayView<float> target, RowLayout layout, long first, int query, int queryLength)
+    {
+        if (query < queryLength)
+            target[first + layout.Row(query)] = value;
+    }
+}

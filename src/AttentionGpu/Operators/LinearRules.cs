@@ -1,0 +1,49 @@
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Operators;
+
+/// <summary>The shapes of a call of a linear layer.</summary>
+internal readonly ref struct LinearRules
+{
+    public required ReadOnlySpan<nint> Input { get; init; }
+
+    public required ReadOnlySpan<nint> Weight { get; init; }
+
+    public required ElementType Element { get; init; }
+
+    public bool HasBias { get; init; }
+
+    public ReadOnlySpan<nint> Bias { get; init; }
+
+    public required ReadOnlySpan<nint> Output { get; init; }
+
+    /// <summary>Validates the call and says it as a problem.</summary>
+    /// <exception cref="ArgumentException">A shape is wrong.</exception>
+    public LinearProblem ToProblem()
+    {
+        ShapeRules.RequireRank(Weight, 2, "[output size, input size]", "weight");
+        if (Input.Length == 0)
+            throw ShapeRules.Error(Input, "must be [..., input size]", "input");
+        ShapeRules.RequireCounts(Input, "input");
+        (int columns, int depth) = ((int)Weight[0], (int)Weight[1]);
+        if (columns == 0 || depth == 0)
+            throw ShapeRules.Error(Weight, "must have sizes of at least 1", "weight");
+        ShapeRules.RequireAxis(Input, Input.Length - 1, depth, "the input size, as in weight", "input");
+        if (HasBias)
+            ShapeRules.Require(Bias, [columns], "[output size]", "bias");
+        nint[] expected = [.. Input[..^1], columns];
+        ShapeRules.Require(Output, expected, "[..., output size]", "output");
+        long rows = ShapeRules.Count(Input[..^1]);
+        if (rows > int.MaxValue)
+            throw ShapeRules.Error(Input, $"must have at most {int.MaxValue} rows", "input");
+        return new LinearProblem
+        {
+            Rows = (int)rows,
+            Columns = columns,
+            Depth = depth,
+            HasBias = HasBias,
+            Element = Element,
+            Output = MatrixMap.Contiguous((int)rows, columns),
+        };
+    }
+}

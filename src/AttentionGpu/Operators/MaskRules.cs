@@ -1,0 +1,39 @@
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Operators;
+
+/// <summary>Validates masks and finds how they broadcast.</summary>
+internal static class MaskRules
+{
+    /// <summary>The layout of a mask that broadcasts to [batch, heads, query length, key length] by NumPy's rules.</summary>
+    /// <exception cref="ArgumentException">It does not broadcast.</exception>
+    public static MaskLayout? LayOut<T>(TensorInput<T> mask, ReadOnlySpan<nint> target)
+        where T : unmanaged =>
+        mask.IsPresent ? LayOut(mask.Lengths, target) : null;
+
+    private static MaskLayout LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
+    {
+        if (mask.Length is < 1 or > 4)
+            throw Error(mask, target);
+
+        // Axes are matched from the last one; an axis of 1 is repeated, by a stride of 0.
+        Span<long> strides = stackalloc long[4];
+        strides.Clear();
+        long stride = 1;
+        for (int axis = 1; axis <= mask.Length; axis++)
+        {
+            nint length = mask[^axis];
+            if (length != target[^axis] && length != 1)
+                throw Error(mask, target);
+            strides[^axis] = length == 1 ? 0 : stride;
+            stride *= length;
+        }
+
+        return new MaskLayout(strides[0], strides[1], strides[2], strides[3]);
+    }
+
+    private static ArgumentException Error(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target) => ShapeRules.Error(
+        mask,
+        $"must have rank 1 to 4 and broadcast to [batch, heads, query length, key length] = {ShapeRules.Format(target)}",
+        nameof(mask));
+}

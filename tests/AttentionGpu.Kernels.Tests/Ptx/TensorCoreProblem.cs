@@ -1,0 +1,188 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Kernels.Common.Attention;
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.Tiled.Attention;
+using AttentionGpu.Kernels.Tiled.Tiles;
+
+namespace AttentionGpu.Kernels.Tests.Ptx;
+
+/// <summary>A small attention problem of 16-bit elements with every size at random, in memory with gaps between rows that hold not-a-number.</summary>
+internal sealed class TensorCoreProblem
+{
+    private const int Gap = 8;
+    private const ushort NotANumber = 0x7FFF;
+
+    private readonly bool _half;
+    private readonly AttentionArguments _shape;
+    private readonly int _batch;
+    private readonly int _group;
+    private readonly WindowRange _window;
+    private readonly ushort[] _query;
+    private readonly ushort[] _key;
+    private readonly ushort[] _value;
+    private readonly ushort[] _output;
+    private readonly double[] _queryValues;
+    private readonly double[] _keyValues;
+    private readonly double[] _values;
+
+    private TensorCoreProblem(Random random, int maxHeadSize, bool half)
+    {
+        _half = half;
+        _batch = random.Next(1, 3);
+        _group = random.Next(1, 3);
+        int keyHeads = random.Next(1, 3);
+        int heads = keyHeads * _group;
+        int queries = random.Next(1, 100);
+        int keys = random.Next(0, 120);
+        int headSize = HeadSize();
+        int valueSize = HeadSize();
+        _window = new WindowRange { Left = random.Next(0, 60), Right = random.Next(0, 60) };
+        _shape = new AttentionArguments
+        {
+            Heads = heads,
+            QueryLength = queries,
+            Sequence = new Sequence
+            {
+                QueryLength = queries,
+                KeyLength = keys,
+                CausalOffset = random.Next(-10, keys + 1),
+                WindowOffset = random.Next(-10, keys + 1),
+            },
+            HeadSize = headSize,
+            ValueHeadSize = valueSize,
+            Scale = 1f / MathF.Sqrt(headSize),
+            Query = Layout(heads, 1, queries, headSize),
+            Key = Layout(heads, _group, keys, headSize),
+            Value = Layout(heads, _group, keys, valueSize),
+            Output = Layout(heads, 1, queries, valueSize),
+        };
+        _query = Fill(heads, queries, headSize, _shape.Query, 3f);
+        _key = Fill(keyHeads, keys, headSize, _shape.Key, 1f);
+        _value = Fill(keyHeads, keys, valueSize, _shape.Value, 1f);
+        _queryValues = Array.ConvertAll(_query, bits => (double)Load(bits));
+        _keyValues = Array.ConvertAll(_key, bits => (double)Load(bits));
+        _values = Array.ConvertAll(_value, bits => (double)Load(bits));
+        _output = new ushort[_batch * heads * queries * (valueSize + Gap)];
+        Array.Fill(_output, NotANumber);
+
+        int HeadSize() => random.Next(3) == 0 ? maxHeadSize : 8 * random.Next(maxHeadSize == 64 ? 1 : 9, maxHeadSize / 8 + 1);
+
+        ushort[] Fill(int matrices, int rows, int columns, RowLayout layout, float bound)
+        {
+            var elements = new ushort[Math.Max(1, _batch * matrices * rows * (int)layout.RowStride)];
+            Array.Fill(elements, NotANumber);
+            for (int row = 0; row < _batch * matrices * rows; row++)
+            {
+                for (int column = 0; column < columns; column++)
+                    elements[row * layout.RowStride + column] = Store((random.NextSingle() * 2f - 1f) * bound);
+            }
+
+            return elements;
+        }
+    }
+
+    public static TensorCoreProblem Random(Random random, int maxHeadSize, bool half) => new(random, maxHeadSize, half);
+
+    /// <summary>Runs the tensor core kernel, compares every element, and that nothing else was written.</summary>
+    public void AssertTensorKernelAgrees(PtxProgram program, Type range, string what) => AssertAgrees(range, what, (memory, output) =>
+    {
+        var shape = new TensorCoreAttentionArguments
+        {
+            Attention = _shape,
+            Query = (long)memory.Add<ushort>(_query),
+            Key = (long)memory.Add<ushort>(_key),
+            Value = (long)memory.Add<ushort>(_value),
+            Output = (long)output,
+        };
+        new PtxMachine(program, memory).With(0, shape).With(2, _window)
+            .Run((int)TensorCoreAttentionKernel.GroupCount(_batch, _shape.Heads, _shape.QueryLength), TensorCoreTiles.Threads);
+    });
+
+    /// <summary>The same with the kernel for devices without tensor cores.</summary>
+    public void AssertGeneralKernelAgrees<TTile, TValues>(PtxProgram program, Type range, string what)
+        where TTile : struct, ITile
+        where TValues : struct, IFragment => AssertAgrees(range, what, (memory, output) =>
+        {
+            PtxMachine machine = new PtxMachine(program, memory).With(0, _shape);
+            ulong[] tensors = [memory.Add<ushort>(_query), memory.Add<ushort>(_key), memory.Add<ushort>(_value), output];
+            for (int i = 0; i < tensors.Length; i++)
+                machine.With(i + 1, (tensors[i], long.MaxValue));
+            machine.With(6, _window).Run((int)AttentionKernel.GroupCount<TTile, TValues>(_shape, _batch), ThreadPosition<TTile>.Threads);
+        });
+
+    private void AssertAgrees(Type range, string what, Action<PtxGlobalMemory, ulong> run)
+    {
+        var memory = new PtxGlobalMemory();
+        ulong output = memory.Add<ushort>(_output);
+        run(memory, output);
+        Span<ushort> actual = memory.Get<ushort>(output);
+        for (int matrix = 0; matrix < _batch * _shape.Heads; matrix++)
+        {
+            for (int query = 0; query < _shape.QueryLength; query++)
+            {
+                double[] expected = Expected(matrix, query, range);
+                for (int column = 0; column < _shape.Output.RowStride; column++)
+                {
+                    ushort bits = actual[(int)(_shape.Output.Base(matrix) + _shape.Output.Row(query)) + column];
+                    string Where() => $"{what}: matrix {matrix}, query {query}, column {column}, {_shape.QueryLength} x {_shape.Sequence.KeyLength}, sizes {_shape.HeadSize} and {_shape.ValueHeadSize}";
+                    if (column >= _shape.ValueHeadSize)
+                        Assert.True(bits == NotANumber, $"{Where()} was written.");
+                    else
+                        Assert.True(Math.Abs(Load(bits) - expected[column]) <= Tolerance, $"{Where()}: {Load(bits)}, expected {expected[column]}.");
+                }
+            }
+        }
+    }
+
+    // Weights and outputs of up to 1 are rounded once each: to 11 bits, or 8.
+    private double Tolerance => _half ? 1.0 / 1024 : 1.0 / 128;
+
+    private double[] Expected(int matrix, int query, Type range)
+    {
+        Sequence sequence = _shape.Sequence;
+        (int first, int end) = range == typeof(AllKeys) ? (0, sequence.KeyLength)
+            : range == typeof(CausalRange) ? (0, default(CausalRange).EndKey(sequence, query))
+            : (_window.FirstKey(sequence, query), _window.EndKey(sequence, query));
+        var scores = new double[Math.Max(0, end - first)];
+        for (int i = 0; i < scores.Length; i++)
+        {
+            ReadOnlySpan<double> left = Row(_queryValues, _shape.Query, matrix, query, _shape.HeadSize);
+            scores[i] = _shape.Scale * TensorPrimitives.Dot(left, Row(_keyValues, _shape.Key, matrix, first + i, _shape.HeadSize));
+        }
+
+        var expected = new double[_shape.ValueHeadSize];
+        double sum = 0.0;
+        foreach ((int i, double score) in scores.Index())
+        {
+            double weight = Math.Exp(score - scores.Max());
+            sum += weight;
+            TensorPrimitives.MultiplyAdd(Row(_values, _shape.Value, matrix, first + i, _shape.ValueHeadSize), weight, expected, expected);
+        }
+
+        return sum == 0.0 ? expected : Array.ConvertAll(expected, value => value / sum);
+    }
+
+    private static ReadOnlySpan<double> Row(double[] values, RowLayout layout, int matrix, int row, int columns) =>
+        values.AsSpan((int)(layout.Base(matrix) + layout.Row(row)), columns);
+
+    private static RowLayout Layout(int heads, int group, int rows, int columns) => new()
+    {
+        Batch = new MatrixBatch
+        {
+            Heads = heads,
+            HeadsPerMatrix = group,
+            BatchStride = (long)heads / group * rows * (columns + Gap),
+            HeadStride = (long)rows * (columns + Gap),
+        },
+        RowStride = columns + Gap,
+    };
+
+    private ushort Store(float value) => _half ? HalfElement.FromSingle(value).Bits : BFloat16Element.FromSingle(value).Bits;
+
+    private float Load(ushort bits) => _half ? new HalfElement { Bits = bits }.ToSingle() : new BFloat16Element { Bits = bits }.ToSingle();
+}

@@ -1,0 +1,73 @@
+using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.TensorCore;
+using ILGPU.Runtime.Cuda;
+
+namespace AttentionGpu.Kernels.Tests.Ptx;
+
+/// <summary>The tensor cores' matrix product, run on <see cref="PtxMachine"/>, against sums in float64.</summary>
+public class TensorCoreProductTests
+{
+    private const int Problems = 20;
+    private const ushort NotANumber = 0x7FFF;
+
+    [Theory]
+    [InlineData(typeof(HalfTensorCore))]
+    [InlineData(typeof(BFloat16TensorCore))]
+    public void Agrees_with_the_definition(Type element)
+    {
+        bool half = element == typeof(HalfTensorCore);
+        int seed = Random.Shared.Next();
+        var random = new Random(seed);
+        var program = new PtxProgram(PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorMatmul, element));
+        for (int problem = 0; problem < Problems; problem++)
+        {
+            var sizes = new MatmulArguments { Rows = random.Next(1, 100), Columns = 8 * random.Next(1, 25), Depth = 8 * random.Next(1, 20) };
+            ushort[] left = Fill(sizes.Rows * sizes.Depth);
+            ushort[] right = Fill(sizes.Columns * sizes.Depth);
+            ushort[]? bias = random.Next(2) == 0 ? null : Fill(sizes.Columns);
+            ushort[] actual = Run(program, sizes, left, right, bias);
+            for (int i = 0; i < actual.Length; i++)
+            {
+                double expected = bias is null ? 0.0 : Load(bias[i % sizes.Columns]);
+                double bound = 0.0;
+                for (int d = 0; d < sizes.Depth; d++)
+                {
+                    double product = (double)Load(left[i / sizes.Columns * sizes.Depth + d]) * Load(right[i % sizes.Columns * sizes.Depth + d]);
+                    expected += product;
+                    bound += Math.Abs(product);
+                }
+
+                // One rounding of the result, and the sum's own in float32.
+                double tolerance = Math.Abs(expected) / (half ? 2048 : 256) + bound * 1e-6 + 1e-7;
+                Assert.True(
+                    Math.Abs(Load(actual[i]) - expected) <= tolerance,
+                    $"seed {seed}, problem {problem}, {sizes.Rows} x {sizes.Columns} x {sizes.Depth}, element {i}: {Load(actual[i])}, expected {expected}.");
+            }
+        }
+
+        ushort[] Fill(int count) => [.. Enumerable.Range(0, count).Select(_ => Store(random.NextSingle() * 2f - 1f))];
+
+        ushort Store(float value) => half ? HalfElement.FromSingle(value).Bits : BFloat16Element.FromSingle(value).Bits;
+
+        float Load(ushort bits) => half ? new HalfElement { Bits = bits }.ToSingle() : new BFloat16Element { Bits = bits }.ToSingle();
+    }
+
+    private static ushort[] Run(PtxProgram program, MatmulArguments sizes, ushort[] left, ushort[] right, ushort[]? bias)
+    {
+        var memory = new PtxGlobalMemory();
+        var result = new ushort[sizes.Rows * sizes.Columns];
+        Array.Fill(result, NotANumber);
+        ulong address = memory.Add<ushort>(result);
+        var shape = new TensorCoreMatmulArguments
+        {
+            Sizes = sizes,
+            Left = (long)memory.Add<ushort>(left),
+            Right = (long)memory.Add<ushort>(right),
+            Bias = bias is null ? 0 : (long)memory.Add<ushort>(bias),
+            Result = (long)address,
+        };
+        new PtxMachine(program, memory).With(0, shape).Run((int)TensorCoreMatmulKernel.GroupCount(sizes), TensorCoreTiles.Threads);
+        return memory.Get<ushort>(address).ToArray();
+    }
+}

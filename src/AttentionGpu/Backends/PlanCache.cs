@@ -1,24 +1,30 @@
 using System.Collections.Concurrent;
+using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends;
 
-/// <summary>Plans by problem. Bounded: a service that sees ever new lengths must not grow without end.</summary>
-internal sealed class PlanCache<TProblem, TBuffers>(Func<TProblem, IPlan<TBuffers>> plan)
-    where TProblem : class
-    where TBuffers : struct
+/// <summary>The plans of a device, by signature.</summary>
+internal sealed class PlanCache(IOperators operators)
 {
+    // A program has a few signatures. A service that is sent ever new head sizes must not grow without end.
     private const int MaxPlans = 1024;
 
-    private readonly ConcurrentDictionary<TProblem, IPlan<TBuffers>> _plans = new();
+    private readonly ConcurrentDictionary<Type, object> _byType = new();
 
-    public IPlan<TBuffers> Get(TProblem problem)
+    /// <summary>The plan of a signature, made once.</summary>
+    public IPlan<TExtent, TBuffers> Get<TSignature, TExtent, TBuffers>(TSignature signature)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
+        where TBuffers : struct
     {
-        if (_plans.TryGetValue(problem, out IPlan<TBuffers>? cached))
+        var plans = (ConcurrentDictionary<TSignature, IPlan<TExtent, TBuffers>>)_byType.GetOrAdd(
+            typeof(TSignature), static _ => new ConcurrentDictionary<TSignature, IPlan<TExtent, TBuffers>>());
+        if (plans.TryGetValue(signature, out IPlan<TExtent, TBuffers>? cached))
             return cached;
 
         // Kernels stay compiled in the backend, so starting over costs little.
-        if (_plans.Count >= MaxPlans)
-            _plans.Clear();
-        return _plans.GetOrAdd(problem, plan);
+        if (plans.Count >= MaxPlans)
+            plans.Clear();
+        return plans.GetOrAdd(signature, static (key, from) => from.Plan<TSignature, TExtent, TBuffers>(key), operators);
     }
 }

@@ -31,8 +31,8 @@ internal readonly struct DeviceMemory
     /// <summary>This memory, or another where it is none: a kernel's unused arguments must be some memory.</summary>
     public DeviceMemory Or(DeviceMemory other) => Exists ? this : other;
 
-    /// <summary>Memory on an accelerator, from the start of a buffer.</summary>
-    public static DeviceMemory OnDevice(MemoryBuffer1D<byte, Stride1D.Dense> buffer, long byteLength) => new(buffer, 0, byteLength);
+    /// <summary>Memory on an accelerator: a part of a buffer, in bytes.</summary>
+    public static DeviceMemory OnDevice(MemoryBuffer buffer, long byteLength, long firstByte = 0) => new(buffer, (nint)firstByte, byteLength);
 
     /// <summary>Memory of the host. <paramref name="owner"/> is null where a caller has pinned it.</summary>
     public static DeviceMemory OnHost(object? owner, nint address, long byteLength) => new(owner, address, byteLength);
@@ -50,7 +50,7 @@ internal readonly struct DeviceMemory
     /// <summary>The memory as a kernel sees it; only on an accelerator.</summary>
     public ArrayView<T> View<T>()
         where T : unmanaged =>
-        ((MemoryBuffer1D<byte, Stride1D.Dense>)_owner!).View.BaseView.SubView(_address, ByteLength).Cast<T>();
+        ((MemoryBuffer)_owner!).AsRawArrayView(_address, ByteLength).Cast<T>();
 
     /// <summary>The address of the first element in the device's memory; only on an accelerator that has addresses.</summary>
     public long DeviceAddress => ((MemoryBuffer)_owner!).NativePtr + _address;

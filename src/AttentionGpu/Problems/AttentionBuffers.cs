@@ -1,9 +1,8 @@
-using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Memory;
 
 namespace AttentionGpu.Problems;
 
-/// <summary>The memory that an attention plan runs on. What the problem does not have is left at its default.</summary>
+/// <summary>The memory that an attention plan runs on. What the signature does not have is left at its default.</summary>
 internal readonly struct AttentionBuffers
 {
     public DeviceMemory Query { get; init; }
@@ -28,17 +27,10 @@ internal readonly struct AttentionBuffers
 
     public DeviceMemory Sinks { get; init; }
 
+    /// <summary>A sequence for each batch entry.</summary>
     public DeviceMemory Sequences { get; init; }
 
     public DeviceMemory Scores { get; init; }
 
     public DeviceMemory LogSumExp { get; init; }
-
-    /// <summary>A batch entry's sequence; only in host memory.</summary>
-    public unsafe Sequence SequenceOf(AttentionProblem problem, int batch) =>
-        problem.HasSequences ? Sequences.Pointer<Sequence>()[batch] : problem.Sequence;
-
-    /// <summary>A head's sink, or -inf; only in host memory.</summary>
-    public unsafe float SinkOf(AttentionProblem problem, int head) =>
-        problem.HasSinks ? Sinks.Pointer<float>()[head] : float.NegativeInfinity;
 }

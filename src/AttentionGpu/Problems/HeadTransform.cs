@@ -1,3 +1,5 @@
+using AttentionGpu.Elements;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Memory;
 
 namespace AttentionGpu.Problems;
@@ -6,24 +8,19 @@ namespace AttentionGpu.Problems;
 /// Rows of a [batch, heads, length, size] tensor that are copied to where attention reads them, and normalised and rotated on the way where
 /// it is asked for.
 /// </summary>
-internal sealed record HeadTransform
+internal readonly record struct HeadTransformSignature : ISignature<HeadTransformExtent, HeadTransformBuffers>
 {
-    public required int Batch { get; init; }
-
-    public required int Heads { get; init; }
-
-    public required int Length { get; init; }
-
-    public required int Size { get; init; }
-
+    /// <summary>How the source is stored.</summary>
     public required ElementType Element { get; init; }
 
-    public required TensorLayout Source { get; init; }
+    /// <summary>How the target is stored.</summary>
+    public required ElementType Target { get; init; }
 
-    public required TensorLayout Target { get; init; }
+    /// <summary>Elements of a row.</summary>
+    public required int Size { get; init; }
 
-    /// <summary>What is added to the mean of squares of a row that is normalised; null for none.</summary>
-    public float? NormEpsilon { get; init; }
+    /// <summary>Whether rows are divided by their root mean square and multiplied by a factor an element.</summary>
+    public bool HasNorm { get; init; }
 
     /// <summary>Elements at the start of a row that are rotated; 0 for none.</summary>
     public int RotarySize { get; init; }
@@ -31,10 +28,46 @@ internal sealed record HeadTransform
     /// <summary>Whether the elements of a rotated pair are neighbours; else they are half the rotary size apart.</summary>
     public bool IsInterleaved { get; init; }
 
-    public bool IsEmpty => Batch == 0 || Length == 0;
+    /// <summary>Whether the position of each row is in memory; else row i of a sequence has position i plus a first one.</summary>
+    public bool HasPositions { get; init; }
+
+    /// <summary>Whether each batch entry has a sequence of its own, in memory.</summary>
+    public bool HasSequences { get; init; }
 }
 
-/// <summary>The memory that a row plan runs on.</summary>
+/// <summary>The sizes of one call.</summary>
+internal readonly struct HeadTransformExtent
+{
+    public required int Batch { get; init; }
+
+    public required int Heads { get; init; }
+
+    /// <summary>Rows of a head; of the longest sequence where they differ.</summary>
+    public required int Length { get; init; }
+
+    public required TensorLayout Source { get; init; }
+
+    public required TensorLayout Target { get; init; }
+
+    /// <summary>What is added to the mean of squares.</summary>
+    public float NormEpsilon { get; init; }
+
+    /// <summary>The position of the first row, where positions are not in memory.</summary>
+    public int FirstPosition { get; init; }
+
+    /// <summary>Whether the rows are a sequence's keys; else they are its queries. Only where sequences are in memory.</summary>
+    public bool RowsAreKeys { get; init; }
+
+    public bool IsEmpty => Batch == 0 || Length == 0;
+
+    /// <summary>The first row of a batch entry in a sequence's terms.</summary>
+    public int Start(in Sequence sequence) => RowsAreKeys ? sequence.KeyStart : sequence.QueryStart;
+
+    /// <summary>The rows of a batch entry in a sequence's terms.</summary>
+    public int Count(in Sequence sequence) => RowsAreKeys ? sequence.KeyLength : sequence.QueryLength;
+}
+
+/// <summary>The memory that a plan runs on.</summary>
 internal readonly struct HeadTransformBuffers
 {
     public DeviceMemory Source { get; init; }
@@ -50,6 +83,9 @@ internal readonly struct HeadTransformBuffers
     /// <summary>[positions, rotary size / 2].</summary>
     public DeviceMemory Sine { get; init; }
 
-    /// <summary>[batch, length].</summary>
+    /// <summary>[batch, length]; [1, tokens] where sequences are ragged.</summary>
     public DeviceMemory Positions { get; init; }
+
+    /// <summary>A sequence for each batch entry.</summary>
+    public DeviceMemory Sequences { get; init; }
 }

@@ -1,6 +1,6 @@
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Memory;
-using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Reference;
 
@@ -13,7 +13,8 @@ internal readonly unsafe struct ElementAccess(DeviceMemory memory, ElementType t
         {
             ElementType.Float32 => memory.Pointer<float>()[index],
             ElementType.Float16 => (double)memory.Pointer<Half>()[index],
-            _ => memory.Pointer<BFloat16Element>()[index].ToSingle(),
+            ElementType.BFloat16 => memory.Pointer<BFloat16Element>()[index].ToSingle(),
+            _ => throw ElementTypes.Unknown(type),
         };
         set
         {
@@ -25,9 +26,11 @@ internal readonly unsafe struct ElementAccess(DeviceMemory memory, ElementType t
                 case ElementType.Float16:
                     memory.Pointer<Half>()[index] = (Half)value;
                     break;
-                default:
+                case ElementType.BFloat16:
                     memory.Pointer<BFloat16Element>()[index] = BFloat16Element.FromSingle((float)value);
                     break;
+                default:
+                    throw ElementTypes.Unknown(type);
             }
         }
     }

@@ -1,115 +1,118 @@
+using AttentionGpu.Backends.Host;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Reference;
 
 /// <summary>Attention in float64, row by row: all scores of a row, their softmax, then the weighted sum of the values.</summary>
-internal sealed class ReferenceAttentionPlan(AttentionProblem problem) : IPlan<AttentionBuffers>
+internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPlan<AttentionExtent, AttentionBuffers>
 {
-    public void Execute(in AttentionBuffers buffers)
+    public long WorkspaceBytes(in AttentionExtent extent) => 0;
+
+    public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
     {
-        long scoreCount = problem.Scores is null ? 0 : problem.ScoreCount / (problem.Scores == ScoreStage.AverageWeights ? problem.Heads : 1);
+        long scoreCount = signature.Scores is null ? 0 : extent.ScoreCount / (signature.Scores == ScoreStage.AverageWeights ? extent.Heads : 1);
         double[] scores = new double[scoreCount];
-        double[] weights = new double[problem.KeyLength];
-        for (int batch = 0; batch < problem.Batch; batch++)
+        double[] weights = new double[extent.KeyLength];
+        for (int batch = 0; batch < extent.Batch; batch++)
         {
-            Sequence sequence = buffers.SequenceOf(problem, batch);
-            for (int head = 0; head < problem.Heads; head++)
+            Sequence sequence = buffers.SequenceOf(signature, extent, batch);
+            for (int head = 0; head < extent.Heads; head++)
             {
                 for (int query = 0; query < sequence.QueryLength; query++)
                 {
-                    Span<double> kept = problem.Scores is null ? default : scores.AsSpan(ScoreRow(batch, head, query), problem.KeyLength);
-                    Score(buffers, sequence, batch, head, query, weights, kept);
-                    double logSumExp = Softmax(weights, buffers.SinkOf(problem, head));
-                    WriteOutput(buffers, sequence, batch, head, query, weights);
-                    if (problem.LogSumExp is { } layout)
-                        WriteLogSumExp(buffers, layout.Offset(batch, head, sequence.QueryStart + query), logSumExp);
-                    AddWeights(kept, weights);
+                    Span<double> kept = signature.Scores is null ? default : scores.AsSpan(ScoreRow(extent, batch, head, query), extent.KeyLength);
+                    Score(extent, buffers, sequence, batch, head, query, weights, kept);
+                    double logSumExp = Softmax(weights, buffers.SinkOf(signature, head));
+                    WriteOutput(extent, buffers, sequence, batch, head, query, weights);
+                    if (signature.HasLogSumExp)
+                        WriteLogSumExp(buffers, extent.LogSumExp.Offset(batch, head, sequence.QueryStart + query), logSumExp);
+                    AddWeights(extent.Heads, kept, weights);
                 }
             }
         }
 
-        var target = new ElementAccess(buffers.Scores, problem.Element);
+        var target = new ElementAccess(buffers.Scores, signature.Element);
         for (long i = 0; i < scoreCount; i++)
             target[i] = scores[i];
     }
 
-    private int ScoreRow(int batch, int head, int query)
+    private int ScoreRow(in AttentionExtent extent, int batch, int head, int query)
     {
-        int matrix = problem.Scores == ScoreStage.AverageWeights ? batch : batch * problem.Heads + head;
-        return (matrix * problem.QueryLength + query) * problem.KeyLength;
+        int matrix = signature.Scores == ScoreStage.AverageWeights ? batch : batch * extent.Heads + head;
+        return (matrix * extent.QueryLength + query) * extent.KeyLength;
     }
 
     // All keys of memory are scored, also those behind the sequence's end: they are hidden, but the products may be asked for.
     private void Score(
-        in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, Span<double> scores, Span<double> kept)
+        in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, Span<double> scores, Span<double> kept)
     {
-        var queries = new ElementAccess(buffers.Query, problem.Element);
-        var keys = new ElementAccess(buffers.Key, problem.Element);
-        long queryRow = problem.Query.Offset(batch, head, sequence.QueryStart + query);
+        var queries = new ElementAccess(buffers.Query, signature.Element);
+        var keys = new KeyValueAccess(buffers.Key, signature.KeyValue, extent.Key);
+        long queryRow = extent.Query.Offset(batch, head, sequence.QueryStart + query);
         for (int key = 0; key < scores.Length; key++)
         {
-            bool isVisible = IsVisible(buffers, sequence, batch, head, query, key);
+            bool isVisible = IsVisible(extent, buffers, sequence, batch, head, query, key);
             scores[key] = double.NegativeInfinity;
-            if (!isVisible && problem.Scores is null)
+            if (!isVisible && signature.Scores is null)
                 continue;
-            long keyRow = problem.Key.Offset(batch, head / problem.GroupSize, sequence.KeyStart + key);
             double score = 0.0;
-            for (int i = 0; i < problem.HeadSize; i++)
-                score += queries[queryRow + i] * keys[keyRow + i];
-            score *= problem.Scale;
+            for (int i = 0; i < signature.HeadSize; i++)
+                score += queries[queryRow + i] * keys[batch, head / signature.GroupSize, sequence.KeyStart + key, i];
+            score *= extent.Scale;
             Keep(kept, key, score, ScoreStage.Products);
-            if (problem.Softcap != 0f)
-                score = problem.Softcap * Math.Tanh(score / problem.Softcap);
+            if (signature.HasSoftcap)
+                score = extent.Softcap * Math.Tanh(score / extent.Softcap);
             Keep(kept, key, score, ScoreStage.Softcapped);
             if (isVisible)
-                scores[key] = score + Added(buffers, sequence, batch, head, query, key);
+                scores[key] = score + Added(extent, buffers, sequence, batch, head, query, key);
             Keep(kept, key, scores[key], ScoreStage.Masked);
         }
     }
 
     private void Keep(Span<double> kept, int key, double score, ScoreStage stage)
     {
-        if (problem.Scores == stage)
+        if (signature.Scores == stage)
             kept[key] = score;
     }
 
-    private unsafe double Added(in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, int key)
+    private unsafe double Added(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, int key)
     {
         double added = 0.0;
-        if (problem.HasAlibi)
+        if (signature.HasAlibi)
             added -= (double)buffers.AlibiSlopes.Pointer<float>()[head] * Math.Abs(query + sequence.DistanceOffset - key);
-        if (problem.Bias is { } bias)
-            added += buffers.Bias.Pointer<float>()[bias.Offset(batch, head, query, key)];
+        if (signature.HasBias)
+            added += buffers.Bias.Pointer<float>()[extent.Bias.Offset(batch, head, query, key)];
         return added;
     }
 
-    private unsafe bool IsVisible(in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, int key)
+    private unsafe bool IsVisible(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, int key)
     {
         if (key >= sequence.KeyLength)
             return false;
-        bool inPrefix = problem.Causal == CausalKind.CausalWithPrefix && key < sequence.PrefixLength;
-        if (problem.Causal != CausalKind.None && !inPrefix && key > (long)query + sequence.CausalOffset)
+        bool inPrefix = signature.Causal == CausalKind.CausalWithPrefix && key < sequence.PrefixLength;
+        if (signature.Causal != CausalKind.None && !inPrefix && key > (long)query + sequence.CausalOffset)
             return false;
-        if (problem.Window is { } window)
+        if (signature.HasWindow)
         {
             long distance = key - ((long)query + sequence.WindowOffset);
-            if (distance < -window.Left || distance > window.Right)
+            if (distance < -extent.Window.Left || distance > extent.Window.Right)
                 return false;
         }
 
-        if (problem.HasKeyPadding && buffers.KeyPadding.Pointer<byte>()[(long)batch * problem.KeyLength + key] != 0)
+        if (signature.HasKeyPadding && buffers.KeyPadding.Pointer<byte>()[(long)batch * extent.KeyLength + key] != 0)
             return false;
-        if (problem.HasDocuments
-            && buffers.QueryDocuments.Pointer<int>()[(long)batch * problem.QueryLength + query]
-            != buffers.KeyDocuments.Pointer<int>()[(long)batch * problem.KeyLength + key])
+        if (signature.HasDocuments
+            && buffers.QueryDocuments.Pointer<int>()[(long)batch * extent.QueryLength + query]
+            != buffers.KeyDocuments.Pointer<int>()[(long)batch * extent.KeyLength + key])
         {
             return false;
         }
 
-        if (problem.Bias is { } bias && float.IsNegativeInfinity(buffers.Bias.Pointer<float>()[bias.Offset(batch, head, query, key)]))
+        if (signature.HasBias && float.IsNegativeInfinity(buffers.Bias.Pointer<float>()[extent.Bias.Offset(batch, head, query, key)]))
             return false;
-        return problem.Mask is not { } mask || buffers.Mask.Pointer<byte>()[mask.Offset(batch, head, query, key)] != 0;
+        return !signature.HasMask || buffers.Mask.Pointer<byte>()[extent.Mask.Offset(batch, head, query, key)] != 0;
     }
 
     /// <summary>Turns scores into weights, and returns the logarithm of the sum of their exponentials.</summary>
@@ -132,16 +135,16 @@ internal sealed class ReferenceAttentionPlan(AttentionProblem problem) : IPlan<A
         return maximum + Math.Log(sum);
     }
 
-    private void WriteOutput(in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, ReadOnlySpan<double> weights)
+    private void WriteOutput(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, ReadOnlySpan<double> weights)
     {
-        var values = new ElementAccess(buffers.Value, problem.Element);
-        var output = new ElementAccess(buffers.Output, problem.Element);
-        long row = problem.Output.Offset(batch, head, sequence.QueryStart + query);
-        for (int i = 0; i < problem.ValueHeadSize; i++)
+        var values = new KeyValueAccess(buffers.Value, signature.KeyValue, extent.Value);
+        var output = new ElementAccess(buffers.Output, signature.Element);
+        long row = extent.Output.Offset(batch, head, sequence.QueryStart + query);
+        for (int i = 0; i < signature.ValueHeadSize; i++)
         {
             double sum = 0.0;
             for (int key = 0; key < sequence.KeyLength; key++)
-                sum += weights[key] * values[problem.Value.Offset(batch, head / problem.GroupSize, sequence.KeyStart + key) + i];
+                sum += weights[key] * values[batch, head / signature.GroupSize, sequence.KeyStart + key, i];
             output[row + i] = sum;
         }
     }
@@ -149,11 +152,11 @@ internal sealed class ReferenceAttentionPlan(AttentionProblem problem) : IPlan<A
     private static unsafe void WriteLogSumExp(in AttentionBuffers buffers, long row, double logSumExp) =>
         buffers.LogSumExp.Pointer<float>()[row] = (float)logSumExp;
 
-    private void AddWeights(Span<double> kept, ReadOnlySpan<double> weights)
+    private void AddWeights(int heads, Span<double> kept, ReadOnlySpan<double> weights)
     {
-        if (problem.Scores is not (ScoreStage.Weights or ScoreStage.AverageWeights))
+        if (signature.Scores is not (ScoreStage.Weights or ScoreStage.AverageWeights))
             return;
-        double share = problem.Scores == ScoreStage.AverageWeights ? 1.0 / problem.Heads : 1.0;
+        double share = signature.Scores == ScoreStage.AverageWeights ? 1.0 / heads : 1.0;
         for (int key = 0; key < weights.Length; key++)
             kept[key] += weights[key] * share;
     }

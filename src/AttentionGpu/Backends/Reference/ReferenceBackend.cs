@@ -1,10 +1,19 @@
+using AttentionGpu.Backends.Host;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Reference;
 
 /// <summary>Plain loops in float64 on the caller's thread: the yardstick that every other backend is tested against.</summary>
-internal sealed class ReferenceBackend(long memoryLimit = long.MaxValue) : HostBackend(memoryLimit)
+internal sealed class ReferenceBackend : HostBackend
 {
+    public ReferenceBackend(long memoryLimit = long.MaxValue)
+        : base(Info, memoryLimit)
+    {
+        Table.Add<AttentionSignature, AttentionExtent, AttentionBuffers>(signature => new ReferenceAttentionPlan(signature))
+            .Add<LinearSignature, LinearExtent, LinearBuffers>(signature => new ReferenceLinearPlan(signature))
+            .Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => new ReferenceHeadTransformPlan(signature));
+    }
+
     public static DeviceInfo Info { get; } = new()
     {
         Name = "reference",
@@ -14,12 +23,4 @@ internal sealed class ReferenceBackend(long memoryLimit = long.MaxValue) : HostB
         WarpSize = 1,
         MaxGroupSize = 1,
     };
-
-    public override DeviceInfo Device => Info;
-
-    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new ReferenceAttentionPlan(problem);
-
-    public override IPlan<LinearBuffers> Plan(LinearProblem problem) => new ReferenceLinearPlan(problem);
-
-    public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) => new ReferenceHeadTransformPlan(problem);
 }

@@ -1,38 +1,59 @@
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Reference;
 
 /// <summary>Normalises, rotates and copies rows in float64.</summary>
-internal sealed class ReferenceHeadTransformPlan(HeadTransform problem) : IPlan<HeadTransformBuffers>
+internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signature) : IPlan<HeadTransformExtent, HeadTransformBuffers>
 {
-    public unsafe void Execute(in HeadTransformBuffers buffers)
+    public long WorkspaceBytes(in HeadTransformExtent extent) => 0;
+
+    public unsafe void Execute(in HeadTransformExtent extent, in HeadTransformBuffers buffers, DeviceMemory workspace)
     {
-        var source = new ElementAccess(buffers.Source, problem.Element);
-        var target = new ElementAccess(buffers.Target, problem.Element);
-        double[] row = new double[problem.Size];
-        for (int batch = 0; batch < problem.Batch; batch++)
+        double[] row = new double[signature.Size];
+        for (int batch = 0; batch < extent.Batch; batch++)
         {
-            for (int head = 0; head < problem.Heads; head++)
+            int start = 0;
+            int count = extent.Length;
+            if (signature.HasSequences)
             {
-                for (int i = 0; i < problem.Length; i++)
+                Sequence sequence = buffers.Sequences.Pointer<Sequence>()[batch];
+                (start, count) = (extent.Start(sequence), extent.Count(sequence));
+            }
+
+            for (int head = 0; head < extent.Heads; head++)
+            {
+                for (int i = 0; i < count; i++)
                 {
-                    long first = problem.Source.Offset(batch, head, i);
-                    for (int element = 0; element < row.Length; element++)
-                        row[element] = source[first + element];
-                    if (problem.NormEpsilon is float epsilon)
-                        Normalize(row, buffers.Norm.Pointer<float>(), epsilon);
-                    if (problem.RotarySize > 0)
-                        Rotate(row, buffers, buffers.Positions.Pointer<int>()[(long)batch * problem.Length + i]);
-                    first = problem.Target.Offset(batch, head, i);
-                    for (int element = 0; element < row.Length; element++)
-                        target[first + element] = row[element];
+                    int position = signature.HasPositions
+                        ? buffers.Positions.Pointer<int>()[signature.HasSequences ? start + i : (long)batch * extent.Length + i]
+                        : extent.FirstPosition + i;
+                    Transform(
+                        extent, buffers, row, extent.Source.Offset(batch, head, start + i), extent.Target.Offset(batch, head, start + i), position);
                 }
             }
         }
     }
 
-    private static unsafe void Normalize(double[] row, float* norm, double epsilon)
+    private void Transform(
+        in HeadTransformExtent extent, in HeadTransformBuffers buffers, double[] row, long sourceRow, long targetRow, int position)
     {
+        var source = new ElementAccess(buffers.Source, signature.Element);
+        var target = new ElementAccess(buffers.Target, signature.Target);
+        for (int element = 0; element < row.Length; element++)
+            row[element] = source[sourceRow + element];
+        if (signature.HasNorm)
+            Normalize(row, buffers, extent.NormEpsilon);
+        if (signature.RotarySize > 0)
+            Rotate(row, buffers, position);
+        for (int element = 0; element < row.Length; element++)
+            target[targetRow + element] = row[element];
+    }
+
+    private static unsafe void Normalize(double[] row, in HeadTransformBuffers buffers, double epsilon)
+    {
+        float* norm = buffers.Norm.Pointer<float>();
         double factor = 1.0 / Math.Sqrt(row.Sum(value => value * value) / row.Length + epsilon);
         for (int i = 0; i < row.Length; i++)
             row[i] *= factor * norm[i];
@@ -40,13 +61,13 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransform problem) : IPlan<
 
     private unsafe void Rotate(double[] row, in HeadTransformBuffers buffers, int position)
     {
-        int half = problem.RotarySize / 2;
+        int half = signature.RotarySize / 2;
         float* cosine = buffers.Cosine.Pointer<float>() + (long)position * half;
         float* sine = buffers.Sine.Pointer<float>() + (long)position * half;
         for (int i = 0; i < half; i++)
         {
-            int first = problem.IsInterleaved ? 2 * i : i;
-            int second = problem.IsInterleaved ? 2 * i + 1 : i + half;
+            int first = signature.IsInterleaved ? 2 * i : i;
+            int second = signature.IsInterleaved ? 2 * i + 1 : i + half;
             (row[first], row[second]) = (
                 row[first] * cosine[i] - row[second] * sine[i],
                 row[second] * cosine[i] + row[first] * sine[i]);

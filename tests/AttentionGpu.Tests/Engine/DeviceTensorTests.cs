@@ -15,7 +15,7 @@ public class DeviceTensorTests
         Tensor<float> attended = problem.Run(engine);
         Tensor<float> weight = Data.Random(new Random(4), 5, 8);
         Tensor<float> expected = Data.Poisoned(2, 4, 17, 5);
-        engine.Linear(attended.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
+        engine.Linear<float>(attended.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
 
         using DeviceTensor<float> query = engine.CreateTensor(problem.Query.AsReadOnlyTensorSpan());
         using DeviceTensor<float> key = engine.CreateTensor(problem.Key.AsReadOnlyTensorSpan());
@@ -25,7 +25,7 @@ public class DeviceTensorTests
         using DeviceTensor<float> middle = engine.CreateTensor(Data.Poisoned(2, 4, 17, 8).AsReadOnlyTensorSpan());
         using DeviceTensor<float> output = engine.CreateTensor(Data.Poisoned(2, 4, 17, 5).AsReadOnlyTensorSpan());
         engine.ScaledDotProductAttention(query, key, value, middle, problem.Options, mask);
-        engine.Linear(middle, deviceWeight, output);
+        engine.Linear<float>(middle, deviceWeight, output);
         Tensor<float> actual = Data.Poisoned(2, 4, 17, 5);
         output.CopyTo(actual.AsTensorSpan());
         Close.Assert(expected, actual, backend);

@@ -51,7 +51,7 @@ public class PlanCacheTests
     private static void Linear(AttentionEngine engine, int rows)
     {
         float[] memory = new float[2 * rows];
-        engine.Linear(
+        engine.Linear<float>(
             new ReadOnlyTensorSpan<float>(memory.AsSpan(0, rows), [rows, 1]), Data.Random(new Random(1), 1, 1),
             new TensorSpan<float>(memory.AsSpan(rows), [rows, 1]));
     }

@@ -171,9 +171,9 @@ public unsafe class SimdTests
             Tensor<float> bias = Data.Random(random, columns);
             Tensor<float> expected = Data.Poisoned([rows, columns]);
             Tensor<float> actual = Data.Poisoned([rows, columns]);
-            Engines.Reference.Linear(
+            Engines.Reference.Linear<float>(
                 input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
-            engine.Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
+            engine.Linear<float>(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
             Close.Assert(expected, actual, $"{rows} x {columns} x {depth}");
         }
     }

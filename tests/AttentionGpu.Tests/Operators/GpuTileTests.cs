@@ -69,7 +69,7 @@ public sealed class GpuTileTests : IDisposable
         var weight = Data.Random(random, columns, depth);
         var expected = Data.Poisoned(rows, columns);
         var actual = Data.Poisoned(rows, columns);
-        Engines.Reference.Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
+        Engines.Reference.Linear<float>(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
         Engine(usesWarps: true).Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan());
         Close.Assert(expected, actual, "linear");
     }

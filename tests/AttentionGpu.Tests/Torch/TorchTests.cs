@@ -39,7 +39,7 @@ public class TorchTests
         Tensor<float> weight = Data.Random(random, columns, depth);
         Tensor<float> bias = Data.Random(random, columns);
         Tensor<float> actual = Data.Poisoned(rows, columns);
-        Engines.Reference.Linear(input, weight, actual, bias);
+        Engines.Reference.Linear<float>(input, weight, actual, bias);
         using DisposeScope scope = torch.NewDisposeScope();
         Close.Assert(Result(torch.nn.functional.linear(Double(input), Double(weight), Double(bias)), rows, columns), actual, $"{rows} x {columns} x {depth}");
     }

@@ -42,7 +42,7 @@ public class MultiHeadAttentionTests
         {
             LayerCase problem = LayerCase.Create(sizes);
             (Tensor<float> output, Tensor<float> weights) =
-                Naive.Layer(problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value, problem.Causal);
+                NaiveLayer.Run(problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value, problem.Causal);
             (Tensor<float> actual, Tensor<float> actualWeights) = problem.RunWithWeights(Engines.Reference);
             Close.Assert(output, actual, sizes.ToString());
             Close.Assert(weights, actualWeights, sizes.ToString());
@@ -121,7 +121,7 @@ public class MultiHeadAttentionTests
         layer.Forward(
             problem.Query.AsReadOnlyTensorSpan(), problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(), output.AsTensorSpan(),
             keyPaddingMask: new ReadOnlyTensorSpan<bool>(padding, [3, 21]));
-        Tensor<float> expected = Naive.Layer(
+        Tensor<float> expected = NaiveLayer.Run(
             problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value,
             isVisible: (batch, _, key) => key < visibleKeys[batch]).Output;
         Close.Assert(expected, output, backend);
@@ -144,7 +144,7 @@ public class MultiHeadAttentionTests
         layer.Forward(
             problem.Query.AsReadOnlyTensorSpan(), output.AsTensorSpan(), Causal.TopLeft,
             new AttentionMask(mask.AsReadOnlyTensorSpan()), padding.AsReadOnlyTensorSpan());
-        Tensor<float> expected = Naive.Layer(
+        Tensor<float> expected = NaiveLayer.Run(
             problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value, Causal.TopLeft,
             (batch, query, key) => mask[batch, 0, query, key] && !padding[batch, key]).Output;
         Close.Assert(expected, output, backend);

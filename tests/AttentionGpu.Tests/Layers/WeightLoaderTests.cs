@@ -86,7 +86,7 @@ public sealed class WeightLoaderTests : IDisposable
         Assert.Equal(8, layer.Config.HeadSize);
         Tensor<float> output = Data.Poisoned(2, 6, 10);
         layer.Forward(input.AsReadOnlyTensorSpan(), output.AsTensorSpan());
-        Close.Assert(Naive.Layer(config, weights, input, input, input).Output, output, "head size 8");
+        Close.Assert(NaiveLayer.Run(config, weights, input, input, input).Output, output, "head size 8");
     }
 
     [Fact]

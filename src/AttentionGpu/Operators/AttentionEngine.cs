@@ -1,8 +1,10 @@
 using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
 using AttentionGpu.Devices;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -13,10 +15,8 @@ namespace AttentionGpu;
 /// </summary>
 public sealed partial class AttentionEngine : IDisposable
 {
-    private readonly PlanCache<AttentionProblem, AttentionBuffers> _attentionPlans;
-    private readonly PlanCache<LinearProblem, LinearBuffers> _linearPlans;
-    private readonly PlanCache<HeadTransform, HeadTransformBuffers> _rowPlans;
-    private volatile bool _disposed;
+    private readonly IBackend _backend;
+    private readonly PlanCache _plans;
 
     /// <summary>An engine on a device.</summary>
     /// <param name="device">
@@ -32,21 +32,22 @@ public sealed partial class AttentionEngine : IDisposable
     {
     }
 
-    internal AttentionEngine(IAttentionBackend backend)
+    internal AttentionEngine(IBackend backend)
     {
-        Backend = backend;
-        _attentionPlans = new(backend.Plan);
-        _linearPlans = new(backend.Plan);
-        _rowPlans = new(backend.Plan);
+        _backend = backend;
+        _plans = new PlanCache(backend.Operators);
+        Lifetime = new EngineLifetime(backend.Memory);
     }
 
     /// <summary>The device that the engine runs on.</summary>
-    public DeviceInfo Device => Backend.Device;
+    public DeviceInfo Device => _backend.Device;
 
     /// <summary>Bytes of device tensors, layers' parameters and running calls.</summary>
-    public long MemoryInUse => Backend.BytesInUse;
+    public long MemoryInUse => _backend.Memory.BytesInUse;
 
-    internal IAttentionBackend Backend { get; }
+    internal EngineLifetime Lifetime { get; }
+
+    internal IOperators Operators => _backend.Operators;
 
     /// <summary>All devices of this machine that an engine can be made on; looked for once in a process.</summary>
     public static IReadOnlyList<DeviceInfo> ListDevices() => DeviceCatalog.List();
@@ -62,15 +63,17 @@ public sealed partial class AttentionEngine : IDisposable
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
     /// <param name="lengths">The length of each axis; each may be 0.</param>
     /// <exception cref="ArgumentException">A length is negative or over 2^31 - 1.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
     public DeviceTensor<T> CreateTensor<T>(params ReadOnlySpan<nint> lengths)
         where T : unmanaged
     {
-        ThrowIfDisposed();
-        return typeof(T) == typeof(float) || typeof(T) == typeof(Half) || typeof(T) == typeof(BFloat16) || typeof(T) == typeof(bool)
-            ? new DeviceTensor<T>(this, lengths)
-            : throw new NotSupportedException($"A device tensor holds float, Half, BFloat16 or bool elements, not {typeof(T)}.");
+        using var call = new CallMemory(Lifetime);
+        RequireElement<T>();
+        ShapeRules.RequireCounts(lengths, nameof(lengths));
+        long bytes = checked(ShapeRules.Count(lengths) * Unsafe.SizeOf<T>());
+        return new DeviceTensor<T>(SharedMemory.Rent(Lifetime, bytes), lengths);
     }
 
     /// <summary>Makes a tensor on the device with the shape and contents of a host tensor.</summary>
@@ -79,7 +82,16 @@ public sealed partial class AttentionEngine : IDisposable
         where T : unmanaged
     {
         DeviceTensor<T> tensor = CreateTensor<T>(source.Lengths);
-        tensor.CopyFrom(source);
+        try
+        {
+            tensor.CopyFrom(source);
+        }
+        catch
+        {
+            tensor.Dispose();
+            throw;
+        }
+
         return tensor;
     }
 
@@ -87,37 +99,34 @@ public sealed partial class AttentionEngine : IDisposable
     /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
     public void Synchronize()
     {
-        ThrowIfDisposed();
-        Backend.Synchronize();
+        using var call = new CallMemory(Lifetime);
+        _backend.Memory.Synchronize();
     }
 
-    /// <summary>Waits for the work in progress and frees the device. Later calls throw <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>
+    /// Waits for the calls in progress, on other threads too, and frees the device. Later calls throw <see cref="ObjectDisposedException"/>.
+    /// </summary>
     public void Dispose()
     {
-        if (_disposed)
-            return;
-        _disposed = true;
-        Backend.Dispose();
+        if (Lifetime.Close())
+            _backend.Dispose();
     }
 
-    internal void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_disposed, this);
+    /// <summary>The plan of a signature, made once.</summary>
+    internal IPlan<TExtent, TBuffers> Plan<TSignature, TExtent, TBuffers>(TSignature signature)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
+        where TBuffers : struct => _plans.Get<TSignature, TExtent, TBuffers>(signature);
 
-    internal void Execute(AttentionProblem problem, in AttentionBuffers buffers) =>
-        _attentionPlans.Get(problem).Execute(buffers);
+    private static void RequireElement<T>()
+    {
+        if (typeof(T) != typeof(float) && typeof(T) != typeof(Half) && typeof(T) != typeof(BFloat16) && typeof(T) != typeof(bool))
+            throw new NotSupportedException($"A device tensor holds float, Half, BFloat16 or bool elements, not {typeof(T)}.");
+    }
 
-    internal void Execute(LinearProblem problem, in LinearBuffers buffers) => _linearPlans.Get(problem).Execute(buffers);
-
-    internal void Execute(HeadTransform problem, in HeadTransformBuffers buffers) => _rowPlans.Get(problem).Execute(buffers);
-
-    private static IAttentionBackend CreateBackend(string device, AttentionEngineOptions options)
+    private static IBackend CreateBackend(string device, AttentionEngineOptions options)
     {
         options.Validate();
         return DeviceCatalog.CreateBackend(SelectDevice(device).Device, options);
     }
-
-    internal DeviceMemory RequireMine(DeviceTensor tensor, string name) =>
-        ReferenceEquals(tensor.Engine, this)
-            ? tensor.Storage
-            : throw new ArgumentException(
-                $"The tensor '{name}' belongs to another engine (on {tensor.Engine.Device.Name}); it must be made by this one.", name);
 }

@@ -1,7 +1,7 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
-using AttentionGpu.Operators;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -64,7 +64,7 @@ public readonly ref struct TensorInput<T>
     /// <summary>Whether it is the same memory, seen in the same way.</summary>
     internal bool IsSame(in TensorInput<T> other) =>
         Device is not null || other.Device is not null
-            ? ReferenceEquals(Device, other.Device)
+            ? Device is not null && other.Device is not null && Device.IsSame(other.Device)
             : Unsafe.AreSame(in Host.GetPinnableReference(), in other.Host.GetPinnableReference())
                 && Host.Lengths.SequenceEqual(other.Host.Lengths)
                 && Host.Strides.SequenceEqual(other.Host.Strides);

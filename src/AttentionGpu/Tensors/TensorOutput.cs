@@ -1,6 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Numerics.Tensors;
-using AttentionGpu.Operators;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 

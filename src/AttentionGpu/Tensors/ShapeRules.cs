@@ -1,4 +1,4 @@
-namespace AttentionGpu.Operators;
+namespace AttentionGpu.Tensors;
 
 /// <summary>Checks of tensor shapes: each failure is one exception that names the argument, what it was and what it must be.</summary>
 internal static class ShapeRules

@@ -1,9 +1,7 @@
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
-using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
-using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 

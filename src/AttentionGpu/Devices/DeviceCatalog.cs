@@ -48,7 +48,7 @@ internal static class DeviceCatalog
                     devices.First(candidate => candidate.Kind == DeviceKind.Simd), "no GPU; the processor's vector instructions");
     }
 
-    public static IAttentionBackend CreateBackend(DeviceInfo device, AttentionEngineOptions options) => device.Kind switch
+    public static IBackend CreateBackend(DeviceInfo device, AttentionEngineOptions options) => device.Kind switch
     {
         DeviceKind.Reference => new ReferenceBackend(options.MemoryLimit),
         DeviceKind.Simd => new SimdBackend(threads: options.Threads, memoryLimit: options.MemoryLimit),

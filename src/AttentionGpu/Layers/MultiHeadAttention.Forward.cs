@@ -1,13 +1,34 @@
-using AttentionGpu.Layers;
-using AttentionGpu.Memory;
-using AttentionGpu.Operators;
-using AttentionGpu.Problems;
+using System.Numerics.Tensors;
+using AttentionGpu.Elements;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
-/// <content>The calls of the layer.</content>
-public sealed partial class MultiHeadAttention
+/// <inheritdoc cref="MultiHeadAttention"/>
+/// <typeparam name="T">
+/// The element type of parameters, inputs and outputs: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>. Arithmetic is in float32;
+/// projected queries, keys and values, the same after normalisation and rotation, and the heads' outputs are rounded to the type.
+/// </typeparam>
+public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
+    where T : unmanaged
 {
+    /// <summary>A layer with given parameters, which are copied to the engine's device and rounded to the element type.</summary>
+    /// <param name="engine">Runs the layer; it must outlive it.</param>
+    /// <param name="config">The layer's sizes and variants.</param>
+    /// <param name="weights">The parameters; their shapes must fit the sizes.</param>
+    /// <exception cref="ArgumentException">A size or shape is wrong.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory for the parameters.</exception>
+    /// <exception cref="NotSupportedException">The element type is another.</exception>
+    /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
+    public MultiHeadAttention(AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
+        : base(engine, config, weights, ElementTypes.Of<T>())
+    {
+        _options = MakeOptions();
+    }
+
+    /// <inheritdoc/>
+    public override Type ElementType => typeof(T);
+
     /// <summary>
     /// Self-attention: queries, keys and values are all made from <paramref name="input"/>, in one product. Tensors are in host memory or on the
     /// device.
@@ -22,9 +43,57 @@ public sealed partial class MultiHeadAttention
     /// </exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void Forward(
-        TensorInput<float> input, TensorOutput<float> output, Causal causal = Causal.None, AttentionMask mask = default,
+        TensorInput<T> input, TensorOutput<T> output, Causal causal = Causal.None, AttentionMask mask = default,
         TensorInput<bool> keyPaddingMask = default) =>
-        Forward(input, input, input, output, causal, mask, keyPaddingMask);
+        Run(
+            new MultiHeadAttentionInputs<T> { Query = input, Causal = causal, Mask = mask, KeyPaddingMask = keyPaddingMask },
+            new MultiHeadAttentionOutputs<T> { Output = output });
+
+    /// <summary>Self-attention, as the other call, that returns its output in host memory.</summary>
+    /// <param name="input">[batch, length, embedding size], or [length, batch, embedding size] where the layer is not batch-first.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added.</param>
+    /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
+    /// <returns>A tensor of the shape of the input.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit, or a tensor is another engine's.</exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
+    public Tensor<T> Forward(
+        TensorInput<T> input, Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
+    {
+        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(input.Lengths);
+        Forward(input, output, causal, mask, keyPaddingMask);
+        return output;
+    }
+
+    /// <summary>Cross-attention, as the other call, that returns its output in host memory.</summary>
+    /// <param name="query">[batch, query length, embedding size] (or length first).</param>
+    /// <param name="key">[batch, key length, key size] (or length first); the same tensor as the query for self-attention.</param>
+    /// <param name="value">[batch, key length, value size] (or length first).</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="mask">Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added.</param>
+    /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
+    /// <returns>A tensor of the shape of the query.</returns>
+    /// <exception cref="ArgumentException">A shape does not fit, or a tensor is another engine's.</exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
+    public Tensor<T> Forward(
+        TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, Causal causal = Causal.None, AttentionMask mask = default,
+        TensorInput<bool> keyPaddingMask = default)
+    {
+        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(query.Lengths);
+        Forward(query, key, value, output, causal, mask, keyPaddingMask);
+        return output;
+    }
+
+    /// <summary>A call with all that a layer can have.</summary>
+    /// <param name="inputs">What it reads.</param>
+    /// <param name="outputs">What it writes.</param>
+    /// <exception cref="ArgumentException">
+    /// A shape does not fit, two inputs exclude each other, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">A length or a position is out of range.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
+    public void Forward(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs) => Run(inputs, outputs);
 
     /// <summary>Cross-attention: queries from one tensor, keys and values from others.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
@@ -39,18 +108,19 @@ public sealed partial class MultiHeadAttention
     /// </exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void Forward(
-        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output,
+        TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, TensorOutput<T> output,
         Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default) =>
-        Run(new LayerCall
-        {
-            Query = query,
-            Key = key,
-            Value = value,
-            Output = output,
-            Causal = causal,
-            Mask = mask,
-            KeyPadding = keyPaddingMask,
-        });
+        Run(
+            new MultiHeadAttentionInputs<T>
+            {
+                Query = query,
+                Key = key,
+                Value = value,
+                Causal = causal,
+                Mask = mask,
+                KeyPaddingMask = keyPaddingMask,
+            },
+            new MultiHeadAttentionOutputs<T> { Output = output });
 
     /// <summary>
     /// Self-attention of several sequences that lie one after another without padding, each by itself: FlashAttention's variable-length calls. A
@@ -65,19 +135,13 @@ public sealed partial class MultiHeadAttention
     /// </exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void ForwardRagged(
-        TensorInput<float> input, ReadOnlySpan<int> cumulativeLengths, TensorOutput<float> output, Causal causal = Causal.None)
+        TensorInput<T> input, ReadOnlySpan<int> cumulativeLengths, TensorOutput<T> output, Causal causal = Causal.None)
     {
         if (cumulativeLengths.IsEmpty)
             throw new ArgumentException("'cumulativeLengths' must start with 0 and end with the number of tokens.", nameof(cumulativeLengths));
-        Run(new LayerCall
-        {
-            Query = input,
-            Key = input,
-            Value = input,
-            Output = output,
-            Causal = causal,
-            CumulativeLengths = cumulativeLengths,
-        });
+        Run(
+            new MultiHeadAttentionInputs<T> { Query = input, Causal = causal, CumulativeLengths = cumulativeLengths },
+            new MultiHeadAttentionOutputs<T> { Output = output });
     }
 
     /// <summary>As the other calls, and returns the attention weights: <c>nn.MultiheadAttention(need_weights=True)</c>.</summary>
@@ -95,66 +159,21 @@ public sealed partial class MultiHeadAttention
     /// </exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void ForwardWithWeights(
-        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output, TensorOutput<float> weights,
+        TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, TensorOutput<T> output, TensorOutput<T> weights,
         bool averageHeads = false, Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
     {
         if (!weights.IsPresent)
             throw ShapeRules.Error(weights.Lengths, "must be given", nameof(weights));
-        Run(new LayerCall
-        {
-            Query = query,
-            Key = key,
-            Value = value,
-            Output = output,
-            Weights = weights,
-            AverageHeads = averageHeads,
-            Causal = causal,
-            Mask = mask,
-            KeyPadding = keyPaddingMask,
-        });
-    }
-
-    private unsafe void Run(in LayerCall call)
-    {
-        ThrowIfDisposed();
-        var problem = new LayerProblem(Config, _parameters, call);
-        RequireDistinct(call.Output, "output", call);
-        RequireDistinct(call.Weights, "weights", call);
-        CallMemory.RequireDistinct(call.Weights, call.Output.AsInput(), "weights", "output");
-
-        fixed (float* query = call.Query.Host, key = call.Key.Host, value = call.Value.Host)
-        fixed (float* output = call.Output.Host, weights = call.Weights.Host, bias = call.Mask.Bias.Host)
-        fixed (bool* mask = call.Mask.Visible.Host, padding = call.KeyPadding.Host)
-        {
-            using var memory = new CallMemory(_engine);
-            DeviceMemory outputMemory = memory.Output(call.Output, output, "output");
-            DeviceMemory weightsMemory = memory.Output(call.Weights, weights, "weights");
-            DeviceMemory queryMemory = memory.Input(call.Query, query, "query");
-            DeviceMemory keyMemory = call.Query.IsSame(call.Key) ? queryMemory : memory.Input(call.Key, key, "key");
-            Run(problem, new AttentionBuffers
+        Run(
+            new MultiHeadAttentionInputs<T>
             {
-                Query = queryMemory,
-                Key = keyMemory,
-                Value = call.Key.IsSame(call.Value) ? keyMemory : memory.Input(call.Value, value, "value"),
-                Output = outputMemory,
-                Scores = weightsMemory,
-                Mask = memory.Input(call.Mask.Visible, mask, "mask"),
-                Bias = memory.Input(call.Mask.Bias, bias, "mask"),
-                KeyPadding = memory.Input(call.KeyPadding, padding, "keyPaddingMask"),
-                Sequences = memory.Input(problem.Sequences),
-            });
-            memory.Finish(call.Output, outputMemory);
-            memory.Finish(call.Weights, weightsMemory);
-        }
-    }
-
-    private static void RequireDistinct(TensorOutput<float> output, string name, in LayerCall call)
-    {
-        CallMemory.RequireDistinct(output, call.Query, name, "query");
-        CallMemory.RequireDistinct(output, call.Key, name, "key");
-        CallMemory.RequireDistinct(output, call.Value, name, "value");
-        CallMemory.RequireDistinct(output, call.Mask.Visible, name, "mask");
-        CallMemory.RequireDistinct(output, call.Mask.Bias, name, "mask");
-        CallMemory.RequireDistinct(output, call.KeyPadding, name, "keyPaddingMask");
+                Query = query,
+                Key = key,
+                Value = value,
+                Causal = causal,
+                Mask = mask,
+                KeyPaddingMask = keyPaddingMask,
+            },
+            new MultiHeadAttentionOutputs<T> { Output = output, Weights = weights, AverageWeights = averageHeads });
     }
 }

@@ -24,6 +24,24 @@ public sealed record MultiHeadAttentionConfig
     /// <summary>What a dot product is multiplied by; null for 1 / sqrt(head size).</summary>
     public float? Scale { get; init; }
 
+    /// <summary>
+    /// Scaled scores s become <c>c * tanh(s / c)</c> before anything is added to them; null for no cap. Finite and more than 0. Gemma 2's soft
+    /// capping.
+    /// </summary>
+    public float? Softcap { get; init; }
+
+    /// <summary>How far a query sees to both sides: a sliding window (Mistral, gpt-oss); null for as far as there are keys.</summary>
+    public AttentionWindow? Window { get; init; }
+
+    /// <summary>Rotary embedding of queries and keys (Llama); null for none.</summary>
+    public RotaryEmbedding? Rotary { get; init; }
+
+    /// <summary>
+    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Used where
+    /// <see cref="MultiHeadAttentionWeights"/> has norms.
+    /// </summary>
+    public float NormEpsilon { get; init; } = AttentionOptions.DefaultNormEpsilon;
+
     /// <summary>Whether tensors are [batch, length, size] rather than [length, batch, size].</summary>
     public bool BatchFirst { get; init; } = true;
 
@@ -55,6 +73,12 @@ public sealed record MultiHeadAttentionConfig
             throw new ArgumentException($"KeyValueHeads ({ActualKeyValueHeads}) must divide Heads ({Heads}).", "config");
         if (Scale is float scale && !float.IsFinite(scale))
             throw new ArgumentOutOfRangeException("config", scale, "Scale must be finite.");
+        if (Softcap is float cap && !(float.IsFinite(cap) && cap > 0f))
+            throw new ArgumentOutOfRangeException("config", cap, "Softcap must be finite and more than 0.");
+        if (!(float.IsFinite(NormEpsilon) && NormEpsilon >= 0f))
+            throw new ArgumentOutOfRangeException("config", NormEpsilon, "NormEpsilon must be finite and at least 0.");
+        Window?.Validate("config");
+        Rotary?.Validate(ActualHeadSize);
         long largest = Math.Max((long)Heads * ActualHeadSize, EmbeddingSize);
         if ((largest + 2L * ActualKeyValueHeads * ActualHeadSize) > int.MaxValue)
             throw new ArgumentException($"The heads together must have at most {int.MaxValue} elements.", "config");

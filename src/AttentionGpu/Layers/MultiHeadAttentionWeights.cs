@@ -1,5 +1,5 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Operators;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -29,6 +29,18 @@ public sealed class MultiHeadAttentionWeights
 
     /// <summary>[embedding size].</summary>
     public Tensor<float>? OutputBias { get; init; }
+
+    /// <summary>[head size]: queries are divided by their root mean square and multiplied by this, before they are rotated (Qwen3).</summary>
+    public Tensor<float>? QueryNorm { get; init; }
+
+    /// <summary>[head size]: the same for keys.</summary>
+    public Tensor<float>? KeyNorm { get; init; }
+
+    /// <summary>[heads]: a logit of each query head that takes part in each softmax and has no value (gpt-oss).</summary>
+    public Tensor<float>? Sinks { get; init; }
+
+    /// <summary>[heads]: by how much a step away from the query lowers a score: ALiBi (Press and others, 2022).</summary>
+    public Tensor<float>? AlibiSlopes { get; init; }
 
     /// <summary>
     /// Random parameters from a seed: uniform with Glorot's bound sqrt(6 / (rows + columns)), biases zero, as
@@ -67,12 +79,19 @@ public sealed class MultiHeadAttentionWeights
         RequireBias(KeyBias, config.KeyValueRows, nameof(KeyBias));
         RequireBias(ValueBias, config.KeyValueRows, nameof(ValueBias));
         RequireBias(OutputBias, config.EmbeddingSize, nameof(OutputBias));
+        RequireVector(QueryNorm, config.ActualHeadSize, "[head size]", nameof(QueryNorm));
+        RequireVector(KeyNorm, config.ActualHeadSize, "[head size]", nameof(KeyNorm));
+        RequireVector(Sinks, config.Heads, "[heads]", nameof(Sinks));
+        RequireVector(AlibiSlopes, config.Heads, "[heads]", nameof(AlibiSlopes));
     }
 
-    private static void RequireBias(Tensor<float>? bias, nint expected, string name)
+    private static void RequireBias(Tensor<float>? bias, nint expected, string name) =>
+        RequireVector(bias, expected, "[rows of its weight]", name);
+
+    private static void RequireVector(Tensor<float>? vector, nint expected, string axes, string name)
     {
-        if (bias is not null)
-            Require(bias, [expected], "[rows of its weight]", name);
+        if (vector is not null)
+            Require(vector, [expected], axes, name);
     }
 
     private static void Require(Tensor<float> tensor, ReadOnlySpan<nint> expected, string axes, string name)

@@ -1,6 +1,7 @@
-using AttentionGpu.Memory;
+using System.Numerics.Tensors;
+using AttentionGpu.Elements;
 using AttentionGpu.Operators;
-using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -28,16 +29,37 @@ public sealed partial class AttentionEngine
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    public void ScaledDotProductAttention(
-        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output,
-        AttentionOptions? options = null, AttentionMask mask = default) =>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
+    public void ScaledDotProductAttention<T>(
+        TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, TensorOutput<T> output,
+        AttentionOptions? options = null, AttentionMask mask = default)
+        where T : unmanaged =>
         ScaledDotProductAttention(
-            new AttentionInputs<float> { Query = query, Key = key, Value = value, Mask = mask },
-            new AttentionOutputs<float> { Output = output },
+            new AttentionInputs<T> { Query = query, Key = key, Value = value, Mask = mask },
+            new AttentionOutputs<T> { Output = output },
             options);
 
     /// <summary>
-    /// As <see cref="ScaledDotProductAttention(TensorInput{float}, TensorInput{float}, TensorInput{float}, TensorOutput{float}, AttentionOptions, AttentionMask)"/>,
+    /// As <see cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)"/>, and
+    /// returns the output in host memory.
+    /// </summary>
+    /// <inheritdoc cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)" path="/*[not(self::summary)]"/>
+    /// <returns>[batch, heads, query length, value head size].</returns>
+    public Tensor<T> ScaledDotProductAttention<T>(
+        Tensor<T> query, Tensor<T> key, Tensor<T> value, AttentionOptions? options = null, AttentionMask mask = default)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(query);
+        ArgumentNullException.ThrowIfNull(key);
+        ArgumentNullException.ThrowIfNull(value);
+        var inputs = new AttentionInputs<T> { Query = query, Key = key, Value = value, Mask = mask };
+        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(AttentionHeads.OutputLengths(inputs, options ?? AttentionOptions.Default));
+        ScaledDotProductAttention(inputs, new AttentionOutputs<T> { Output = output }, options);
+        return output;
+    }
+
+    /// <summary>
+    /// As <see cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)"/>,
     /// and returns the attention weights too: what <c>nn.MultiheadAttention(need_weights=True)</c> returns. Holds a length x length matrix
     /// per head, so it costs memory and time that the plain call does not.
     /// </summary>
@@ -57,22 +79,24 @@ public sealed partial class AttentionEngine
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    public void ScaledDotProductAttentionWithWeights(
-        TensorInput<float> query, TensorInput<float> key, TensorInput<float> value, TensorOutput<float> output, TensorOutput<float> weights,
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
+    public void ScaledDotProductAttentionWithWeights<T>(
+        TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, TensorOutput<T> output, TensorOutput<T> weights,
         bool averageHeads = false, AttentionOptions? options = null, AttentionMask mask = default)
+        where T : unmanaged
     {
         if (!weights.IsPresent)
             throw ShapeRules.Error(weights.Lengths, "must be given", nameof(weights));
         Attend(
-            new AttentionInputs<float> { Query = query, Key = key, Value = value, Mask = mask },
-            new AttentionOutputs<float>
+            new AttentionInputs<T> { Query = query, Key = key, Value = value, Mask = mask },
+            new AttentionOutputs<T>
             {
                 Output = output,
                 Scores = weights,
                 ScoreStage = averageHeads ? ScoreStage.AverageWeights : ScoreStage.Weights,
             },
             options,
-            nameof(weights));
+            AttentionNames.OperatorWithWeights);
     }
 
     /// <summary>
@@ -97,107 +121,23 @@ public sealed partial class AttentionEngine
     public void ScaledDotProductAttention<T>(
         in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options = null)
         where T : unmanaged =>
-        Attend(inputs, outputs, options, "scores");
+        Attend(inputs, outputs, options, AttentionNames.Operator);
 
-    private unsafe void Attend<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options, string scoresName)
+    private void Attend<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options, AttentionNames names)
         where T : unmanaged
     {
-        ThrowIfDisposed();
-        var attention = AttentionRequest.Create(inputs, outputs, options ?? AttentionOptions.Default, Backend.UsesHostMemory, scoresName);
-        AttentionOverlaps.Check(inputs, outputs, scoresName);
-        fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
-        fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
-        fixed (T* output = outputs.Output.Host, scores = outputs.Scores.Host)
-        fixed (T* presentKey = outputs.PresentKey.Host, presentValue = outputs.PresentValue.Host)
-        fixed (bool* mask = inputs.Mask.Visible.Host)
-        fixed (float* bias = inputs.Mask.Bias.Host, slopes = inputs.AlibiSlopes.Host, sinks = inputs.Sinks.Host)
-        fixed (float* queryNorm = inputs.QueryNorm.Host, keyNorm = inputs.KeyNorm.Host)
-        fixed (float* cosine = inputs.RotaryCosine.Host, sine = inputs.RotarySine.Host, logSumExp = outputs.LogSumExp.Host)
-        fixed (int* queryDocuments = inputs.QueryDocuments, keyDocuments = inputs.KeyDocuments)
+        options ??= AttentionOptions.Default;
+        var call = new CallMemory(Lifetime);
+        try
         {
-            var call = new CallMemory(this);
-            try
-            {
-                DeviceMemory outputMemory = call.Output(outputs.Output, output, "output", strided: true);
-                DeviceMemory scoresMemory = call.Output(outputs.Scores, scores, scoresName);
-                DeviceMemory logSumExpMemory = call.Output(outputs.LogSumExp, logSumExp, "logSumExp");
-                DeviceMemory presentKeyMemory = call.Output(outputs.PresentKey, presentKey, "presentKey");
-                DeviceMemory presentValueMemory = call.Output(outputs.PresentValue, presentValue, "presentValue");
-                TensorInput<int> documents = inputs.QueryDocuments;
-                TensorInput<int> ofKeys = inputs.KeyDocuments;
-                DeviceMemory queryNumbers = call.Input(documents, queryDocuments, "queryDocuments");
-                var buffers = new AttentionBuffers
-                {
-                    Query = call.Input(inputs.Query, query, "query", strided: true),
-                    Key = call.Input(inputs.Key, key, "key", strided: true),
-                    Value = call.Input(inputs.Value, value, "value", strided: true),
-                    Output = outputMemory,
-                    Scores = scoresMemory,
-                    LogSumExp = logSumExpMemory,
-                    Mask = call.Input(inputs.Mask.Visible, mask, "mask"),
-                    Bias = call.Input(inputs.Mask.Bias, bias, "mask"),
-                    AlibiSlopes = call.Input(inputs.AlibiSlopes, slopes, "alibiSlopes"),
-                    Sinks = call.Input(inputs.Sinks, sinks, "sinks"),
-                    QueryDocuments = queryNumbers,
-                    KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,
-                    Sequences = call.Input(attention.Sequences),
-                };
-                if (attention.MovesRows)
-                {
-                    var rows = new HeadTransformBuffers
-                    {
-                        Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
-                        Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
-                    };
-                    DeviceMemory past = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true);
-                    DeviceMemory pastOfValues = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true);
-                    buffers = buffers with
-                    {
-                        Query = Move(ref call, attention.QueryRows, null, default, buffers.Query, default, rows with
-                        {
-                            Norm = call.Input(inputs.QueryNorm, queryNorm, "queryNorm"),
-                            Positions = call.Input(attention.QueryPositions),
-                        }),
-                        Key = Move(ref call, attention.KeyRows, attention.PastKeyRows, past, buffers.Key, presentKeyMemory, rows with
-                        {
-                            Norm = call.Input(inputs.KeyNorm, keyNorm, "keyNorm"),
-                            Positions = call.Input(attention.KeyPositions),
-                        }),
-                        Value = Move(ref call, attention.ValueRows, attention.PastValueRows, pastOfValues, buffers.Value, presentValueMemory, default),
-                    };
-                }
-
-                Execute(attention.Problem, buffers);
-                call.Finish(outputs.Output, outputMemory, strided: true);
-                call.Finish(outputs.Scores, scoresMemory);
-                call.Finish(outputs.LogSumExp, logSumExpMemory);
-                call.Finish(outputs.PresentKey, presentKeyMemory);
-                call.Finish(outputs.PresentValue, presentValueMemory);
-            }
-            finally
-            {
-                call.Dispose();
-            }
+            ElementTypes.Of<T>();
+            options.Validate();
+            AttentionHeads heads = AttentionHeads.Read(inputs, outputs, options, Lifetime.Memory.IsHostMemory);
+            Attend(ref call, heads, inputs, outputs, options, names, default(NoSteps));
         }
-    }
-
-    /// <summary>
-    /// Brings rows, behind those of the past, to the present if that is asked for, else to memory of the call. Returns where attention reads them.
-    /// </summary>
-    private DeviceMemory Move(
-        ref CallMemory call, HeadTransform? rows, HeadTransform? pastRows, DeviceMemory past, DeviceMemory source, DeviceMemory present,
-        HeadTransformBuffers buffers)
-    {
-        if (rows is null)
-            return source;
-        int pastLength = pastRows?.Length ?? 0;
-        long count = (long)rows.Batch * rows.Heads * (pastLength + rows.Length) * rows.Size;
-        long bytes = count * rows.Element.Size();
-        DeviceMemory target = present.Exists ? present : call.Rent(bytes);
-        if (pastRows is not null)
-            Execute(pastRows, new HeadTransformBuffers { Source = past, Target = target });
-        long start = Math.Min((long)pastLength * rows.Size * rows.Element.Size(), bytes);
-        Execute(rows, buffers with { Source = source, Target = target.Slice<byte>(start, bytes - start) });
-        return target;
+        finally
+        {
+            call.Dispose();
+        }
     }
 }

@@ -1,6 +1,9 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Operators;
 using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -16,33 +19,12 @@ public sealed partial class AttentionEngine
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    public void Linear(
-        TensorInput<float> input, TensorInput<float> weight, TensorOutput<float> output, TensorInput<float> bias = default) =>
-        LinearOf(input, weight, output, bias);
-
-    /// <summary>
-    /// The linear layer in float16: products are added up in float32 and rounded once. Otherwise as
-    /// <see cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})"/>.
-    /// </summary>
-    /// <inheritdoc cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})" path="/*[not(self::summary)]"/>
-    public void Linear(
-        TensorInput<Half> input, TensorInput<Half> weight, TensorOutput<Half> output, TensorInput<Half> bias = default) =>
-        LinearOf(input, weight, output, bias);
-
-    /// <summary>
-    /// The linear layer in bfloat16: products are added up in float32 and rounded once. Otherwise as
-    /// <see cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})"/>.
-    /// </summary>
-    /// <inheritdoc cref="Linear(TensorInput{float}, TensorInput{float}, TensorOutput{float}, TensorInput{float})" path="/*[not(self::summary)]"/>
-    public void Linear(
-        TensorInput<BFloat16> input, TensorInput<BFloat16> weight, TensorOutput<BFloat16> output, TensorInput<BFloat16> bias = default) =>
-        LinearOf(input, weight, output, bias);
-
-    private unsafe void LinearOf<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias)
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: products are added up in float32 and rounded once.</typeparam>
+    public unsafe void Linear<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias = default)
         where T : unmanaged
     {
-        ThrowIfDisposed();
-        LinearProblem problem = new LinearRules
+        using var call = new CallMemory(Lifetime);
+        (LinearSignature signature, LinearExtent extent) = new LinearRules
         {
             Element = ElementTypes.Of<T>(),
             Input = input.Lengths,
@@ -50,23 +32,42 @@ public sealed partial class AttentionEngine
             HasBias = bias.IsPresent,
             Bias = bias.Lengths,
             Output = output.Lengths,
-        }.ToProblem();
-        CallMemory.RequireDistinct(output, input, nameof(output), nameof(input));
-        CallMemory.RequireDistinct(output, weight, nameof(output), nameof(weight));
-        CallMemory.RequireDistinct(output, bias, nameof(output), nameof(bias));
+        }.Lower();
+        TensorOverlap.RequireDistinct(output, input, nameof(output), nameof(input));
+        TensorOverlap.RequireDistinct(output, weight, nameof(output), nameof(weight));
+        TensorOverlap.RequireDistinct(output, bias, nameof(output), nameof(bias));
 
         fixed (T* inputPointer = input.Host, weightPointer = weight.Host, outputPointer = output.Host, biasPointer = bias.Host)
         {
-            using var call = new CallMemory(this);
-            DeviceMemory outputMemory = call.Output(output, outputPointer, nameof(output));
-            Execute(problem, new LinearBuffers
+            var buffers = new LinearBuffers
             {
+                Output = call.Output(output, outputPointer, nameof(output)),
                 Input = call.Input(input, inputPointer, nameof(input)),
                 Weight = call.Input(weight, weightPointer, nameof(weight)),
                 Bias = call.Input(bias, biasPointer, nameof(bias)),
-                Output = outputMemory,
-            });
-            call.Finish(output, outputMemory);
+            };
+            DeviceMemory workspace = call.Rent(WorkspaceBytes(signature, extent));
+            Execute(signature, extent, buffers, workspace);
+            call.Finish(output, buffers.Output);
         }
+    }
+
+    /// <summary>As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})"/>, and returns the output in host memory.</summary>
+    /// <inheritdoc cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})" path="/*[not(self::summary)]"/>
+    /// <remarks>Without a bias, so that an output by mistake is never taken for one.</remarks>
+    /// <returns>[..., output size], with the leading axes of the input.</returns>
+    public Tensor<T> Linear<T>(Tensor<T> input, Tensor<T> weight)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        ArgumentNullException.ThrowIfNull(weight);
+        ShapeRules.RequireRank(weight.Lengths, 2, "[output size, input size]", nameof(weight));
+        nint[] lengths = input.Lengths.ToArray();
+        if (lengths.Length == 0)
+            throw ShapeRules.Error(lengths, "must be [..., input size]", nameof(input));
+        lengths[^1] = weight.Lengths[0];
+        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(lengths);
+        Linear<T>((TensorInput<T>)input, weight, output);
+        return output;
     }
 }

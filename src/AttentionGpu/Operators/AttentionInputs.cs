@@ -33,6 +33,9 @@ public ref struct AttentionInputs<T>
     /// <summary>Hides keys and adds to scores. Its key axis is the past and the keys together.</summary>
     public AttentionMask Mask;
 
+    /// <summary>[batch, key length], the past included: true where a key is padding, which no query sees.</summary>
+    public TensorInput<bool> KeyPaddingMask;
+
     /// <summary>
     /// [batch]: how many keys of a batch entry there are; what lies behind them is not read. 0 to the key length each. The ONNX operator's
     /// <c>nonpad_kv_seqlen</c>.

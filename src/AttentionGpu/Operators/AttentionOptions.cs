@@ -1,4 +1,4 @@
-using AttentionGpu.Operators;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -46,6 +46,17 @@ public sealed record AttentionWindow
 
     /// <summary>Where queries stand among the keys.</summary>
     public QueryAlignment Alignment { get; init; }
+
+    /// <exception cref="ArgumentOutOfRangeException">A member is out of range.</exception>
+    internal void Validate(string argument)
+    {
+        if (!Enum.IsDefined(Alignment))
+            throw BadInput.OutOfRange(argument, Alignment, "The option 'Window.Alignment' must be one of its named values.");
+        if (Left is < 0)
+            throw BadInput.OutOfRange(argument, Left, "The option 'Window.Left' must be at least 0.");
+        if (Right is < 0)
+            throw BadInput.OutOfRange(argument, Right, "The option 'Window.Right' must be at least 0.");
+    }
 }
 
 /// <summary>The order of the axes of queries, keys, values and outputs.</summary>
@@ -105,21 +116,23 @@ public sealed record AttentionOptions
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     internal void Validate()
     {
-        Require(Scale is not float scale || float.IsFinite(scale), nameof(Scale), Scale, "finite");
-        Require(Enum.IsDefined(Causal), nameof(Causal), Causal, "one of its named values");
-        Require(Enum.IsDefined(Layout), nameof(Layout), Layout, "one of its named values");
-        Require(Window is null || Enum.IsDefined(Window.Alignment), "Window.Alignment", Window?.Alignment, "one of its named values");
-        Require(Window?.Left is not < 0, "Window.Left", Window?.Left, "at least 0");
-        Require(Window?.Right is not < 0, "Window.Right", Window?.Right, "at least 0");
-        Require(Softcap is not float cap || (float.IsFinite(cap) && cap > 0f), nameof(Softcap), Softcap, "finite and more than 0");
-        Require(Heads is not < 1, nameof(Heads), Heads, "at least 1");
-        Require(KeyValueHeads is not < 1, nameof(KeyValueHeads), KeyValueHeads, "at least 1");
-        Require(float.IsFinite(NormEpsilon) && NormEpsilon >= 0f, nameof(NormEpsilon), NormEpsilon, "finite and at least 0");
+        if (Scale is float scale && !float.IsFinite(scale))
+            throw Error(nameof(Scale), scale, "finite");
+        if (!Enum.IsDefined(Causal))
+            throw Error(nameof(Causal), Causal, "one of its named values");
+        if (!Enum.IsDefined(Layout))
+            throw Error(nameof(Layout), Layout, "one of its named values");
+        Window?.Validate("options");
+        if (Softcap is float cap && !(float.IsFinite(cap) && cap > 0f))
+            throw Error(nameof(Softcap), cap, "finite and more than 0");
+        if (Heads is < 1)
+            throw Error(nameof(Heads), Heads, "at least 1");
+        if (KeyValueHeads is < 1)
+            throw Error(nameof(KeyValueHeads), KeyValueHeads, "at least 1");
+        if (!(float.IsFinite(NormEpsilon) && NormEpsilon >= 0f))
+            throw Error(nameof(NormEpsilon), NormEpsilon, "finite and at least 0");
     }
 
-    private static void Require(bool holds, string option, object? value, string rule)
-    {
-        if (!holds)
-            throw BadInput.OutOfRange("options", value, $"The option '{option}' must be {rule}.");
-    }
+    private static ArgumentOutOfRangeException Error(string option, object? value, string rule) =>
+        BadInput.OutOfRange("options", value, $"The option '{option}' must be {rule}.");
 }

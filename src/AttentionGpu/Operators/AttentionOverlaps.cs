@@ -1,4 +1,4 @@
-using AttentionGpu.Memory;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
@@ -14,10 +14,10 @@ internal static class AttentionOverlaps
         Check(outputs.LogSumExp, "logSumExp", inputs);
         Check(outputs.PresentKey, "presentKey", inputs);
         Check(outputs.PresentValue, "presentValue", inputs);
-        CallMemory.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), scoresName, "output");
-        CallMemory.RequireDistinct(outputs.LogSumExp, outputs.Output.AsInput(), "logSumExp", "output");
-        CallMemory.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", scoresName);
-        CallMemory.RequireDistinct(outputs.PresentValue, outputs.PresentKey.AsInput(), "presentValue", "presentKey");
+        TensorOverlap.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), scoresName, "output");
+        TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Output.AsInput(), "logSumExp", "output");
+        TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", scoresName);
+        TensorOverlap.RequireDistinct(outputs.PresentValue, outputs.PresentKey.AsInput(), "presentValue", "presentKey");
         CheckPresent(outputs.PresentKey, "presentKey", outputs, scoresName);
         CheckPresent(outputs.PresentValue, "presentValue", outputs, scoresName);
     }
@@ -27,9 +27,9 @@ internal static class AttentionOverlaps
     {
         if (!present.IsPresent)
             return;
-        CallMemory.RequireDistinct(present, outputs.Output.AsInput(), name, "output");
-        CallMemory.RequireDistinct(present, outputs.Scores.AsInput(), name, scoresName);
-        CallMemory.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
+        TensorOverlap.RequireDistinct(present, outputs.Output.AsInput(), name, "output");
+        TensorOverlap.RequireDistinct(present, outputs.Scores.AsInput(), name, scoresName);
+        TensorOverlap.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
     }
 
     private static void Check<TOutput, T>(in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs)
@@ -38,20 +38,23 @@ internal static class AttentionOverlaps
     {
         if (!output.IsPresent)
             return;
-        CallMemory.RequireDistinct(output, inputs.Query, name, "query");
-        CallMemory.RequireDistinct(output, inputs.Key, name, "key");
-        CallMemory.RequireDistinct(output, inputs.Value, name, "value");
-        CallMemory.RequireDistinct(output, inputs.PastKey, name, "pastKey");
-        CallMemory.RequireDistinct(output, inputs.PastValue, name, "pastValue");
-        CallMemory.RequireDistinct(output, inputs.Mask.Visible, name, "mask");
-        CallMemory.RequireDistinct(output, inputs.Mask.Bias, name, "mask");
-        CallMemory.RequireDistinct<TOutput, int>(output, inputs.QueryDocuments, name, "queryDocuments");
-        CallMemory.RequireDistinct<TOutput, int>(output, inputs.KeyDocuments, name, "keyDocuments");
-        CallMemory.RequireDistinct(output, inputs.AlibiSlopes, name, "alibiSlopes");
-        CallMemory.RequireDistinct(output, inputs.Sinks, name, "sinks");
-        CallMemory.RequireDistinct(output, inputs.QueryNorm, name, "queryNorm");
-        CallMemory.RequireDistinct(output, inputs.KeyNorm, name, "keyNorm");
-        CallMemory.RequireDistinct(output, inputs.RotaryCosine, name, "rotaryCosine");
-        CallMemory.RequireDistinct(output, inputs.RotarySine, name, "rotarySine");
+        TensorOverlap.RequireDistinct(output, inputs.Query, name, "query");
+        TensorOverlap.RequireDistinct(output, inputs.Key, name, "key");
+        TensorOverlap.RequireDistinct(output, inputs.Value, name, "value");
+        TensorOverlap.RequireDistinct(output, inputs.PastKey, name, "pastKey");
+        TensorOverlap.RequireDistinct(output, inputs.PastValue, name, "pastValue");
+        TensorOverlap.RequireDistinct(output, inputs.Mask.Visible, name, "mask");
+        TensorOverlap.RequireDistinct(output, inputs.Mask.Bias, name, "mask");
+        TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.QueryDocuments, name, "queryDocuments");
+        TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.KeyDocuments, name, "keyDocuments");
+        TensorOverlap.RequireDistinct(output, inputs.KeyPaddingMask, name, "keyPaddingMask");
+        TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.QueryPositions, name, "queryPositions");
+        TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.KeyPositions, name, "keyPositions");
+        TensorOverlap.RequireDistinct(output, inputs.AlibiSlopes, name, "alibiSlopes");
+        TensorOverlap.RequireDistinct(output, inputs.Sinks, name, "sinks");
+        TensorOverlap.RequireDistinct(output, inputs.QueryNorm, name, "queryNorm");
+        TensorOverlap.RequireDistinct(output, inputs.KeyNorm, name, "keyNorm");
+        TensorOverlap.RequireDistinct(output, inputs.RotaryCosine, name, "rotaryCosine");
+        TensorOverlap.RequireDistinct(output, inputs.RotarySine, name, "rotarySine");
     }
 }

@@ -1,4 +1,5 @@
 using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
@@ -16,12 +17,6 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
     public static HeadTensor Read(
         scoped ReadOnlySpan<nint> lengths, scoped ReadOnlySpan<nint> strides, AttentionLayout order, int? heads, string sizeName, string name)
     {
-        string axes = order switch
-        {
-            AttentionLayout.BatchHeadsLength => "batch, heads, length",
-            AttentionLayout.BatchLengthHeads => "batch, length, heads",
-            _ => "length, batch, heads",
-        };
         Span<nint> splitLengths = stackalloc nint[4];
         Span<nint> splitStrides = stackalloc nint[4];
         if (order != AttentionLayout.BatchHeadsLength && lengths.Length == 3 && heads is int count)
@@ -42,7 +37,9 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
             lengths = splitLengths;
         }
 
-        ShapeRules.RequireRank(lengths, 4, $"[{axes}, {sizeName}]", name);
+        if (lengths.Length != 4)
+            throw ShapeRules.Error(lengths, $"must be [{Axes(order)}, {sizeName}]", name);
+        ShapeRules.RequireCounts(lengths, name);
         (int batch, int head, int row) = order switch
         {
             AttentionLayout.BatchHeadsLength => (0, 1, 2),
@@ -63,7 +60,9 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
     /// <summary>Reads ragged sequences: [tokens, heads, size] is one batch entry.</summary>
     public static HeadTensor ReadRagged(ReadOnlySpan<nint> lengths, scoped ReadOnlySpan<nint> strides, string sizeName, string name)
     {
-        ShapeRules.RequireRank(lengths, 3, $"[tokens, heads, {sizeName}] where sequences are ragged", name);
+        if (lengths.Length != 3)
+            throw ShapeRules.Error(lengths, $"must be [tokens, heads, {sizeName}] where sequences are ragged", name);
+        ShapeRules.RequireCounts(lengths, name);
         Span<nint> own = stackalloc nint[3];
         if (strides.IsEmpty)
         {
@@ -73,4 +72,11 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
 
         return new HeadTensor(1, (int)lengths[1], (int)lengths[0], (int)lengths[2], new TensorLayout(0, strides[1], strides[0]));
     }
+
+    private static string Axes(AttentionLayout order) => order switch
+    {
+        AttentionLayout.BatchHeadsLength => "batch, heads, length",
+        AttentionLayout.BatchLengthHeads => "batch, length, heads",
+        _ => "length, batch, heads",
+    };
 }

@@ -1,4 +1,6 @@
+using AttentionGpu.Elements;
 using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
@@ -17,9 +19,9 @@ internal readonly ref struct LinearRules
 
     public required ReadOnlySpan<nint> Output { get; init; }
 
-    /// <summary>Validates the call and says it as a problem.</summary>
+    /// <summary>Validates the call and lowers it.</summary>
     /// <exception cref="ArgumentException">A shape is wrong.</exception>
-    public LinearProblem ToProblem()
+    public (LinearSignature Signature, LinearExtent Extent) Lower()
     {
         ShapeRules.RequireRank(Weight, 2, "[output size, input size]", "weight");
         if (Input.Length == 0)
@@ -31,19 +33,18 @@ internal readonly ref struct LinearRules
         ShapeRules.RequireAxis(Input, Input.Length - 1, depth, "the input size, as in weight", "input");
         if (HasBias)
             ShapeRules.Require(Bias, [columns], "[output size]", "bias");
-        nint[] expected = [.. Input[..^1], columns];
-        ShapeRules.Require(Output, expected, "[..., output size]", "output");
+        bool fits = Output.Length == Input.Length && Output[..^1].SequenceEqual(Input[..^1]) && Output[^1] == columns;
+        if (!fits)
+        {
+            nint[] expected = [.. Input[..^1], columns];
+            ShapeRules.Require(Output, expected, "[..., output size]", "output");
+        }
+
         long rows = ShapeRules.Count(Input[..^1]);
         if (rows > int.MaxValue)
             throw ShapeRules.Error(Input, $"must have at most {int.MaxValue} rows", "input");
-        return new LinearProblem
-        {
-            Rows = (int)rows,
-            Columns = columns,
-            Depth = depth,
-            HasBias = HasBias,
-            Element = Element,
-            Output = MatrixMap.Contiguous((int)rows, columns),
-        };
+        return (
+            new LinearSignature { Columns = columns, Depth = depth, HasBias = HasBias, Element = Element },
+            new LinearExtent { Rows = (int)rows, Output = MatrixLayouts.Plain((int)rows, columns) });
     }
 }

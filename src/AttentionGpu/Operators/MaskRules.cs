@@ -1,17 +1,18 @@
-using AttentionGpu.Problems;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
 /// <summary>Validates masks and finds how they broadcast.</summary>
 internal static class MaskRules
 {
-    /// <summary>The layout of a mask that broadcasts to [batch, heads, query length, key length] by NumPy's rules.</summary>
+    /// <summary>The strides of a mask that broadcasts to [batch, heads, query length, key length] by NumPy's rules.</summary>
     /// <exception cref="ArgumentException">It does not broadcast.</exception>
-    public static MaskLayout? LayOut<T>(TensorInput<T> mask, ReadOnlySpan<nint> target)
+    public static MaskStrides LayOut<T>(TensorInput<T> mask, ReadOnlySpan<nint> target)
         where T : unmanaged =>
-        mask.IsPresent ? LayOut(mask.Lengths, target) : null;
+        mask.IsPresent ? LayOut(mask.Lengths, target) : default;
 
-    private static MaskLayout LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
+    private static MaskStrides LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
     {
         if (mask.Length is < 1 or > 4)
             throw Error(mask, target);
@@ -29,7 +30,7 @@ internal static class MaskRules
             stride *= length;
         }
 
-        return new MaskLayout(strides[0], strides[1], strides[2], strides[3]);
+        return new MaskStrides { Batch = strides[0], Head = strides[1], Query = strides[2], Key = strides[3] };
     }
 
     private static ArgumentException Error(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target) => ShapeRules.Error(

@@ -1,5 +1,6 @@
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
@@ -17,33 +18,31 @@ internal static class SequenceTable
         DistanceOffset = keyLength - queryLength,
     };
 
-    /// <summary>How a causal option and a prefix are said in a problem.</summary>
+    /// <summary>The kind of a causal option and a prefix.</summary>
     public static CausalKind KindOf(Causal causal, bool hasPrefix) =>
         causal == Causal.None ? CausalKind.None : hasPrefix ? CausalKind.CausalWithPrefix : CausalKind.Causal;
 
-    /// <summary>A sequence for each batch entry, with key lengths or prefixes of its own.</summary>
+    /// <summary>Fills a sequence for each batch entry, with key lengths or prefixes of its own.</summary>
     /// <exception cref="ArgumentException">There are not as many as batch entries, or one is out of range.</exception>
-    public static Sequence[] Create(
-        AttentionOptions options, int batch, int queryLength, int keyLength, int pastLength, ReadOnlySpan<int> keyLengths,
-        ReadOnlySpan<int> prefixLengths)
+    public static void Fill(
+        ref RequestTables tables, AttentionOptions options, int batch, int queryLength, int keyLength, int pastLength,
+        ReadOnlySpan<int> keyLengths, ReadOnlySpan<int> prefixLengths)
     {
         RequireLengths(keyLengths, batch, keyLength, "keyLengths");
         RequireLengths(prefixLengths, batch, int.MaxValue, "prefixLengths");
-        var sequences = new Sequence[batch];
+        Span<Sequence> sequences = tables.AddSequences(batch);
         for (int i = 0; i < batch; i++)
         {
             sequences[i] = Create(
                 options, queryLength, keyLengths.IsEmpty ? keyLength : keyLengths[i], pastLength, prefixLengths.IsEmpty ? 0 : prefixLengths[i]);
         }
-
-        return sequences;
     }
 
-    /// <summary>Ragged sequences, from where each starts.</summary>
+    /// <summary>Fills ragged sequences, from where each starts. Returns a sequence with the longest lengths.</summary>
     /// <exception cref="ArgumentException">The starts are not in order, or do not end with the tokens.</exception>
-    public static Sequence[] Unpack(
-        AttentionOptions options, ReadOnlySpan<int> queryStarts, int queryTokens, ReadOnlySpan<int> keyStarts, int keyTokens,
-        string queryName = "cumulativeQueryLengths")
+    public static Sequence FillRagged(
+        ref RequestTables tables, AttentionOptions options, ReadOnlySpan<int> queryStarts, int queryTokens, ReadOnlySpan<int> keyStarts, int keyTokens,
+        string queryName)
     {
         RequireStarts(queryStarts, queryTokens, queryName);
         if (keyStarts.IsEmpty)
@@ -53,10 +52,11 @@ internal static class SequenceTable
         {
             throw BadInput.Because(
                 "cumulativeKeyLengths",
-                $"'cumulativeKeyLengths' must have as many numbers as 'cumulativeQueryLengths', {queryStarts.Length}; it has {keyStarts.Length}.");
+                $"'cumulativeKeyLengths' must have as many numbers as '{queryName}', {queryStarts.Length}; it has {keyStarts.Length}.");
         }
 
-        var sequences = new Sequence[queryStarts.Length - 1];
+        Span<Sequence> sequences = tables.AddSequences(queryStarts.Length - 1);
+        var longest = default(Sequence);
         for (int i = 0; i < sequences.Length; i++)
         {
             sequences[i] = Create(options, queryStarts[i + 1] - queryStarts[i], keyStarts[i + 1] - keyStarts[i]) with
@@ -64,9 +64,11 @@ internal static class SequenceTable
                 QueryStart = queryStarts[i],
                 KeyStart = keyStarts[i],
             };
+            longest.QueryLength = Math.Max(longest.QueryLength, sequences[i].QueryLength);
+            longest.KeyLength = Math.Max(longest.KeyLength, sequences[i].KeyLength);
         }
 
-        return sequences;
+        return longest;
     }
 
     private static void RequireLengths(ReadOnlySpan<int> lengths, int batch, int most, string name)

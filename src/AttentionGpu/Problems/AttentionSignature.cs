@@ -22,6 +22,9 @@ internal enum CausalKind
 /// </summary>
 internal readonly record struct AttentionSignature : ISignature<AttentionExtent, AttentionBuffers>
 {
+    // 0 for none, else the stage plus 1: a nullable enumeration would be boxed wherever signatures are compared.
+    private readonly int _scores;
+
     /// <summary>How queries, outputs and scores are stored.</summary>
     public required ElementType Element { get; init; }
 
@@ -69,5 +72,9 @@ internal readonly record struct AttentionSignature : ISignature<AttentionExtent,
     public bool HasLogSumExp { get; init; }
 
     /// <summary>Which scores are asked for; null for none.</summary>
-    public ScoreStage? Scores { get; init; }
+    public ScoreStage? Scores
+    {
+        get => _scores == 0 ? null : (ScoreStage)(_scores - 1);
+        init => _scores = value is { } stage ? (int)stage + 1 : 0;
+    }
 }

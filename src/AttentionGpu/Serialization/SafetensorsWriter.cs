@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Text.Json;
-using AttentionGpu.Memory;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Serialization;
 

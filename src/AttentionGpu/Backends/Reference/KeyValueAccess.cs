@@ -17,6 +17,6 @@ internal readonly struct KeyValueAccess(DeviceMemory memory, KeyValueForm form, 
     public double this[int batch, int head, int row, int element] => form.Rows switch
     {
         KeyValueRows.Contiguous => _elements[layout.Offset(batch, head, row) + element],
-        _ => throw new ArgumentOutOfRangeException(nameof(form), form.Rows, "There is no such kind of rows."),
+        _ => throw form.UnknownRows(),
     };
 }

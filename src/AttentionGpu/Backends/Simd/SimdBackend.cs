@@ -1,10 +1,11 @@
 using System.Runtime.Intrinsics;
+using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd.Attention;
+using AttentionGpu.Backends.Simd.Heads;
 using AttentionGpu.Backends.Simd.Linear;
-using AttentionGpu.Backends.Simd.Rows;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Memory;
+using AttentionGpu.Elements;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd;
@@ -14,17 +15,25 @@ internal sealed class SimdBackend : HostBackend
 {
     public const string Name = "simd";
 
-    private readonly int _width;
     private readonly int _threads;
+    private readonly int _lanes;
 
     /// <param name="width">Bits of a vector: 512, 256 or 128; null for the widest that the machine has in hardware.</param>
     /// <param name="threads">Most threads of a call; null for one a core.</param>
-    /// <param name="memoryLimit">Bytes of tensors, parameters and what lies between a call's steps.</param>
+    /// <param name="memoryLimit">Bytes of tensors, parameters and memory between a call's steps.</param>
     public SimdBackend(int? width = null, int? threads = null, long memoryLimit = long.MaxValue)
-        : base(memoryLimit)
+        : base(Info, memoryLimit)
     {
-        _width = width ?? WidestVector;
         _threads = threads ?? Environment.ProcessorCount;
+        _lanes = (width ?? WidestVector) switch
+        {
+            512 => AddOperators<Vector512<float>, Operations512>(),
+            256 => AddOperators<Vector256<float>, Operations256>(),
+            128 => AddOperators<Vector128<float>, Operations128>(),
+            _ => throw new ArgumentOutOfRangeException(nameof(width), width, "A vector has 512, 256 or 128 bits."),
+        };
+        Table.Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => new SimdHeadTransformPlan(signature, _threads))
+            .Add<PanelSignature, PanelExtent, PanelBuffers>(signature => new SimdPanelPlan(signature, _lanes, _threads));
     }
 
     public static DeviceInfo Info { get; } = new()
@@ -38,64 +47,25 @@ internal sealed class SimdBackend : HostBackend
         Capability = $"{WidestVector}-bit vectors",
     };
 
-    public override DeviceInfo Device => Info;
-
     private static int WidestVector =>
         Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
 
-    public override int WeightPanelRows => _width switch
+    /// <summary>Rows of a panel: columns that a register tile has in its lanes, whatever the element.</summary>
+    public override int PanelRows(ElementType element)
     {
-        512 => RegisterTile<Vector512<float>, Operations512>.Lanes,
-        256 => RegisterTile<Vector256<float>, Operations256>.Lanes,
-        _ => RegisterTile<Vector128<float>, Operations128>.Lanes,
-    };
-
-    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => _width switch
-    {
-        512 => Plan<Vector512<float>, Operations512>(problem),
-        256 => Plan<Vector256<float>, Operations256>(problem),
-        _ => Plan<Vector128<float>, Operations128>(problem),
-    };
-
-    public override IPlan<LinearBuffers> Plan(LinearProblem problem)
-    {
-        if (problem.IsEmpty)
-            return new NothingPlan<LinearBuffers>();
-        if (problem.Element != ElementType.Float32)
-            return new ConvertedLinearPlan(problem, this);
-        return _width switch
-        {
-            512 => new SimdLinearPlan<Vector512<float>, Operations512>(problem, _threads),
-            256 => new SimdLinearPlan<Vector256<float>, Operations256>(problem, _threads),
-            _ => new SimdLinearPlan<Vector128<float>, Operations128>(problem, _threads),
-        };
+        _ = element.Size();
+        return _lanes;
     }
 
-    public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) =>
-        problem.IsEmpty ? new NothingPlan<HeadTransformBuffers>() : new SimdHeadTransformPlan(problem, _threads);
-
-    /// <summary>Transposes the weight in panels: [rows / lanes][depth][lanes].</summary>
-    public override unsafe void PanelWeight(DeviceMemory weight, int rows, int depth)
-    {
-        int lanes = WeightPanelRows;
-        DeviceMemory copy = Rent((long)lanes * depth * sizeof(float));
-        float** pointers = stackalloc float*[lanes];
-        for (int first = 0; first < rows; first += lanes)
-        {
-            DeviceMemory panel = weight.Slice<float>((long)first * depth, (long)lanes * depth);
-            for (int lane = 0; lane < lanes; lane++)
-                pointers[lane] = copy.Pointer<float>() + (long)lane * depth;
-            Buffer.MemoryCopy(panel.Pointer<float>(), copy.Pointer<float>(), panel.ByteLength, panel.ByteLength);
-            Panel.Pack(panel.Pointer<float>(), lanes, pointers, lanes, depth, 1f);
-        }
-
-        Return(copy);
-    }
-
-    private IPlan<AttentionBuffers> Plan<TVector, TOperations>(AttentionProblem problem)
+    // Returns the lanes of a panel.
+    private int AddOperators<TVector, TOperations>()
         where TVector : unmanaged
-        where TOperations : struct, IVectorOperations<TVector> =>
-        problem.IsEmpty ? new NothingPlan<AttentionBuffers>()
-        : problem.Scores is null ? new SimdAttentionPlan<TVector, TOperations>(problem, _threads)
-        : new SimdScoresPlan<TVector, TOperations>(problem, _threads);
+        where TOperations : struct, IVectorOperations<TVector>
+    {
+        Table.Add<AttentionSignature, AttentionExtent, AttentionBuffers>(signature => signature.Scores is null
+                ? new SimdAttentionPlan<TVector, TOperations>(signature, _threads)
+                : new SimdScoresPlan<TVector, TOperations>(signature, _threads))
+            .Add<LinearSignature, LinearExtent, LinearBuffers>(signature => new SimdLinearPlan<TVector, TOperations>(signature, _threads));
+        return RegisterTile<TVector, TOperations>.Lanes;
+    }
 }

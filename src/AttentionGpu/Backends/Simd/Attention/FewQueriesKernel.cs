@@ -3,10 +3,10 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Kernels.Common.Tiles;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -28,80 +28,102 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Keys and values that come to L1 (and are converted there) for the first rows, before the next ones take them.
     private const int Step = 16;
 
-    private readonly AttentionProblem _problem;
-    private readonly KeyBounds _bounds;
+    private readonly AttentionContext _context;
+    private readonly ElementType _element;
+    private readonly int _headSize;
+    private readonly int _valueSize;
+    private readonly int _groupSize;
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
-    private readonly int _blockKeys;
 
-    public FewQueriesKernel(AttentionProblem problem)
+    // Of the call.
+    private int _queryLength;
+    private int _rowCount;
+    private int _blockKeys;
+
+    public FewQueriesKernel(AttentionContext context)
     {
-        _problem = problem;
-        _bounds = new(problem);
-        _mask = new(problem);
-        _transform = new(problem);
-        _sumsStride = TileCount.DivideUp(problem.ValueHeadSize, Lanes) * Lanes;
-        _blockKeys = Math.Min(MaxBlockKeys, MaxScores / Math.Min(MaxRows, RowCount) / Lanes * Lanes);
+        AttentionSignature signature = context.Signature;
+        _context = context;
+        _element = signature.Element;
+        (_headSize, _valueSize, _groupSize) = (signature.HeadSize, signature.ValueHeadSize, signature.GroupSize);
+        _mask = new(context);
+        _transform = new(context);
+        _sumsStride = SumsStride(_valueSize);
     }
-
-    /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
-    public int RowBlocks => TileCount.DivideUp(RowCount, MaxRows);
-
-    /// <summary>Floats of a block's memory.</summary>
-    public long WorkspaceSize =>
-        MaxRows * (long)(_problem.HeadSize + _sumsStride + 2) + MaxScores + _blockKeys + Step * Lanes
-        + (_problem.Element == ElementType.Float32 ? 1 : Step) * (long)Math.Max(_problem.HeadSize, _problem.ValueHeadSize);
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
-    private int RowCount => _problem.GroupSize * _problem.QueryLength;
+    /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
+    public static int RowBlocks(in AttentionSignature signature, in AttentionExtent extent) =>
+        TileCount.DivideUp(signature.GroupSize * extent.QueryLength, MaxRows);
+
+    /// <summary>Floats of a block's memory.</summary>
+    public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent)
+    {
+        bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != ElementType.Float32;
+        return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + 2) + MaxScores
+            + BlockKeys(signature.GroupSize * extent.QueryLength) + Step * Lanes
+            + (converts ? Step : 1) * (long)Math.Max(signature.HeadSize, signature.ValueHeadSize);
+    }
+
+    /// <summary>Takes the sizes of the context's call.</summary>
+    public void Begin()
+    {
+        _queryLength = _context.Extent.QueryLength;
+        _rowCount = _groupSize * _queryLength;
+        _blockKeys = BlockKeys(_rowCount);
+    }
 
     /// <summary>Attends to a range of keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
     public void Attend(
-        in AttentionBuffers buffers, float* memory, int batch, int keyHead, int rowBlock, int firstKey, int endKey, SplitStates? states, int part)
+        float* memory, int batch, int keyHead, int rowBlock, int firstKey, int endKey, SplitStates? states, int part)
     {
-        Block block = Begin(buffers, memory, batch, keyHead, rowBlock * MaxRows);
-        firstKey = Math.Max(firstKey, _bounds.FirstKey(block.Sequence, FirstQuery(block)));
-        endKey = Math.Min(endKey, _bounds.EndKey(block.Sequence, LastQuery(block)));
+        Sequence sequence = _context.SequenceOf(batch);
+        if (sequence.QueryLength == 0)
+            return;
+        Block block = Begin(memory, sequence, batch, keyHead, rowBlock * MaxRows);
+        firstKey = Math.Max(firstKey, _context.Bounds.FirstKey(block.Sequence, FirstQuery(block)));
+        endKey = Math.Min(endKey, _context.Bounds.EndKey(block.Sequence, LastQuery(block)));
 
         // Keys that every row sees as they are.
         bool changes = _mask.Exists || _transform.Exists;
-        int firstPlain = changes ? int.MaxValue : _bounds.FirstKey(block.Sequence, LastQuery(block));
-        int endPlain = _bounds.EndKey(block.Sequence, FirstQuery(block));
+        int firstPlain = changes ? int.MaxValue : _context.Bounds.FirstKey(block.Sequence, LastQuery(block));
+        int endPlain = _context.Bounds.EndKey(block.Sequence, FirstQuery(block));
         for (int key = firstKey; key < endKey; key += _blockKeys)
         {
             int count = Math.Min(_blockKeys, endKey - key);
             bool isPlain = key >= firstPlain && key + count <= endPlain;
-            Score(buffers, block, keyHead, key, count);
+            Score(block, keyHead, key, count);
             for (int row = 0; row < block.Rows; row++)
             {
                 if (!isPlain)
-                    Mask(buffers, block, row, key, count);
+                    Mask(block, row, key, count);
                 Weigh(block, row, count);
             }
 
-            AddValues(buffers, block, keyHead, key, count);
+            AddValues(block, keyHead, key, count);
         }
 
-        Write(buffers, block, states, part);
+        Write(block, states, part);
     }
 
-    private Block Begin(in AttentionBuffers buffers, float* memory, int batch, int keyHead, int firstRow)
+    private Block Begin(float* memory, in Sequence sequence, int batch, int keyHead, int firstRow)
     {
         var block = new Block
         {
             Batch = batch,
-            Sequence = buffers.SequenceOf(_problem, batch),
-            FirstHead = keyHead * _problem.GroupSize,
+            Sequence = sequence,
+            FirstHead = keyHead * _groupSize,
             FirstRow = firstRow,
-            Rows = Math.Min(MaxRows, RowCount - firstRow),
+            Rows = Math.Min(MaxRows, _rowCount - firstRow),
             Maxima = memory,
             Totals = memory + MaxRows,
             MaskRow = memory + 2 * MaxRows,
         };
         block.Queries = block.MaskRow + _blockKeys;
-        block.Sums = block.Queries + (nint)MaxRows * _problem.HeadSize;
+        block.Sums = block.Queries + (nint)MaxRows * _headSize;
         block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
         block.Tail = block.Scores + MaxScores;
         block.Converted = block.Tail + Step * Lanes;
@@ -111,19 +133,19 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         for (int row = 0; row < block.Rows; row++)
         {
             int query = block.Sequence.QueryStart + Math.Min(Query(block, row), block.Sequence.QueryLength - 1);
-            var target = new Span<float>(block.Queries + (nint)row * _problem.HeadSize, _problem.HeadSize);
+            var target = new Span<float>(block.Queries + (nint)row * _headSize, _headSize);
             ElementRows.Load(
-                ElementRows.Address(buffers.Query, _problem.Element, _problem.Query.Offset(batch, Head(block, row), query)),
-                _problem.Element, block.Queries + (nint)row * _problem.HeadSize, target.Length);
-            TensorPrimitives.Multiply(target, _problem.Scale, target);
+                ElementRows.Address(_context.Buffers.Query, _element, _context.Extent.Query.Offset(batch, Head(block, row), query)),
+                _element, block.Queries + (nint)row * _headSize, target.Length);
+            TensorPrimitives.Multiply(target, _context.Extent.Scale, target);
         }
 
         return block;
     }
 
-    private int Head(in Block block, int row) => block.FirstHead + (block.FirstRow + row) / _problem.QueryLength;
+    private int Head(in Block block, int row) => block.FirstHead + (block.FirstRow + row) / _queryLength;
 
-    private int Query(in Block block, int row) => (block.FirstRow + row) % _problem.QueryLength;
+    private int Query(in Block block, int row) => (block.FirstRow + row) % _queryLength;
 
     // Rows of more than one head have all of its queries.
     private bool IsOneHead(in Block block) => Head(block, 0) == Head(block, block.Rows - 1);
@@ -131,25 +153,25 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private int FirstQuery(in Block block) => IsOneHead(block) ? Query(block, 0) : 0;
 
     private int LastQuery(in Block block) =>
-        Math.Min(IsOneHead(block) ? Query(block, block.Rows - 1) : _problem.QueryLength - 1, block.Sequence.QueryLength - 1);
+        Math.Min(IsOneHead(block) ? Query(block, block.Rows - 1) : _queryLength - 1, block.Sequence.QueryLength - 1);
 
-    private void Mask(in AttentionBuffers buffers, in Block block, int row, int firstKey, int count)
+    private void Mask(in Block block, int row, int firstKey, int count)
     {
         float* scores = block.Scores + row * _blockKeys;
         int query = Query(block, row);
         if (query >= block.Sequence.QueryLength)
             return;
         if (_transform.Exists)
-            _transform.ApplyRow(buffers, Head(block, row), query + block.Sequence.DistanceOffset, firstKey, new Span<float>(scores, count));
+            _transform.ApplyRow(Head(block, row), query + block.Sequence.DistanceOffset, firstKey, new Span<float>(scores, count));
         if (_mask.Exists)
         {
-            _mask.ReadRow(buffers, block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);
+            _mask.ReadRow(block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);
             for (int i = 0; i < count; i++)
                 scores[i] = block.MaskRow[i] == float.NegativeInfinity ? float.NegativeInfinity : scores[i] + block.MaskRow[i];
         }
 
-        int first = Math.Clamp(_bounds.FirstKey(block.Sequence, query) - firstKey, 0, count);
-        int end = Math.Clamp(_bounds.EndKey(block.Sequence, query) - firstKey, first, count);
+        int first = Math.Clamp(_context.Bounds.FirstKey(block.Sequence, query) - firstKey, 0, count);
+        int end = Math.Clamp(_context.Bounds.EndKey(block.Sequence, query) - firstKey, first, count);
         new Span<float>(scores, first).Fill(float.NegativeInfinity);
         new Span<float>(scores + end, count - end).Fill(float.NegativeInfinity);
     }
@@ -193,35 +215,29 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Totals[row] = block.Totals[row] * factor + TOperations.Sum(total);
     }
 
-    private void Score(in AttentionBuffers buffers, in Block block, int keyHead, int firstKey, int count)
+    private void Score(in Block block, int keyHead, int firstKey, int count)
     {
-        for (int i = 0; i < count; i += Step)
+        firstKey += block.Sequence.KeyStart;
+        for (int i = 0; i < count;)
         {
-            int step = Math.Min(Step, count - i);
-            float* keys = Rows(buffers.Key, _problem.Key, _problem.HeadSize, block, keyHead, firstKey + i, step, out nint stride);
+            int run = _context.Keys.Read(
+                block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* keys, out nint stride);
             DotTile<TVector, TOperations>.Multiply(
-                block.Rows, step, _problem.HeadSize, block.Queries, _problem.HeadSize, keys, stride, block.Scores + i, _blockKeys);
+                block.Rows, run, _headSize, block.Queries, _headSize, keys, stride, block.Scores + i, _blockKeys);
+            i += run;
         }
     }
 
-    private void AddValues(in AttentionBuffers buffers, in Block block, int keyHead, int firstKey, int count)
+    private void AddValues(in Block block, int keyHead, int firstKey, int count)
     {
-        for (int i = 0; i < count; i += Step)
+        firstKey += block.Sequence.KeyStart;
+        for (int i = 0; i < count;)
         {
-            int step = Math.Min(Step, count - i);
-            float* values = Rows(buffers.Value, _problem.Value, _problem.ValueHeadSize, block, keyHead, firstKey + i, step, out nint stride);
-            AddValues(values, stride, block, i, step);
+            int run = _context.Values.Read(
+                block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* values, out nint stride);
+            AddValues(values, stride, block, i, run);
+            i += run;
         }
-    }
-
-    // A few keys or values as floats.
-    private float* Rows(
-        DeviceMemory memory, in TensorLayout layout, int size, in Block block, int keyHead, int firstKey, int count, out nint stride)
-    {
-        stride = (nint)layout.RowStride;
-        long first = layout.Offset(block.Batch, keyHead, block.Sequence.KeyStart + firstKey);
-        return ElementRows.Read(
-            ElementRows.Address(memory, _problem.Element, first), _problem.Element, ref stride, count, size, block.Converted);
     }
 
     private void AddValues(float* values, nint stride, in Block block, int firstKey, int count)
@@ -229,9 +245,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         // Wide panels read a row of values from end to end, as the processor's prefetching likes it.
         int wide = RegisterTile<TVector, TOperations>.WideLanes;
         int narrow = RegisterTile<TVector, TOperations>.NarrowLanes;
-        for (int column = 0; column < _problem.ValueHeadSize;)
+        for (int column = 0; column < _valueSize;)
         {
-            int left = _problem.ValueHeadSize - column;
+            int left = _valueSize - column;
             int lanes = left >= wide ? wide : left >= Lanes ? Lanes : narrow;
             float* right = values + column;
             nint rightStride = stride;
@@ -259,11 +275,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         }
     }
 
-    private void Write(in AttentionBuffers buffers, in Block block, SplitStates? states, int part)
+    private void Write(in Block block, SplitStates? states, int part)
     {
         for (int row = 0; row < block.Rows; row++)
         {
-            var sums = new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _problem.ValueHeadSize);
+            var sums = new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _valueSize);
             int head = Head(block, row);
             int query = Query(block, row);
             if (query >= block.Sequence.QueryLength)
@@ -278,14 +294,18 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
             query += block.Sequence.QueryStart;
             var state = new OnlineSoftmax { Maximum = block.Maxima[row], Sum = block.Totals[row] };
-            TensorPrimitives.Multiply(sums, state.Finish(buffers.SinkOf(_problem, head)), new Span<float>(block.Converted, sums.Length));
+            TensorPrimitives.Multiply(sums, state.Finish(_context.SinkOf(head)), new Span<float>(block.Converted, sums.Length));
             ElementRows.Store(
-                block.Converted, ElementRows.Address(buffers.Output, _problem.Element, _problem.Output.Offset(block.Batch, head, query)),
-                _problem.Element, sums.Length);
-            if (_problem.LogSumExp is { } layout)
-                buffers.LogSumExp.Pointer<float>()[layout.Offset(block.Batch, head, query)] = state.LogSumExp;
+                block.Converted, ElementRows.Address(_context.Buffers.Output, _element, _context.Extent.Output.Offset(block.Batch, head, query)),
+                _element, sums.Length);
+            if (_context.Signature.HasLogSumExp)
+                _context.Buffers.LogSumExp.Pointer<float>()[_context.Extent.LogSumExp.Offset(block.Batch, head, query)] = state.LogSumExp;
         }
     }
+
+    private static int SumsStride(int valueSize) => TileCount.DivideUp(valueSize, Lanes) * Lanes;
+
+    private static int BlockKeys(int rowCount) => Math.Min(MaxBlockKeys, MaxScores / Math.Min(MaxRows, rowCount) / Lanes * Lanes);
 
     /// <summary>Rows of one key/value head, by query head and then query.</summary>
     private struct Block

@@ -4,12 +4,12 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
-/// <summary>The keys that a query sees by position: what the kernels' range structs say, chosen at run time.</summary>
-internal readonly struct KeyBounds(AttentionProblem problem)
+/// <summary>The keys that a query sees by position: the kernels' range structs, chosen at run time.</summary>
+internal readonly struct KeyBounds(in AttentionSignature signature, WindowSize window)
 {
-    private readonly CausalKind _causal = problem.Causal;
-    private readonly bool _hasWindow = problem.Window is not null;
-    private readonly WindowRange _window = new() { Left = problem.Window?.Left ?? 0, Right = problem.Window?.Right ?? 0 };
+    private readonly CausalKind _causal = signature.Causal;
+    private readonly bool _hasWindow = signature.HasWindow;
+    private readonly WindowRange _window = new() { Left = window.Left, Right = window.Right };
 
     /// <summary>The first key that the query can see.</summary>
     public int FirstKey(in Sequence sequence, int query) => _hasWindow ? _window.FirstKey(sequence, query) : 0;
@@ -21,7 +21,8 @@ internal readonly struct KeyBounds(AttentionProblem problem)
         {
             CausalKind.None => default(AllKeys).EndKey(sequence, query),
             CausalKind.Causal => default(CausalRange).EndKey(sequence, query),
-            _ => default(PrefixRange).EndKey(sequence, query),
+            CausalKind.CausalWithPrefix => default(PrefixRange).EndKey(sequence, query),
+            _ => throw new InvalidOperationException($"There is no such causal mask: {_causal}."),
         };
         return _hasWindow ? Math.Min(end, _window.EndKey(sequence, query)) : end;
     }

@@ -9,16 +9,17 @@ internal static unsafe class PositionMask<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    public static void Apply(AttentionProblem problem, in QueryBlock block, in KeyRange keys)
+    public static void Apply(AttentionContext context, in QueryBlock block, in KeyRange keys)
     {
-        if (problem.Causal != CausalKind.None)
+        if (context.Signature.Causal != CausalKind.None)
         {
-            long prefix = problem.Causal == CausalKind.CausalWithPrefix ? (long)block.Sequence.PrefixLength - keys.First : 0;
+            long prefix = context.Signature.Causal == CausalKind.CausalWithPrefix ? (long)block.Sequence.PrefixLength - keys.First : 0;
             HideAfter(block, keys, (long)block.FirstQuery + block.Sequence.CausalOffset + 1 - keys.First, prefix);
         }
 
-        if (problem.Window is { } window)
+        if (context.Signature.HasWindow)
         {
+            WindowSize window = context.Extent.Window;
             long position = (long)block.FirstQuery + block.Sequence.WindowOffset - keys.First;
             HideAfter(block, keys, position + window.Right + 1, 0);
             HideBefore(block, keys, position - window.Left);

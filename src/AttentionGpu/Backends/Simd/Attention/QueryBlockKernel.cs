@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Problems;
@@ -22,28 +23,27 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     private const int MinBlockKeys = 24;
     private const int MaxBlockKeys = 192;
 
-    private readonly AttentionProblem _problem;
+    private readonly AttentionContext _context;
     private readonly ElementType _element;
+    private readonly int _headSize;
+    private readonly int _valueSize;
     private readonly bool _needsRows;
     private readonly bool _isBinary;
     private readonly long _scratchSize;
-    private readonly KeyBounds _bounds;
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly ScoreTransform<TVector, TOperations> _transform;
 
-    public QueryBlockKernel(AttentionProblem problem)
+    public QueryBlockKernel(AttentionContext context)
     {
-        _problem = problem;
-        _bounds = new(problem);
-        _mask = new(problem);
-        _transform = new(problem);
-        int keys = Caches.Level2 / ScoresShare / (Lanes * sizeof(float));
-        BlockKeys = Math.Clamp(keys, MinBlockKeys, MaxBlockKeys) & ~1;
-        _element = problem.Element;
-        _needsRows = _mask.Exists || problem.Scores is not null;
+        AttentionSignature signature = context.Signature;
+        _context = context;
+        _mask = new(context);
+        _transform = new(context);
+        _element = signature.Element;
+        (_headSize, _valueSize) = (signature.HeadSize, signature.ValueHeadSize);
+        _needsRows = NeedsRows(signature);
         _isBinary = !_needsRows && !_transform.Exists;
-        _scratchSize = QueryBlock.ScratchSize(
-            Lanes, BlockKeys, _needsRows, _element == ElementType.Float32 ? 0 : Math.Max(problem.HeadSize, problem.ValueHeadSize));
+        _scratchSize = ScratchSize(signature);
     }
 
     /// <summary>Queries of a block.</summary>
@@ -54,23 +54,32 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     }
 
     /// <summary>Most keys of a block.</summary>
-    public int BlockKeys { get; }
+    public static int BlockKeys { get; } =
+        Math.Clamp(Caches.Level2 / ScoresShare / (Lanes * sizeof(float)), MinBlockKeys, MaxBlockKeys) & ~1;
 
     /// <summary>Keys that stay in L2, with their values, while several blocks of queries attend to them in turn.</summary>
-    public int ChunkKeys =>
-        Math.Max(BlockKeys, Caches.Level2 / 2 / ((_problem.HeadSize + _problem.ValueHeadSize) * sizeof(float)) & ~1);
+    public static int ChunkKeys(in AttentionSignature signature) =>
+        Math.Max(BlockKeys, Caches.Level2 / 2 / ((signature.HeadSize + signature.ValueHeadSize) * sizeof(float)) & ~1);
 
     /// <summary>Floats of memory for several blocks at once.</summary>
-    public long WorkspaceSize(int blocks) => _scratchSize + blocks * StateSize;
+    public static long WorkspaceSize(in AttentionSignature signature, int blocks) =>
+        ScratchSize(signature) + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize);
 
-    private long StateSize => QueryBlock.StateSize(Lanes, _problem.HeadSize, _problem.ValueHeadSize);
+    private static bool NeedsRows(in AttentionSignature signature) =>
+        ScoreMask<TVector, TOperations>.IsIn(signature) || signature.Scores is not null;
+
+    private static long ScratchSize(in AttentionSignature signature)
+    {
+        bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != ElementType.Float32;
+        return QueryBlock.ScratchSize(
+            Lanes, BlockKeys, NeedsRows(signature), converts ? Math.Max(signature.HeadSize, signature.ValueHeadSize) : 0);
+    }
 
     // The natural logarithm of the base whose exponents the scores are.
     private float Logarithm =>
         _isBinary ? BinaryBase<TVector, TOperations>.Logarithm : NaturalBase<TVector, TOperations>.Logarithm;
 
     /// <summary>Makes a block of queries ready: its queries panelled, and no key seen yet.</summary>
-    /// <param name="buffers">The call's memory.</param>
     /// <param name="memory">Memory of <see cref="WorkspaceSize"/> floats.</param>
     /// <param name="slot">The number of the block among those that share the memory.</param>
     /// <param name="batch">The batch entry.</param>
@@ -78,9 +87,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     /// <param name="firstQuery">
     /// The first query, of those that the sequence has; the block has as many as there are lanes, or what is left.
     /// </param>
-    public QueryBlock Begin(in AttentionBuffers buffers, float* memory, int slot, int batch, int head, int firstQuery)
+    public QueryBlock Begin(float* memory, int slot, int batch, int head, int firstQuery)
     {
-        Sequence sequence = buffers.SequenceOf(_problem, batch);
+        Sequence sequence = _context.SequenceOf(batch);
         int queries = Math.Min(Lanes, sequence.QueryLength - firstQuery);
         int lanes = queries <= RegisterTile<TVector, TOperations>.NarrowLanes ? RegisterTile<TVector, TOperations>.NarrowLanes : Lanes;
         var block = new QueryBlock
@@ -92,134 +101,150 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             Queries = queries,
             Lanes = lanes,
         };
-        block.Place(memory + _scratchSize + slot * StateSize, memory, _problem.HeadSize, BlockKeys, _needsRows);
+        block.Place(memory + _scratchSize + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize), memory, _headSize, BlockKeys, _needsRows);
         new Span<float>(block.Maxima, lanes).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, lanes).Clear();
-        new Span<float>(block.Sums, lanes * _problem.ValueHeadSize).Clear();
-        nint stride = (nint)_problem.Query.RowStride;
+        new Span<float>(block.Sums, lanes * _valueSize).Clear();
+        ref readonly AttentionExtent extent = ref _context.Extent;
+        nint stride = (nint)extent.Query.RowStride;
         float* first = ElementRows.Read(
-            ElementRows.Address(buffers.Query, _element, _problem.Query.Offset(batch, head, sequence.QueryStart + firstQuery)),
-            _element, ref stride, queries, _problem.HeadSize, block.Converted);
+            ElementRows.Address(_context.Buffers.Query, _element, extent.Query.Offset(batch, head, sequence.QueryStart + firstQuery)),
+            _element, ref stride, queries, _headSize, block.Converted);
         float** rows = stackalloc float*[lanes];
         for (int lane = 0; lane < queries; lane++)
             rows[lane] = first + lane * stride;
-        Panel.Pack(block.Panel, lanes, rows, queries, _problem.HeadSize, _problem.Scale / Logarithm);
+        Panel.Pack(block.Panel, lanes, rows, queries, _headSize, extent.Scale / Logarithm);
         return block;
     }
 
     /// <summary>Attends to a range of keys that the block has not seen: its maxima, totals and sums, not divided yet, take them in.</summary>
-    public void Attend(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int endKey)
+    public void Attend(in QueryBlock block, int firstKey, int endKey)
     {
         foreach (KeyRange keys in Ranges(block, firstKey, endKey))
         {
-            MaskEffect effect = ReadMask(buffers, block, keys);
+            MaskEffect effect = ReadMask(block, keys);
             if (effect == MaskEffect.HidesAll)
                 continue;
             Buffer.MemoryCopy(block.Maxima, block.OldMaxima, block.Lanes * sizeof(float), block.Lanes * sizeof(float));
-            Score(buffers, block, keys, effect);
+            Score(block, keys, effect);
             if (_isBinary)
                 Weigh<BinaryBase<TVector, TOperations>>(block, keys);
             else
                 Weigh<NaturalBase<TVector, TOperations>>(block, keys);
-            AddValues(buffers, block, keys);
+            AddValues(block, keys);
         }
     }
 
     /// <summary>The ranges in which a block goes through its keys.</summary>
     public KeyRanges Ranges(in QueryBlock block, int firstKey, int endKey) =>
-        new(_bounds, block, firstKey, endKey, BlockKeys, RegisterTile<TVector, TOperations>.NarrowLanes);
+        new(_context.Bounds, block, firstKey, endKey, BlockKeys, RegisterTile<TVector, TOperations>.NarrowLanes);
 
     /// <summary>
     /// The scores of a range of keys, changed and masked, and the maxima raised to them. Where nothing is changed the maxima come from the tiles'
     /// registers.
     /// </summary>
-    public void Score(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, MaskEffect effect)
+    public void Score(in QueryBlock block, in KeyRange keys, MaskEffect effect)
     {
         bool isPlain = !keys.IsPartial && effect == MaskEffect.None && !_transform.Exists;
-        Multiply(buffers, block, keys, isPlain ? block.Maxima + keys.FirstLane : null);
+        Multiply(block, keys, isPlain ? block.Maxima + keys.FirstLane : null);
         if (isPlain)
             return;
-        _transform.Apply(buffers, block, keys);
+        _transform.Apply(block, keys);
         if (effect != MaskEffect.None)
             ScoreMask<TVector, TOperations>.Apply(effect, block, keys.Count);
         if (keys.IsPartial)
-            PositionMask<TVector, TOperations>.Apply(_problem, block, keys);
+            PositionMask<TVector, TOperations>.Apply(_context, block, keys);
         RaiseMaxima(block, keys);
     }
 
     /// <summary>The scores of any keys before masks, for those who ask to see them.</summary>
-    public void ScoreUnmasked(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, bool softcapped)
+    public void ScoreUnmasked(in QueryBlock block, in KeyRange keys, bool softcapped)
     {
-        Multiply(buffers, block, keys, null);
-        if (softcapped && _problem.Softcap != 0f)
+        Multiply(block, keys, null);
+        if (softcapped && _context.Signature.HasSoftcap)
             _transform.ApplySoftcap(block, keys);
     }
 
     /// <summary>Reads what a mask does to a range of keys, for <see cref="Score"/>.</summary>
-    public MaskEffect ReadMask(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys) =>
-        _mask.Read(buffers, block, keys.First, keys.Count);
+    public MaskEffect ReadMask(in QueryBlock block, in KeyRange keys) =>
+        _mask.Read(block, keys.First, keys.Count);
 
     /// <summary>Writes the outputs of a block that has attended to all its keys, and makes <see cref="QueryBlock.Factors"/> what weights are multiplied by.</summary>
-    public void WriteOutput(in AttentionBuffers buffers, in QueryBlock block)
+    public void WriteOutput(in QueryBlock block)
     {
-        Normalize(buffers, block);
+        Normalize(block);
         long first = block.Sequence.QueryStart + block.FirstQuery;
-        byte* output = ElementRows.Address(buffers.Output, _element, _problem.Output.Offset(block.Batch, block.Head, (int)first));
-        nint stride = (nint)_problem.Output.RowStride;
+        TensorLayout layout = _context.Extent.Output;
+        byte* output = ElementRows.Address(_context.Buffers.Output, _element, layout.Offset(block.Batch, block.Head, (int)first));
+        nint stride = (nint)layout.RowStride;
         bool converts = _element != ElementType.Float32;
         float** rows = stackalloc float*[block.Lanes];
         for (int lane = 0; lane < block.Queries; lane++)
-            rows[lane] = converts ? block.Converted + (nint)lane * _problem.ValueHeadSize : (float*)output + lane * stride;
-        Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _problem.ValueHeadSize, block.Factors);
+            rows[lane] = converts ? block.Converted + (nint)lane * _valueSize : (float*)output + lane * stride;
+        Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _valueSize, block.Factors);
         for (int lane = 0; converts && lane < block.Queries; lane++)
-            ElementRows.Store(rows[lane], output + lane * stride * _element.Size(), _element, _problem.ValueHeadSize);
+            ElementRows.Store(rows[lane], output + lane * stride * _element.Size(), _element, _valueSize);
     }
 
     /// <summary>The running softmax of a lane, in natural units.</summary>
     public OnlineSoftmax State(in QueryBlock block, int lane) =>
         new() { Maximum = block.Maxima[lane] * Logarithm, Sum = block.Totals[lane] };
 
-    private void Normalize(in AttentionBuffers buffers, in QueryBlock block)
+    private void Normalize(in QueryBlock block)
     {
-        if (!_problem.HasSinks && _problem.LogSumExp is null)
+        if (_context.Signature is { HasSinks: false, HasLogSumExp: false })
         {
             for (int lane = 0; lane < block.Lanes; lane++)
                 block.Factors[lane] = OnlineSoftmax.Reciprocal(block.Totals[lane]);
             return;
         }
 
-        float sink = buffers.SinkOf(_problem, block.Head);
+        float sink = _context.SinkOf(block.Head);
+        int first = block.Sequence.QueryStart + block.FirstQuery;
         for (int lane = 0; lane < block.Queries; lane++)
         {
             OnlineSoftmax state = State(block, lane);
             block.Factors[lane] = state.Finish(sink);
-            if (_problem.LogSumExp is { } layout)
-                buffers.LogSumExp.Pointer<float>()[layout.Offset(block.Batch, block.Head, block.Sequence.QueryStart + block.FirstQuery + lane)] = state.LogSumExp;
+            if (_context.Signature.HasLogSumExp)
+                _context.Buffers.LogSumExp.Pointer<float>()[_context.Extent.LogSumExp.Offset(block.Batch, block.Head, first + lane)] = state.LogSumExp;
         }
     }
 
-    private void Multiply(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys, float* maxima)
+    private void Multiply(in QueryBlock block, in KeyRange keys, float* maxima)
     {
-        long first = _problem.Key.Offset(block.Batch, block.Head / _problem.GroupSize, block.Sequence.KeyStart + keys.First);
-        nint stride = (nint)_problem.Key.RowStride;
-        float* key = ElementRows.Read(
-            ElementRows.Address(buffers.Key, _element, first), _element, ref stride, keys.Count, _problem.HeadSize, block.Converted);
-        RegisterTile<TVector, TOperations>.Multiply(
-            keys.Count, block.Lanes - keys.FirstLane, _problem.HeadSize, key, stride, 1,
-            block.Panel + keys.FirstLane, block.Lanes, new StoredSums(block.Scores + keys.FirstLane, block.Lanes, maxima), block.Ahead);
+        int head = block.Head / _context.Signature.GroupSize;
+        int first = block.Sequence.KeyStart + keys.First;
+        for (int done = 0; done < keys.Count;)
+        {
+            int run = _context.Keys.Read(block.Batch, head, first + done, keys.Count - done, block.Converted, out float* key, out nint stride);
+            RegisterTile<TVector, TOperations>.Multiply(
+                run, block.Lanes - keys.FirstLane, _headSize, key, stride, 1, block.Panel + keys.FirstLane, block.Lanes,
+                new StoredSums(block.Scores + (nint)done * block.Lanes + keys.FirstLane, block.Lanes, maxima), block.Ahead);
+            done += run;
+        }
     }
 
-    private void AddValues(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)
+    private void AddValues(in QueryBlock block, in KeyRange keys)
     {
-        long first = _problem.Value.Offset(block.Batch, block.Head / _problem.GroupSize, block.Sequence.KeyStart + keys.First);
-        nint stride = (nint)_problem.Value.RowStride;
-        float* value = ElementRows.Read(
-            ElementRows.Address(buffers.Value, _element, first), _element, ref stride, keys.Count, _problem.ValueHeadSize,
-            block.Converted);
-        RegisterTile<TVector, TOperations>.Multiply(
-            _problem.ValueHeadSize, block.Lanes - keys.FirstLane, keys.Count, value, 1, stride,
-            block.Scores + keys.FirstLane, block.Lanes,
-            new RescaledSums(block.Sums + keys.FirstLane, block.Lanes, block.Factors + keys.FirstLane), block.Ahead);
+        int head = block.Head / _context.Signature.GroupSize;
+        int first = block.Sequence.KeyStart + keys.First;
+        float* sums = block.Sums + keys.FirstLane;
+        for (int done = 0; done < keys.Count;)
+        {
+            int run = _context.Values.Read(block.Batch, head, first + done, keys.Count - done, block.Converted, out float* value, out nint stride);
+            float* weights = block.Scores + (nint)done * block.Lanes + keys.FirstLane;
+            int lanes = block.Lanes - keys.FirstLane;
+
+            // The first run of a range shrinks the sums of all keys before.
+            if (done == 0)
+                RegisterTile<TVector, TOperations>.Multiply(
+                    _valueSize, lanes, run, value, 1, stride, weights, block.Lanes,
+                    new RescaledSums(sums, block.Lanes, block.Factors + keys.FirstLane), block.Ahead);
+            else
+                RegisterTile<TVector, TOperations>.Multiply(
+                    _valueSize, lanes, run, value, 1, stride, weights, block.Lanes, new AddedSums(sums, block.Lanes), block.Ahead);
+            done += run;
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

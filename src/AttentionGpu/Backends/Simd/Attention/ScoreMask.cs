@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -27,43 +28,50 @@ internal enum MaskEffect
 /// <summary>
 /// Boolean, additive, document and key padding masks on the host, as one panel of what is added to the scores: -inf hides, whatever the score.
 /// </summary>
-internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem problem)
+internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext context)
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
     private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
 
+    private readonly AttentionSignature _signature = context.Signature;
+
     /// <summary>Whether there is a mask in memory at all.</summary>
-    public bool Exists { get; } = problem.Mask is not null || problem.Bias is not null || problem.HasDocuments || problem.HasKeyPadding;
+    public bool Exists { get; } = IsIn(context.Signature);
+
+    /// <summary>Whether a signature has a mask in memory.</summary>
+    public static bool IsIn(in AttentionSignature signature) =>
+        signature.HasMask || signature.HasBias || signature.HasDocuments || signature.HasKeyPadding;
 
     /// <summary>Reads the mask of a block of keys into <see cref="QueryBlock.Mask"/>, and says what it does.</summary>
-    public MaskEffect Read(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)
+    public MaskEffect Read(in QueryBlock block, int firstKey, int count)
     {
         if (!Exists)
             return MaskEffect.None;
-        bool byKey = problem.Mask is null or { Query: 0 } && problem.Bias is null or { Query: 0 } && !problem.HasDocuments;
+        bool byKey = (!_signature.HasMask || context.Extent.Mask.Query == 0) && (!_signature.HasBias || context.Extent.Bias.Query == 0)
+            && !_signature.HasDocuments;
         int rows = byKey ? 1 : block.Queries;
-        MaskEffect effect = Scan(buffers, block, rows, firstKey, count);
+        MaskEffect effect = Scan(block, rows, firstKey, count);
         if (effect is MaskEffect.None or MaskEffect.HidesAll)
             return effect;
         if (byKey)
         {
-            ReadRow(buffers, block.Batch, block.Head, block.FirstQuery, firstKey, count, block.Mask);
+            ReadRow(block.Batch, block.Head, block.FirstQuery, firstKey, count, block.Mask);
             return MaskEffect.AddsByKey;
         }
 
-        bool isPlain = problem is { Bias.Key: 1, Mask: null, HasDocuments: false, HasKeyPadding: false };
+        bool isPlain = _signature is { HasBias: true, HasMask: false, HasDocuments: false, HasKeyPadding: false } && context.Extent.Bias.Key == 1;
         float** pointers = stackalloc float*[rows];
         for (int lane = 0; lane < rows; lane++)
         {
             if (isPlain)
             {
-                pointers[lane] = buffers.Bias.Pointer<float>() + problem.Bias!.Value.Offset(block.Batch, block.Head, block.FirstQuery + lane, firstKey);
+                pointers[lane] = Bias(context.Extent.Bias.Offset(block.Batch, block.Head, block.FirstQuery + lane, firstKey));
                 continue;
             }
 
             pointers[lane] = block.Rows + (nint)lane * count;
-            ReadRow(buffers, block.Batch, block.Head, block.FirstQuery + lane, firstKey, count, pointers[lane]);
+            ReadRow(block.Batch, block.Head, block.FirstQuery + lane, firstKey, count, pointers[lane]);
         }
 
         Panel.Pack(block.Mask, block.Lanes, pointers, rows, count, 1f);
@@ -91,38 +99,40 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
     }
 
     /// <summary>Reads what is added to the scores of one query into <paramref name="row"/>.</summary>
-    public void ReadRow(in AttentionBuffers buffers, int batch, int head, int query, int firstKey, int count, float* row)
+    public void ReadRow(int batch, int head, int query, int firstKey, int count, float* row)
     {
-        if (problem.Bias is { } layout)
+        if (_signature.HasBias)
         {
-            float* bias = buffers.Bias.Pointer<float>() + layout.Offset(batch, head, query, firstKey);
+            float* bias = Bias(context.Extent.Bias.Offset(batch, head, query, firstKey));
+            long stride = context.Extent.Bias.Key;
             for (int key = 0; key < count; key++)
-                row[key] = bias[key * layout.Key];
+                row[key] = bias[key * stride];
         }
         else
         {
             new Span<float>(row, count).Clear();
         }
 
-        if (problem.Mask is { } mask)
+        if (_signature.HasMask)
         {
-            byte* visible = buffers.Mask.Pointer<byte>() + mask.Offset(batch, head, query, firstKey);
-            int key = mask.Key == 1 ? HideWhereZero(visible, row, count) : 0;
+            byte* visible = Mask(context.Extent.Mask.Offset(batch, head, query, firstKey));
+            long stride = context.Extent.Mask.Key;
+            int key = stride == 1 ? HideWhereZero(visible, row, count) : 0;
             for (; key < count; key++)
-                row[key] = visible[key * mask.Key] != 0 ? row[key] : float.NegativeInfinity;
+                row[key] = visible[key * stride] != 0 ? row[key] : float.NegativeInfinity;
         }
 
-        if (problem.HasDocuments)
+        if (_signature.HasDocuments)
         {
-            int own = *QueryDocuments(buffers, batch, query);
-            int* numbers = KeyDocuments(buffers, batch, firstKey);
+            int own = *QueryDocuments(batch, query);
+            int* numbers = KeyDocuments(batch, firstKey);
             for (int key = 0; key < count; key++)
                 row[key] = numbers[key] == own ? row[key] : float.NegativeInfinity;
         }
 
-        if (!problem.HasKeyPadding)
+        if (!_signature.HasKeyPadding)
             return;
-        byte* padding = Padding(buffers, batch, firstKey);
+        byte* padding = Padding(batch, firstKey);
         for (int key = 0; key < count; key++)
             row[key] = padding[key] == 0 ? row[key] : float.NegativeInfinity;
     }
@@ -156,35 +166,35 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
     /// Whether a block is all visible or all hidden, for the usual masks whose keys are neighbours; <see cref="MaskEffect.AddsByScore"/> where
     /// it is neither or not looked at. Stops at the first sign that it is neither, but any mask can hide it all.
     /// </summary>
-    private MaskEffect Scan(in AttentionBuffers buffers, in QueryBlock block, int rows, int firstKey, int count)
+    private MaskEffect Scan(in QueryBlock block, int rows, int firstKey, int count)
     {
-        MaskEffect effect = ScanPadding(buffers, block, firstKey, count);
+        MaskEffect effect = ScanPadding(block, firstKey, count);
         if (effect != MaskEffect.HidesAll)
-            effect = Join(effect, ScanDocuments(buffers, block, firstKey, count));
-        if (effect != MaskEffect.HidesAll)
-            effect = Join(effect, ScanRows(buffers, block, rows, firstKey, count, problem.Mask, isBoolean: true));
-        if (effect != MaskEffect.HidesAll)
-            effect = Join(effect, ScanRows(buffers, block, rows, firstKey, count, problem.Bias, isBoolean: false));
+            effect = Join(effect, ScanDocuments(block, firstKey, count));
+        if (effect != MaskEffect.HidesAll && _signature.HasMask)
+            effect = Join(effect, ScanRows(block, rows, firstKey, count, context.Extent.Mask, isBoolean: true));
+        if (effect != MaskEffect.HidesAll && _signature.HasBias)
+            effect = Join(effect, ScanRows(block, rows, firstKey, count, context.Extent.Bias, isBoolean: false));
         return effect;
     }
 
     private static MaskEffect Join(MaskEffect left, MaskEffect right) =>
         left == MaskEffect.None || right == MaskEffect.HidesAll ? right : left;
 
-    private MaskEffect ScanPadding(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)
+    private MaskEffect ScanPadding(in QueryBlock block, int firstKey, int count)
     {
-        if (!problem.HasKeyPadding)
+        if (!_signature.HasKeyPadding)
             return MaskEffect.None;
-        var padding = new ReadOnlySpan<byte>(Padding(buffers, block.Batch, firstKey), count);
+        var padding = new ReadOnlySpan<byte>(Padding(block.Batch, firstKey), count);
         return !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None : padding.Contains((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
     }
 
-    private MaskEffect ScanDocuments(in AttentionBuffers buffers, in QueryBlock block, int firstKey, int count)
+    private MaskEffect ScanDocuments(in QueryBlock block, int firstKey, int count)
     {
-        if (!problem.HasDocuments)
+        if (!_signature.HasDocuments)
             return MaskEffect.None;
-        var queries = new ReadOnlySpan<int>(QueryDocuments(buffers, block.Batch, block.FirstQuery), block.Queries);
-        var keys = new ReadOnlySpan<int>(KeyDocuments(buffers, block.Batch, firstKey), count);
+        var queries = new ReadOnlySpan<int>(QueryDocuments(block.Batch, block.FirstQuery), block.Queries);
+        var keys = new ReadOnlySpan<int>(KeyDocuments(block.Batch, firstKey), count);
         (int leastQuery, int mostQuery) = (TensorPrimitives.Min(queries), TensorPrimitives.Max(queries));
         (int leastKey, int mostKey) = (TensorPrimitives.Min(keys), TensorPrimitives.Max(keys));
         if (leastQuery > mostKey || mostQuery < leastKey)
@@ -192,18 +202,15 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
         return leastQuery == mostQuery && leastKey == mostKey ? MaskEffect.None : MaskEffect.AddsByScore;
     }
 
-    private static MaskEffect ScanRows(
-        in AttentionBuffers buffers, in QueryBlock block, int rows, int firstKey, int count, MaskLayout? layout, bool isBoolean)
+    private MaskEffect ScanRows(in QueryBlock block, int rows, int firstKey, int count, in MaskStrides mask, bool isBoolean)
     {
-        if (layout is not { } mask)
-            return MaskEffect.None;
         if (mask.Key != 1)
             return MaskEffect.AddsByScore;
         var effect = MaskEffect.None;
         for (int row = 0; row < rows; row++)
         {
             long first = mask.Offset(block.Batch, block.Head, block.FirstQuery + row, firstKey);
-            MaskEffect ofRow = isBoolean ? ScanBoolean(buffers, first, count) : ScanBias(buffers, first, count);
+            MaskEffect ofRow = isBoolean ? ScanBoolean(first, count) : ScanBias(first, count);
             if (ofRow == MaskEffect.AddsByScore || (row > 0 && ofRow != effect))
                 return MaskEffect.AddsByScore;
             effect = ofRow;
@@ -212,25 +219,27 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionProblem pr
         return effect;
     }
 
-    private static MaskEffect ScanBoolean(in AttentionBuffers buffers, long first, int count)
+    private MaskEffect ScanBoolean(long first, int count)
     {
-        var visible = new ReadOnlySpan<byte>(buffers.Mask.Pointer<byte>() + first, count);
+        var visible = new ReadOnlySpan<byte>(Mask(first), count);
         return !visible.Contains((byte)0) ? MaskEffect.None : visible.ContainsAnyExcept((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
     }
 
     // As bits: the search is vectorised for whole numbers. A negative zero counts as something, which costs time only.
-    private static MaskEffect ScanBias(in AttentionBuffers buffers, long first, int count)
+    private MaskEffect ScanBias(long first, int count)
     {
-        ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(buffers.Bias.Pointer<float>() + first, count));
+        ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(Bias(first), count));
         return !bias.ContainsAnyExcept(0u) ? MaskEffect.None : bias.ContainsAnyExcept(_hiddenBits) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
     }
 
-    private int* QueryDocuments(in AttentionBuffers buffers, int batch, int query) =>
-        buffers.QueryDocuments.Pointer<int>() + (long)batch * problem.QueryLength + query;
+    private float* Bias(long element) => context.Buffers.Bias.Pointer<float>() + element;
 
-    private int* KeyDocuments(in AttentionBuffers buffers, int batch, int key) =>
-        buffers.KeyDocuments.Pointer<int>() + (long)batch * problem.KeyLength + key;
+    private byte* Mask(long element) => context.Buffers.Mask.Pointer<byte>() + element;
 
-    private byte* Padding(in AttentionBuffers buffers, int batch, int firstKey) =>
-        buffers.KeyPadding.Pointer<byte>() + (long)batch * problem.KeyLength + firstKey;
+    private int* QueryDocuments(int batch, int query) =>
+        context.Buffers.QueryDocuments.Pointer<int>() + (long)batch * context.Extent.QueryLength + query;
+
+    private int* KeyDocuments(int batch, int key) => context.Buffers.KeyDocuments.Pointer<int>() + (long)batch * context.Extent.KeyLength + key;
+
+    private byte* Padding(int batch, int firstKey) => context.Buffers.KeyPadding.Pointer<byte>() + (long)batch * context.Extent.KeyLength + firstKey;
 }

@@ -6,35 +6,38 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>What becomes of scores by computing alone: soft capping, then a bias by distance.</summary>
-internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionProblem problem)
+internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionContext context)
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
     /// <summary>Whether there is anything to do.</summary>
-    public bool Exists { get; } = problem.Softcap != 0f || problem.HasAlibi;
+    public bool Exists { get; } = IsIn(context.Signature);
+
+    /// <summary>Whether a signature changes scores.</summary>
+    public static bool IsIn(in AttentionSignature signature) => signature.HasSoftcap || signature.HasAlibi;
 
     /// <summary>Changes a block of scores.</summary>
-    public void Apply(in AttentionBuffers buffers, in QueryBlock block, in KeyRange keys)
+    public void Apply(in QueryBlock block, in KeyRange keys)
     {
-        if (problem.Softcap != 0f)
+        if (context.Signature.HasSoftcap)
             ApplySoftcap(block, keys);
-        if (problem.HasAlibi)
-            ApplyAlibi(block, keys, buffers.AlibiSlopes.Pointer<float>()[block.Head]);
+        if (context.Signature.HasAlibi)
+            ApplyAlibi(block, keys, context.Buffers.AlibiSlopes.Pointer<float>()[block.Head]);
     }
 
     /// <summary>Changes the scores of one query.</summary>
-    public void ApplyRow(in AttentionBuffers buffers, int head, int position, int firstKey, Span<float> scores)
+    public void ApplyRow(int head, int position, int firstKey, Span<float> scores)
     {
-        if (problem.Softcap != 0f)
+        if (context.Signature.HasSoftcap)
         {
-            TensorPrimitives.Divide(scores, problem.Softcap, scores);
+            TensorPrimitives.Divide(scores, context.Extent.Softcap, scores);
             TensorPrimitives.Tanh(scores, scores);
-            TensorPrimitives.Multiply(scores, problem.Softcap, scores);
+            TensorPrimitives.Multiply(scores, context.Extent.Softcap, scores);
         }
 
-        if (!problem.HasAlibi)
+        if (!context.Signature.HasAlibi)
             return;
-        float slope = buffers.AlibiSlopes.Pointer<float>()[head];
+        float slope = context.Buffers.AlibiSlopes.Pointer<float>()[head];
         for (int i = 0; i < scores.Length; i++)
             scores[i] -= slope * Math.Abs(position - firstKey - i);
     }
@@ -43,8 +46,8 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionProbl
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void ApplySoftcap(in QueryBlock block, in KeyRange keys)
     {
-        TVector cap = TOperations.Broadcast(problem.Softcap);
-        TVector inverse = TOperations.Broadcast(1f / problem.Softcap);
+        TVector cap = TOperations.Broadcast(context.Extent.Softcap);
+        TVector inverse = TOperations.Broadcast(1f / context.Extent.Softcap);
         for (int i = 0; i < keys.Count; i++)
         {
             float* row = block.Scores + (nint)i * block.Lanes;

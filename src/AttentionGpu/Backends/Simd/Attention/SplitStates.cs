@@ -8,22 +8,28 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// Where keys are split among threads: what each part of the keys gave for each row, its sums of values and its
 /// <see cref="OnlineSoftmax"/>, until the parts are merged. [parts, batch x heads x queries, value head size + 2].
 /// </summary>
-internal readonly unsafe struct SplitStates(AttentionProblem problem, float* memory, int parts)
+internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent extent, float* memory, int parts)
 {
-    private readonly long _rows = Rows(problem);
-    private readonly int _stride = Stride(problem);
+    // A maximum and a sum.
+    private const int SoftmaxSize = 2;
 
-    public static long Size(AttentionProblem problem, int parts) => Rows(problem) * Stride(problem) * parts;
+    private readonly long _rows = Rows(extent);
+    private readonly int _heads = extent.Heads;
+    private readonly int _queries = extent.QueryLength;
+
+    /// <summary>Floats of all states.</summary>
+    public static long Size(in AttentionSignature signature, in AttentionExtent extent, int parts) =>
+        Rows(extent) * (signature.ValueHeadSize + SoftmaxSize) * parts;
 
     /// <summary>The sums of a part for a row.</summary>
     public float* Sums(int part, int batch, int head, int query) =>
-        Sums(part, ((long)batch * problem.Heads + head) * problem.QueryLength + query);
+        Sums(part, ((long)batch * _heads + head) * _queries + query);
 
     /// <summary>Keeps the softmax beside a row's sums.</summary>
     public void Write(float* sums, float maximum, float total)
     {
-        sums[problem.ValueHeadSize] = maximum;
-        sums[problem.ValueHeadSize + 1] = total;
+        sums[valueSize] = maximum;
+        sums[valueSize + 1] = total;
     }
 
     /// <summary>Merges the parts of a row, by its number among all.</summary>
@@ -42,19 +48,17 @@ internal readonly unsafe struct SplitStates(AttentionProblem problem, float* mem
         for (int part = 0; part < parts; part++)
         {
             float* sums = Sums(part, row);
-            float factor = state.Weight(sums[problem.ValueHeadSize]) * normalizer;
+            float factor = state.Weight(sums[valueSize]) * normalizer;
             TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(sums, output.Length), factor, output, output);
         }
 
         return whole;
     }
 
-    private static long Rows(AttentionProblem problem) => (long)problem.Batch * problem.Heads * problem.QueryLength;
+    private static long Rows(in AttentionExtent extent) => (long)extent.Batch * extent.Heads * extent.QueryLength;
 
-    private static int Stride(AttentionProblem problem) => problem.ValueHeadSize + 2;
-
-    private float* Sums(int part, long row) => memory + (part * _rows + row) * _stride;
+    private float* Sums(int part, long row) => memory + (part * _rows + row) * (valueSize + SoftmaxSize);
 
     private OnlineSoftmax State(float* sums) =>
-        new() { Maximum = sums[problem.ValueHeadSize], Sum = sums[problem.ValueHeadSize + 1] };
+        new() { Maximum = sums[valueSize], Sum = sums[valueSize + 1] };
 }

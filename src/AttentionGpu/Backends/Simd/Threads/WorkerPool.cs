@@ -33,6 +33,9 @@ internal sealed class WorkerPool
     /// <summary>One helper for each core but the caller's.</summary>
     public static WorkerPool Shared { get; } = new(Environment.ProcessorCount - 1);
 
+    /// <summary>Threads of a call at most, the caller's included.</summary>
+    public int Threads => _helpers.Length + 1;
+
     /// <summary>Runs <paramref name="work"/> on the caller's thread and on up to <paramref name="workers"/> - 1 helpers, and waits for all.</summary>
     public void Run(ParallelWork work, int workers)
     {

@@ -21,36 +21,35 @@ internal static unsafe class Panel
     public static void Pack(float* panel, int lanes, float** rows, int rowCount, int steps, float factor)
     {
         int lane = 0;
-        for (; lane + 4 <= rowCount; lane += 4)
-        {
-            float* row0 = rows[lane];
-            float* row1 = rows[lane + 1];
-            float* row2 = rows[lane + 2];
-            float* row3 = rows[lane + 3];
-            float* target = panel + lane;
-            int step = 0;
-            for (; step + Transpose4.Size <= steps; step += Transpose4.Size)
-            {
-                Transpose4.Copy(
-                    row0 + step, row1 + step, row2 + step, row3 + step, target, target + lanes, target + 2 * lanes, target + 3 * lanes,
-                    Vector128.Create(factor));
-                target += Transpose4.Size * lanes;
-            }
-
-            for (; step < steps; step++)
-            {
-                target[0] = row0[step] * factor;
-                target[1] = row1[step] * factor;
-                target[2] = row2[step] * factor;
-                target[3] = row3[step] * factor;
-                target += lanes;
-            }
-        }
-
+        for (; lane + Transpose4.Size <= rowCount; lane += Transpose4.Size)
+            PackFour(panel + lane, lanes, rows[lane], rows[lane + 1], rows[lane + 2], rows[lane + 3], steps, factor);
         for (; lane < lanes; lane++)
         {
             for (int step = 0; step < steps; step++)
                 panel[(nint)step * lanes + lane] = lane < rowCount ? rows[lane][step] * factor : 0f;
+        }
+    }
+
+    /// <summary>Four lanes of <see cref="Pack"/>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void PackFour(float* target, int lanes, float* row0, float* row1, float* row2, float* row3, int steps, float factor)
+    {
+        int step = 0;
+        for (; step + Transpose4.Size <= steps; step += Transpose4.Size)
+        {
+            Transpose4.Copy(
+                row0 + step, row1 + step, row2 + step, row3 + step, target, target + lanes, target + 2 * lanes, target + 3 * lanes,
+                Vector128.Create(factor));
+            target += Transpose4.Size * lanes;
+        }
+
+        for (; step < steps; step++)
+        {
+            target[0] = row0[step] * factor;
+            target[1] = row1[step] * factor;
+            target[2] = row2[step] * factor;
+            target[3] = row3[step] * factor;
+            target += lanes;
         }
     }
 

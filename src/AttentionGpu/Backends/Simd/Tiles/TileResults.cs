@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
-using AttentionGpu.Problems;
+using AttentionGpu.Kernels.Common.Layouts;
 
 namespace AttentionGpu.Backends.Simd.Tiles;
 
@@ -66,15 +66,15 @@ internal readonly unsafe struct RescaledSums(float* target, nint stride, float* 
         TRow.Store(TRow.MultiplyAdd(TRow.Load(target + row * stride), TRow.Load(factors), sums), target + row * stride);
 }
 
-/// <summary><c>target = before + sums + bias</c>, through the map of a linear layer's output, with a panel's lanes side by side in it.</summary>
-internal readonly unsafe struct MappedSums(MatrixMap map, int firstRow, float* target, float* bias, float* before, nint stride) : ITileResult
+/// <summary><c>target = before + sums + bias</c>, through the layout of a linear layer's output, with a panel's lanes side by side in it.</summary>
+internal readonly unsafe struct MappedSums(HeadLayout layout, int firstRow, float* target, float* bias, float* before, nint stride) : ITileResult
 {
     public float* Maxima => null;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Prepare(int row, int lanes)
     {
-        Prefetch.Row(target + map.Row(firstRow + row), lanes);
+        Prefetch.Row(target + layout.Row(firstRow + row), lanes);
         if (before != null)
             Prefetch.Row(before + row * stride, lanes);
     }
@@ -88,6 +88,6 @@ internal readonly unsafe struct MappedSums(MatrixMap map, int firstRow, float* t
             sums = TRow.Add(TRow.Load(before + row * stride), sums);
         if (bias != null)
             sums = TRow.Add(sums, TRow.Load(bias));
-        TRow.Store(sums, target + map.Row(firstRow + row));
+        TRow.Store(sums, target + layout.Row(firstRow + row));
     }
 }

@@ -1,0 +1,99 @@
+using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Backends.Simd.Tiles;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Common.Tiles;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>
+/// How the threads share a call of attention: by blocks of queries, or by rows where there are few queries to a key/value head. Where that is too
+/// little work to share, the keys are split too, into parts whose states are merged.
+/// </summary>
+internal readonly struct AttentionSchedule<TVector, TOperations>
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    // So many at least that no thread waits long for the last item; more where each still has some blocks of queries for its keys.
+    private const int ItemsPerThread = 4;
+    private const int FineItemsPerThread = 16;
+    private const int MinBlocksPerFineItem = 4;
+    private const int MinPartKeys = 256;
+
+    // A block of queries costs its lanes whether there are queries in them or not.
+    private const int FewQueriesShare = 4;
+
+    // Their queries and outputs share L2 with a chunk of keys and values.
+    private const int MaxBlocksAtOnce = 4;
+
+    /// <param name="signature">The signature of the plan.</param>
+    /// <param name="extent">The sizes of the call; not empty.</param>
+    /// <param name="threads">Most threads of a call.</param>
+    public AttentionSchedule(in AttentionSignature signature, in AttentionExtent extent, int threads)
+    {
+        Threads = threads;
+        IsFewQueries = extent.QueryLength <= Lanes / FewQueriesShare;
+        BlocksAtOnce = 1;
+        long wantedItems = threads == 1 ? 1 : (long)threads * ItemsPerThread;
+        if (IsFewQueries)
+        {
+            ItemsPerHead = FewQueriesKernel<TVector, TOperations>.RowBlocks(signature, extent);
+            Heads = (long)extent.Batch * extent.KeyValueHeads;
+        }
+        else
+        {
+            int blocks = TileCount.DivideUp(extent.QueryLength, Lanes);
+            Heads = (long)extent.Batch * extent.Heads;
+            long items = TileCount.DivideUp(wantedItems, Heads);
+            long fineItems = TileCount.DivideUp((long)threads * FineItemsPerThread, Heads);
+            items = Math.Clamp(Math.Max(items, Math.Min(fineItems, blocks / MinBlocksPerFineItem)), 1, blocks);
+            BlocksPerItem = (int)TileCount.DivideUp(blocks, items);
+            ItemsPerHead = TileCount.DivideUp(blocks, BlocksPerItem);
+            if (extent.KeyLength > QueryBlockKernel<TVector, TOperations>.ChunkKeys(signature))
+                BlocksAtOnce = Math.Min(BlocksPerItem, MaxBlocksAtOnce);
+        }
+
+        long wantedParts = TileCount.DivideUp(wantedItems, Heads * ItemsPerHead);
+        KeyParts = (int)Math.Clamp(Math.Min(wantedParts, extent.KeyLength / MinPartKeys), 1, wantedParts);
+        Operations = 2.0 * extent.ScoreCount * (signature.HeadSize + signature.ValueHeadSize);
+        Workspace = new Workspace(
+            KeyParts == 1 ? 0 : SplitStates.Size(signature, extent, KeyParts),
+            ParallelWork.Workers(Items, threads, Operations),
+            IsFewQueries
+                ? FewQueriesKernel<TVector, TOperations>.WorkspaceSize(signature, extent)
+                : QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, BlocksAtOnce));
+    }
+
+    /// <summary>Most threads of a call.</summary>
+    public int Threads { get; }
+
+    /// <summary>Whether rows are attended to one by one.</summary>
+    public bool IsFewQueries { get; }
+
+    /// <summary>Heads that items are of: key/value heads where there are few queries, else query heads; of all batch entries.</summary>
+    public long Heads { get; }
+
+    /// <summary>Items of a head for each part of its keys.</summary>
+    public int ItemsPerHead { get; }
+
+    /// <summary>Blocks of queries of an item.</summary>
+    public int BlocksPerItem { get; }
+
+    /// <summary>How many blocks of queries attend to a chunk of keys in turn.</summary>
+    public int BlocksAtOnce { get; }
+
+    /// <summary>Parts that the keys are split into; their states are merged where there are more than one.</summary>
+    public int KeyParts { get; }
+
+    /// <summary>Items in all.</summary>
+    public long Items => Heads * ItemsPerHead * KeyParts;
+
+    /// <summary>Operations of all items.</summary>
+    public double Operations { get; }
+
+    /// <summary>The states of the parts, and a thread's blocks.</summary>
+    public Workspace Workspace { get; }
+
+    private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
+}

@@ -1,0 +1,42 @@
+using AttentionGpu.Memory;
+
+namespace AttentionGpu.Backends.Simd.Memory;
+
+/// <summary>How a call's workspace is cut: memory that all threads share, then a slot for each thread. Each starts at a cache line.</summary>
+internal readonly unsafe struct Workspace
+{
+    private const int LineFloats = 16;
+
+    private readonly long _sharedFloats;
+    private readonly long _slotFloats;
+
+    /// <param name="sharedFloats">Floats that all threads share.</param>
+    /// <param name="slots">Threads.</param>
+    /// <param name="slotFloats">Floats of a thread.</param>
+    public Workspace(long sharedFloats, int slots, long slotFloats)
+    {
+        _sharedFloats = RoundUp(sharedFloats);
+        _slotFloats = RoundUp(slotFloats);
+        Slots = slots;
+    }
+
+    /// <summary>Threads that have memory of their own.</summary>
+    public int Slots { get; }
+
+    /// <summary>Bytes of all.</summary>
+    public long ByteLength => sizeof(float) * (_sharedFloats + Slots * _slotFloats);
+
+    /// <summary>Floats up to the next cache line.</summary>
+    public static long RoundUp(long floats) => (floats + LineFloats - 1) / LineFloats * LineFloats;
+
+    /// <summary>The first address of memory that is large enough.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is not.</exception>
+    public float* In(DeviceMemory memory)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(memory.ByteLength, ByteLength, nameof(memory));
+        return memory.Pointer<float>();
+    }
+
+    /// <summary>A thread's memory.</summary>
+    public float* Slot(float* memory, int slot) => memory + _sharedFloats + slot * _slotFloats;
+}

@@ -1,0 +1,93 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Elements;
+using AttentionGpu.Memory;
+
+namespace AttentionGpu.Layers;
+
+/// <summary>The parameters of a layer on its engine's device.</summary>
+internal sealed class LayerParameters : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+
+    /// <exception cref="AttentionMemoryException">There is not enough memory; none is kept.</exception>
+    public LayerParameters(AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, ElementType element)
+    {
+        try
+        {
+            IsJoined = config.ActualKeySize == config.EmbeddingSize && config.ActualValueSize == config.EmbeddingSize;
+            if (IsJoined)
+            {
+                // One matrix, for calls where all three read the same input.
+                Query = Key = Value = Own(engine.CreateParameter(element, weights.Query, weights.Key, weights.Value));
+            }
+            else
+            {
+                Query = Own(engine.CreateParameter(element, weights.Query));
+                Key = Own(engine.CreateParameter(element, weights.Key));
+                Value = Own(engine.CreateParameter(element, weights.Value));
+            }
+
+            if (weights.QueryBias is not null || weights.KeyBias is not null || weights.ValueBias is not null)
+            {
+                InputBias = Own(engine.CreateParameter(
+                    element,
+                    weights.QueryBias ?? Tensor.CreateFromShape<float>([config.QueryRows]),
+                    weights.KeyBias ?? Tensor.CreateFromShape<float>([config.KeyValueRows]),
+                    weights.ValueBias ?? Tensor.CreateFromShape<float>([config.KeyValueRows])));
+            }
+
+            Output = Own(engine.CreateParameter(element, weights.Output));
+            OutputBias = weights.OutputBias is null ? null : Own(engine.CreateParameter(element, weights.OutputBias));
+            QueryNorm = Vector(engine, weights.QueryNorm);
+            KeyNorm = Vector(engine, weights.KeyNorm);
+            Sinks = Vector(engine, weights.Sinks);
+            AlibiSlopes = Vector(engine, weights.AlibiSlopes);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether queries', keys' and values' weights are one matrix, one below the other.</summary>
+    public bool IsJoined { get; }
+
+    public Parameter Query { get; }
+
+    public Parameter Key { get; }
+
+    public Parameter Value { get; }
+
+    /// <summary>The biases of queries, keys and values, one after the other; null for none.</summary>
+    public Parameter? InputBias { get; }
+
+    public Parameter Output { get; }
+
+    public Parameter? OutputBias { get; }
+
+    public DeviceTensor<float>? QueryNorm { get; }
+
+    public DeviceTensor<float>? KeyNorm { get; }
+
+    public DeviceTensor<float>? Sinks { get; }
+
+    public DeviceTensor<float>? AlibiSlopes { get; }
+
+    public void Dispose()
+    {
+        foreach (IDisposable parameter in _owned)
+            parameter.Dispose();
+    }
+
+    private T Own<T>(T parameter)
+        where T : IDisposable
+    {
+        _owned.Add(parameter);
+        return parameter;
+    }
+
+    // Numbers that kernels read in float32, whatever the element type.
+    private DeviceTensor<float>? Vector(AttentionEngine engine, Tensor<float>? values) =>
+        values is null ? null : Own(engine.CreateTensor(values.AsReadOnlyTensorSpan()));
+}

@@ -1,0 +1,111 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Elements;
+using AttentionGpu.Layers;
+using AttentionGpu.Operators;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu;
+
+/// <content>A call: linear, attention, linear. The operator lowers it.</content>
+public sealed partial class MultiHeadAttention<T>
+{
+    // By causal option, so that a call allocates none.
+    private readonly AttentionOptions[] _options;
+
+    private AttentionOptions[] MakeOptions() => [.. Enum.GetValues<Causal>().Select(causal => new AttentionOptions
+    {
+        Causal = causal,
+        Scale = Config.Scale,
+        Softcap = Config.Softcap,
+        Window = Config.Window,
+        RotaryInterleaved = Config.Rotary?.Interleaved ?? false,
+        NormEpsilon = Parameters.QueryNorm is null && Parameters.KeyNorm is null ? AttentionOptions.DefaultNormEpsilon : Config.NormEpsilon,
+    })];
+
+    private void Run(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs)
+    {
+        var call = new CallMemory(Engine.Lifetime);
+        try
+        {
+            ThrowIfDisposed();
+            if (!Enum.IsDefined(inputs.Causal))
+                throw BadInput.OutOfRange("causal", inputs.Causal, "'causal' must be one of its named values.");
+            if (outputs.AverageWeights && !outputs.Weights.IsPresent)
+                throw BadInput.OutOfRange(nameof(outputs), true, "'AverageWeights' must be left out where there are no 'weights'.");
+            bool isSelf = !inputs.Key.IsPresent;
+            if (isSelf && inputs.Value.IsPresent)
+                throw BadInput.Because("value", "'value' must be left out where 'key' is.");
+            TensorInput<T> key = isSelf ? inputs.Query : inputs.Key;
+            TensorInput<T> value = inputs.Value.IsPresent ? inputs.Value : key;
+            var shapes = new LayerShapes(
+                Config, !inputs.CumulativeLengths.IsEmpty, isSelf, inputs.Query.Lengths, key.Lengths, value.Lengths, outputs.Output.Lengths);
+            bool isFused = Parameters.IsJoined && inputs.Query.IsSame(key) && key.IsSame(value);
+            AttentionInputs<T> attention = Lower(inputs, key, value, shapes);
+            Engine.Attend(
+                ref call,
+                shapes.Heads(isFused),
+                attention,
+                new AttentionOutputs<T>
+                {
+                    Output = outputs.Output,
+                    Scores = outputs.Weights,
+                    ScoreStage = outputs.AverageWeights ? ScoreStage.AverageWeights : ScoreStage.Weights,
+                    LogSumExp = outputs.LogSumExp,
+                },
+                _options[(int)inputs.Causal],
+                AttentionNames.Layer,
+                new LayerSteps(shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused));
+        }
+        finally
+        {
+            call.Dispose();
+        }
+    }
+
+    // The call and the layer's parameters as inputs of the operator, around which the layer's steps stand.
+    private AttentionInputs<T> Lower(
+        scoped in MultiHeadAttentionInputs<T> inputs, TensorInput<T> key, TensorInput<T> value, scoped in LayerShapes shapes)
+    {
+        var attention = new AttentionInputs<T>
+        {
+            Query = inputs.Query,
+            Key = key,
+            Value = value,
+            Mask = inputs.Mask,
+            KeyPaddingMask = inputs.KeyPaddingMask,
+            KeyLengths = inputs.KeyLengths,
+            CumulativeQueryLengths = inputs.CumulativeLengths,
+            CumulativeKeyLengths = inputs.CumulativeKeyLengths,
+            QueryPositions = inputs.QueryPositions,
+            KeyPositions = inputs.KeyPositions.Rank == 0 ? inputs.QueryPositions : inputs.KeyPositions,
+            QueryNorm = Parameters.QueryNorm,
+            KeyNorm = Parameters.KeyNorm,
+            Sinks = Parameters.Sinks,
+            AlibiSlopes = Parameters.AlibiSlopes,
+        };
+        if (Rotary is not null)
+        {
+            int positions = Math.Max(
+                Positions(attention.QueryPositions, shapes.QueryLength, "queryPositions"),
+                Positions(attention.KeyPositions, shapes.KeyLength, "keyPositions"));
+            (DeviceTensor<float> cosine, DeviceTensor<float> sine) = Rotary.Get(positions);
+            attention.RotaryCosine = cosine;
+            attention.RotarySine = sine;
+        }
+
+        return attention;
+    }
+
+    // Rows of the rotary tables that a call needs.
+    private static int Positions(in ReadOnlyTensorSpan<int> given, int length, string name)
+    {
+        if (given.Rank == 0)
+            return length;
+        int largest = 0;
+        foreach (int position in given)
+            largest = Math.Max(largest, position);
+        return largest < RotaryEmbedding.MaxPositions
+            ? largest + 1
+            : throw BadInput.OutOfRange(name, largest, $"A position in '{name}' must be 0 to {RotaryEmbedding.MaxPositions - 1}.");
+    }
+}

@@ -1,0 +1,52 @@
+using System.Numerics.Tensors;
+
+namespace AttentionGpu;
+
+/// <summary>
+/// What a call of a layer reads. Tensors are in host memory or on the engine's device; spans of whole numbers are in host memory. Axes are
+/// written for a batch-first layer.
+/// </summary>
+/// <typeparam name="T">The element type of the layer.</typeparam>
+public ref struct MultiHeadAttentionInputs<T>
+    where T : unmanaged
+{
+    /// <summary>
+    /// [batch, query length, embedding size]; [tokens, embedding size] where there are <see cref="CumulativeLengths"/>. Queries are made from it.
+    /// </summary>
+    public required TensorInput<T> Query;
+
+    /// <summary>[batch, key length, key size]: keys are made from it; left out for self-attention.</summary>
+    public TensorInput<T> Key;
+
+    /// <summary>[batch, key length, value size]: values are made from it; left out where it is the same as for keys.</summary>
+    public TensorInput<T> Value;
+
+    /// <summary>Which keys a query may see by position alone.</summary>
+    public Causal Causal;
+
+    /// <summary>Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added, or both.</summary>
+    public AttentionMask Mask;
+
+    /// <summary>[batch, key length]: true where a key is padding.</summary>
+    public TensorInput<bool> KeyPaddingMask;
+
+    /// <summary>[batch]: how many keys of a batch entry there are; the others are hidden. 0 to the key length each.</summary>
+    public ReadOnlySpan<int> KeyLengths;
+
+    /// <summary>
+    /// [sequences + 1]: where each of several sequences without padding starts, from 0 on, and the number of tokens at the end: FlashAttention's
+    /// variable-length calls. Masks, padding, key lengths and weights are left out then.
+    /// </summary>
+    public ReadOnlySpan<int> CumulativeLengths;
+
+    /// <summary>[sequences + 1]: the same for keys and values; left out where it is the same as for queries.</summary>
+    public ReadOnlySpan<int> CumulativeKeyLengths;
+
+    /// <summary>
+    /// [batch, query length] ([1, tokens] for ragged sequences): positions for rotary embedding, at least 0; left out for 0 and on in each sequence.
+    /// </summary>
+    public ReadOnlyTensorSpan<int> QueryPositions;
+
+    /// <summary>[batch, key length]: the same for keys; left out where it is the same as for queries.</summary>
+    public ReadOnlyTensorSpan<int> KeyPositions;
+}

@@ -1,0 +1,65 @@
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu;
+
+/// <summary>
+/// Rotary position embedding of a layer's queries and keys: Su and others, "RoFormer" (2021). Pair i of a position p is rotated by
+/// <c>p * base^(-2i / size)</c>, with the frequency changed by <see cref="Scaling"/>.
+/// </summary>
+public sealed record RotaryEmbedding
+{
+    /// <summary>Positions are less than this: tables of sines and cosines have a row for each up to the largest.</summary>
+    public const int MaxPositions = 1 << 24;
+
+    /// <summary>The base of the frequencies: <c>rope_theta</c>. Finite and more than 0.</summary>
+    public double Base { get; init; } = 10_000.0;
+
+    /// <summary>Elements at the start of a head that are rotated; null for all. Even, from 2 to the head size (partial rotary embedding).</summary>
+    public int? Size { get; init; }
+
+    /// <summary>
+    /// Whether the elements of a pair are neighbours (GPT-J, the original weights of Llama), rather than half the rotary size apart (GPT-NeoX, Hugging
+    /// Face's weights of Llama).
+    /// </summary>
+    public bool Interleaved { get; init; }
+
+    /// <summary>How frequencies are changed for contexts longer than those of the training; null for not at all.</summary>
+    public RotaryScaling? Scaling { get; init; }
+
+    /// <summary>Throws where a member is out of range for a head size.</summary>
+    internal void Validate(int headSize)
+    {
+        if (!(double.IsFinite(Base) && Base > 0.0))
+            throw BadInput.OutOfRange("config", Base, "Rotary.Base must be finite and more than 0.");
+        int size = ActualSize(headSize);
+        if (size < 2 || size > headSize || size % 2 != 0)
+            throw BadInput.OutOfRange("config", size, $"Rotary.Size must be even, and 2 to the head size {headSize}.");
+        Scaling?.Validate();
+    }
+
+    internal int ActualSize(int headSize) => Size ?? headSize;
+
+    /// <summary>Cosines and sines of positions 0 to <paramref name="positions"/> - 1: [positions, rotary size / 2] each, computed in float64.</summary>
+    internal (float[] Cosine, float[] Sine) Tables(int headSize, int positions)
+    {
+        int size = ActualSize(headSize);
+        int half = size / 2;
+        double[] frequencies = new double[half];
+        for (int i = 0; i < half; i++)
+            frequencies[i] = Math.Pow(Base, -2.0 * i / size);
+        double magnitude = Scaling?.Apply(frequencies, Base, size) ?? 1.0;
+        float[] cosine = new float[(long)positions * half];
+        float[] sine = new float[cosine.Length];
+        for (int position = 0; position < positions; position++)
+        {
+            for (int i = 0; i < half; i++)
+            {
+                double angle = position * frequencies[i];
+                cosine[(long)position * half + i] = (float)(magnitude * Math.Cos(angle));
+                sine[(long)position * half + i] = (float)(magnitude * Math.Sin(angle));
+            }
+        }
+
+        return (cosine, sine);
+    }
+}

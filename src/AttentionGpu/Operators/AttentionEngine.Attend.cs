@@ -1,0 +1,94 @@
+using AttentionGpu.Memory;
+using AttentionGpu.Operators;
+using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu;
+
+/// <content>The one way of a call of attention: lowered, brought to the device, given its memory, started, and brought back.</content>
+public sealed partial class AttentionEngine
+{
+    /// <summary>Runs a call, of the operator or of a layer.</summary>
+    /// <param name="call">The call's memory.</param>
+    /// <param name="heads">Queries, keys, values and output of attention.</param>
+    /// <param name="inputs">The tensors that the call reads.</param>
+    /// <param name="outputs">The tensors that it writes.</param>
+    /// <param name="options">Its options, validated.</param>
+    /// <param name="names">The public names of its arguments.</param>
+    /// <param name="steps">What a layer does before and after attention.</param>
+    internal unsafe void Attend<T, TSteps>(
+        ref CallMemory call, in AttentionHeads heads, scoped in AttentionInputs<T> inputs, scoped in AttentionOutputs<T> outputs,
+        AttentionOptions options, AttentionNames names, TSteps steps)
+        where T : unmanaged
+        where TSteps : IAttentionSteps
+    {
+        using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names);
+        AttentionOverlaps.Check(inputs, outputs, names.Scores);
+        bool strided = steps.TakesStridedRows;
+        fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
+        fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
+        fixed (T* output = outputs.Output.Host, scores = outputs.Scores.Host)
+        fixed (T* presentKey = outputs.PresentKey.Host, presentValue = outputs.PresentValue.Host)
+        fixed (bool* mask = inputs.Mask.Visible.Host, padding = inputs.KeyPaddingMask.Host)
+        fixed (float* bias = inputs.Mask.Bias.Host, slopes = inputs.AlibiSlopes.Host, sinks = inputs.Sinks.Host)
+        fixed (float* queryNorm = inputs.QueryNorm.Host, keyNorm = inputs.KeyNorm.Host)
+        fixed (float* cosine = inputs.RotaryCosine.Host, sine = inputs.RotarySine.Host, logSumExp = outputs.LogSumExp.Host)
+        fixed (int* queryDocuments = inputs.QueryDocuments, keyDocuments = inputs.KeyDocuments)
+        {
+            TensorInput<int> documents = inputs.QueryDocuments;
+            TensorInput<int> ofKeys = inputs.KeyDocuments;
+            DeviceMemory queryNumbers = call.Input(documents, queryDocuments, "queryDocuments");
+            var memory = new AttentionMemory
+            {
+                PresentKey = call.Output(outputs.PresentKey, presentKey, "presentKey"),
+                PresentValue = call.Output(outputs.PresentValue, presentValue, "presentValue"),
+                PastKey = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true),
+                PastValue = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true),
+                QueryNorm = call.Input(inputs.QueryNorm, queryNorm, "queryNorm"),
+                KeyNorm = call.Input(inputs.KeyNorm, keyNorm, "keyNorm"),
+                Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
+                Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
+                QueryPositions = call.Input(request.Tables.QueryPositions),
+                KeyPositions = call.Input(request.Tables.KeyPositions),
+            };
+            bool sameKey = inputs.Key.IsPresent && inputs.Query.IsSame(inputs.Key);
+            DeviceMemory queryMemory = call.Input(inputs.Query, query, "query", strided);
+            DeviceMemory keyMemory = sameKey ? queryMemory : call.Input(inputs.Key, key, "key", strided);
+            var buffers = new AttentionBuffers
+            {
+                Output = call.Output(outputs.Output, output, "output", strided),
+                Scores = call.Output(outputs.Scores, scores, names.Scores),
+                LogSumExp = call.Output(outputs.LogSumExp, logSumExp, "logSumExp"),
+                Query = queryMemory,
+                Key = keyMemory,
+                Value = inputs.Key.IsSame(inputs.Value) ? keyMemory : call.Input(inputs.Value, value, "value", strided),
+                Mask = call.Input(inputs.Mask.Visible, mask, "mask"),
+                Bias = call.Input(inputs.Mask.Bias, bias, "mask"),
+                KeyPadding = call.Input(inputs.KeyPaddingMask, padding, "keyPaddingMask"),
+                AlibiSlopes = call.Input(inputs.AlibiSlopes, slopes, "alibiSlopes"),
+                Sinks = call.Input(inputs.Sinks, sinks, "sinks"),
+                QueryDocuments = queryNumbers,
+                KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,
+                Sequences = call.Input(request.Tables.Sequences),
+            };
+
+            // The last memory of the call: after it nothing fails for want of memory.
+            var parts = default(Workspace);
+            parts.Take(steps.IntermediateBytes);
+            long workspaceBytes = Math.Max(steps.WorkspaceBytes(this), WorkspaceBytes(request, memory));
+            parts = new Workspace(call.Rent(checked(parts.ByteLength + workspaceBytes)));
+            DeviceMemory intermediate = parts.Take(steps.IntermediateBytes);
+            DeviceMemory workspace = parts.Rest();
+
+            memory.Buffers = steps.Before(this, buffers, intermediate, workspace);
+            Execute(request, memory, workspace);
+            steps.After(this, buffers, intermediate, workspace);
+
+            call.Finish(outputs.Output, buffers.Output, strided);
+            call.Finish(outputs.Scores, buffers.Scores);
+            call.Finish(outputs.LogSumExp, buffers.LogSumExp);
+            call.Finish(outputs.PresentKey, memory.PresentKey);
+            call.Finish(outputs.PresentValue, memory.PresentValue);
+        }
+    }
+}

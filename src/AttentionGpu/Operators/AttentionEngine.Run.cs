@@ -1,0 +1,107 @@
+using AttentionGpu.Elements;
+using AttentionGpu.Memory;
+using AttentionGpu.Operators;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu;
+
+/// <content>Runs validated requests: plans them, measures their memory, and starts them.</content>
+public sealed partial class AttentionEngine
+{
+    /// <summary>
+    /// Bytes of memory that a request takes beside its tensors. Kernels that it needs are compiled here: all that can fail fails before
+    /// anything is written.
+    /// </summary>
+    internal long WorkspaceBytes(in AttentionRequest request, in AttentionMemory memory)
+    {
+        var parts = default(Workspace);
+        TakeRows(ref parts, request.Query, default);
+        TakeRows(ref parts, request.Key, memory.PresentKey);
+        TakeRows(ref parts, request.Value, memory.PresentValue);
+        long bytes = 0;
+        if (!request.Extent.IsEmpty)
+            bytes = Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).WorkspaceBytes(request.Extent);
+        bytes = Math.Max(bytes, WorkspaceBytes(request.Query));
+        bytes = Math.Max(bytes, WorkspaceBytes(request.Key));
+        bytes = Math.Max(bytes, WorkspaceBytes(request.Value));
+        bytes = Math.Max(bytes, WorkspaceBytes(request.PastKey));
+        bytes = Math.Max(bytes, WorkspaceBytes(request.PastValue));
+        return checked(parts.ByteLength + bytes);
+    }
+
+    /// <summary>Starts a request.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="memory">Its tensors.</param>
+    /// <param name="workspace">At least <see cref="WorkspaceBytes(in AttentionRequest, in AttentionMemory)"/> bytes.</param>
+    internal void Execute(in AttentionRequest request, in AttentionMemory memory, DeviceMemory workspace)
+    {
+        var parts = new Workspace(workspace);
+        DeviceMemory query = TakeRows(ref parts, request.Query, default);
+        DeviceMemory key = TakeRows(ref parts, request.Key, memory.PresentKey);
+        DeviceMemory value = TakeRows(ref parts, request.Value, memory.PresentValue);
+        DeviceMemory rest = parts.Rest();
+        AttentionBuffers buffers = memory.Buffers;
+        var rows = new HeadTransformBuffers { Cosine = memory.Cosine, Sine = memory.Sine, Sequences = buffers.Sequences };
+        if (request.Query.IsNeeded)
+        {
+            Execute(
+                request.Query,
+                rows with { Source = buffers.Query, Target = query, Norm = memory.QueryNorm, Positions = memory.QueryPositions }, rest);
+            buffers = buffers with { Query = query };
+        }
+
+        if (request.Key.IsNeeded)
+        {
+            Execute(request.PastKey, new HeadTransformBuffers { Source = memory.PastKey, Target = key }, rest);
+            Execute(
+                request.Key,
+                rows with { Source = buffers.Key, Target = Behind(request.PastKey, key), Norm = memory.KeyNorm, Positions = memory.KeyPositions },
+                rest);
+            buffers = buffers with { Key = key };
+        }
+
+        if (request.Value.IsNeeded)
+        {
+            Execute(request.PastValue, new HeadTransformBuffers { Source = memory.PastValue, Target = value }, rest);
+            Execute(request.Value, new HeadTransformBuffers { Source = buffers.Value, Target = Behind(request.PastValue, value) }, rest);
+            buffers = buffers with { Value = value };
+        }
+
+        if (!request.Extent.IsEmpty)
+            Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
+    }
+
+    /// <summary>Bytes of memory that a product takes beside its tensors.</summary>
+    internal long WorkspaceBytes(LinearSignature signature, in LinearExtent extent) =>
+        extent.Rows == 0 ? 0 : Plan<LinearSignature, LinearExtent, LinearBuffers>(signature).WorkspaceBytes(extent);
+
+    /// <summary>Starts a product.</summary>
+    internal void Execute(LinearSignature signature, in LinearExtent extent, in LinearBuffers buffers, DeviceMemory workspace)
+    {
+        if (extent.Rows != 0)
+            Plan<LinearSignature, LinearExtent, LinearBuffers>(signature).Execute(extent, buffers, workspace);
+    }
+
+    private long WorkspaceBytes(in HeadTransformStep step) => !step.IsNeeded || step.Extent.IsEmpty
+        ? 0
+        : Plan<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(step.Signature).WorkspaceBytes(step.Extent);
+
+    private void Execute(in HeadTransformStep step, in HeadTransformBuffers buffers, DeviceMemory workspace)
+    {
+        if (step.IsNeeded && !step.Extent.IsEmpty)
+            Plan<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(step.Signature).Execute(step.Extent, buffers, workspace);
+    }
+
+    // Rows go to the present where it is asked for, else to memory of the call.
+    private static DeviceMemory TakeRows(ref Workspace parts, in HeadTransformStep step, DeviceMemory present) =>
+        !step.IsNeeded || present.Exists ? present : parts.Take(checked(step.TargetElements * step.Signature.Target.Size()));
+
+    // The memory behind the rows of the past.
+    private static DeviceMemory Behind(in HeadTransformStep past, DeviceMemory target)
+    {
+        if (!past.IsNeeded)
+            return target;
+        long start = Math.Min((long)past.Extent.Length * past.Signature.Size * past.Signature.Target.Size(), target.ByteLength);
+        return target.Slice<byte>(start, target.ByteLength - start);
+    }
+}

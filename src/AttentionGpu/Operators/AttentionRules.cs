@@ -1,0 +1,139 @@
+using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu.Operators;
+
+/// <summary>Checks of the tensors of a call that are not queries, keys, values or outputs.</summary>
+internal static class AttentionRules
+{
+    /// <summary>Throws where two arguments exclude each other.</summary>
+    public static void RefuseContradictions<T>(
+        in AttentionHeads heads, in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, AttentionNames names)
+        where T : unmanaged
+    {
+        bool hasPrefix = !inputs.PrefixLengths.IsEmpty;
+        BadInput.RefuseWhen(hasPrefix && options.Causal == Causal.None, "prefixLengths", "nothing is causal");
+        BadInput.RefuseWhen(heads.IsRagged && hasPrefix, "prefixLengths", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && !inputs.KeyLengths.IsEmpty, "keyLengths", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && (inputs.Mask.Visible.IsPresent || inputs.Mask.Bias.IsPresent), "mask", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && inputs.KeyPaddingMask.IsPresent, "keyPaddingMask", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && inputs.QueryDocuments.Rank != 0, "queryDocuments", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && outputs.Scores.IsPresent, names.Scores, "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && outputs.PresentKey.IsPresent, "presentKey", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && outputs.PresentValue.IsPresent, "presentValue", "sequences are ragged");
+        if (!heads.IsRagged && !inputs.CumulativeKeyLengths.IsEmpty)
+            throw BadInput.Because("cumulativeKeyLengths", $"'cumulativeKeyLengths' must be left out where there are no '{names.CumulativeQueryLengths}'.");
+        bool hasNorm = inputs.QueryNorm.IsPresent || inputs.KeyNorm.IsPresent;
+        if (!hasNorm && options.NormEpsilon != AttentionOptions.DefaultNormEpsilon)
+            throw BadInput.OutOfRange("options", options.NormEpsilon, "The option 'NormEpsilon' must be left out where nothing is normalised.");
+        if (options.RotaryInterleaved && !inputs.RotaryCosine.IsPresent)
+            throw BadInput.OutOfRange("options", true, "The option 'RotaryInterleaved' must be left out where there are no rotary tables.");
+    }
+
+    /// <summary>The stage of the scores that are asked for, with their shape checked; null for none.</summary>
+    /// <param name="outputs">The outputs.</param>
+    /// <param name="lengths">[batch, heads, query length, key length].</param>
+    /// <param name="name">The public name of the scores.</param>
+    public static ScoreStage? Scores<T>(in AttentionOutputs<T> outputs, ReadOnlySpan<nint> lengths, string name)
+        where T : unmanaged
+    {
+        if (!Enum.IsDefined(outputs.ScoreStage))
+            throw new ArgumentOutOfRangeException(nameof(outputs), outputs.ScoreStage, "'ScoreStage' must be one of its named values.");
+        if (!outputs.Scores.IsPresent)
+        {
+            if (outputs.ScoreStage != ScoreStage.Weights)
+                throw BadInput.OutOfRange(nameof(outputs), outputs.ScoreStage, $"'ScoreStage' must be left out where there are no '{name}'.");
+            return null;
+        }
+
+        if (outputs.ScoreStage == ScoreStage.AverageWeights)
+            ShapeRules.Require(outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name);
+        else
+            ShapeRules.Require(outputs.Scores.Lengths, lengths, "[batch, heads, query length, key length]", name);
+        return outputs.ScoreStage;
+    }
+
+    /// <summary>Whether there are document numbers, with their shapes checked.</summary>
+    public static bool HasDocuments<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        if (inputs.QueryDocuments.Rank == 0)
+        {
+            BadInput.RefuseWhen(inputs.KeyDocuments.Rank != 0, "keyDocuments", "there are no 'queryDocuments'");
+            return false;
+        }
+
+        ShapeRules.Require(inputs.QueryDocuments.Lengths, [heads.Query.Batch, heads.Query.Length], "[batch, query length]", "queryDocuments");
+        if (inputs.KeyDocuments.Rank != 0)
+            ShapeRules.Require(inputs.KeyDocuments.Lengths, [heads.Query.Batch, heads.TotalKeys], "[batch, key length]", "keyDocuments");
+        else if (heads.TotalKeys != heads.Query.Length)
+            throw BadInput.Because("keyDocuments", "'keyDocuments' must be given where there are not as many keys as queries.");
+        return true;
+    }
+
+    /// <summary>Whether there is a mask of padding, with its shape checked.</summary>
+    public static bool HasKeyPadding<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        if (!inputs.KeyPaddingMask.IsPresent)
+            return false;
+        ShapeRules.Require(inputs.KeyPaddingMask.Lengths, [heads.Query.Batch, heads.TotalKeys], "[batch, key length]", "keyPaddingMask");
+        return true;
+    }
+
+    /// <summary>Requires a number for each query head, where there is a tensor.</summary>
+    public static void RequireHeads(in TensorInput<float> tensor, int heads, string name)
+    {
+        if (tensor.IsPresent)
+            ShapeRules.Require(tensor.Lengths, [heads], "[heads]", name);
+    }
+
+    /// <summary>Where the logarithms of sums go, with their shape checked.</summary>
+    public static TensorLayout LogSumExp<T>(in AttentionOutputs<T> outputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        if (!outputs.LogSumExp.IsPresent)
+            return default;
+        HeadTensor query = heads.Query;
+        if (heads.IsRagged)
+            ShapeRules.Require(outputs.LogSumExp.Lengths, [query.Heads, query.Length], "[heads, tokens]", "logSumExp");
+        else
+            ShapeRules.Require(outputs.LogSumExp.Lengths, [query.Batch, query.Heads, query.Length], "[batch, heads, query length]", "logSumExp");
+        return heads.IsRagged ? new TensorLayout(0, query.Length, 1) : TensorLayout.Contiguous(query.Heads, query.Length, 1);
+    }
+
+    /// <summary>Checks the shapes of the present.</summary>
+    public static void CheckPresent<T>(in AttentionOutputs<T> outputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        const string axes = "[batch, key/value heads, past and key length, size]";
+        HeadTensor key = heads.Key;
+        if (outputs.PresentKey.IsPresent)
+            ShapeRules.Require(outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey");
+        if (outputs.PresentValue.IsPresent)
+            ShapeRules.Require(outputs.PresentValue.Lengths, [key.Batch, key.Heads, heads.TotalKeys, heads.Value.Size], axes, "presentValue");
+    }
+
+    /// <summary>Elements of a row that are rotated, with the shapes of norms and rotary tables checked; 0 for none.</summary>
+    public static int RotarySize<T>(in AttentionInputs<T> inputs, AttentionOptions options, int headSize)
+        where T : unmanaged
+    {
+        if (inputs.QueryNorm.IsPresent)
+            ShapeRules.Require(inputs.QueryNorm.Lengths, [headSize], "[head size]", "queryNorm");
+        if (inputs.KeyNorm.IsPresent)
+            ShapeRules.Require(inputs.KeyNorm.Lengths, [headSize], "[head size]", "keyNorm");
+        if (!inputs.RotaryCosine.IsPresent && !inputs.RotarySine.IsPresent)
+        {
+            BadInput.RefuseWhen(inputs.QueryPositions.Rank != 0, "queryPositions", "there are no rotary tables");
+            BadInput.RefuseWhen(inputs.KeyPositions.Rank != 0, "keyPositions", "there are no rotary tables");
+            return 0;
+        }
+
+        ShapeRules.RequireRank(inputs.RotaryCosine.Lengths, 2, "[positions, rotary size / 2]", "rotaryCosine");
+        nint half = inputs.RotaryCosine.Lengths[1];
+        if (half < 1 || 2 * half > headSize)
+            throw ShapeRules.Error(inputs.RotaryCosine.Lengths, $"must have 1 to {headSize / 2} columns, half of the head size {headSize} at most", "rotaryCosine");
+        ShapeRules.Require(inputs.RotarySine.Lengths, inputs.RotaryCosine.Lengths, "the shape of 'rotaryCosine'", "rotarySine");
+        return 2 * (int)half;
+    }
+}

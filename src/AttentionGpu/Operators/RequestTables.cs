@@ -1,0 +1,76 @@
+using System.Buffers;
+using System.Numerics.Tensors;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu.Operators;
+
+/// <summary>
+/// The small tables of a call in host memory, checked: a sequence for each batch entry, and given positions. They are in pooled arrays, so that
+/// a decode step allocates nothing.
+/// </summary>
+internal struct RequestTables : IDisposable
+{
+    private Sequence[]? _sequences;
+    private int[]? _queryPositions;
+    private int[]? _keyPositions;
+    private int _sequenceCount;
+    private int _queryPositionCount;
+    private int _keyPositionCount;
+
+    /// <summary>A sequence for each batch entry; empty where all entries are alike.</summary>
+    public readonly ReadOnlySpan<Sequence> Sequences => _sequences.AsSpan(0, _sequenceCount);
+
+    /// <summary>Whether batch entries have sequences of their own; there may be no batch entry.</summary>
+    public readonly bool HasSequences => _sequences is not null;
+
+    /// <summary>[batch, query length]: rows of the rotary tables; empty for those that follow each other.</summary>
+    public readonly ReadOnlySpan<int> QueryPositions => _queryPositions.AsSpan(0, _queryPositionCount);
+
+    /// <summary>[batch, key length].</summary>
+    public readonly ReadOnlySpan<int> KeyPositions => _keyPositions.AsSpan(0, _keyPositionCount);
+
+    /// <summary>Room for the sequences of a number of batch entries, to fill.</summary>
+    public Span<Sequence> AddSequences(int count)
+    {
+        _sequences = ArrayPool<Sequence>.Shared.Rent(count);
+        _sequenceCount = count;
+        return _sequences.AsSpan(0, count);
+    }
+
+    /// <summary>Takes the positions of queries.</summary>
+    /// <exception cref="ArgumentException">The shape is wrong, or a position is not in the rotary tables.</exception>
+    public void AddQueryPositions(in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength) => AddPositions(
+        given, rows, tableLength, "[batch, query length]", "queryPositions", ref _queryPositions, ref _queryPositionCount);
+
+    /// <summary>Takes the positions of keys. Errors as for queries.</summary>
+    public void AddKeyPositions(in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength) => AddPositions(
+        given, rows, tableLength, "[batch, key length]", "keyPositions", ref _keyPositions, ref _keyPositionCount);
+
+    /// <summary>Gives the arrays back.</summary>
+    public void Dispose()
+    {
+        if (_sequences is not null)
+            ArrayPool<Sequence>.Shared.Return(_sequences);
+        if (_queryPositions is not null)
+            ArrayPool<int>.Shared.Return(_queryPositions);
+        if (_keyPositions is not null)
+            ArrayPool<int>.Shared.Return(_keyPositions);
+        this = default;
+    }
+
+    private static void AddPositions(
+        in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength, string axes, string name, ref int[]? array, ref int count)
+    {
+        ShapeRules.Require(given.Lengths, [rows.Batch, rows.Length], axes, name);
+        count = checked((int)given.FlattenedLength);
+        array = ArrayPool<int>.Shared.Rent(count);
+        Span<int> positions = array.AsSpan(0, count);
+        given.FlattenTo(positions);
+        foreach (int position in positions)
+        {
+            if (position < 0 || position >= tableLength)
+                throw new ArgumentOutOfRangeException(name, position, $"A position in '{name}' must be a row of the rotary tables, 0 to {tableLength - 1}.");
+        }
+    }
+}

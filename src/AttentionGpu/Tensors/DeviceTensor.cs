@@ -1,0 +1,170 @@
+using System.Numerics.Tensors;
+using System.Runtime.CompilerServices;
+using AttentionGpu.Memory;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu;
+
+/// <summary>
+/// A tensor in the memory of an engine's device, dense and row-major. It belongs to the engine that made it. Dispose of it to give the
+/// memory back to the engine's pool; memory that views or calls in progress still use is given back when the last of them ends.
+/// </summary>
+public abstract class DeviceTensor : IDisposable
+{
+    private readonly nint[] _lengths;
+    private readonly SharedMemory _shared;
+    private readonly long _firstByte;
+    private readonly long _byteLength;
+    private int _disposed;
+
+    private protected DeviceTensor(SharedMemory shared, ReadOnlySpan<nint> lengths, int elementSize, long firstByte)
+    {
+        _lengths = lengths.ToArray();
+        _shared = shared;
+        _firstByte = firstByte;
+        FlattenedLength = (nint)ShapeRules.Count(lengths);
+        _byteLength = FlattenedLength * (long)elementSize;
+    }
+
+    /// <summary>The length of each axis.</summary>
+    public ReadOnlySpan<nint> Lengths => _lengths;
+
+    /// <summary>The number of axes.</summary>
+    public int Rank => _lengths.Length;
+
+    /// <summary>The number of elements.</summary>
+    public nint FlattenedLength { get; }
+
+    /// <summary>The type of an element.</summary>
+    public abstract Type ElementType { get; }
+
+    internal EngineLifetime Lifetime => _shared.Lifetime;
+
+    /// <summary>Gives the memory back. Calls that use it already still finish on it; so do views of it, until they are disposed.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            _shared.Release();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>The memory for a call, which must release it.</summary>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    internal DeviceMemory Acquire(out SharedMemory shared)
+    {
+        shared = _shared;
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        if (!_shared.TryAcquire(out DeviceMemory memory))
+            ObjectDisposedException.ThrowIf(true, this);
+        return memory.Slice<byte>(_firstByte, _byteLength);
+    }
+
+    /// <summary>Whether both have bytes in common.</summary>
+    internal bool Overlaps(DeviceTensor other) =>
+        ReferenceEquals(_shared, other._shared)
+        && _firstByte < other._firstByte + other._byteLength && other._firstByte < _firstByte + _byteLength;
+
+    /// <summary>Whether it is the same memory, seen in the same way.</summary>
+    internal bool IsSame(DeviceTensor other) =>
+        ReferenceEquals(_shared, other._shared) && _firstByte == other._firstByte && Lengths.SequenceEqual(other.Lengths);
+
+    /// <summary>The memory for a view of it, which keeps it alive until it is disposed.</summary>
+    private protected SharedMemory Share(out long firstByte)
+    {
+        Acquire(out SharedMemory shared);
+        firstByte = _firstByte;
+        return shared;
+    }
+}
+
+/// <summary>A <see cref="DeviceTensor"/> of <see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/> elements.</summary>
+public sealed class DeviceTensor<T> : DeviceTensor
+    where T : unmanaged
+{
+    internal DeviceTensor(SharedMemory shared, ReadOnlySpan<nint> lengths, long firstByte = 0)
+        : base(shared, lengths, Unsafe.SizeOf<T>(), firstByte)
+    {
+    }
+
+    /// <inheritdoc/>
+    public override Type ElementType => typeof(T);
+
+    /// <summary>The same elements under other axes. The view shares the memory; dispose of it too.</summary>
+    /// <param name="lengths">The length of each axis; as many elements as this tensor has.</param>
+    /// <exception cref="ArgumentException">The number of elements differs.</exception>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    public DeviceTensor<T> Reshape(params ReadOnlySpan<nint> lengths)
+    {
+        ShapeRules.RequireCounts(lengths, nameof(lengths));
+        if (ShapeRules.Count(lengths) != FlattenedLength)
+        {
+            throw new ArgumentException(
+                $"'lengths' must have the {FlattenedLength} elements of {ShapeRules.Format(Lengths)}; it is {ShapeRules.Format(lengths)}.", nameof(lengths));
+        }
+
+        return new DeviceTensor<T>(Share(out long firstByte), lengths, firstByte);
+    }
+
+    /// <summary>A part of the first axis. The view shares the memory; dispose of it too.</summary>
+    /// <param name="start">Where the part starts on the first axis.</param>
+    /// <param name="length">How long it is on the first axis.</param>
+    /// <exception cref="InvalidOperationException">The tensor has no axis.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The part is not inside the first axis.</exception>
+    /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
+    public DeviceTensor<T> Slice(nint start, nint length)
+    {
+        if (Rank == 0)
+            throw new InvalidOperationException("A tensor without axes has no slices.");
+        if (start < 0 || start > Lengths[0])
+            throw new ArgumentOutOfRangeException(nameof(start), start, $"'start' must be 0 to {Lengths[0]}, the length of the first axis.");
+        if (length < 0 || length > Lengths[0] - start)
+            throw new ArgumentOutOfRangeException(nameof(length), length, $"'length' must be 0 to {Lengths[0] - start}, what is left of the first axis.");
+        nint[] lengths = Lengths.ToArray();
+        long rowBytes = ShapeRules.Count(Lengths[1..]) * Unsafe.SizeOf<T>();
+        lengths[0] = length;
+        SharedMemory shared = Share(out long firstByte);
+        return new DeviceTensor<T>(shared, lengths, firstByte + start * rowBytes);
+    }
+
+    /// <summary>Copies a host tensor of the same shape to the device.</summary>
+    /// <exception cref="ArgumentException">The shape differs.</exception>
+    /// <exception cref="ObjectDisposedException">The tensor or its engine is disposed.</exception>
+    public void CopyFrom(in ReadOnlyTensorSpan<T> source)
+    {
+        using var call = new CallMemory(Lifetime);
+        ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
+        HostCopy.Upload(Lifetime.Memory, source, call.Use(this));
+    }
+
+    /// <summary>Copies to a host tensor of the same shape, after all work that the engine has started.</summary>
+    /// <exception cref="ArgumentException">The shape differs.</exception>
+    /// <exception cref="ObjectDisposedException">The tensor or its engine is disposed.</exception>
+    public void CopyTo(in TensorSpan<T> target)
+    {
+        using var call = new CallMemory(Lifetime);
+        ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
+        HostCopy.Download(Lifetime.Memory, call.Use(this), target);
+    }
+
+    /// <summary>As <see cref="CopyFrom"/>, on a thread of the pool. The source must not change until the task ends.</summary>
+    /// <param name="source">A host tensor of the same shape.</param>
+    /// <param name="cancellationToken">Cancels a copy that has not started.</param>
+    /// <exception cref="ArgumentException">The shape differs.</exception>
+    public Task CopyFromAsync(Tensor<T> source, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
+        return Task.Run(() => CopyFrom(source.AsReadOnlyTensorSpan()), cancellationToken);
+    }
+
+    /// <summary>As <see cref="CopyTo"/>, on a thread of the pool. The target must not be used until the task ends.</summary>
+    /// <param name="target">A host tensor of the same shape.</param>
+    /// <param name="cancellationToken">Cancels a copy that has not started.</param>
+    /// <exception cref="ArgumentException">The shape differs.</exception>
+    public Task CopyToAsync(Tensor<T> target, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
+        return Task.Run(() => CopyTo(target.AsTensorSpan()), cancellationToken);
+    }
+}

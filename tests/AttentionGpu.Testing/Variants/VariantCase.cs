@@ -1,0 +1,224 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Variants;
+
+/// <summary>A random problem of a kind. Tensors are [batch, heads, length, size], or [tokens, heads, size] where they are ragged.</summary>
+internal sealed record VariantCase
+{
+    // Two roundings of a float, relative to it.
+    private const double FloatRounding = 1.0 / (1 << 23);
+
+    public required VariantKind Kind { get; init; }
+
+    public required AttentionOptions Options { get; init; }
+
+    public required int Batch { get; init; }
+
+    public required int Heads { get; init; }
+
+    public required int KeyValueHeads { get; init; }
+
+    public required int HeadSize { get; init; }
+
+    public required int ValueSize { get; init; }
+
+    /// <summary>Queries of each batch entry; of all ragged sequences together.</summary>
+    public required int QueryLength { get; init; }
+
+    /// <summary>New keys of each batch entry; of all ragged sequences together.</summary>
+    public required int KeyLength { get; init; }
+
+    public required Tensor<float> Query { get; init; }
+
+    public required Tensor<float> Key { get; init; }
+
+    public required Tensor<float> Value { get; init; }
+
+    public Tensor<float>? PastKey { get; init; }
+
+    public Tensor<float>? PastValue { get; init; }
+
+    public Tensor<bool>? Mask { get; init; }
+
+    public Tensor<float>? Bias { get; init; }
+
+    public int[] KeyLengths { get; init; } = [];
+
+    public int[] PrefixLengths { get; init; } = [];
+
+    public int[] QueryStarts { get; init; } = [];
+
+    public int[] KeyStarts { get; init; } = [];
+
+    public Tensor<int>? QueryDocuments { get; init; }
+
+    public Tensor<int>? KeyDocuments { get; init; }
+
+    public Tensor<float>? Slopes { get; init; }
+
+    public Tensor<float>? Sinks { get; init; }
+
+    public Tensor<float>? QueryNorm { get; init; }
+
+    public Tensor<float>? KeyNorm { get; init; }
+
+    public Tensor<float>? Cosine { get; init; }
+
+    public Tensor<float>? Sine { get; init; }
+
+    public Tensor<int>? QueryPositions { get; init; }
+
+    public Tensor<int>? KeyPositions { get; init; }
+
+    public int PastLength => (int)(PastKey?.Lengths[2] ?? 0);
+
+    public int TotalKeys => PastLength + KeyLength;
+
+    public bool IsRagged => QueryStarts.Length > 0;
+
+    /// <summary>
+    /// The largest difference that passes, relative to the largest expected value: the element type's, and that of a score as large as the largest
+    /// ALiBi bias, whose rounding changes a weight by as much.
+    /// </summary>
+    public double Tolerance =>
+        (Kind.Element switch
+        {
+            ElementForm.F32 => Close.Tolerance,
+            ElementForm.F16 => 2e-3,
+            _ => 1e-2,
+        })
+        + (Slopes is null ? 0.0 : Data.Flat(Slopes).Max(Math.Abs) * TotalKeys * FloatRounding);
+
+    /// <summary>The largest value that takes part: an output is an average of values.</summary>
+    public double LargestValue => Data.Flat(Value).Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
+
+    /// <summary>
+    /// A difference that always passes: a tenth of the tolerance, relative to the terms that a result is the sum of (terms may cancel, their
+    /// rounding stays), and a step of the smallest numbers of the element type, which have fewer digits.
+    /// </summary>
+    public double Smallest(double largestTerm) =>
+        Math.Max(0.1 * Tolerance * largestTerm, Kind.Element == ElementForm.F16 ? (double)Half.Epsilon : Close.SmallestNormal);
+
+    /// <summary>A problem of a kind with random sizes and numbers. Behind the key lengths there is NaN, which must not be read.</summary>
+    public static VariantCase Create(VariantKind kind, Random random, int maxLength) =>
+        Create(kind, random, VariantSizes.Draw(kind, random, maxLength));
+
+    /// <summary>The same with sizes of the caller's choice.</summary>
+    public static VariantCase Create(VariantKind kind, Random random, VariantSizes sizes)
+    {
+        (int batch, int keyValueHeads, int heads) = (sizes.Batch, sizes.KeyValueHeads, sizes.KeyValueHeads * sizes.Group);
+        (int headSize, int valueSize) = (sizes.HeadSize, sizes.ValueSize);
+        bool ragged = kind.Sequences == SequenceForm.Ragged;
+        int[] queryStarts = ragged ? Starts(sizes.QueryLengths) : [];
+        int[] keyStarts = ragged ? Starts(sizes.KeyLengths) : [];
+        int queryLength = ragged ? queryStarts[^1] : sizes.QueryLengths[0];
+        int keyLength = ragged ? keyStarts[^1] : sizes.KeyLengths[0];
+        int past = kind.Sequences == SequenceForm.Past ? sizes.PastLength : 0;
+        int total = past + keyLength;
+        int maxLength = Math.Max(2, sizes.KeyLengths.Max());
+        Tensor<float> Rows(int rowHeads, int length, int size) => Round(
+            kind, ragged ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
+        nint[] maskLengths =
+            [.. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, total }.TakeLast(random.Next(1, 5))];
+        int rotarySize = kind.Rotary == RotaryForm.InterleavedPart ? 2 * random.Next(1, headSize / 2 + 1) : headSize;
+        Tensor<float> angles = Data.Random(random, Math.Max(total, queryLength + past) + 9, rotarySize / 2);
+        Tensor<float>? Table(Func<float, float> function) =>
+            kind.Rotary == RotaryForm.None ? null : Tensor.Create(Array.ConvertAll(Data.Flat(angles), angle => function(3f * angle)), angles.Lengths);
+        Tensor<int> Numbers(int length, int most) =>
+            Tensor.Create(Enumerable.Range(0, (ragged ? 1 : batch) * length).Select(_ => random.Next(most)).ToArray(), [ragged ? 1 : batch, length]);
+        int[] keyLengths = kind.Sequences == SequenceForm.KeyLengths ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))] : [];
+        Tensor<float> Poisoned(Tensor<float> rows)
+        {
+            for (int i = 0; i < keyLengths.Length; i++)
+                rows.AsTensorSpan()[i..(i + 1), .., keyLengths[i].., ..].Fill(float.NaN);
+            return rows;
+        }
+
+        return new VariantCase
+        {
+            Kind = kind,
+            Options = new AttentionOptions
+            {
+                Causal = kind.Causal,
+                Scale = random.Next(4) switch
+                {
+                    0 or 1 => null,
+                    2 => 0.4f,
+                    _ => -0.6f,
+                },
+                Softcap = kind.Softcap ? 0.5f + 4f * random.NextSingle() : null,
+                Window = Window(kind, random, maxLength),
+                RotaryInterleaved = kind.Rotary == RotaryForm.InterleavedPart,
+                NormEpsilon = 1e-3f,
+            },
+            Batch = ragged ? 1 : batch,
+            Heads = heads,
+            KeyValueHeads = keyValueHeads,
+            HeadSize = headSize,
+            ValueSize = valueSize,
+            QueryLength = queryLength,
+            KeyLength = keyLength,
+            Query = Rows(heads, queryLength, headSize),
+            Key = Poisoned(Rows(keyValueHeads, keyLength, headSize)),
+            Value = Poisoned(Rows(keyValueHeads, keyLength, valueSize)),
+            PastKey = past > 0 ? Rows(keyValueHeads, past, headSize) : null,
+            PastValue = past > 0 ? Rows(keyValueHeads, past, valueSize) : null,
+            Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both ? Data.RandomBoolean(random, 0.6, maskLengths) : null,
+            Bias = kind.Mask switch
+            {
+                VariantMask.Additive or VariantMask.Both => Data.Random(random, maskLengths),
+                VariantMask.Infinite => Tensor.Create(
+                    Array.ConvertAll(Data.Flat(Data.Random(random, maskLengths)), value => value < 0.4f ? float.NegativeInfinity : value), maskLengths),
+                _ => null,
+            },
+            KeyLengths = keyLengths,
+            PrefixLengths = kind.Prefix ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(total + 3))] : [],
+            QueryStarts = queryStarts,
+            KeyStarts = keyStarts,
+            QueryDocuments = kind.Documents ? Sorted(Numbers(queryLength, 4)) : null,
+            KeyDocuments = kind.Documents ? Sorted(Numbers(total, 4)) : null,
+            Slopes = kind.Alibi ? Data.Random(random, heads) : null,
+            Sinks = kind.Sinks ? Data.Random(random, heads) : null,
+            QueryNorm = kind.Norm != NormForm.None ? Data.Random(random, headSize) : null,
+            KeyNorm = kind.Norm == NormForm.Both ? Data.Random(random, headSize) : null,
+            Cosine = Table(MathF.Cos),
+            Sine = Table(MathF.Sin),
+            QueryPositions = kind.Rotary == RotaryForm.GivenPositions ? Numbers(queryLength, (int)angles.Lengths[0]) : null,
+            KeyPositions = kind.Rotary == RotaryForm.GivenPositions ? Numbers(keyLength, (int)angles.Lengths[0]) : null,
+        };
+    }
+
+    private static AttentionWindow? Window(VariantKind kind, Random random, int maxLength) => kind.Window == WindowForm.None ? null : new AttentionWindow
+    {
+        Left = kind.Window == WindowForm.Right ? null : random.Next(maxLength / 2),
+        Right = kind.Window == WindowForm.Left ? null : random.Next(maxLength / 2),
+        Alignment = kind.Window == WindowForm.BothAtTheEnd ? QueryAlignment.BottomRight : QueryAlignment.TopLeft,
+    };
+
+    private static int[] Starts(int[] lengths)
+    {
+        var starts = new int[lengths.Length + 1];
+        for (int i = 0; i < lengths.Length; i++)
+            starts[i + 1] = starts[i] + lengths[i];
+        return starts;
+    }
+
+    // Documents lie one after another, as they are ragged.
+    private static Tensor<int> Sorted(Tensor<int> numbers)
+    {
+        int[] values = Data.Flat(numbers);
+        int length = (int)numbers.Lengths[1];
+        for (int row = 0; row < numbers.Lengths[0]; row++)
+            Array.Sort(values, row * length, length);
+        return Tensor.Create(values, numbers.Lengths);
+    }
+
+    // As the element type stores it.
+    private static Tensor<float> Round(VariantKind kind, Tensor<float> tensor) => kind.Element switch
+    {
+        ElementForm.F32 => tensor,
+        ElementForm.F16 => Tensor.Create(Array.ConvertAll(Data.Flat(tensor), value => (float)(Half)value), tensor.Lengths),
+        _ => Tensor.Create(Array.ConvertAll(Data.Flat(tensor), value => (float)(BFloat16)value), tensor.Lengths),
+    };
+}

@@ -70,7 +70,7 @@ internal sealed class AcceleratorBackend : IBackend
     {
         if (!_gate.Close())
             return;
-        _memory.Free();
+        _memory.Dispose();
         DisposeOfOwn();
     }
 

@@ -61,7 +61,7 @@ internal sealed class AcceleratorGate
         }
     }
 
-    private static ObjectDisposedException Closed() => new(typeof(AttentionEngine).FullName);
+    private static ObjectDisposedException Closed() => new("AttentionGpu.AttentionEngine");
 
     private void Leave(bool isLaunch)
     {

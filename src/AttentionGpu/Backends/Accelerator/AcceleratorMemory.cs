@@ -9,7 +9,7 @@ namespace AttentionGpu.Backends.Accelerator;
 /// The memory of an accelerator. All work goes to its one in-order stream, so memory may be returned to the pool while work that uses it is still queued:
 /// whoever gets it next queues behind that work. Drivers take copies and waits from many threads, so neither holds the gate of launches.
 /// </summary>
-internal sealed class AcceleratorMemory : IDeviceMemory
+internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
 {
     private readonly ILGPU.Runtime.Accelerator _accelerator;
     private readonly AcceleratorGate _gate;
@@ -100,7 +100,7 @@ internal sealed class AcceleratorMemory : IDeviceMemory
     }
 
     /// <summary>Frees what nobody has rented, when the gate is closed. What is rented is freed with the accelerator, or when it is returned.</summary>
-    public void Free()
+    public void Dispose()
     {
         _accelerator.DefaultStream.Synchronize();
         _ring.Dispose();

@@ -22,8 +22,10 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         CausalKind.None => PlanWindow(Start<AllKeys>()),
         CausalKind.Causal => PlanWindow(Start<CausalRange>()),
         CausalKind.CausalWithPrefix => PlanWindow(Start<PrefixRange>()),
-        _ => throw new ArgumentOutOfRangeException(nameof(signature), signature.Causal, "There is no such causal kind."),
+        _ => throw Unknown(signature.Causal),
     };
+
+    private static ArgumentOutOfRangeException Unknown(CausalKind kind) => new(nameof(kind), kind, "There is no such causal kind.");
 
     private static ScoreRules<TRange, NoVariant> Start<TRange>()
         where TRange : struct, IKeyRange =>
@@ -73,7 +75,7 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         where TVariant : struct, IScoreVariant => signature.KeyValue.Rows switch
         {
             KeyValueRows.Contiguous => signature.KeyValue.Element.Visit(new ContiguousElement<TElement, TRange, TVariant>(this, rules)),
-            _ => throw new ArgumentOutOfRangeException(nameof(signature), signature.KeyValue.Rows, "There is no such kind of rows."),
+            _ => throw signature.KeyValue.UnknownRows(),
         };
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanScores<TElement, TKeyValues, TRange, TVariant>(

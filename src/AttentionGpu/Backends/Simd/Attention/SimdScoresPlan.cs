@@ -1,9 +1,7 @@
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
-using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
-using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -43,7 +41,7 @@ internal sealed class SimdScoresPlan<TVector, TOperations> : IPlan<AttentionExte
         _idle.Keep(work);
     }
 
-    private Workspace Workspace(in AttentionExtent extent) => new(
+    private ThreadWorkspace Workspace(in AttentionExtent extent) => new(
         0,
         ParallelWork.Workers(
             ScoresWork<TVector, TOperations>.Items(_signature, extent), _threads, ScoresWork<TVector, TOperations>.Operations(_signature, extent)),

@@ -4,9 +4,9 @@ namespace AttentionGpu.Hosting;
 public sealed class AttentionLayer
 {
     private readonly AttentionService _service;
-    private readonly Func<AttentionEngine, MultiHeadAttention> _create;
+    private readonly Func<AttentionEngine, MultiHeadAttention<float>> _create;
 
-    internal AttentionLayer(AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention> create)
+    internal AttentionLayer(AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<float>> create)
     {
         _service = service;
         _create = create;
@@ -20,7 +20,7 @@ public sealed class AttentionLayer
     /// <summary>The layer's sizes.</summary>
     public MultiHeadAttentionConfig Config => Current.Config;
 
-    internal MultiHeadAttention Current { get; private set; }
+    internal MultiHeadAttention<float> Current { get; private set; }
 
     /// <summary>
     /// Self-attention of one sequence, joined with others that wait. The result is that of <see cref="MultiHeadAttention.ForwardRagged"/>: as alone, up to the

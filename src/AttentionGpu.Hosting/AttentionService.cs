@@ -36,7 +36,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         LogStarted(name, _engine.Device.Name, _engine.Device.Description);
         foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
         {
-            _layers[layer] = new AttentionLayer(this, layer, _engine, engine => MultiHeadAttention.Load(
+            _layers[layer] = new AttentionLayer(this, layer, _engine, engine => MultiHeadAttention.Load<float>(
                 engine, layerOptions.Path, layerOptions.Heads, layerOptions.KeyValueHeads, layerOptions.Prefix));
         }
 
@@ -71,7 +71,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         ArgumentException.ThrowIfNullOrEmpty(name);
         lock (_engineLock)
         {
-            var layer = new AttentionLayer(this, name, _engine, engine => new MultiHeadAttention(engine, config, weights));
+            var layer = new AttentionLayer(this, name, _engine, engine => new MultiHeadAttention<float>(engine, config, weights));
             return _layers.TryAdd(name, layer) ? layer : throw new ArgumentException($"There is a layer '{name}' already.", nameof(name));
         }
     }

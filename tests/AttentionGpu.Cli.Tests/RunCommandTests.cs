@@ -72,7 +72,7 @@ public sealed class RunCommandTests : IDisposable
         Causal alignment = causal ? Causal.TopLeft : Causal.None;
         using SafetensorsFile file = SafetensorsFile.Open(_folder["y.safetensors"]);
         Tensor<float> output = file.Read("y");
-        (Tensor<float> expected, Tensor<float> weights) = Naive.Layer(_self.Config, _self.Weights, _self.Query, key, key, alignment);
+        (Tensor<float> expected, Tensor<float> weights) = NaiveLayer.Run(_self.Config, _self.Weights, _self.Query, key, key, alignment);
         Close.Assert(OnnxRuntimeOracle.Layer(_self.Config, _self.Weights, _self.Query, key, key, alignment), output, "ONNX Runtime");
         Close.Assert(expected, output, "the definition");
         Close.Assert(weights, file.Read("weights"), "the weights");

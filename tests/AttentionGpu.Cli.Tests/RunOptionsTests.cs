@@ -62,7 +62,7 @@ public sealed class RunOptionsTests : IDisposable
         Run([.. options, "--need-weights", "--output", _folder["y.safetensors"]]);
         Tensor<float> keys = cross ? _context : _input;
         (Tensor<float> output, Tensor<float> weights) =
-            Naive.Layer(_config, second ? _second : _first, _input, keys, keys, causal ? Causal.TopLeft : Causal.None);
+            NaiveLayer.Run(_config, second ? _second : _first, _input, keys, keys, causal ? Causal.TopLeft : Causal.None);
         using (var file = SafetensorsFile.Open(_folder["y.safetensors"]))
         {
             Assert.Equal(["weights", "y"], file.Entries.Keys.Order());

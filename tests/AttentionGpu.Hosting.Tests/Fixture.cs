@@ -22,8 +22,8 @@ internal static class Fixture
     public static MultiHeadAttentionWeights OtherWeights { get; } = MultiHeadAttentionWeights.Random(OtherConfig, seed: 4);
 
     private static readonly AttentionEngine _reference = new("reference");
-    private static readonly MultiHeadAttention _layer = new(_reference, Config, Weights);
-    private static readonly MultiHeadAttention _otherLayer = new(_reference, OtherConfig, OtherWeights);
+    private static readonly MultiHeadAttention<float> _layer = new(_reference, Config, Weights);
+    private static readonly MultiHeadAttention<float> _otherLayer = new(_reference, OtherConfig, OtherWeights);
 
     public static AttentionService Create(
         AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null,
@@ -50,7 +50,7 @@ internal static class Fixture
 
     public static float[] ExpectedOfOther(float[] input, Causal causal = Causal.None) => Expected(_otherLayer, input, causal);
 
-    private static float[] Expected(MultiHeadAttention layer, float[] input, Causal causal)
+    private static float[] Expected(MultiHeadAttention<float> layer, float[] input, Causal causal)
     {
         nint[] lengths = [1, input.Length / Embedding, Embedding];
         var output = new float[input.Length];

@@ -4,8 +4,8 @@ using AttentionGpu;
 using var engine = new AttentionEngine(); // the first CUDA device, else an OpenCL GPU, else the CPU
 var config = new MultiHeadAttentionConfig { EmbeddingSize = 64, Heads = 4 };
 var weights = MultiHeadAttentionWeights.Random(config, seed: 1);
-using var layer = new MultiHeadAttention(engine, config, weights);
-// One layer of a checkpoint instead: MultiHeadAttention.Load(engine, "model.safetensors", heads: 32, prefix: "model.layers.0.self_attn")
+using var layer = new MultiHeadAttention<float>(engine, config, weights);
+// One layer of a checkpoint instead: MultiHeadAttention.Load<float>(engine, "model.safetensors", heads: 32, prefix: "model.layers.0.self_attn")
 
 float[] numbers = [.. Enumerable.Range(0, 2 * 10 * 64).Select(i => MathF.Sin(i))];
 Tensor<float> input = Tensor.Create(numbers, [2, 10, 64]); // [batch, length, embedding]

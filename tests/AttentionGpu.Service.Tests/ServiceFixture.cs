@@ -15,12 +15,12 @@ public sealed class ServiceFixture : WebApplicationFactory<Program>
     public const int MaxBodyBytes = 2 << 20;
 
     private readonly AttentionEngine _engine = new("reference");
-    private readonly MultiHeadAttention _layer;
+    private readonly MultiHeadAttention<float> _layer;
 
     public ServiceFixture()
     {
         var config = new MultiHeadAttentionConfig { EmbeddingSize = Embedding, Heads = 8 };
-        _layer = new MultiHeadAttention(_engine, config, MultiHeadAttentionWeights.Random(config, seed: 1));
+        _layer = new MultiHeadAttention<float>(_engine, config, MultiHeadAttentionWeights.Random(config, seed: 1));
         UseKestrel(0);
         StartServer();
         Client = CreateClient();

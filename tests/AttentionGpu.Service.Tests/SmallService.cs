@@ -24,7 +24,7 @@ public sealed class SmallService : WebApplicationFactory<Program>
     private static readonly MultiHeadAttentionConfig _config = new() { EmbeddingSize = Embedding, Heads = Heads, KeyValueHeads = 1 };
     private static readonly MultiHeadAttentionWeights _weights = MultiHeadAttentionWeights.Random(_config, seed: 1);
     private static readonly AttentionEngine _engine = new("reference");
-    private static readonly MultiHeadAttention _layer = new(_engine, _config, _weights);
+    private static readonly MultiHeadAttention<float> _layer = new(_engine, _config, _weights);
 
     private HttpClient? _client;
 

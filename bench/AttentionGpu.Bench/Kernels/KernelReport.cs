@@ -87,7 +87,7 @@ internal sealed class KernelReport(AttentionEngine engine)
         Time(
             "linear, float32", $"{rows} x {depth} to {columns}", 2.0 * rows * columns * depth,
             sizeof(float) * ((double)rows * depth + (double)columns * depth + (double)rows * columns),
-            () => engine.Linear(input, weight, output, bias));
+            () => engine.Linear<float>(input, weight, output, bias));
     }
 
     private void Time(string kernel, string problem, double operations, double bytes, Action run)

@@ -122,7 +122,7 @@ internal static class Comparisons
         float[][] weights = [.. Enumerable.Range(0, 4).Select(i => Inputs.Random((long)embedding * embedding, 10 + i, bound))];
         float[][] biases = [.. Enumerable.Range(0, 4).Select(i => Inputs.Random(embedding, 20 + i, bound))];
         Tensor<float> Matrix(int i) => Tensor.Create(weights[i], [embedding, embedding]);
-        var layer = new MultiHeadAttention(
+        var layer = new MultiHeadAttention<float>(
             engine,
             new MultiHeadAttentionConfig { EmbeddingSize = embedding, Heads = heads },
             new MultiHeadAttentionWeights

@@ -23,7 +23,7 @@ internal static class OverheadReport
         MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(config, seed: 1);
         AttentionLayer served = service.AddLayer("layer", config, weights);
         using var engine = new AttentionEngine(device);
-        using var layer = new MultiHeadAttention(engine, config, weights);
+        using var layer = new MultiHeadAttention<float>(engine, config, weights);
         Console.WriteLine("| tokens | call, us | through the scheduler, us | more, us |");
         Console.WriteLine("|---|---|---|---|");
         foreach (int tokens in new[] { 1, 16, 64 })

@@ -29,7 +29,7 @@ internal sealed class SoakReport : IDisposable
         _client = new HttpClient { BaseAddress = new Uri(url) };
         using var engine = new AttentionEngine("reference");
         var config = new MultiHeadAttentionConfig { EmbeddingSize = Embedding, Heads = 8 };
-        using var layer = new MultiHeadAttention(engine, config, MultiHeadAttentionWeights.Random(config, seed: 1));
+        using var layer = new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, seed: 1));
         var random = new Random(1);
         for (int i = 0; i < Requests; i++)
         {

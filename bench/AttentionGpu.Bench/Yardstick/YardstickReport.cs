@@ -72,7 +72,7 @@ internal sealed class YardstickReport : IDisposable
             {
                 DeviceTensor<float> input = Create(engine, left, lengths);
                 DeviceTensor<float> weight = Create(engine, right, lengths);
-                return output => engine.Linear(input, weight, output);
+                return output => engine.Linear<float>(input, weight, output);
             });
     }
 

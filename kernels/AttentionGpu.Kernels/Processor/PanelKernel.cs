@@ -1,5 +1,4 @@
-using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using ILGPU;
 
@@ -12,10 +11,8 @@ namespace AttentionGpu.Kernels.Processor;
 public static class PanelKernel
 {
     /// <summary>One thread a line of a panel: a load, a conversion and a store a float. What lies outside a matrix becomes 0.</summary>
-    public static void Pack<TElement, TLayout>(
-        PanelArguments shape, int batch, ArrayView<TElement> source, TLayout layout, ArrayView<Sequence> sequences, ArrayView<float> panels)
-        where TElement : unmanaged, IElement<TElement>
-        where TLayout : struct, IMatrixLayout
+    public static void Pack<TRows>(PanelArguments shape, int batch, TRows source, ArrayView<Sequence> sequences, ArrayView<float> panels)
+        where TRows : struct, IMatrixRows
     {
         long index = Grid.LongGlobalIndex.X;
         if (index >= batch * shape.Matrices * shape.MatrixLines)
@@ -27,14 +24,12 @@ public static class PanelKernel
         Sequence sequence = shape.HasSequences != 0 ? sequences[matrix / shape.Matrices] : shape.Sequence;
         int start = shape.RowsAreQueries != 0 ? sequence.QueryStart : sequence.KeyStart;
         int rows = shape.RowsAreQueries != 0 ? sequence.QueryLength : sequence.KeyLength;
-        long matrixBase = layout.Base(matrix);
+        long origin = source.Origin(matrix, 0);
         for (int lane = 0; lane < shape.Lanes; lane++)
         {
             int row = shape.RowsAreLanes != 0 ? firstLane + lane : line;
             int column = shape.RowsAreLanes != 0 ? line : firstLane + lane;
-            panels[index * shape.Lanes + lane] = row < rows && column < shape.Columns
-                ? source[matrixBase + layout.Row(start + row) + layout.Column(column)].ToSingle()
-                : 0f;
+            panels[index * shape.Lanes + lane] = row < rows && column < shape.Columns ? source.Load(source.Row(origin, start + row), column) : 0f;
         }
     }
 }

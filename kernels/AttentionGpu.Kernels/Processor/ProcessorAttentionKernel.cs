@@ -71,7 +71,7 @@ public static class ProcessorAttentionKernel
         int queryTile = queryTiles - 1 - Grid.IdxX / valueTiles % queryTiles;
         int firstQuery = queryTile * Queries;
         int matrix = Grid.IdxX / valueTiles / queryTiles;
-        int keyMatrix = matrix / shape.Key.Batch.HeadsPerMatrix;
+        int keyMatrix = matrix / shape.GroupSize;
         var head = new SequenceHead
         {
             Batch = matrix / shape.Heads,

@@ -219,4 +219,64 @@ public struct HalfTensorCore : ITensorCoreElement
             mov.b32 k, 0; setp.gt.s32 p0, %1, 120; @p0 ld.global.b32 k, [%0+240];
             mov.b32 {x0, x1}, k; cvt.f32.f16 o60, x0; cvt.f32.f16 o61, x1; mov.f32 o62, o60; mov.f32 o63, o61;
         """, bias, columns);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePieces0(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3) => CudaAsm.Emit(
+        """
+            cvt.rn.f16x2.f32 k, o1, o0; add.s64 y, %0, %4; setp.gt.s32 p0, %2, 0; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o3, o2; add.s64 y, %1, %4; setp.gt.s32 p0, %3, 0; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o5, o4; add.s64 y, %0, %5; setp.gt.s32 p0, %2, 8; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o7, o6; add.s64 y, %1, %5; setp.gt.s32 p0, %3, 8; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o9, o8; add.s64 y, %0, %6; setp.gt.s32 p0, %2, 16; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o11, o10; add.s64 y, %1, %6; setp.gt.s32 p0, %3, 16; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o13, o12; add.s64 y, %0, %7; setp.gt.s32 p0, %2, 24; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o15, o14; add.s64 y, %1, %7; setp.gt.s32 p0, %3, 24; @p0 st.global.b32 [y], k;
+        """, row0, row1, columns0, columns1, piece0, piece1, piece2, piece3);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePieces4(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3) => CudaAsm.Emit(
+        """
+            cvt.rn.f16x2.f32 k, o17, o16; add.s64 y, %0, %4; setp.gt.s32 p0, %2, 32; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o19, o18; add.s64 y, %1, %4; setp.gt.s32 p0, %3, 32; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o21, o20; add.s64 y, %0, %5; setp.gt.s32 p0, %2, 40; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o23, o22; add.s64 y, %1, %5; setp.gt.s32 p0, %3, 40; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o25, o24; add.s64 y, %0, %6; setp.gt.s32 p0, %2, 48; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o27, o26; add.s64 y, %1, %6; setp.gt.s32 p0, %3, 48; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o29, o28; add.s64 y, %0, %7; setp.gt.s32 p0, %2, 56; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o31, o30; add.s64 y, %1, %7; setp.gt.s32 p0, %3, 56; @p0 st.global.b32 [y], k;
+        """, row0, row1, columns0, columns1, piece0, piece1, piece2, piece3);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePieces8(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3) => CudaAsm.Emit(
+        """
+            cvt.rn.f16x2.f32 k, o33, o32; add.s64 y, %0, %4; setp.gt.s32 p0, %2, 64; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o35, o34; add.s64 y, %1, %4; setp.gt.s32 p0, %3, 64; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o37, o36; add.s64 y, %0, %5; setp.gt.s32 p0, %2, 72; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o39, o38; add.s64 y, %1, %5; setp.gt.s32 p0, %3, 72; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o41, o40; add.s64 y, %0, %6; setp.gt.s32 p0, %2, 80; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o43, o42; add.s64 y, %1, %6; setp.gt.s32 p0, %3, 80; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o45, o44; add.s64 y, %0, %7; setp.gt.s32 p0, %2, 88; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o47, o46; add.s64 y, %1, %7; setp.gt.s32 p0, %3, 88; @p0 st.global.b32 [y], k;
+        """, row0, row1, columns0, columns1, piece0, piece1, piece2, piece3);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void StorePieces12(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3) => CudaAsm.Emit(
+        """
+            cvt.rn.f16x2.f32 k, o49, o48; add.s64 y, %0, %4; setp.gt.s32 p0, %2, 96; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o51, o50; add.s64 y, %1, %4; setp.gt.s32 p0, %3, 96; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o53, o52; add.s64 y, %0, %5; setp.gt.s32 p0, %2, 104; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o55, o54; add.s64 y, %1, %5; setp.gt.s32 p0, %3, 104; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o57, o56; add.s64 y, %0, %6; setp.gt.s32 p0, %2, 112; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o59, o58; add.s64 y, %1, %6; setp.gt.s32 p0, %3, 112; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o61, o60; add.s64 y, %0, %7; setp.gt.s32 p0, %2, 120; @p0 st.global.b32 [y], k;
+            cvt.rn.f16x2.f32 k, o63, o62; add.s64 y, %1, %7; setp.gt.s32 p0, %3, 120; @p0 st.global.b32 [y], k;
+        """, row0, row1, columns0, columns1, piece0, piece1, piece2, piece3);
 }

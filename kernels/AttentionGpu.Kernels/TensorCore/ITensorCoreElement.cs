@@ -39,6 +39,29 @@ public interface ITensorCoreElement
     static abstract void StoreHigh(long row0, long row1, int columns0, int columns1);
 
     /// <summary>
+    /// Writes columns 0 to 31 of the thread's two rows, as many as there are, in pieces of 8 columns that lie apart. <see cref="TensorCoreText.DeclareAddress"/>
+    /// must stand before it.
+    /// </summary>
+    /// <param name="row0">The address of the first row.</param>
+    /// <param name="row1">The address of the second row.</param>
+    /// <param name="columns0">Columns of the first row; 0 where there is none.</param>
+    /// <param name="columns1">Columns of the second row.</param>
+    /// <param name="piece0">Bytes from the start of a row to the thread's first element of the first piece.</param>
+    /// <param name="piece1">The same of the second piece.</param>
+    /// <param name="piece2">The same of the third piece.</param>
+    /// <param name="piece3">The same of the fourth piece.</param>
+    static abstract void StorePieces0(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+
+    /// <summary>The same for columns 32 to 63.</summary>
+    static abstract void StorePieces4(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+
+    /// <summary>The same for columns 64 to 95.</summary>
+    static abstract void StorePieces8(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+
+    /// <summary>The same for columns 96 to 127.</summary>
+    static abstract void StorePieces12(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+
+    /// <summary>
     /// Adds a step of 16 of the depth to a product's 16 rows by 128 columns, which are the outputs' registers: 9 <c>ldmatrix</c>, 16 <c>mma.sync</c>. Rows in
     /// shared memory have 128 bytes.
     /// </summary>

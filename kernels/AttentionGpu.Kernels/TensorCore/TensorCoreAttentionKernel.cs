@@ -58,9 +58,9 @@ public static class TensorCoreAttentionKernel
         Sequence sequence = shape.Attention.HasSequences != 0 ? sequences[matrix / shape.Attention.Heads] : shape.Attention.Sequence;
         if (firstQuery >= sequence.QueryLength)
             return;
-        long queries = Address(shape.Query, shape.Attention.Query, matrix, sequence.QueryStart + firstQuery);
-        long keys = Address(shape.Key, shape.Attention.Key, matrix, sequence.KeyStart);
-        long values = Address(shape.Value, shape.Attention.Value, matrix, sequence.KeyStart);
+        long queries = Address(shape.Query, shape.QueryRows, matrix, sequence.QueryStart + firstQuery);
+        long keys = Address(shape.Key, shape.KeyRows, matrix, sequence.KeyStart);
+        long values = Address(shape.Value, shape.ValueRows, matrix, sequence.KeyStart);
 
         int warpQuery = TensorCoreTiles.FirstRow;
         int leftRow = TensorCoreTiles.LeftRow * rowBytes;
@@ -83,7 +83,7 @@ public static class TensorCoreAttentionKernel
         int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
         int startKey = range.FirstKey(sequence, firstQuery);
         int endKey = range.EndKey(sequence, lastQuery);
-        TensorCoreTiles.Copy<TSize>(queryTile, Queries, queries, shape.Attention.Query.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
+        TensorCoreTiles.Copy<TSize>(queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
         CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
         CudaAsm.Emit(TensorCoreText.Commit);
         int stage = 0;
@@ -151,8 +151,8 @@ public static class TensorCoreAttentionKernel
         where TSize : struct, ITensorCoreSize
     {
         int rows = sequence.KeyLength - firstKey;
-        long keyStride = shape.Attention.Key.RowStride;
-        long valueStride = shape.Attention.Value.RowStride;
+        long keyStride = shape.KeyRows.RowStride;
+        long valueStride = shape.ValueRows.RowStride;
         TensorCoreTiles.Copy<TSize>(keyTile, Keys, keys + firstKey * keyStride * ElementBytes, keyStride, rows, shape.Attention.HeadSize);
         TensorCoreTiles.Copy<TSize>(valueTile, Keys, values + firstKey * valueStride * ElementBytes, valueStride, rows, shape.Attention.ValueHeadSize);
     }

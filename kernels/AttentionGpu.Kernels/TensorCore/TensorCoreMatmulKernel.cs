@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Tiles;
 using ILGPU;
@@ -69,13 +70,40 @@ public static class TensorCoreMatmulKernel
         CudaAsm.Emit(TensorCoreText.WaitForAll);
         CudaAsm.Emit(TensorCoreText.KeepSums);
         int row = firstRow + TensorCoreTiles.FirstRow + TensorCoreTiles.Lane / 4;
-        long result0 = shape.Result + ((long)row * shape.Sizes.Columns + firstColumn + column) * TensorCoreTiles.ElementBytes;
-        long result1 = result0 + 8L * shape.Sizes.Columns * TensorCoreTiles.ElementBytes;
         int columns0 = row < shape.Sizes.Rows ? columns : 0;
         int columns1 = row + 8 < shape.Sizes.Rows ? columns : 0;
-        TTensor.StoreLow(result0, result1, columns0, columns1);
-        TTensor.StoreHigh(result0, result1, columns0, columns1);
+        if (shape.IsResultSplit != 0)
+        {
+            CudaAsm.Emit(TensorCoreText.DeclareAddress);
+            long row0 = shape.Result + (shape.ResultLayout.Row(row) + column) * TensorCoreTiles.ElementBytes;
+            long row1 = shape.Result + (shape.ResultLayout.Row(row + 8) + column) * TensorCoreTiles.ElementBytes;
+            HeadLayout layout = shape.ResultLayout;
+            TTensor.StorePieces0(
+                row0, row1, columns0, columns1, Piece(layout, firstColumn), Piece(layout, firstColumn + 8), Piece(layout, firstColumn + 16),
+                Piece(layout, firstColumn + 24));
+            TTensor.StorePieces4(
+                row0, row1, columns0, columns1, Piece(layout, firstColumn + 32), Piece(layout, firstColumn + 40), Piece(layout, firstColumn + 48),
+                Piece(layout, firstColumn + 56));
+            TTensor.StorePieces8(
+                row0, row1, columns0, columns1, Piece(layout, firstColumn + 64), Piece(layout, firstColumn + 72), Piece(layout, firstColumn + 80),
+                Piece(layout, firstColumn + 88));
+            TTensor.StorePieces12(
+                row0, row1, columns0, columns1, Piece(layout, firstColumn + 96), Piece(layout, firstColumn + 104), Piece(layout, firstColumn + 112),
+                Piece(layout, firstColumn + 120));
+        }
+        else
+        {
+            long stride = shape.ResultLayout.InnerRowStride * TensorCoreTiles.ElementBytes;
+            long result0 = shape.Result + row * stride + (firstColumn + column) * TensorCoreTiles.ElementBytes;
+            long result1 = result0 + 8L * stride;
+            TTensor.StoreLow(result0, result1, columns0, columns1);
+            TTensor.StoreHigh(result0, result1, columns0, columns1);
+        }
     }
+
+    // A piece of 8 columns lies in one head.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static long Piece(HeadLayout layout, int column) => layout.Column(column) * TensorCoreTiles.ElementBytes;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void CopyBlock(TensorCoreMatmulArguments shape, int leftTile, int rightTile, int firstRow, int firstColumn, int depth)

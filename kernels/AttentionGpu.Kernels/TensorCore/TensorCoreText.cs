@@ -17,6 +17,11 @@ internal static class TensorCoreText
         .reg .b16 x0, x1;
         """;
 
+    /// <summary>A register for the address of a piece that is stored.</summary>
+    public const string DeclareAddress = """
+        .reg .b64 y;
+        """;
+
     /// <summary>Outputs and sums are 0, maxima -inf.</summary>
     public const string Clear = """
         mov.f32 o0, 0f00000000; mov.f32 o1, 0f00000000; mov.f32 o2, 0f00000000; mov.f32 o3, 0f00000000;

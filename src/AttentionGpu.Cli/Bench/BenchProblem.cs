@@ -43,7 +43,7 @@ internal sealed record BenchProblem(Action Run, double Operations, double Bytes)
     {
         (int batch, int length, int embedding, int heads) = (shape[0], shape[1], shape[2], shape[3]);
         var config = new MultiHeadAttentionConfig { EmbeddingSize = embedding, Heads = heads, KeyValueHeads = keyValueHeads };
-        var layer = new MultiHeadAttention(engine, config, MultiHeadAttentionWeights.Random(config, seed: 1));
+        var layer = new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, seed: 1));
         DeviceTensor<float> input = Random(engine, batch, length, embedding);
         DeviceTensor<float> output = engine.CreateTensor<float>(batch, length, embedding);
         Causal alignment = causal ? Causal.TopLeft : Causal.None;
@@ -69,7 +69,7 @@ internal sealed record BenchProblem(Action Run, double Operations, double Bytes)
         return new BenchProblem(
             () =>
             {
-                engine.Linear(input, weight, output);
+                engine.Linear<float>(input, weight, output);
                 engine.Synchronize();
             },
             2.0 * rows * columns * depth,

@@ -55,7 +55,7 @@ internal static class DemoCommand
         IReadOnlyList<Sentence> sentences = LongWork.Run("reading the text", _ => ReadSentences(settings.Text));
         DeviceSelection selection = AttentionEngine.SelectDevice(settings.Device);
         using AttentionEngine engine = open(selection.Device.Name);
-        using MultiHeadAttention layer = CreateLayer(engine, settings);
+        using MultiHeadAttention<float> layer = CreateLayer(engine, settings);
         Tensor<float> weights = LongWork.Run($"attention on {engine.Device.Name}", _ => Attend(layer, sentences, settings));
 
         var heads = new HeadWeights(weights, sentences);
@@ -86,15 +86,15 @@ internal static class DemoCommand
             : sentences;
     }
 
-    private static MultiHeadAttention CreateLayer(AttentionEngine engine, Settings settings)
+    private static MultiHeadAttention<float> CreateLayer(AttentionEngine engine, Settings settings)
     {
         if (settings.Weights is not null)
-            return MultiHeadAttention.Load(engine, settings.Weights, settings.Heads, prefix: settings.Prefix);
+            return MultiHeadAttention.Load<float>(engine, settings.Weights, settings.Heads, prefix: settings.Prefix);
         var config = new MultiHeadAttentionConfig { EmbeddingSize = DefaultEmbeddingSize, Heads = settings.Heads };
-        return new MultiHeadAttention(engine, config, MultiHeadAttentionWeights.Random(config, settings.Seed));
+        return new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, settings.Seed));
     }
 
-    private static Tensor<float> Attend(MultiHeadAttention layer, IReadOnlyList<Sentence> sentences, Settings settings)
+    private static Tensor<float> Attend(MultiHeadAttention<float> layer, IReadOnlyList<Sentence> sentences, Settings settings)
     {
         Tensor<float> input = TokenEmbedding.Embed(sentences, layer.Config.EmbeddingSize, settings.Seed);
         nint length = input.Lengths[1];

@@ -70,8 +70,8 @@ internal static class RunCommand
         Tensor<float> context = settings.Context is string path ? ReadInput(path) : input;
 
         using AttentionEngine engine = open(settings.Device);
-        using MultiHeadAttention layer =
-            MultiHeadAttention.Load(engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix);
+        using MultiHeadAttention<float> layer =
+            MultiHeadAttention.Load<float>(engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix);
         Tensor<float> output = Tensor.CreateFromShape<float>(input.Lengths);
         Tensor<float>? weights = settings.NeedWeights
             ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1]])
@@ -134,7 +134,7 @@ internal static class RunCommand
     }
 
     private static void Forward(
-        MultiHeadAttention layer, Tensor<float> input, Tensor<float> context, Tensor<float> output, Tensor<float>? weights, Causal causal)
+        MultiHeadAttention<float> layer, Tensor<float> input, Tensor<float> context, Tensor<float> output, Tensor<float>? weights, Causal causal)
     {
         if (weights is null)
             layer.Forward(input.AsReadOnlyTensorSpan(), context.AsReadOnlyTensorSpan(), context.AsReadOnlyTensorSpan(), output.AsTensorSpan(), causal);

@@ -56,7 +56,7 @@ internal static class BuiltInCases
         float[] input = Draw(random, rows * depth);
         float[] weight = Draw(random, columns * depth);
         float[] offset = Draw(random, columns);
-        return Compare(name, engine, rows * columns, (target, output) => target.Linear(
+        return Compare(name, engine, rows * columns, (target, output) => target.Linear<float>(
             new ReadOnlyTensorSpan<float>(input, [rows, depth]),
             new ReadOnlyTensorSpan<float>(weight, [columns, depth]),
             new TensorSpan<float>(output, [rows, columns]),
@@ -118,7 +118,7 @@ internal static class BuiltInCases
             float[] values = Draw(random, batch * (contextLength ?? 0) * valueSize);
             return Compare(name, engine, input.Length, (target, output) =>
             {
-                using var layer = new MultiHeadAttention(target, config, weights);
+                using var layer = new MultiHeadAttention<float>(target, config, weights);
                 var query = new ReadOnlyTensorSpan<float>(input, Shape(length, config.EmbeddingSize));
                 var result = new TensorSpan<float>(output, Shape(length, config.EmbeddingSize));
                 if (contextLength is not int keyLength)

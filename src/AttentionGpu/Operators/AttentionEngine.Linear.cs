@@ -54,8 +54,9 @@ public sealed partial class AttentionEngine
 
     /// <summary>As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})"/>, and returns the output in host memory.</summary>
     /// <inheritdoc cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})" path="/*[not(self::summary)]"/>
+    /// <remarks>Without a bias, so that an output by mistake is never taken for one.</remarks>
     /// <returns>[..., output size], with the leading axes of the input.</returns>
-    public Tensor<T> Linear<T>(Tensor<T> input, Tensor<T> weight, Tensor<T>? bias = null)
+    public Tensor<T> Linear<T>(Tensor<T> input, Tensor<T> weight)
         where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -66,7 +67,7 @@ public sealed partial class AttentionEngine
             throw ShapeRules.Error(lengths, "must be [..., input size]", nameof(input));
         lengths[^1] = weight.Lengths[0];
         Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(lengths);
-        Linear<T>((TensorInput<T>)input, weight, output, bias);
+        Linear<T>((TensorInput<T>)input, weight, output);
         return output;
     }
 }

@@ -91,12 +91,29 @@ public partial class PtxTests
     [MemberData(nameof(AttentionKernels))]
     public void Attention_keeps_its_tiles_in_registers(Type tile, Type values, Type reduction, Type element, Type range, Type variant) =>
         Assert.All(
-            PtxCompiler.CompileAll(PtxKernels.Attention, tile, values, reduction, element, range, variant), ptx => AssertHotLoops(ptx, hotLoops: 2));
+            PtxCompiler.CompileAll(PtxKernels.Attention, tile, values, reduction, element, PtxKernels.Rows(element), range, variant),
+            ptx => AssertHotLoops(ptx, hotLoops: 2));
+
+    [Theory]
+    [InlineData(typeof(SingleElement), typeof(HalfElement))]
+    [InlineData(typeof(HalfElement), typeof(SingleElement))]
+    [InlineData(typeof(BFloat16Element), typeof(HalfElement))]
+    public void Keys_and_values_of_another_type_cost_the_hot_loops_nothing(Type element, Type keys)
+    {
+        (Type tile, Type values) = PtxKernels.AttentionTiles[1];
+        Type[] Arguments(Type rows) => [tile, values, typeof(WarpRowReduction), element, PtxKernels.Rows(rows), typeof(CausalRange), typeof(NoVariant)];
+        string same = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.Attention, Arguments(element));
+        string other = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.Attention, Arguments(keys));
+        AssertHotLoops(other, hotLoops: 2);
+        Assert.Equal(HotLengths(same), HotLengths(other));
+
+        static int[] HotLengths(string ptx) => [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
+    }
 
     [Theory]
     [MemberData(nameof(MatmulKernels))]
     public void Matmul_keeps_its_tiles_in_registers(Type tile, Type element, Type output, Type result, Type epilogue) => Assert.All(
-        PtxCompiler.CompileAll(PtxKernels.Matmul, tile, element, typeof(RowLayout), typeof(RowLayout), output, result, epilogue),
+        PtxCompiler.CompileAll(PtxKernels.Matmul, tile, PtxKernels.Rows(element), PtxKernels.Rows(element), output, result, epilogue),
         ptx => AssertHotLoops(ptx, hotLoops: 1));
 
     [Theory]
@@ -133,7 +150,7 @@ public partial class PtxTests
     public void Small_kernels_use_no_local_memory()
     {
         Assert.All(PtxCompiler.CompileAll(_softmax, typeof(AllRanges), typeof(AllVariants)), AssertNoLocalMemory);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement)), AssertNoLocalMemory);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), typeof(SingleElement)), AssertNoLocalMemory);
     }
 
     [Fact]
@@ -145,7 +162,8 @@ public partial class PtxTests
         foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange) })
         {
             string ptx = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(SingleElement), range, typeof(NoVariant));
+                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(SingleElement),
+                PtxKernels.Rows(typeof(SingleElement)), range, typeof(NoVariant));
             int[] lengths = [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
             Assert.Equal(2, lengths.Length);
             Assert.InRange(lengths[0], HotLoop, scoreLoop);

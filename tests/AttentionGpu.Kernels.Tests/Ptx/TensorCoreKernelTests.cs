@@ -58,7 +58,8 @@ public class TensorCoreKernelTests
         int seed = random.Next();
         random = new Random(seed);
         var program = new PtxProgram(PtxCompiler.Compile(
-            CudaArchitecture.SM_75, PtxKernels.Attention, typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>), reduction, element, range, typeof(NoVariant)));
+            CudaArchitecture.SM_75, PtxKernels.Attention, typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>), reduction, element,
+            PtxKernels.Rows(element), range, typeof(NoVariant)));
         for (int problem = 0; problem < FewProblems; problem++)
         {
             TensorCoreProblem.Random(random, 128, element == typeof(HalfElement))

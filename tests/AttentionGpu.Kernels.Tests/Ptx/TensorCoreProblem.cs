@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
@@ -19,6 +20,9 @@ internal sealed class TensorCoreProblem
 
     private readonly bool _half;
     private readonly AttentionArguments _shape;
+    private readonly RowLayout _queryRows;
+    private readonly RowLayout _keyRows;
+    private readonly RowLayout _valueRows;
     private readonly int _batch;
     private readonly int _group;
     private readonly WindowRange _window;
@@ -45,6 +49,7 @@ internal sealed class TensorCoreProblem
         _shape = new AttentionArguments
         {
             Heads = heads,
+            GroupSize = _group,
             QueryLength = queries,
             Sequence = new Sequence
             {
@@ -56,14 +61,14 @@ internal sealed class TensorCoreProblem
             HeadSize = headSize,
             ValueHeadSize = valueSize,
             Scale = 1f / MathF.Sqrt(headSize),
-            Query = Layout(heads, 1, queries, headSize),
-            Key = Layout(heads, _group, keys, headSize),
-            Value = Layout(heads, _group, keys, valueSize),
             Output = Layout(heads, 1, queries, valueSize),
         };
-        _query = Fill(heads, queries, headSize, _shape.Query, 3f);
-        _key = Fill(keyHeads, keys, headSize, _shape.Key, 1f);
-        _value = Fill(keyHeads, keys, valueSize, _shape.Value, 1f);
+        _queryRows = Layout(heads, 1, queries, headSize);
+        _keyRows = Layout(heads, _group, keys, headSize);
+        _valueRows = Layout(heads, _group, keys, valueSize);
+        _query = Fill(heads, queries, headSize, _queryRows, 3f);
+        _key = Fill(keyHeads, keys, headSize, _keyRows, 1f);
+        _value = Fill(keyHeads, keys, valueSize, _valueRows, 1f);
         _queryValues = Array.ConvertAll(_query, bits => (double)Load(bits));
         _keyValues = Array.ConvertAll(_key, bits => (double)Load(bits));
         _values = Array.ConvertAll(_value, bits => (double)Load(bits));
@@ -94,6 +99,9 @@ internal sealed class TensorCoreProblem
         var shape = new TensorCoreAttentionArguments
         {
             Attention = _shape,
+            QueryRows = _queryRows,
+            KeyRows = _keyRows,
+            ValueRows = _valueRows,
             Query = (long)memory.Add<ushort>(_query),
             Key = (long)memory.Add<ushort>(_key),
             Value = (long)memory.Add<ushort>(_value),
@@ -108,11 +116,14 @@ internal sealed class TensorCoreProblem
         where TTile : struct, ITile
         where TValues : struct, IFragment => AssertAgrees(range, what, (memory, output) =>
         {
-            PtxMachine machine = new PtxMachine(program, memory).With(0, _shape);
-            ulong[] tensors = [memory.Add<ushort>(_query), memory.Add<ushort>(_key), memory.Add<ushort>(_value), output];
-            for (int i = 0; i < tensors.Length; i++)
-                machine.With(i + 1, (tensors[i], long.MaxValue));
-            machine.With(6, _window).Run((int)AttentionKernel.GroupCount<TTile, TValues>(_shape, _batch), ThreadPosition<TTile>.Threads);
+            new PtxMachine(program, memory)
+                .With(0, _shape)
+                .With(1, new PtxRows(memory.Add<ushort>(_query), _queryRows))
+                .With(2, new PtxRows(memory.Add<ushort>(_key), _keyRows))
+                .With(3, new PtxRows(memory.Add<ushort>(_value), _valueRows))
+                .With(4, (output, long.MaxValue))
+                .With(6, _window)
+                .Run((int)AttentionKernel.GroupCount<TTile, TValues>(_shape, _batch), ThreadPosition<TTile>.Threads);
         });
 
     private void AssertAgrees(Type range, string what, Action<PtxGlobalMemory, ulong> run)
@@ -151,8 +162,8 @@ internal sealed class TensorCoreProblem
         var scores = new double[Math.Max(0, end - first)];
         for (int i = 0; i < scores.Length; i++)
         {
-            ReadOnlySpan<double> left = Row(_queryValues, _shape.Query, matrix, query, _shape.HeadSize);
-            scores[i] = _shape.Scale * TensorPrimitives.Dot(left, Row(_keyValues, _shape.Key, matrix, first + i, _shape.HeadSize));
+            ReadOnlySpan<double> left = Row(_queryValues, _queryRows, matrix, query, _shape.HeadSize);
+            scores[i] = _shape.Scale * TensorPrimitives.Dot(left, Row(_keyValues, _keyRows, matrix, first + i, _shape.HeadSize));
         }
 
         var expected = new double[_shape.ValueHeadSize];
@@ -161,7 +172,7 @@ internal sealed class TensorCoreProblem
         {
             double weight = Math.Exp(score - scores.Max());
             sum += weight;
-            TensorPrimitives.MultiplyAdd(Row(_values, _shape.Value, matrix, first + i, _shape.ValueHeadSize), weight, expected, expected);
+            TensorPrimitives.MultiplyAdd(Row(_values, _valueRows, matrix, first + i, _shape.ValueHeadSize), weight, expected, expected);
         }
 
         return sum == 0.0 ? expected : Array.ConvertAll(expected, value => value / sum);
@@ -169,6 +180,15 @@ internal sealed class TensorCoreProblem
 
     private static ReadOnlySpan<double> Row(double[] values, RowLayout layout, int matrix, int row, int columns) =>
         values.AsSpan((int)(layout.Base(matrix) + layout.Row(row)), columns);
+
+    // Contiguous rows as the device sees them: a view is an address and a length.
+    [StructLayout(LayoutKind.Sequential)]
+    private readonly struct PtxRows(ulong address, RowLayout layout)
+    {
+        private readonly ulong _address = address;
+        private readonly long _length = long.MaxValue;
+        private readonly RowLayout _layout = layout;
+    }
 
     private static RowLayout Layout(int heads, int group, int rows, int columns) => new()
     {

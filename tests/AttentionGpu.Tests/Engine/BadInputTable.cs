@@ -102,7 +102,7 @@ internal static class BadInputTable
         }),
         new("disposed layer", typeof(ObjectDisposedException), ["MultiHeadAttention"], (engine, outputs) =>
         {
-            var layer = new MultiHeadAttention(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
+            var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
             layer.Dispose();
             layer.Dispose();
             layer.Forward(Input(2, 5, 12), outputs.Make(2, 5, 12));
@@ -110,7 +110,7 @@ internal static class BadInputTable
         new("layer of a disposed engine", typeof(ObjectDisposedException), ["AttentionEngine"], (engine, outputs) =>
         {
             var other = new AttentionEngine(engine.Device.Name);
-            using var layer = new MultiHeadAttention(other, _config, MultiHeadAttentionWeights.Random(_config, 1));
+            using var layer = new MultiHeadAttention<float>(other, _config, MultiHeadAttentionWeights.Random(_config, 1));
             other.Dispose();
             layer.Forward(Input(2, 5, 12), outputs.Make(2, 5, 12));
         }),
@@ -120,7 +120,7 @@ internal static class BadInputTable
             using DeviceTensor<float> weight = engine.CreateTensor<float>(6, 4);
             using DeviceTensor<float> output = engine.CreateTensor<float>(3, 6);
             input.Dispose();
-            engine.Linear(input, weight, output);
+            engine.Linear<float>(input, weight, output);
         }),
         new("device tensor of another engine", typeof(ArgumentException), ["input", "another engine"], (engine, _) =>
         {
@@ -128,18 +128,18 @@ internal static class BadInputTable
             using DeviceTensor<float> input = other.CreateTensor<float>(3, 4);
             using DeviceTensor<float> weight = engine.CreateTensor<float>(6, 4);
             using DeviceTensor<float> output = engine.CreateTensor<float>(3, 6);
-            engine.Linear(input, weight, output);
+            engine.Linear<float>(input, weight, output);
         }),
         new("device output that is an input", typeof(ArgumentException), ["output", "overlap", "input"], (engine, _) =>
         {
             using DeviceTensor<float> square = engine.CreateTensor<float>(4, 4);
             using DeviceTensor<float> weight = engine.CreateTensor<float>(4, 4);
-            engine.Linear(square, weight, square);
+            engine.Linear<float>(square, weight, square);
         }),
         new("device tensor null", typeof(ArgumentException), ["weight", "[]"], (engine, _) =>
         {
             using DeviceTensor<float> square = engine.CreateTensor<float>(4, 4);
-            engine.Linear(square, (DeviceTensor<float>?)null, square);
+            engine.Linear<float>(square, (DeviceTensor<float>?)null, square);
         }),
         new("device tensor of a negative length", typeof(ArgumentException), ["lengths", "[3, -1]"], (engine, _) => engine.CreateTensor<float>(3, -1)),
         new("device tensor of doubles", typeof(NotSupportedException), ["System.Double"], (engine, _) => engine.CreateTensor<double>(3)),
@@ -151,9 +151,9 @@ internal static class BadInputTable
         new("missing device", typeof(ArgumentException), ["cuda:99", "ilgpu-cpu"], (_, _) => new AttentionEngine("cuda:99").Dispose()),
         new("empty device name", typeof(ArgumentException), ["device"], (_, _) => new AttentionEngine("").Dispose()),
         new("layer without an engine", typeof(ArgumentNullException), ["engine"], (_, _) =>
-            new MultiHeadAttention(null!, _config, MultiHeadAttentionWeights.Random(_config, 1)).Dispose()),
+            new MultiHeadAttention<float>(null!, _config, MultiHeadAttentionWeights.Random(_config, 1)).Dispose()),
         new("layer without weights", typeof(ArgumentNullException), ["weights"], (engine, _) =>
-            new MultiHeadAttention(engine, _config, null!).Dispose()),
+            new MultiHeadAttention<float>(engine, _config, null!).Dispose()),
     ];
 
     private static ReadOnlyTensorSpan<float> Input(params ReadOnlySpan<nint> lengths) =>
@@ -187,17 +187,17 @@ internal static class BadInputTable
 
     private static BadInput Linear(
         string name, string[] mentions, nint[]? input = null, nint[]? weight = null, nint[]? bias = null, nint[]? output = null) =>
-        new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.Linear(
+        new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.Linear<float>(
             InputOf(input ?? [3, 4]), Input(weight ?? [6, 4]), outputs.Make(output ?? [3, 6]), Input(bias ?? [6])));
 
     private static BadInput Config(string name, string[] mentions, MultiHeadAttentionConfig config) =>
         new(name, typeof(ArgumentException), mentions, (engine, _) =>
-            new MultiHeadAttention(engine, config, MultiHeadAttentionWeights.Random(_config, 1)).Dispose());
+            new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(_config, 1)).Dispose());
 
     private static BadInput Weights(
         string name, string[] mentions, Func<MultiHeadAttentionWeights, MultiHeadAttentionWeights> change) =>
         new(name, typeof(ArgumentException), mentions, (engine, _) =>
-            new MultiHeadAttention(engine, _config, change(MultiHeadAttentionWeights.Random(_config, 1))).Dispose());
+            new MultiHeadAttention<float>(engine, _config, change(MultiHeadAttentionWeights.Random(_config, 1))).Dispose());
 
     private static MultiHeadAttentionWeights With(
         MultiHeadAttentionWeights weights, Tensor<float>? query = null, Tensor<float>? key = null, Tensor<float>? outputBias = null) => new()
@@ -214,7 +214,7 @@ internal static class BadInputTable
         nint[]? mask = null, nint[]? padding = null, Causal causal = Causal.None) =>
         new(name, typeof(ArgumentException), mentions, (engine, outputs) =>
         {
-            using var layer = new MultiHeadAttention(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
+            using var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
             layer.Forward(
                 Input(query ?? [2, 5, 12]), Input(key ?? [2, 7, 12]), Input(value ?? [2, 7, 12]), outputs.Make(output ?? [2, 5, 12]), causal,
                 mask is null ? default : new AttentionMask(MaskOf(mask)), MaskOf(padding ?? [2, 7]));

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -10,22 +11,22 @@ public class DeviceTensorTests
     public void Operators_chain_on_the_device(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(2, 2, 2, 17, 19, 8, 8, Causal.TopLeft, MaskForm.Boolean, 3, false, null, 3));
-        Tensor<float> attended = problem.Run(engine);
+        var problem = VariantCase.Create(
+            VariantKind.Of(Causal.TopLeft, VariantMask.Boolean), new Random(3), new VariantSizes(2, 2, 2, 8, 8, [17], [19]));
+        Tensor<float> attended = VariantRun.Run(problem, engine).Output;
         Tensor<float> weight = Data.Random(new Random(4), 5, 8);
         Tensor<float> expected = Data.Poisoned(2, 4, 17, 5);
-        engine.Linear(attended.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
+        engine.Linear<float>(attended.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
 
         using DeviceTensor<float> query = engine.CreateTensor(problem.Query.AsReadOnlyTensorSpan());
         using DeviceTensor<float> key = engine.CreateTensor(problem.Key.AsReadOnlyTensorSpan());
         using DeviceTensor<float> value = engine.CreateTensor(problem.Value.AsReadOnlyTensorSpan());
-        using DeviceTensor<bool> mask = engine.CreateTensor(problem.BooleanMask!.AsReadOnlyTensorSpan());
+        using DeviceTensor<bool> mask = engine.CreateTensor(problem.Mask!.AsReadOnlyTensorSpan());
         using DeviceTensor<float> deviceWeight = engine.CreateTensor(weight.AsReadOnlyTensorSpan());
         using DeviceTensor<float> middle = engine.CreateTensor(Data.Poisoned(2, 4, 17, 8).AsReadOnlyTensorSpan());
         using DeviceTensor<float> output = engine.CreateTensor(Data.Poisoned(2, 4, 17, 5).AsReadOnlyTensorSpan());
         engine.ScaledDotProductAttention(query, key, value, middle, problem.Options, mask);
-        engine.Linear(middle, deviceWeight, output);
+        engine.Linear<float>(middle, deviceWeight, output);
         Tensor<float> actual = Data.Poisoned(2, 4, 17, 5);
         output.CopyTo(actual.AsTensorSpan());
         Close.Assert(expected, actual, backend);

@@ -4,6 +4,7 @@ using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Operators;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -15,11 +16,12 @@ public class MemoryBalanceTests
     {
         using var backend = new CountingBackend();
         using var engine = new AttentionEngine(backend);
-        AttentionCase attention = AttentionCase.Create(
-            new AttentionSizes(2, 2, 2, 7, 9, 8, 8, Causal.TopLeft, MaskForm.Boolean, 3, false, null, 3));
-        attention.Run(engine);
-        attention.RunWithWeights(engine);
-        attention.RunWithWeights(engine, averageHeads: true);
+        foreach (ScoreStage? scores in new ScoreStage?[] { null, ScoreStage.Weights, ScoreStage.AverageWeights })
+        {
+            var kind = VariantKind.Of(Causal.TopLeft, VariantMask.Boolean, scores);
+            ShortCall.Run(VariantCase.Create(kind, new Random(3), new VariantSizes(2, 2, 2, 8, 8, [7], [9])), engine);
+        }
+
         foreach (bool cross in new[] { false, true })
         {
             LayerCase layer = LayerCase.Create(new LayerSizes(2, 2, 2, 8, 11, 15, cross, false, true, true, 9));
@@ -73,14 +75,13 @@ public class MemoryBalanceTests
     [EveryDevice]
     public void Beyond_its_limit_an_engine_refuses_and_goes_on(string device)
     {
-        var sizes = new AttentionSizes(1, 1, 1, 40, 40, 64, 64, Causal.None, MaskForm.None, 3, false, null, 3);
-        AttentionCase small = AttentionCase.Create(sizes with { QueryLength = 4, KeyLength = 4 });
+        var small = VariantCase.Create(VariantKind.With(), new Random(3), new VariantSizes(1, 1, 1, 64, 64, [4], [4]));
         using var engine = new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 60_000 });
         using DeviceTensor<float> tensor = engine.CreateTensor<float>(10_000);
         Assert.InRange(engine.MemoryInUse, 40_000, 50_000);
         AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => engine.CreateTensor<float>(10_000));
         Assert.Contains("MemoryLimitBytes", exception.Message, StringComparison.Ordinal);
-        Close.Assert(small.Run(Engines.Reference), small.Run(engine), device);
+        VariantRun.OnReference(small).AssertClose(VariantRun.Run(small, engine), small, device);
         tensor.Dispose();
         Assert.Equal(0, engine.MemoryInUse);
         using DeviceTensor<float> other = engine.CreateTensor<float>(12_000);

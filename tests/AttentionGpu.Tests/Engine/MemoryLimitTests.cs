@@ -72,11 +72,11 @@ public class MemoryLimitTests
         using var engine = new AttentionEngine(device);
         var config = new MultiHeadAttentionConfig { EmbeddingSize = 16, Heads = 2 };
         var weights = MultiHeadAttentionWeights.Random(config, 1);
-        var layer = new MultiHeadAttention(engine, config, weights);
+        var layer = new MultiHeadAttention<float>(engine, config, weights);
 
         // 3 x 16 x 16 and 16 x 16 weights; 3 x 16 and 16 biases, in blocks of at least 256 bytes.
         Assert.Equal((4 * 16 * 16 * sizeof(float)) + 256 + 256, engine.MemoryInUse);
-        using var other = new MultiHeadAttention(engine, config, MultiHeadAttentionWeights.Random(config, 1, bias: false));
+        using var other = new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, 1, bias: false));
         layer.Dispose();
         layer.Dispose();
         Assert.Equal(4 * 16 * 16 * sizeof(float), engine.MemoryInUse);

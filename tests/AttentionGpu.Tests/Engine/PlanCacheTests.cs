@@ -3,6 +3,7 @@ using AttentionGpu.Backends;
 using AttentionGpu.Backends.Reference;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -17,11 +18,10 @@ public class PlanCacheTests
     {
         using var backend = new PlanningBackend();
         using var engine = new AttentionEngine(backend);
-        var sizes = new AttentionSizes(2, 2, 2, 5, 7, 8, 8, Causal.TopLeft, MaskForm.None, 3, false, null, 3);
         foreach (int seed in new[] { 1, 2, 3 })
-            AttentionCase.Create(sizes with { Seed = seed }).Run(engine);
+            Attend(engine, seed, keys: 7);
         Assert.Equal((1, 0), (backend.AttentionPlans, backend.LinearPlans));
-        AttentionCase.Create(sizes with { KeyLength = 8 }).Run(engine);
+        Attend(engine, seed: 3, keys: 8);
         Assert.Equal(2, backend.AttentionPlans);
         for (int rows = 1; rows <= 3; rows++)
         {
@@ -48,10 +48,16 @@ public class PlanCacheTests
         Assert.InRange(backend.Made.Count(plan => plan.IsAlive), 1, MostPlans);
     }
 
+    private static void Attend(AttentionEngine engine, int seed, int keys)
+    {
+        var problem = VariantCase.Create(VariantKind.Of(Causal.TopLeft), new Random(seed), new VariantSizes(2, 2, 2, 8, 8, [5], [keys]));
+        VariantRun.Run(problem with { Options = new AttentionOptions { Causal = Causal.TopLeft } }, engine);
+    }
+
     private static void Linear(AttentionEngine engine, int rows)
     {
         float[] memory = new float[2 * rows];
-        engine.Linear(
+        engine.Linear<float>(
             new ReadOnlyTensorSpan<float>(memory.AsSpan(0, rows), [rows, 1]), Data.Random(new Random(1), 1, 1),
             new TensorSpan<float>(memory.AsSpan(rows), [rows, 1]));
     }

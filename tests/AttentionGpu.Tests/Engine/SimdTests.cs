@@ -7,15 +7,13 @@ using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
-using CsCheck;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Engine;
 
 /// <summary>The host backend at every width and several thread counts; the other tests run it at the machine's width.</summary>
 public unsafe class SimdTests
 {
-    private const int Problems = 60;
-
     [Theory]
     [InlineData(512, 1)]
     [InlineData(256, 1)]
@@ -23,24 +21,13 @@ public unsafe class SimdTests
     [InlineData(512, 3)]
     [InlineData(256, 2)]
     [InlineData(128, 5)]
-    public void Every_width_agrees_with_the_reference(int width, int threads)
+    public void Several_blocks_agree_with_the_reference_at_every_width(int width, int threads)
     {
         using var engine = new AttentionEngine(new SimdBackend(width, threads));
-        AttentionSizes.Gen.Sample(
-            sizes =>
-            {
-                AttentionCase problem = AttentionCase.Create(sizes);
-                Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), sizes.ToString());
-            },
-            iter: Problems,
-            threads: 1);
-
         // Long enough for several blocks of keys and of queries, and for more threads than one.
         foreach (Causal causal in Enum.GetValues<Causal>())
         {
-            AttentionCase problem = AttentionCase.Create(
-                new AttentionSizes(1, 1, 2, 203, 311, 24, 20, causal, MaskForm.AdditiveWithInfinities, 2, false, null, 4));
-            Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), $"{causal}");
+            AssertAgree(engine, VariantKind.Of(causal, VariantMask.Infinite), 4, new VariantSizes(1, 1, 2, 24, 20, [203], [311]));
         }
 
         LayerCase layer = LayerCase.Create(new LayerSizes(2, 2, 2, 16, 97, 131, true, true, true, true, 5));
@@ -66,13 +53,12 @@ public unsafe class SimdTests
             (1, 2, 9001, 20, 8),
         })
         {
-            foreach (MaskForm mask in Enum.GetValues<MaskForm>())
+            foreach (VariantMask mask in Enum.GetValues<VariantMask>())
             {
                 foreach (Causal causal in Enum.GetValues<Causal>())
                 {
-                    var sizes = new AttentionSizes(2, 2, group, queries, keys, size, valueSize, causal, mask, 4, false, null, group + queries);
-                    AttentionCase problem = AttentionCase.Create(sizes);
-                    Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), sizes.ToString());
+                    AssertAgree(
+                        engine, VariantKind.Of(causal, mask), group + queries, new VariantSizes(2, 2, group, size, valueSize, [queries], [keys]));
                 }
             }
         }
@@ -88,11 +74,9 @@ public unsafe class SimdTests
         using var engine = new AttentionEngine(new SimdBackend(width, threads: 8));
         foreach (Causal causal in Enum.GetValues<Causal>())
         {
-            foreach (MaskForm mask in Enum.GetValues<MaskForm>())
+            foreach (VariantMask mask in Enum.GetValues<VariantMask>())
             {
-                var sizes = new AttentionSizes(1, 1, 1, 150, 1100, 20, 24, causal, mask, 2, false, null, 9);
-                AttentionCase problem = AttentionCase.Create(sizes);
-                Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), sizes.ToString());
+                AssertAgree(engine, VariantKind.Of(causal, mask), 9, new VariantSizes(1, 1, 1, 20, 24, [150], [1100]));
             }
         }
     }
@@ -105,22 +89,25 @@ public unsafe class SimdTests
     {
         using var engine = new AttentionEngine(new SimdBackend(null, threads: 1));
         int length = Caches.Level2 / 2 / (2 * 64 * sizeof(float)) + 301;
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 1, 1, length, length, 64, 64, causal, MaskForm.None, 4, false, null, 3));
-        Tensor<float> actual = problem.Run(engine);
+        var problem = VariantCase.Create(VariantKind.Of(causal), new Random(3), new VariantSizes(1, 1, 1, 64, 64, [length], [length]));
+        Tensor<float> actual = VariantRun.Run(problem, engine).Output;
 
         // The reference takes long for all rows: a few, spread over the blocks and at both ends.
         foreach (int row in new[] { 0, 1, 63, 64, 200, length / 2, length - 2, length - 1 })
         {
-            AttentionCase one = problem with
+            int keys = causal == Causal.None ? length : row + 1;
+            VariantCase one = problem with
             {
+                Kind = VariantKind.With(),
+                QueryLength = 1,
+                KeyLength = keys,
                 Query = Tensor.Create(Data.Flat(problem.Query).AsSpan(row * 64, 64).ToArray(), [1, 1, 1, 64]),
-                Key = Rows(problem.Key, causal == Causal.None ? length : row + 1),
-                Value = Rows(problem.Value, causal == Causal.None ? length : row + 1),
-                Options = new AttentionOptions(),
+                Key = Rows(problem.Key, keys),
+                Value = Rows(problem.Value, keys),
+                Options = problem.Options with { Causal = Causal.None },
             };
             Tensor<float> ofRow = Tensor.Create(Data.Flat(actual).AsSpan(row * 64, 64).ToArray(), [1, 1, 1, 64]);
-            Close.Assert(one.Run(Engines.Reference), ofRow, $"row {row}");
+            Close.Assert(VariantRun.OnReference(one).Output, ofRow, $"row {row}");
         }
     }
 
@@ -134,17 +121,10 @@ public unsafe class SimdTests
         using var engine = new AttentionEngine(new SimdBackend(width, threads: 2));
         foreach (Causal causal in Enum.GetValues<Causal>())
         {
-            foreach (MaskForm mask in Enum.GetValues<MaskForm>())
+            foreach (VariantMask mask in Enum.GetValues<VariantMask>())
             {
-                foreach (bool averaged in new[] { false, true })
-                {
-                    var sizes = new AttentionSizes(2, 1, 2, 101, 230, 12, 9, causal, mask, 4, mask == MaskForm.Additive, null, 8);
-                    AttentionCase problem = AttentionCase.Create(sizes);
-                    (Tensor<float> output, Tensor<float> weights) = problem.RunWithWeights(engine, averaged);
-                    (Tensor<float> expected, Tensor<float> expectedWeights) = problem.RunWithWeights(Engines.Reference, averaged);
-                    Close.Assert(expected, output, $"{sizes}");
-                    Close.Assert(expectedWeights, weights, $"{sizes}, averaged: {averaged}");
-                }
+                foreach (ScoreStage stage in new[] { ScoreStage.Weights, ScoreStage.AverageWeights })
+                    AssertAgree(engine, VariantKind.Of(causal, mask, stage), 8, new VariantSizes(2, 1, 2, 12, 9, [101], [230]));
             }
         }
     }
@@ -171,9 +151,9 @@ public unsafe class SimdTests
             Tensor<float> bias = Data.Random(random, columns);
             Tensor<float> expected = Data.Poisoned([rows, columns]);
             Tensor<float> actual = Data.Poisoned([rows, columns]);
-            Engines.Reference.Linear(
+            Engines.Reference.Linear<float>(
                 input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
-            engine.Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
+            engine.Linear<float>(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan(), bias.AsReadOnlyTensorSpan());
             Close.Assert(expected, actual, $"{rows} x {columns} x {depth}");
         }
     }
@@ -183,11 +163,10 @@ public unsafe class SimdTests
     {
         var error = Assert.Throws<ArgumentOutOfRangeException>(() => new AttentionEngine("simd", new AttentionEngineOptions { Threads = 0 }));
         Assert.Contains("Threads", error.Message, StringComparison.Ordinal);
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(2, 2, 2, 130, 90, 16, 16, Causal.None, MaskForm.None, 4, false, null, 1));
+        var problem = VariantCase.Create(VariantKind.With(), new Random(1), new VariantSizes(2, 2, 2, 16, 16, [130], [90]));
         using var one = new AttentionEngine("simd", new AttentionEngineOptions { Threads = 1 });
         using var two = new AttentionEngine("simd", new AttentionEngineOptions { Threads = 2 });
-        Assert.Equal(Data.Flat(problem.Run(one)), Data.Flat(problem.Run(two)));
+        Assert.Equal(Data.Flat(VariantRun.Run(problem, one).Output), Data.Flat(VariantRun.Run(problem, two).Output));
     }
 
     [Fact]
@@ -216,6 +195,12 @@ public unsafe class SimdTests
             var plan = new SimdAttentionPlan<Vector512<float>, Operations512>(problem, threads);
             Assert.InRange(plan.WorkspaceBytes, 1, 64L << 20);
         }
+    }
+
+    private static void AssertAgree(AttentionEngine engine, VariantKind kind, int seed, VariantSizes sizes)
+    {
+        var problem = VariantCase.Create(kind, new Random(seed), sizes);
+        VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, engine), problem, $"{kind}, {sizes}, {problem.Options}");
     }
 
     private static Tensor<float> Rows(Tensor<float> tensor, int count) =>

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Numerics.Tensors;
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -15,11 +16,12 @@ public class ThreadingTests
     public void Many_threads_share_one_engine(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
-        (AttentionCase Problem, Tensor<float> Expected)[] attention =
+        (VariantCase Problem, VariantResult Expected)[] attention =
         [
-            .. Enumerable.Range(0, Threads).Select(seed => AttentionCase.Create(new AttentionSizes(
-                1 + seed % 2, 1, 2, 9 + seed, 14, 8, 8, (Causal)(seed % 3), (MaskForm)(seed % 4), 4, false, null, seed)))
-                .Select(problem => (problem, problem.Run(Engines.Reference))),
+            .. Enumerable.Range(0, Threads).Select(seed => VariantCase.Create(
+                VariantKind.Of((Causal)(seed % 3), (VariantMask)(seed % 5)), new Random(seed),
+                new VariantSizes(1 + seed % 2, 1, 2, 8, 8, [9 + seed], [14])))
+                .Select(problem => (problem, VariantRun.OnReference(problem))),
         ];
         (LayerCase Problem, Tensor<float> Expected)[] layers =
         [
@@ -32,7 +34,8 @@ public class ThreadingTests
             for (int call = 0; call < CallsPerThread; call++)
             {
                 int index = (thread + call) % Threads;
-                Close.Assert(attention[index].Expected, attention[index].Problem.Run(engine), $"thread {thread}, call {call}");
+                VariantCase problem = attention[index].Problem;
+                attention[index].Expected.AssertClose(VariantRun.Run(problem, engine), problem, $"thread {thread}, call {call}");
                 Close.Assert(layers[index].Expected, layers[index].Problem.Run(engine), $"thread {thread}, call {call}");
             }
         });
@@ -52,11 +55,10 @@ public class ThreadingTests
     [EveryDevice]
     public void Disposal_under_load_is_a_clear_error(string backend)
     {
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 1, 2, 24, 24, 8, 8, Causal.None, MaskForm.None, 4, false, null, 1));
-        Tensor<float> expected = problem.Run(Engines.Reference);
+        var problem = VariantCase.Create(VariantKind.With(), new Random(1), new VariantSizes(1, 1, 2, 8, 8, [24], [24]));
+        VariantResult expected = VariantRun.OnReference(problem);
         var engine = new AttentionEngine(backend);
-        problem.Run(engine);
+        VariantRun.Run(problem, engine);
         int refused = 0;
         RunOnThreads(thread =>
         {
@@ -66,7 +68,7 @@ public class ThreadingTests
                 {
                     if (thread == 0 && call == CallsPerThread)
                         engine.Dispose();
-                    Close.Assert(expected, problem.Run(engine), $"thread {thread}, call {call}");
+                    expected.AssertClose(VariantRun.Run(problem, engine), problem, $"thread {thread}, call {call}");
                 }
             }
             catch (ObjectDisposedException)

@@ -59,7 +59,7 @@ public class LayerRuleTests
     [Fact]
     public void Average_weights_have_no_heads()
     {
-        using MultiHeadAttention layer = Create(_config);
+        using MultiHeadAttention<float> layer = Create(_config);
         Weights(2, 3, 5);
         foreach (nint[] lengths in new nint[][] { [2, 4, 3, 5], [2, 5, 3], [1, 3, 5] })
             Assert.Equal("weights", Assert.Throws<ArgumentException>(() => Weights(lengths)).ParamName);
@@ -74,9 +74,9 @@ public class LayerRuleTests
     public void Ragged_sequences_have_their_rules()
     {
         var plain = new MultiHeadAttentionConfig { EmbeddingSize = 12, Heads = 4 };
-        using MultiHeadAttention layer = Create(plain);
-        using MultiHeadAttention keys = Create(plain with { KeySize = 7 });
-        using MultiHeadAttention values = Create(plain with { ValueSize = 9 });
+        using MultiHeadAttention<float> layer = Create(plain);
+        using MultiHeadAttention<float> keys = Create(plain with { KeySize = 7 });
+        using MultiHeadAttention<float> values = Create(plain with { ValueSize = 9 });
         layer.ForwardRagged(Floats(6, 12), [0, 6], Floats(6, 12));
         layer.ForwardRagged(Floats(6, 12), [0, 0, 2, 6, 6], Floats(6, 12), Causal.BottomRight);
         layer.ForwardRagged(Floats(0, 12), [0], Floats(0, 12));
@@ -92,7 +92,7 @@ public class LayerRuleTests
         AssertRefused("value", values, [6, 12], [0, 6], [6, 12]);
         Assert.Throws<ArgumentOutOfRangeException>(() => layer.ForwardRagged(Floats(6, 12), [0, 6], Floats(6, 12), (Causal)3));
 
-        static void AssertRefused(string parameter, MultiHeadAttention layer, nint[] input, int[] starts, nint[] output) => Assert.Equal(
+        static void AssertRefused(string parameter, MultiHeadAttention<float> layer, nint[] input, int[] starts, nint[] output) => Assert.Equal(
             parameter, Assert.Throws<ArgumentException>(() => layer.ForwardRagged(Floats(input), starts, Floats(output))).ParamName);
     }
 
@@ -103,7 +103,7 @@ public class LayerRuleTests
         Tensor<float>[] outputs = [Data.Poisoned(6, 12), Data.Poisoned(6, 12)];
         for (int i = 0; i < 2; i++)
         {
-            using MultiHeadAttention layer = Create(plain with { BatchFirst = i == 0 });
+            using MultiHeadAttention<float> layer = Create(plain with { BatchFirst = i == 0 });
             layer.ForwardRagged(Floats(6, 12), [0, 2, 6], outputs[i]);
         }
 
@@ -124,7 +124,7 @@ public class LayerRuleTests
             ["ValueBias"] = [10],
             ["OutputBias"] = [12],
         };
-        new MultiHeadAttention(Engines.Reference, _config, Make("", [])).Dispose();
+        new MultiHeadAttention<float>(Engines.Reference, _config, Make("", [])).Dispose();
         foreach ((string name, nint[] lengths) in shapes)
         {
             List<nint[]> others = [[lengths[0] + 1, .. lengths[1..]], [lengths[0] - 1, .. lengths[1..]], [.. lengths, 1]];
@@ -133,7 +133,7 @@ public class LayerRuleTests
             foreach (nint[] other in others)
             {
                 ArgumentException exception = Assert.Throws<ArgumentException>(
-                    () => new MultiHeadAttention(Engines.Reference, _config, Make(name, other)).Dispose());
+                    () => new MultiHeadAttention<float>(Engines.Reference, _config, Make(name, other)).Dispose());
                 Assert.Equal(name, exception.ParamName);
             }
         }
@@ -159,7 +159,7 @@ public class LayerRuleTests
     public void A_parameter_that_must_be_there_is_named_when_it_is_not()
     {
         MultiHeadAttentionWeights good = MultiHeadAttentionWeights.Random(_config, 1, bias: false);
-        new MultiHeadAttention(Engines.Reference, _config, good).Dispose();
+        new MultiHeadAttention<float>(Engines.Reference, _config, good).Dispose();
         for (int missing = 0; missing < _required.Length; missing++)
         {
             var weights = new MultiHeadAttentionWeights
@@ -170,7 +170,7 @@ public class LayerRuleTests
                 Output = missing == 3 ? null! : good.Output,
             };
             ArgumentNullException exception =
-                Assert.Throws<ArgumentNullException>(() => new MultiHeadAttention(Engines.Reference, _config, weights).Dispose());
+                Assert.Throws<ArgumentNullException>(() => new MultiHeadAttention<float>(Engines.Reference, _config, weights).Dispose());
             Assert.Equal(_required[missing], exception.ParamName);
         }
     }
@@ -188,12 +188,12 @@ public class LayerRuleTests
         Tensor<float>[] tensors = [.. shapes.Select(shape => Floats([.. shape.Select(length => (nint)length)]))];
         Tensor<bool> padding = Tensor.CreateFromShape<bool>(tensors[4].Lengths);
         Tensor<bool> mask = Tensor.CreateFromShape<bool>(tensors[6].Lengths);
-        using MultiHeadAttention layer = Create(_config with { BatchFirst = batchFirst });
+        using MultiHeadAttention<float> layer = Create(_config with { BatchFirst = batchFirst });
         layer.ForwardWithWeights(
             tensors[0], tensors[1], tensors[2], tensors[3], tensors[5], mask: mask, keyPaddingMask: padding);
     }
 
-    private static MultiHeadAttention Create(MultiHeadAttentionConfig config) =>
+    private static MultiHeadAttention<float> Create(MultiHeadAttentionConfig config) =>
         new(Engines.Reference, config, MultiHeadAttentionWeights.Random(config, 1));
 
     private static Tensor<float> Floats(params ReadOnlySpan<nint> lengths) => Data.Random(new Random(1), lengths);

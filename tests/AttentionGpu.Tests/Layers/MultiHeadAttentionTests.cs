@@ -42,7 +42,7 @@ public class MultiHeadAttentionTests
         {
             LayerCase problem = LayerCase.Create(sizes);
             (Tensor<float> output, Tensor<float> weights) =
-                Naive.Layer(problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value, problem.Causal);
+                NaiveLayer.Run(problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value, problem.Causal);
             (Tensor<float> actual, Tensor<float> actualWeights) = problem.RunWithWeights(Engines.Reference);
             Close.Assert(output, actual, sizes.ToString());
             Close.Assert(weights, actualWeights, sizes.ToString());
@@ -60,7 +60,7 @@ public class MultiHeadAttentionTests
             int[] starts = [0, .. lengths.Select((_, i) => lengths.Take(i + 1).Sum())];
             Tensor<float> input = Data.Random(new Random(sizes.Seed), starts[^1], embedding);
             Tensor<float> output = Data.Poisoned(starts[^1], embedding);
-            using var layer = new MultiHeadAttention(Engines.Get(backend), problem.Config with { BatchFirst = sizes.OwnSizes }, problem.Weights);
+            using var layer = new MultiHeadAttention<float>(Engines.Get(backend), problem.Config with { BatchFirst = sizes.OwnSizes }, problem.Weights);
             layer.ForwardRagged(input, starts, output, problem.Causal);
             for (int i = 0; i < lengths.Length; i++)
             {
@@ -117,11 +117,11 @@ public class MultiHeadAttentionTests
         int[] visibleKeys = [21, 13, 0];
         bool[] padding = [.. visibleKeys.SelectMany(visible => Enumerable.Range(0, 21).Select(key => key >= visible))];
         Tensor<float> output = Data.Poisoned(problem.Query.Lengths);
-        using var layer = new MultiHeadAttention(Engines.Get(backend), problem.Config, problem.Weights);
+        using var layer = new MultiHeadAttention<float>(Engines.Get(backend), problem.Config, problem.Weights);
         layer.Forward(
             problem.Query.AsReadOnlyTensorSpan(), problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(), output.AsTensorSpan(),
             keyPaddingMask: new ReadOnlyTensorSpan<bool>(padding, [3, 21]));
-        Tensor<float> expected = Naive.Layer(
+        Tensor<float> expected = NaiveLayer.Run(
             problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value,
             isVisible: (batch, _, key) => key < visibleKeys[batch]).Output;
         Close.Assert(expected, output, backend);
@@ -140,11 +140,11 @@ public class MultiHeadAttentionTests
         Tensor<bool> mask = Data.RandomBoolean(random, 0.7, 2, 1, 23, 23);
         Tensor<bool> padding = Data.RandomBoolean(random, 0.2, 2, 23);
         Tensor<float> output = Data.Poisoned(problem.Query.Lengths);
-        using var layer = new MultiHeadAttention(Engines.Get(backend), problem.Config, problem.Weights);
+        using var layer = new MultiHeadAttention<float>(Engines.Get(backend), problem.Config, problem.Weights);
         layer.Forward(
             problem.Query.AsReadOnlyTensorSpan(), output.AsTensorSpan(), Causal.TopLeft,
             new AttentionMask(mask.AsReadOnlyTensorSpan()), padding.AsReadOnlyTensorSpan());
-        Tensor<float> expected = Naive.Layer(
+        Tensor<float> expected = NaiveLayer.Run(
             problem.Config, problem.Weights, problem.Query, problem.Key, problem.Value, Causal.TopLeft,
             (batch, query, key) => mask[batch, 0, query, key] && !padding[batch, key]).Output;
         Close.Assert(expected, output, backend);
@@ -159,7 +159,7 @@ public class MultiHeadAttentionTests
         {
             LayerCase problem = LayerCase.Create(new LayerSizes(2, 2, 2, 8, 11, 15, cross, false, true, true, 9));
             (Tensor<float> expected, Tensor<float> expectedWeights) = problem.RunWithWeights(engine);
-            using var layer = new MultiHeadAttention(engine, problem.Config, problem.Weights);
+            using var layer = new MultiHeadAttention<float>(engine, problem.Config, problem.Weights);
             using DeviceTensor<float> query = engine.CreateTensor(problem.Query.AsReadOnlyTensorSpan());
             using DeviceTensor<float> context = engine.CreateTensor(problem.Key.AsReadOnlyTensorSpan());
             using DeviceTensor<float> output = engine.CreateTensor(Data.Poisoned(problem.Query.Lengths).AsReadOnlyTensorSpan());

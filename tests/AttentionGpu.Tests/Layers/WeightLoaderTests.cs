@@ -82,11 +82,11 @@ public sealed class WeightLoaderTests : IDisposable
         Write(
             ("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value),
             ("o_proj.weight", weights.Output));
-        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads: 3);
+        using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 3);
         Assert.Equal(8, layer.Config.HeadSize);
         Tensor<float> output = Data.Poisoned(2, 6, 10);
         layer.Forward(input.AsReadOnlyTensorSpan(), output.AsTensorSpan());
-        Close.Assert(Naive.Layer(config, weights, input, input, input).Output, output, "head size 8");
+        Close.Assert(NaiveLayer.Run(config, weights, input, input, input).Output, output, "head size 8");
     }
 
     [Fact]
@@ -107,9 +107,9 @@ public sealed class WeightLoaderTests : IDisposable
         AssertRefused(
             "head size",
             [("q_proj.weight", weights.Query), ("k_proj.weight", Data.Random(new Random(1), 3, 8)), ("v_proj.weight", weights.Value), output]);
-        Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 0));
-        Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, keyValueHeads: 0));
-        Assert.Throws<FileNotFoundException>(() => MultiHeadAttention.Load(Engines.Reference, _path + ".missing", heads: 2));
+        Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, keyValueHeads: 0));
+        Assert.Throws<FileNotFoundException>(() => MultiHeadAttention.Load<float>(Engines.Reference, _path + ".missing", heads: 2));
     }
 
     [Theory]
@@ -141,7 +141,7 @@ public sealed class WeightLoaderTests : IDisposable
             (string, Tensor<float>)[] named =
                 [.. file.Select(tensor => ("a." + tensor.Item1, tensor.Item2)), (name, extra), ("b." + name, extra)];
             Write(named);
-            MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, prefix: "a").Dispose();
+            MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, prefix: "a").Dispose();
             AssertRefused($"'a.{name}', which this layer does not apply", [.. named, ("a." + name, extra)], prefix: "a");
         }
     }
@@ -195,8 +195,8 @@ public sealed class WeightLoaderTests : IDisposable
         (string, Tensor<float>)[] file =
             [("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output)];
         AssertRefused("40 rows, which 6 heads and 6 key/value heads do not divide", file, heads: 6);
-        Assert.Throws<InvalidDataException>(() => MultiHeadAttention.Load(Engines.Reference, _path, heads: 6, keyValueHeads: 3).Dispose());
-        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads: 6, keyValueHeads: 2);
+        Assert.Throws<InvalidDataException>(() => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 6, keyValueHeads: 3).Dispose());
+        using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 6, keyValueHeads: 2);
         Assert.Equal((4, 24, 24, 24), (layer.Config.HeadSize, layer.Config.EmbeddingSize, layer.Config.KeySize, layer.Config.ValueSize));
     }
 
@@ -208,7 +208,7 @@ public sealed class WeightLoaderTests : IDisposable
         var config = new MultiHeadAttentionConfig { EmbeddingSize = 8, Heads = heads, KeyValueHeads = keyValueHeads };
         var weights = MultiHeadAttentionWeights.Random(config, 1);
         Write(("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output));
-        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads, keyValueHeads);
+        using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, _path, heads, keyValueHeads);
         Assert.Equal((heads, keyValueHeads), (layer.Config.Heads, layer.Config.KeyValueHeads));
     }
 
@@ -228,7 +228,7 @@ public sealed class WeightLoaderTests : IDisposable
             ("out_proj.weight", _problem.Weights.Output));
         foreach (bool batchFirst in new[] { true, false })
         {
-            using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, _path, heads: 2, batchFirst: batchFirst);
+            using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, batchFirst: batchFirst);
             Assert.Equal(batchFirst, layer.Config.BatchFirst);
         }
     }
@@ -237,14 +237,14 @@ public sealed class WeightLoaderTests : IDisposable
     {
         Write(tensors);
         InvalidDataException exception = Assert.Throws<InvalidDataException>(
-            () => MultiHeadAttention.Load(Engines.Reference, _path, heads, prefix: prefix));
+            () => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads, prefix: prefix));
         Assert.Contains(mention, exception.Message, StringComparison.Ordinal);
     }
 
     private void AssertLoads(LayerCase problem, string? prefix, int? keyValueHeads)
     {
-        using MultiHeadAttention layer =
-            MultiHeadAttention.Load(Engines.Reference, _path, problem.Config.Heads, keyValueHeads, prefix);
+        using MultiHeadAttention<float> layer =
+            MultiHeadAttention.Load<float>(Engines.Reference, _path, problem.Config.Heads, keyValueHeads, prefix);
         Assert.Equal(problem.Config.KeyValueHeads, layer.Config.KeyValueHeads);
         Tensor<float> output = Data.Poisoned(problem.Query.Lengths);
         layer.Forward(

@@ -1,94 +1,64 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
-using CsCheck;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Operators;
 
 public class AttentionTests
 {
     private const int OracleProblems = 150;
-    private const int BackendProblems = 80;
-
-    // What ONNX Runtime 1.31 knows: no bottom-right alignment, positive scales, and no rows without a visible key.
-    private static Gen<AttentionSizes> OracleSizes { get; } = AttentionSizes.Gen.Select(sizes => sizes with
-    {
-        Causal = sizes.Causal == Causal.BottomRight ? Causal.None : sizes.Causal,
-        Mask = sizes.Mask == MaskForm.AdditiveWithInfinities ? MaskForm.Additive : sizes.Mask,
-        Scale = sizes.Scale is float scale ? Math.Abs(scale) : null,
-    });
+    private const int BackendProblems = 120;
+    private const int MaxLength = 40;
 
     [Fact]
-    public void Reference_agrees_with_ONNX_Runtime() => OracleSizes.Sample(
-        sizes =>
-        {
-            AttentionCase problem = AttentionCase.Create(sizes).WithFirstKeyVisible();
-            Close.Assert(OnnxRuntimeOracle.Attention(problem).Output, problem.Run(Engines.Reference), sizes.ToString());
-        },
-        iter: OracleProblems,
-        threads: 1);
-
-    [Fact]
-    public void Reference_weights_agree_with_ONNX_Runtime() => OracleSizes.Sample(
-        sizes =>
-        {
-            AttentionCase problem = AttentionCase.Create(sizes).WithFirstKeyVisible();
-            (Tensor<float> output, Tensor<float>? weights) = OnnxRuntimeOracle.Attention(problem, weights: true);
-            (Tensor<float> actual, Tensor<float> actualWeights) = problem.RunWithWeights(Engines.Reference);
-            Close.Assert(output, actual, sizes.ToString());
-            Close.Assert(weights!, actualWeights, sizes.ToString());
-        },
-        iter: OracleProblems,
-        threads: 1);
-
-    [Theory]
-    [EveryDevice(WithOtherKernels = true)]
-    public void Backend_agrees_with_the_reference(string backend)
+    public void Causality_masks_and_weights_are_those_of_ONNX_Runtime()
     {
-        AttentionSizes.Gen.Sample(
-            sizes =>
-            {
-                AttentionCase problem = AttentionCase.Create(sizes);
-                Tensor<float> expected = problem.Run(Engines.Reference);
-                Assert.DoesNotContain(Data.Flat(expected), float.IsNaN);
-                Close.Assert(expected, problem.Run(Engines.Get(backend)), sizes.ToString());
-            },
-            iter: BackendProblems,
-            threads: 1);
+        var random = new Random();
+        for (int i = 0; i < OracleProblems; i++)
+        {
+            VariantKind drawn = ShortCall.DrawKind(random);
+            var kind = VariantKind.Of(
+                drawn.Causal == Causal.BottomRight ? Causal.None : drawn.Causal, drawn.Mask == VariantMask.Both ? VariantMask.None : drawn.Mask,
+                i % 2 == 0 ? null : ScoreStage.Weights);
+            Assert.True(OnnxRuntimeVariants.HasOwnMask(kind));
+            var problem = VariantCase.Create(kind, random, VariantSizes.Draw(drawn, random, MaxLength));
+            OnnxRuntimeVariants.Run(problem).AssertClose(ShortCall.Run(problem, Engines.Reference), problem, $"problem {i}: {kind}, {problem.Options}");
+        }
     }
 
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
-    public void Backend_weights_agree_with_the_reference(string backend)
+    public void Short_calls_agree_with_the_reference(string backend)
     {
-        AttentionSizes.Gen.Select(Gen.Bool).Sample(
-            (sizes, average) =>
-            {
-                AttentionCase problem = AttentionCase.Create(sizes);
-                (Tensor<float> output, Tensor<float> weights) = problem.RunWithWeights(Engines.Reference, average);
-                (Tensor<float> actual, Tensor<float> actualWeights) = problem.RunWithWeights(Engines.Get(backend), average);
-                Close.Assert(problem.Run(Engines.Reference), output, sizes.ToString());
-                Close.Assert(output, actual, sizes.ToString());
-                Close.Assert(weights, actualWeights, sizes.ToString());
-            },
-            iter: BackendProblems,
-            threads: 1);
+        int seed = Random.Shared.Next();
+        var random = new Random(seed);
+        ScoreStage?[] scores = [null, ScoreStage.Weights, ScoreStage.AverageWeights];
+        for (int i = 0; i < BackendProblems; i++)
+        {
+            VariantKind drawn = ShortCall.DrawKind(random);
+            var kind = VariantKind.Of(drawn.Causal, drawn.Mask, scores[i % scores.Length]);
+            var problem = VariantCase.Create(kind, random, VariantSizes.Draw(drawn, random, MaxLength));
+            VariantRun.OnReference(problem).AssertClose(
+                ShortCall.Run(problem, Engines.Get(backend)), problem, $"seed {seed}, problem {i}: {kind}, {problem.Options}");
+        }
     }
 
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
     public void Rows_that_see_no_key_are_zero(string backend)
     {
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(2, 2, 2, 37, 29, 16, 24, Causal.BottomRight, MaskForm.None, 4, false, null, 5));
+        var problem = VariantCase.Create(
+            VariantKind.Of(Causal.BottomRight), new Random(5), new VariantSizes(2, 2, 2, 16, 24, [37], [29]));
 
         // Bottom right with 8 queries more than keys: the first 8 see nothing.
-        float[] output = Data.Flat(problem.Run(Engines.Get(backend)));
-        (Tensor<float> withWeights, Tensor<float> weights) = problem.RunWithWeights(Engines.Get(backend));
+        float[] output = Data.Flat(ShortCall.Run(problem, Engines.Get(backend)).Output);
+        problem = problem with { Kind = VariantKind.Of(Causal.BottomRight, scores: ScoreStage.Weights) };
+        (Tensor<float> withWeights, Tensor<float>? weights, _, _, _) = ShortCall.Run(problem, Engines.Get(backend));
         for (int matrix = 0; matrix < 2 * 4; matrix++)
         {
             Assert.All(output.AsSpan(matrix * 37 * 24, 8 * 24).ToArray(), value => Assert.Equal(0f, value));
             Assert.All(Data.Flat(withWeights).AsSpan(matrix * 37 * 24, 8 * 24).ToArray(), value => Assert.Equal(0f, value));
-            Assert.All(Data.Flat(weights).AsSpan(matrix * 37 * 29, 8 * 29).ToArray(), value => Assert.Equal(0f, value));
+            Assert.All(Data.Flat(weights!).AsSpan(matrix * 37 * 29, 8 * 29).ToArray(), value => Assert.Equal(0f, value));
             Assert.Contains(output.AsSpan((matrix * 37 + 8) * 24, 24).ToArray(), value => value != 0f);
         }
     }
@@ -97,12 +67,14 @@ public class AttentionTests
     [EveryDevice(WithOtherKernels = true)]
     public void Large_logits_stay_finite(string backend)
     {
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 2, 1, 33, 41, 16, 16, Causal.None, MaskForm.None, 4, false, 1e4f, 7));
+        var problem = VariantCase.Create(VariantKind.With(), new Random(7), new VariantSizes(1, 2, 1, 16, 16, [33], [41])) with
+        {
+            Options = new AttentionOptions { Scale = 1e4f },
+        };
 
         // Logits of tens of thousands: one key takes nearly all of each row; float32 logits are off by up to 1e-2, weights likewise.
-        Tensor<float> expected = problem.Run(Engines.Reference);
-        Close.Assert(expected, problem.Run(Engines.Get(backend)), backend, tolerance: 0.05);
+        Tensor<float> expected = VariantRun.OnReference(problem).Output;
+        Close.Assert(expected, VariantRun.Run(problem, Engines.Get(backend)).Output, backend, tolerance: 0.05);
     }
 
     [Theory]
@@ -110,10 +82,11 @@ public class AttentionTests
     public void Mask_of_the_lowest_float_keeps_rows_uniform(string backend)
     {
         // Checkpoints pad with float.MinValue. A row where every key has it is a plain mean, as in PyTorch, not zeros and not NaN.
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 1, 1, 5, 9, 8, 4, Causal.None, MaskForm.Additive, 2, false, null, 9));
-        problem = problem with { AdditiveMask = Tensor.Create(Enumerable.Repeat(float.MinValue, 5 * 9).ToArray(), [5, 9]) };
-        Tensor<float> output = problem.Run(Engines.Get(backend));
+        var problem = VariantCase.Create(VariantKind.With("additive mask"), new Random(9), new VariantSizes(1, 1, 1, 8, 4, [5], [9])) with
+        {
+            Bias = Tensor.Create(Enumerable.Repeat(float.MinValue, 5 * 9).ToArray(), [5, 9]),
+        };
+        Tensor<float> output = VariantRun.Run(problem, Engines.Get(backend)).Output;
         for (int column = 0; column < 4; column++)
         {
             double mean = Enumerable.Range(0, 9).Average(key => problem.Value[0, 0, key, column]);
@@ -125,10 +98,9 @@ public class AttentionTests
     [EveryDevice(WithOtherKernels = true)]
     public void NaN_in_a_query_stays_in_its_row(string backend)
     {
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 1, 1, 21, 19, 8, 8, Causal.None, MaskForm.None, 4, false, null, 11));
+        var problem = VariantCase.Create(VariantKind.With(), new Random(11), new VariantSizes(1, 1, 1, 8, 8, [21], [19]));
         problem.Query[0, 0, 3, 2] = float.NaN;
-        Tensor<float> output = problem.Run(Engines.Get(backend));
+        Tensor<float> output = VariantRun.Run(problem, Engines.Get(backend)).Output;
         for (int row = 0; row < 21; row++)
             Assert.Equal(row == 3, float.IsNaN(output[0, 0, row, 0]));
     }
@@ -170,9 +142,12 @@ public class AttentionTests
     public void Strided_tensors_give_the_same(string backend)
     {
         AttentionEngine engine = Engines.Get(backend);
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(2, 2, 1, 11, 13, 8, 6, Causal.None, MaskForm.Additive, 4, false, null, 13));
-        Tensor<float> expected = problem.Run(engine);
+        var random = new Random(13);
+        var problem = VariantCase.Create(VariantKind.With("additive mask"), random, new VariantSizes(2, 2, 1, 8, 6, [11], [13])) with
+        {
+            Bias = Data.Random(random, 2, 1, 11, 13),
+        };
+        Tensor<float> expected = ShortCall.Run(problem, engine).Output;
 
         // The same numbers, seen through a slice of something larger.
         Tensor<float> Widen(Tensor<float> tensor)
@@ -184,7 +159,7 @@ public class AttentionTests
         }
 
         Tensor<float> query = Widen(problem.Query);
-        Tensor<float> mask = Widen(problem.AdditiveMask!);
+        Tensor<float> mask = Widen(problem.Bias!);
         Tensor<float> output = Data.Poisoned(2, 2, 11, 10);
         engine.ScaledDotProductAttention(
             query.AsReadOnlyTensorSpan()[.., .., .., ..8], problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(),

@@ -124,7 +124,7 @@ public class BorderTests
         Assert.Equal("weight", Assert.Throws<ArgumentException>(() => Linear([3, 4], [0, 4], [3, 0])).ParamName);
 
         static void Linear(nint[] input, nint[] weight, nint[] output) =>
-            Engines.Reference.Linear(Floats(input), Floats(weight), Floats(output));
+            Engines.Reference.Linear<float>(Floats(input), Floats(weight), Floats(output));
     }
 
     [Fact]
@@ -182,7 +182,7 @@ public class BorderTests
 
         static void AssertWorks(MultiHeadAttentionConfig config, int keySize, int valueSize)
         {
-            using var layer = new MultiHeadAttention(Engines.Reference, config, MultiHeadAttentionWeights.Random(config, 1));
+            using var layer = new MultiHeadAttention<float>(Engines.Reference, config, MultiHeadAttentionWeights.Random(config, 1));
             Tensor<float> output = Data.Poisoned(1, 2, config.EmbeddingSize);
             layer.Forward(Floats(1, 2, config.EmbeddingSize), Floats(1, 3, keySize), Floats(1, 3, valueSize), output);
             Assert.All(Data.Flat(output), value => Assert.True(float.IsFinite(value)));
@@ -193,7 +193,7 @@ public class BorderTests
     {
         var small = new MultiHeadAttentionConfig { EmbeddingSize = 2, Heads = 1 };
         ArgumentException exception = Assert.ThrowsAny<ArgumentException>(
-            () => new MultiHeadAttention(Engines.Reference, config, MultiHeadAttentionWeights.Random(small, 1)).Dispose());
+            () => new MultiHeadAttention<float>(Engines.Reference, config, MultiHeadAttentionWeights.Random(small, 1)).Dispose());
         Assert.Contains(mention, exception.Message, StringComparison.Ordinal);
     }
 

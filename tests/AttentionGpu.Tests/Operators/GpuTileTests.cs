@@ -15,16 +15,16 @@ public sealed class GpuTileTests : IDisposable
 
     private readonly Dictionary<bool, AttentionEngine> _engines = [];
 
-    public static TheoryData<bool, int, MaskForm> Attention
+    public static TheoryData<bool, int, VariantMask> Attention
     {
         get
         {
-            var cases = new TheoryData<bool, int, MaskForm>();
+            var cases = new TheoryData<bool, int, VariantMask>();
             foreach (bool usesWarps in new[] { true, false })
             {
                 // One value size for each of the three specialisations, and one that takes two groups of columns.
                 foreach (int valueSize in new[] { 20, 50, 80, 150 })
-                    cases.Add(usesWarps, valueSize, valueSize == 50 ? MaskForm.Boolean : MaskForm.None);
+                    cases.Add(usesWarps, valueSize, valueSize == 50 ? VariantMask.Boolean : VariantMask.None);
             }
 
             return cases;
@@ -39,11 +39,12 @@ public sealed class GpuTileTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Attention))]
-    public void Attention_agrees_with_the_reference(bool usesWarps, int valueSize, MaskForm mask)
+    public void Attention_agrees_with_the_reference(bool usesWarps, int valueSize, VariantMask mask)
     {
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 1, 2, 70, 77, 18, valueSize, Causal.BottomRight, mask, 2, false, null, valueSize));
-        Close.Assert(problem.Run(Engines.Reference), problem.Run(Engine(usesWarps)), $"warps {usesWarps}, value size {valueSize}");
+        var problem = VariantCase.Create(
+            VariantKind.Of(Causal.BottomRight, mask), new Random(valueSize), new VariantSizes(1, 1, 2, 18, valueSize, [70], [77]));
+        VariantRun.OnReference(problem).AssertClose(
+            VariantRun.Run(problem, Engine(usesWarps)), problem, $"warps {usesWarps}, value size {valueSize}");
     }
 
     [Theory]
@@ -69,7 +70,7 @@ public sealed class GpuTileTests : IDisposable
         var weight = Data.Random(random, columns, depth);
         var expected = Data.Poisoned(rows, columns);
         var actual = Data.Poisoned(rows, columns);
-        Engines.Reference.Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
+        Engines.Reference.Linear<float>(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
         Engine(usesWarps: true).Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan());
         Close.Assert(expected, actual, "linear");
     }
@@ -77,10 +78,9 @@ public sealed class GpuTileTests : IDisposable
     [Fact]
     public void Weights_agree_with_the_reference()
     {
-        AttentionCase problem = AttentionCase.Create(
-            new AttentionSizes(1, 1, 1, 9, 300, 8, 8, Causal.None, MaskForm.AdditiveWithInfinities, 2, false, null, 3));
-        Close.Assert(
-            problem.RunWithWeights(Engines.Reference).Weights, problem.RunWithWeights(Engine(usesWarps: true)).Weights, "weights");
+        var problem = VariantCase.Create(
+            VariantKind.With("additive mask with -inf", "weights"), new Random(3), new VariantSizes(1, 1, 1, 8, 8, [9], [300]));
+        VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, Engine(usesWarps: true)), problem, "weights");
     }
 
     [Fact]
@@ -92,9 +92,10 @@ public sealed class GpuTileTests : IDisposable
             accelerator => TileChoice.For(accelerator) with { UsesWarps = false }));
         for (int seed = 0; seed < 10; seed++)
         {
-            AttentionCase problem = AttentionCase.Create(new AttentionSizes(
-                2, 1, 2, 11 + seed, 29 - seed, 8, 24, (Causal)(seed % 3), (MaskForm)(seed % 4), 4, false, null, seed));
-            Close.Assert(problem.Run(Engines.Reference), problem.Run(engine), $"seed {seed}");
+            var problem = VariantCase.Create(
+                VariantKind.Of((Causal)(seed % 3), (VariantMask)(seed % 5)), new Random(seed),
+                new VariantSizes(2, 1, 2, 8, 24, [11 + seed], [29 - seed]));
+            VariantRun.OnReference(problem).AssertClose(VariantRun.Run(problem, engine), problem, $"seed {seed}");
         }
     }
 

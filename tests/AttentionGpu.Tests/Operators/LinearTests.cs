@@ -105,7 +105,7 @@ public class LinearTests
     private static Tensor<float> Run(AttentionEngine engine, Tensor<float> input, Tensor<float> weight, Tensor<float>? bias)
     {
         Tensor<float> output = Data.Poisoned([.. input.Lengths[..^1], weight.Lengths[0]]);
-        engine.Linear(
+        engine.Linear<float>(
             input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), output.AsTensorSpan(),
             bias is null ? default : bias.AsReadOnlyTensorSpan());
         return output;

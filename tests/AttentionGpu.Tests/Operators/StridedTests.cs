@@ -117,7 +117,7 @@ public class StridedTests
         }
 
         // The stride of an axis of one element does not matter.
-        engine.Linear(
+        engine.Linear<float>(
             new ReadOnlyTensorSpan<float>(memory.AsSpan(0, 8), [1, 8], [0, 1]), Data.Random(new Random(3), 1, 8), Data.Poisoned(1, 1));
         Assert.Throws<AttentionMemoryException>(() => engine.ScaledDotProductAttention(
             new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], [0, 0, 16, 2]), other, other, Data.Poisoned(1, 1, 4, 8)));

@@ -67,7 +67,7 @@ public class SafetensorsFuzzTests
             }
         }
 
-        using MultiHeadAttention layer = MultiHeadAttention.Load(Engines.Reference, path, heads: 2);
+        using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, path, heads: 2);
     }
 
     private static byte[] Mutate(byte[] original, Random random)

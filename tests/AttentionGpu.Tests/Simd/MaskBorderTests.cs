@@ -151,7 +151,7 @@ public class MaskBorderTests
 
     private static Tensor<float> Run(LayerCase layer, bool[] padding, AttentionEngine engine)
     {
-        using var attention = new MultiHeadAttention(engine, layer.Config, layer.Weights);
+        using var attention = new MultiHeadAttention<float>(engine, layer.Config, layer.Weights);
         Tensor<float> output = Data.Poisoned(layer.Query.Lengths);
         attention.Forward(
             layer.Query.AsReadOnlyTensorSpan(), layer.Key.AsReadOnlyTensorSpan(), layer.Value.AsReadOnlyTensorSpan(), output.AsTensorSpan(),

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
-using CsCheck;
+using AttentionGpu.Tests.Variants;
 using TorchSharp;
 
 namespace AttentionGpu.Tests.Torch;
@@ -9,6 +9,7 @@ namespace AttentionGpu.Tests.Torch;
 public class TorchTests
 {
     private const int Problems = 150;
+    private const int MaxLength = 40;
     private const string Missing = "libtorch does not load on this system; tests/opencl-root has one where it does.";
 
     [Fact]
@@ -16,14 +17,14 @@ public class TorchTests
     public void Reference_agrees_with_scaled_dot_product_attention()
     {
         Assert.SkipUnless(TorchLibrary.IsAvailable, Missing);
-        AttentionSizes.Gen.Sample(
-            sizes =>
-            {
-                AttentionCase problem = AttentionCase.Create(sizes);
-                Close.Assert(Attention(problem), problem.Run(Engines.Reference), sizes.ToString());
-            },
-            iter: Problems,
-            threads: 1);
+        var random = new Random();
+        for (int i = 0; i < Problems; i++)
+        {
+            VariantKind kind = ShortCall.DrawKind(random);
+            var problem = VariantCase.Create(kind, random, MaxLength);
+            VariantResult expected = new(Attention(problem), null, null, null, null);
+            expected.AssertClose(ShortCall.Run(problem, Engines.Reference), problem, $"problem {i}: {kind}, {problem.Options}");
+        }
     }
 
     [Theory]
@@ -39,36 +40,35 @@ public class TorchTests
         Tensor<float> weight = Data.Random(random, columns, depth);
         Tensor<float> bias = Data.Random(random, columns);
         Tensor<float> actual = Data.Poisoned(rows, columns);
-        Engines.Reference.Linear(input, weight, actual, bias);
+        Engines.Reference.Linear<float>(input, weight, actual, bias);
         using DisposeScope scope = torch.NewDisposeScope();
         Close.Assert(Result(torch.nn.functional.linear(Double(input), Double(weight), Double(bias)), rows, columns), actual, $"{rows} x {columns} x {depth}");
     }
 
     // TorchSharp's operator has no scale and shares no heads: the queries are scaled, and keys and values repeated.
-    private static Tensor<float> Attention(AttentionCase problem)
+    private static Tensor<float> Attention(VariantCase problem)
     {
         using DisposeScope scope = torch.NewDisposeScope();
-        int group = (int)(problem.Query.Lengths[1] / problem.Key.Lengths[1]);
-        double size = problem.Query.Lengths[3];
-        double scale = problem.Options.Scale is float given ? given * Math.Sqrt(size) : 1.0;
+        int group = problem.Heads / problem.KeyValueHeads;
+        double scale = problem.Options.Scale is float given ? given * Math.Sqrt(problem.HeadSize) : 1.0;
         torch.Tensor output = torch.nn.functional.scaled_dot_product_attention(
             Double(problem.Query) * scale, Double(problem.Key).repeat_interleave(group, 1), Double(problem.Value).repeat_interleave(group, 1),
             Mask(problem));
 
         // A row that sees no key is NaN in PyTorch, zeros here.
-        return Result(output.nan_to_num(0.0), problem.OutputLengths);
+        return Result(output.nan_to_num(0.0), problem.Batch, problem.Heads, problem.QueryLength, problem.ValueSize);
     }
 
-    private static torch.Tensor Mask(AttentionCase problem)
+    private static torch.Tensor Mask(VariantCase problem)
     {
-        (long queries, long keys) = (problem.Query.Lengths[2], problem.Key.Lengths[2]);
+        (long queries, long keys) = (problem.QueryLength, problem.KeyLength);
         torch.Tensor visible = torch.ones(queries, keys, dtype: torch.@bool);
         if (problem.Options.Causal != Causal.None)
             visible = visible.tril(problem.Options.Causal == Causal.TopLeft ? 0 : keys - queries);
-        if (problem.BooleanMask is not null)
-            visible = visible.logical_and(torch.tensor(Data.Flat(problem.BooleanMask), Lengths(problem.BooleanMask.Lengths)));
+        if (problem.Mask is not null)
+            visible = visible.logical_and(torch.tensor(Data.Flat(problem.Mask), Lengths(problem.Mask.Lengths)));
         torch.Tensor hidden = torch.zeros(visible.shape, dtype: torch.float64).masked_fill(visible.logical_not(), double.NegativeInfinity);
-        return problem.AdditiveMask is null ? hidden : hidden + Double(problem.AdditiveMask);
+        return problem.Bias is null ? hidden : hidden + Double(problem.Bias);
     }
 
     private static torch.Tensor Double(Tensor<float> tensor) =>

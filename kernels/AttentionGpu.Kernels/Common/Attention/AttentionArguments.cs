@@ -3,11 +3,14 @@ using AttentionGpu.Kernels.Common.Sequences;
 
 namespace AttentionGpu.Kernels.Common.Attention;
 
-/// <summary>The sizes and layouts of an attention problem, as the device sees them.</summary>
+/// <summary>The sizes of an attention problem and the layouts of its results, as the device sees them.</summary>
 public struct AttentionArguments
 {
     /// <summary>Query heads in a batch entry.</summary>
     public int Heads;
+
+    /// <summary>Query heads that share a head of keys and values; at least 1.</summary>
+    public int GroupSize;
 
     /// <summary>Queries of a head; of the longest sequence where they differ.</summary>
     public int QueryLength;
@@ -23,15 +26,6 @@ public struct AttentionArguments
 
     /// <summary>What a dot product is multiplied by.</summary>
     public float Scale;
-
-    /// <summary>Where the queries of each (batch, head) lie.</summary>
-    public RowLayout Query;
-
-    /// <summary>Where the keys lie; heads of a group share them.</summary>
-    public RowLayout Key;
-
-    /// <summary>Where the values lie; heads of a group share them.</summary>
-    public RowLayout Value;
 
     /// <summary>Where the output rows go.</summary>
     public RowLayout Output;

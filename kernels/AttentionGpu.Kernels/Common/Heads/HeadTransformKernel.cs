@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Sequences;
 using ILGPU;
 using ILGPU.Algorithms;
 
@@ -9,7 +10,7 @@ namespace AttentionGpu.Kernels.Common.Heads;
 /// <summary>The sizes and layouts of a stack of rows that are copied, and normalised and rotated on the way.</summary>
 public struct HeadTransformArguments
 {
-    /// <summary>Rows of a head.</summary>
+    /// <summary>Rows of a head; of the longest sequence where they differ.</summary>
     public int Length;
 
     /// <summary>Heads in a batch entry.</summary>
@@ -29,6 +30,18 @@ public struct HeadTransformArguments
 
     /// <summary>What is added to the mean of squares.</summary>
     public float Epsilon;
+
+    /// <summary>Not 0 where the position of each row is in memory; else row i of a sequence has the first position plus i.</summary>
+    public int HasPositions;
+
+    /// <summary>The position of a sequence's first row, where positions are not in memory.</summary>
+    public int FirstPosition;
+
+    /// <summary>Not 0 where the batch entries' sequences come from a table.</summary>
+    public int HasSequences;
+
+    /// <summary>Not 0 where the rows are a sequence's keys, 0 where they are its queries.</summary>
+    public int RowsAreKeys;
 
     /// <summary>Where the rows come from.</summary>
     public RowLayout Source;
@@ -56,21 +69,38 @@ public static class HeadTransformKernel
     /// <param name="norm">A factor for each element of a normalised row.</param>
     /// <param name="cosine">[positions, rotary size / 2].</param>
     /// <param name="sine">[positions, rotary size / 2].</param>
-    /// <param name="positions">The position of each row: [batch, length].</param>
-    public static void Transform<TElement>(
-        HeadTransformArguments shape, ArrayView<TElement> source, ArrayView<TElement> target,
-        ArrayView<float> norm, ArrayView<float> cosine, ArrayView<float> sine, ArrayView<int> positions)
-        where TElement : unmanaged, IElement<TElement>
+    /// <param name="positions">The position of each row: [batch, length], or [tokens] where there are sequences.</param>
+    /// <param name="sequences">A sequence a batch entry.</param>
+    public static void Transform<TSource, TTarget>(
+        HeadTransformArguments shape, ArrayView<TSource> source, ArrayView<TTarget> target,
+        ArrayView<float> norm, ArrayView<float> cosine, ArrayView<float> sine, ArrayView<int> positions, ArrayView<Sequence> sequences)
+        where TSource : unmanaged, IElement<TSource>
+        where TTarget : unmanaged, IElement<TTarget>
     {
         ArrayView<float> squares = SharedMemory.Allocate<float>(MaxThreads);
         int row = Grid.IdxX % shape.Length;
         int matrix = Grid.IdxX / shape.Length;
+        int position = shape.FirstPosition + row;
+        long positionIndex = (long)(matrix / shape.Heads) * shape.Length + row;
+        if (shape.HasSequences != 0)
+        {
+            Sequence sequence = sequences[matrix / shape.Heads];
+
+            // Sequences that are shorter than the longest leave groups without a row.
+            if (row >= (shape.RowsAreKeys != 0 ? sequence.KeyLength : sequence.QueryLength))
+                return;
+            row += shape.RowsAreKeys != 0 ? sequence.KeyStart : sequence.QueryStart;
+            positionIndex = row;
+        }
+
         long sourceBase = shape.Source.Base(matrix) + shape.Source.Row(row);
         long targetBase = shape.Target.Base(matrix) + shape.Target.Row(row);
         float factor = 1f;
         if (shape.HasNorm != 0)
             factor = XMath.Rsqrt(SumOfSquares(squares, source, sourceBase, shape.Size) / shape.Size + shape.Epsilon);
 
+        if (shape.HasPositions != 0)
+            position = positions[positionIndex];
         int half = shape.RotarySize / 2;
         for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
         {
@@ -81,11 +111,11 @@ public static class HeadTransformKernel
                 int distance = shape.IsInterleaved != 0 ? 1 : half;
                 int pair = shape.IsInterleaved != 0 ? i / 2 : i % half;
                 float partner = Load(shape, source, sourceBase, norm, isFirst ? i + distance : i - distance, factor);
-                long angle = (long)positions[matrix / shape.Heads * shape.Length + row] * half + pair;
+                long angle = (long)position * half + pair;
                 value = value * cosine[angle] + (isFirst ? -partner : partner) * sine[angle];
             }
 
-            target[targetBase + i] = TElement.FromSingle(value);
+            target[targetBase + i] = TTarget.FromSingle(value);
         }
     }
 

@@ -4,8 +4,7 @@ namespace AttentionGpu.Kernels.Common.Layouts;
 
 /// <summary>
 /// A [rows, columns] matrix whose columns are heads and whose rows are (batch, position) pairs, stored head by head: the layout that
-/// attention reads and writes. A projection stores its result through it and so splits the heads; the next loads its operand through it
-/// and so joins them.
+/// attention reads. A projection stores its result through it and so splits the heads.
 /// </summary>
 public struct HeadLayout : IMatrixLayout
 {

@@ -5,6 +5,7 @@ using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
@@ -45,14 +46,14 @@ public static class AttentionKernel
     /// outputs, 16 softmax state, 12 or 16 operands. Shared memory: the weights of a block, and one panel that queries and keys,
     /// then values, pass through.
     /// </remarks>
-    public static void Forward<TTile, TValues, TReduction, TElement, TRange, TVariant>(
-        AttentionArguments shape,
-        ArrayView<TElement> query, ArrayView<TElement> key, ArrayView<TElement> value, ArrayView<TElement> output,
+    public static void Forward<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>(
+        AttentionArguments shape, ContiguousRows<TElement> query, TKeyValues key, TKeyValues value, ArrayView<TElement> output,
         AttentionTables tables, TRange range, TVariant variant)
         where TTile : struct, ITile
         where TValues : struct, IFragment
         where TReduction : struct, IRowReduction
         where TElement : unmanaged, IElement<TElement>
+        where TKeyValues : struct, IMatrixRows
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
@@ -84,9 +85,9 @@ public static class AttentionKernel
         };
         int queryLength = head.Sequence.QueryLength;
         int keyLength = head.Sequence.KeyLength;
-        long queryBase = shape.Query.Base(matrix) + shape.Query.Row(head.Sequence.QueryStart);
-        long keyBase = shape.Key.Base(matrix) + shape.Key.Row(head.Sequence.KeyStart);
-        long valueBase = shape.Value.Base(matrix) + shape.Value.Row(head.Sequence.KeyStart);
+        long queryOrigin = query.Origin(matrix, head.Sequence.QueryStart);
+        long keyOrigin = key.Origin(matrix, head.Sequence.KeyStart);
+        long valueOrigin = value.Origin(matrix, head.Sequence.KeyStart);
 
         ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
         var change = new ScoreChange<TTile, TRange, TVariant>
@@ -117,12 +118,10 @@ public static class AttentionKernel
             Fragment8x4 scores = default;
             for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
             {
-                PanelLoader.LoadTransposed<TTile, TElement, RowLayout>(
-                    panel.Cast<float>(), 4 * rowPitch, tileRows,
-                    query, shape.Query, queryBase, firstQuery, queryLength, depth, shape.HeadSize);
-                PanelLoader.LoadTransposed<TTile, TElement, RowLayout>(
-                    keyPanel.Cast<float>(), 4 * keyPitch, tileKeys,
-                    key, shape.Key, keyBase, firstKey, keyLength, depth, shape.HeadSize);
+                PanelLoader.LoadTransposed<TTile, ContiguousRows<TElement>>(
+                    panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, firstQuery, queryLength, depth, shape.HeadSize);
+                PanelLoader.LoadTransposed<TTile, TKeyValues>(
+                    keyPanel.Cast<float>(), 4 * keyPitch, tileKeys, key, keyOrigin, firstKey, keyLength, depth, shape.HeadSize);
                 Group.Barrier();
                 for (int line = 0; line < TTile.Depth; line++)
                     scores.MultiplyAdd(thread.LoadRows(panel, line), keyPanel, line * keyPitch + thread.Column, 0);
@@ -144,9 +143,8 @@ public static class AttentionKernel
 
             for (int depth = 0; depth < tileKeys; depth += TTile.Depth)
             {
-                PanelLoader.Load<TTile, TElement>(
-                    panel.Cast<float>(), tileValues,
-                    value, shape.Value, valueBase, firstKey + depth, keyLength, firstValue, shape.ValueHeadSize);
+                PanelLoader.Load<TTile, TKeyValues>(
+                    panel.Cast<float>(), tileValues, value, valueOrigin, firstKey + depth, keyLength, firstValue, shape.ValueHeadSize);
                 Group.Barrier();
                 for (int line = 0; line < TTile.Depth; line++)
                 {

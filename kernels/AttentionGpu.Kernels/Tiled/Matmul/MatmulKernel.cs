@@ -2,6 +2,7 @@ using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Tiled.Tiles;
 using ILGPU;
@@ -29,16 +30,11 @@ public static class MatmulKernel
     /// The inner loop, per thread and step of depth: 64 multiply-adds, 4 loads of 16 bytes from shared memory (16 multiply-adds a
     /// load), 64 accumulators and 16 operands in registers. Global traffic per tile and step: one element a row and a column.
     /// </remarks>
-    public static void Multiply<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(
-        MatmulArguments shape,
-        ArrayView<TElement> left, TLeft leftLayout,
-        ArrayView<TElement> right, TRight rightLayout,
-        ArrayView<TOutput> result, TResult resultLayout,
-        TEpilogue epilogue)
+    public static void Multiply<TTile, TLeft, TRight, TOutput, TResult, TEpilogue>(
+        MatmulArguments shape, TLeft left, TRight right, ArrayView<TOutput> result, TResult resultLayout, TEpilogue epilogue)
         where TTile : struct, ITile
-        where TElement : unmanaged, IElement<TElement>
-        where TLeft : struct, IMatrixLayout
-        where TRight : struct, IMatrixLayout
+        where TLeft : struct, IMatrixRows
+        where TRight : struct, IMatrixRows
         where TOutput : unmanaged, IElement<TOutput>
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
@@ -56,19 +52,17 @@ public static class MatmulKernel
         int firstColumn = Grid.IdxX % columnTiles * tileColumns;
         int firstRow = Grid.IdxX / columnTiles % rowTiles * ThreadPosition<TTile>.TileRows;
         int matrix = Grid.IdxX / columnTiles / rowTiles;
-        long leftBase = leftLayout.Base(matrix);
-        long rightBase = rightLayout.Base(matrix);
+        long leftOrigin = left.Origin(matrix, 0);
+        long rightOrigin = right.Origin(matrix, 0);
 
         ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
         FragmentPair<Fragment8x4> sums = default;
         for (int depth = 0; depth < shape.Depth; depth += TTile.Depth)
         {
-            PanelLoader.LoadTransposed<TTile, TElement, TLeft>(
-                leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows,
-                left, leftLayout, leftBase, firstRow, shape.Rows, depth, shape.Depth);
-            PanelLoader.LoadTransposed<TTile, TElement, TRight>(
-                rightPanel.Cast<float>(), 4 * columnPitch, tileColumns,
-                right, rightLayout, rightBase, firstColumn, shape.Columns, depth, shape.Depth);
+            PanelLoader.LoadTransposed<TTile, TLeft>(
+                leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows, left, leftOrigin, firstRow, shape.Rows, depth, shape.Depth);
+            PanelLoader.LoadTransposed<TTile, TRight>(
+                rightPanel.Cast<float>(), 4 * columnPitch, tileColumns, right, rightOrigin, firstColumn, shape.Columns, depth, shape.Depth);
             Group.Barrier();
             for (int line = 0; line < TTile.Depth; line++)
             {

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
-using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Rows;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Tiled.Tiles;
@@ -15,20 +14,17 @@ public static class PanelLoader
     /// <param name="panel">The shared memory to fill.</param>
     /// <param name="pitch">Floats from one line of the panel to the next.</param>
     /// <param name="panelRows">Rows to load; a compile-time constant.</param>
-    /// <param name="source">The matrix's memory.</param>
-    /// <param name="layout">Where its elements lie.</param>
-    /// <param name="matrixBase">The matrix's first element.</param>
+    /// <param name="source">The matrix.</param>
+    /// <param name="origin">The address of its row 0.</param>
     /// <param name="firstRow">The first row to load.</param>
     /// <param name="rows">Rows of the matrix.</param>
     /// <param name="firstColumn">The first column to load.</param>
     /// <param name="columns">Columns of the matrix.</param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void LoadTransposed<TTile, TElement, TLayout>(
-        ArrayView<float> panel, int pitch, int panelRows,
-        ArrayView<TElement> source, TLayout layout, long matrixBase, int firstRow, int rows, int firstColumn, int columns)
+    public static void LoadTransposed<TTile, TRows>(
+        ArrayView<float> panel, int pitch, int panelRows, TRows source, long origin, int firstRow, int rows, int firstColumn, int columns)
         where TTile : struct, ITile
-        where TElement : unmanaged, IElement<TElement>
-        where TLayout : struct, IMatrixLayout
+        where TRows : struct, IMatrixRows
     {
         for (int i = Group.IdxX; i < panelRows * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
@@ -37,7 +33,7 @@ public static class PanelLoader
             int row = firstRow + panelRow;
             int column = firstColumn + line;
             panel[line * pitch + panelRow] =
-                row < rows && column < columns ? source[matrixBase + layout.Row(row) + layout.Column(column)].ToSingle() : 0f;
+                row < rows && column < columns ? source.Load(source.Row(origin, row), column) : 0f;
         }
     }
 
@@ -46,17 +42,16 @@ public static class PanelLoader
     /// Parameters as for <see cref="LoadTransposed"/>.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Load<TTile, TElement>(
-        ArrayView<float> panel, int panelColumns,
-        ArrayView<TElement> source, RowLayout layout, long matrixBase, int firstRow, int rows, int firstColumn, int columns)
+    public static void Load<TTile, TRows>(
+        ArrayView<float> panel, int panelColumns, TRows source, long origin, int firstRow, int rows, int firstColumn, int columns)
         where TTile : struct, ITile
-        where TElement : unmanaged, IElement<TElement>
+        where TRows : struct, IMatrixRows
     {
         for (int i = Group.IdxX; i < panelColumns * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
             int row = firstRow + i / panelColumns;
             int column = firstColumn + i % panelColumns;
-            panel[i] = row < rows && column < columns ? source[matrixBase + layout.Row(row) + layout.Column(column)].ToSingle() : 0f;
+            panel[i] = row < rows && column < columns ? source.Load(source.Row(origin, row), column) : 0f;
         }
     }
 }

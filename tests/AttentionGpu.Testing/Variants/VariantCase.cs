@@ -141,7 +141,12 @@ internal sealed record VariantCase
             Options = new AttentionOptions
             {
                 Causal = kind.Causal,
-                Scale = random.Next(2) == 0 ? null : 0.4f,
+                Scale = random.Next(4) switch
+                {
+                    0 or 1 => null,
+                    2 => 0.4f,
+                    _ => -0.6f,
+                },
                 Softcap = kind.Softcap ? 0.5f + 4f * random.NextSingle() : null,
                 Window = Window(kind, random, maxLength),
                 RotaryInterleaved = kind.Rotary == RotaryForm.InterleavedPart,

@@ -2,6 +2,7 @@ using System.Reflection;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.Tiled.Attention;
 using AttentionGpu.Kernels.Tiled.Matmul;
@@ -26,6 +27,9 @@ internal static class PtxKernels
     ];
 
     public static Type[] MatmulTiles { get; } = [typeof(Tile16x16), typeof(Tile8x8)];
+
+    /// <summary>Rows of an element type, as keys, values and operands are read.</summary>
+    public static Type Rows(Type element) => typeof(ContiguousRows<>).MakeGenericType(element);
 
     public static Type[] Elements { get; } = [typeof(SingleElement), typeof(HalfElement), typeof(BFloat16Element)];
 

@@ -7,28 +7,6 @@ namespace AttentionGpu.Tests.Support;
 internal static class OnnxRuntimeOracle
 {
     private const int Opset = 23;
-    private const int WeightsAfterSoftmax = 3;
-
-    /// <summary>The operator <c>Attention</c>: output and, if asked for, weights.</summary>
-    public static (Tensor<float> Output, Tensor<float>? Weights) Attention(AttentionCase problem, bool weights = false)
-    {
-        var model = new OnnxModel();
-        var values = new Dictionary<string, OrtValue>();
-        string[] inputs =
-        [
-            Add(model, values, "Q", problem.Query), Add(model, values, "K", problem.Key), Add(model, values, "V", problem.Value),
-            problem.BooleanMask is not null ? Add(model, values, "mask", Broadcast(problem.BooleanMask, problem))
-                : problem.AdditiveMask is not null ? Add(model, values, "mask", Broadcast(problem.AdditiveMask, problem)) : "",
-        ];
-        List<(string, object)> attributes = [("is_causal", problem.Options.Causal == Causal.TopLeft ? 1 : 0)];
-        if (problem.Options.Scale is float scale)
-            attributes.Add(("scale", scale));
-        if (weights)
-            attributes.Add(("qk_matmul_output_mode", WeightsAfterSoftmax));
-        model.AddNode("Attention", inputs, weights ? ["Y", "", "", "W"] : ["Y"], [.. attributes]);
-        Tensor<float>[] results = Run(model, values, weights ? ["Y", "W"] : ["Y"]);
-        return (results[0], weights ? results[1] : null);
-    }
 
     /// <summary>A whole layer: projections, <c>Attention</c> on three axes, projection.</summary>
     public static Tensor<float> Layer(
@@ -61,10 +39,6 @@ internal static class OnnxRuntimeOracle
         var values = new Dictionary<string, OrtValue>();
         return Run(model, values, AddLinear(model, values, "y", Add(model, values, "x", input), weight, bias))[0];
     }
-
-    // ONNX Runtime takes masks of rank 2 to 4 only, and does not broadcast their query axis.
-    private static Tensor<T> Broadcast<T>(Tensor<T> mask, AttentionCase problem) =>
-        Tensor.Broadcast(mask.AsReadOnlyTensorSpan(), [problem.Query.Lengths[0], 1, problem.Query.Lengths[2], problem.Key.Lengths[2]]);
 
     private static string AddLinear(
         OnnxModel model, Dictionary<string, OrtValue> values, string name, string input, Tensor<float> weight, Tensor<float>? bias)

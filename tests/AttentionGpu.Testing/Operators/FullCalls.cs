@@ -64,7 +64,7 @@ internal sealed class FullCalls
         ["linear"] = new(
             [new("input", [3, 4]), new("weight", [6, 4]), new("bias", [6])],
             [new("output", [3, 6])],
-            (engine, tensors) => engine.Linear(
+            (engine, tensors) => engine.Linear<float>(
                 tensors.Input<float>("input"), tensors.Input<float>("weight"), tensors.Output<float>("output"),
                 tensors.Input<float>("bias"))),
         ["layer"] = new(
@@ -114,7 +114,7 @@ internal sealed class FullCalls
 
     private static void Forward(AttentionEngine engine, TensorSource tensors)
     {
-        using var layer = new MultiHeadAttention(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
+        using var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
         layer.ForwardWithWeights(
             tensors.Input<float>("query"), tensors.Input<float>("key"), tensors.Input<float>("value"), tensors.Output<float>("output"),
             tensors.Output<float>("weights"), averageHeads: true,

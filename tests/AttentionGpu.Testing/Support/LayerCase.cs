@@ -51,7 +51,7 @@ internal sealed record LayerCase(
     /// <summary>Runs on an engine, into poisoned outputs.</summary>
     public Tensor<float> Run(AttentionEngine engine)
     {
-        using var layer = new MultiHeadAttention(engine, Config, Weights);
+        using var layer = new MultiHeadAttention<float>(engine, Config, Weights);
         Tensor<float> output = Data.Poisoned(Query.Lengths);
         layer.Forward(
             Query.AsReadOnlyTensorSpan(), Key.AsReadOnlyTensorSpan(), Value.AsReadOnlyTensorSpan(), output.AsTensorSpan(), Causal);
@@ -61,7 +61,7 @@ internal sealed record LayerCase(
     /// <summary>Runs on an engine, into poisoned outputs and weights.</summary>
     public (Tensor<float> Output, Tensor<float> Weights) RunWithWeights(AttentionEngine engine)
     {
-        using var layer = new MultiHeadAttention(engine, Config, Weights);
+        using var layer = new MultiHeadAttention<float>(engine, Config, Weights);
         Tensor<float> output = Data.Poisoned(Query.Lengths);
         Tensor<float> weights = Data.Poisoned(Query.Lengths[0], Config.Heads, Query.Lengths[1], Key.Lengths[1]);
         layer.ForwardWithWeights(

@@ -5,8 +5,9 @@ using Microsoft.ML.OnnxRuntime;
 namespace AttentionGpu.Tests.Variants;
 
 /// <summary>
-/// ONNX Runtime's answers to problems with variants: <c>RMSNormalization</c>, <c>RotaryEmbedding</c> and <c>Attention</c>. What hides keys or adds to
-/// scores by position, documents or length goes in as one additive mask, made from the definitions.
+/// ONNX Runtime's answers to problems with variants: <c>RMSNormalization</c>, <c>RotaryEmbedding</c> and <c>Attention</c>. Where nothing but causality,
+/// aligned top left, and one mask hides keys, they are the operator's own; elsewhere what hides keys or adds to scores by position, documents or
+/// length goes in as one additive mask, made from the definitions.
 /// </summary>
 internal static class OnnxRuntimeVariants
 {
@@ -26,6 +27,11 @@ internal static class OnnxRuntimeVariants
             choices[VariantKind.Index("scores")] = 1 + (int)ScoreStage.Weights;
         return new VariantKind(choices);
     }
+
+    /// <summary>Whether causality and the mask are the operator's own.</summary>
+    public static bool HasOwnMask(VariantKind kind) =>
+        kind.Causal != Causal.BottomRight && kind.Mask != VariantMask.Both && kind.Sequences == SequenceForm.Plain && kind.Window == WindowForm.None
+        && !kind.Prefix && !kind.Alibi && !kind.Documents;
 
     public static VariantResult Run(VariantCase problem)
     {
@@ -53,9 +59,19 @@ internal static class OnnxRuntimeVariants
                 ("interleaved", problem.Options.RotaryInterleaved ? 1 : 0), ("rotary_embedding_dim", 2 * (int)problem.Cosine.Lengths[1]));
         }
 
+        string query = Prepared("q", problem.Query, problem.QueryNorm, problem.QueryPositions);
         bool needsWeights = problem.Kind.Scores is not null;
         Tensor<float> added = NaiveAttention.Added(problem);
-        List<(string, object)> attributes = [("scale", problem.Options.Scale ?? (float)(1.0 / Math.Sqrt(problem.HeadSize)))];
+        bool own = HasOwnMask(problem.Kind);
+        string mask = !own ? Input("mask", added)
+            : problem.Mask is not null ? OnnxRuntimeOracle.Add(model, values, "mask", Broadcast(problem.Mask, problem))
+            : problem.Bias is not null ? Input("mask", Broadcast(problem.Bias, problem))
+            : "";
+
+        // A negative scale goes in as negative queries.
+        float scale = problem.Options.Scale ?? (float)(1.0 / Math.Sqrt(problem.HeadSize));
+        List<(string, object)> attributes =
+            [("scale", Math.Abs(scale)), ("is_causal", own && problem.Kind.Causal == Causal.TopLeft ? 1 : 0)];
         if (problem.Options.Softcap is float softcap)
             attributes.Add(("softcap", softcap));
         if (needsWeights)
@@ -63,10 +79,10 @@ internal static class OnnxRuntimeVariants
         model.AddNode(
             "Attention",
             [
-                Prepared("q", problem.Query, problem.QueryNorm, problem.QueryPositions),
+                scale < 0f ? model.AddNode("Neg", [query], ["q_negative"]) : query,
                 Prepared("k", problem.Key, problem.KeyNorm, problem.KeyPositions),
                 Input("v", problem.Value),
-                Input("mask", added),
+                mask,
                 Input("past_key", problem.PastKey),
                 Input("past_value", problem.PastValue),
             ],
@@ -83,6 +99,10 @@ internal static class OnnxRuntimeVariants
         return new VariantResult(
             results[0], needsWeights ? results[1] : null, null, problem.Kind.Present ? results[^2] : null, problem.Kind.Present ? results[^1] : null);
     }
+
+    // ONNX Runtime takes masks of rank 2 to 4 only, and does not broadcast their query axis.
+    private static Tensor<T> Broadcast<T>(Tensor<T> mask, VariantCase problem) =>
+        Tensor.Broadcast(mask.AsReadOnlyTensorSpan(), [problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]);
 
     // ONNX Runtime 1.31 gives the mean of the values where every key is hidden; the operator's definition says zeros.
     private static void ZeroRowsThatSeeNothing(Tensor<float> added, Tensor<float> result)

@@ -110,6 +110,29 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         return new VariantKind(all);
     }
 
+    /// <summary>The plain problem with these three choices.</summary>
+    public static VariantKind Of(Causal causal, VariantMask mask = VariantMask.None, ScoreStage? scores = null)
+    {
+        var all = new int[_factors.Length];
+        all[Index("causal")] = (int)causal;
+        all[Index("mask")] = (int)mask;
+        all[Index("scores")] = scores is ScoreStage stage ? 1 + (int)stage : 0;
+        return new VariantKind(all);
+    }
+
+    /// <summary>The plain problem with random choices of some things, by their names.</summary>
+    public static VariantKind Draw(Random random, params ReadOnlySpan<string> factors)
+    {
+        var all = new int[_factors.Length];
+        foreach (string factor in factors)
+        {
+            int index = Index(factor);
+            all[index] = random.Next(_factors[index].Choices.Length);
+        }
+
+        return new VariantKind(all);
+    }
+
     /// <summary>The place of a thing among them, by name.</summary>
     public static int Index(string name) => Array.FindIndex(_factors, factor => factor.Name == name);
 

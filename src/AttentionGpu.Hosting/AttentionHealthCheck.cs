@@ -45,7 +45,7 @@ public sealed class AttentionHealthCheck(AttentionService service) : IHealthChec
         var random = new Random(1);
         float[][] inputs = [.. Enumerable.Range(0, 3).Select(_ => Enumerable.Range(0, Heads * Length * Size).Select(_ => random.NextSingle() - 0.5f).ToArray())];
         var output = new float[Heads * Length * Size];
-        engine.ScaledDotProductAttention(
+        engine.ScaledDotProductAttention<float>(
             new ReadOnlyTensorSpan<float>(inputs[0], lengths), new ReadOnlyTensorSpan<float>(inputs[1], lengths),
             new ReadOnlyTensorSpan<float>(inputs[2], lengths), new TensorSpan<float>(output, lengths), new AttentionOptions { Causal = Causal.TopLeft });
         return output;

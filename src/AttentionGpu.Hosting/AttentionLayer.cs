@@ -23,7 +23,7 @@ public sealed class AttentionLayer
     internal MultiHeadAttention<float> Current { get; private set; }
 
     /// <summary>
-    /// Self-attention of one sequence, joined with others that wait. The result is that of <see cref="MultiHeadAttention.ForwardRagged"/>: as alone, up to the
+    /// Self-attention of one sequence, joined with others that wait. The result is that of <see cref="MultiHeadAttention{T}.ForwardRagged"/>: as alone, up to the
     /// rounding of sums in another order (1e-5 of the largest output).
     /// </summary>
     /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>

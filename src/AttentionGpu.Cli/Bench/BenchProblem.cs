@@ -28,7 +28,7 @@ internal sealed record BenchProblem(Action Run, double Operations, double Bytes)
         return new BenchProblem(
             () =>
             {
-                engine.ScaledDotProductAttention(query, key, value, output, options);
+                engine.ScaledDotProductAttention<float>(query, key, value, output, options);
                 engine.Synchronize();
             },
             4.0 * batch * heads * size * VisiblePairs.Count(alignment, length, keys),

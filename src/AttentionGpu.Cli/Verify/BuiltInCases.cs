@@ -94,13 +94,13 @@ internal static class BuiltInCases
                     all.AsSpan(0, outputs), [sizes.Batch, sizes.Heads, sizes.QueryLength, sizes.ValueSize]);
                 if (!weights)
                 {
-                    target.ScaledDotProductAttention(queryTensor, keyTensor, valueTensor, output, options, attentionMask);
+                    target.ScaledDotProductAttention<float>(queryTensor, keyTensor, valueTensor, output, options, attentionMask);
                     return;
                 }
 
                 var weightTensor = new TensorSpan<float>(
                     all.AsSpan(outputs), [sizes.Batch, sizes.Heads, sizes.QueryLength, sizes.KeyLength]);
-                target.ScaledDotProductAttentionWithWeights(
+                target.ScaledDotProductAttentionWithWeights<float>(
                     queryTensor, keyTensor, valueTensor, output, weightTensor, options: options, mask: attentionMask);
             });
         });

@@ -24,7 +24,8 @@ internal sealed class EngineLifetime(IDeviceMemory memory)
         int calls = Volatile.Read(ref _calls);
         while (true)
         {
-            ObjectDisposedException.ThrowIf(calls < 0, typeof(AttentionEngine));
+            if (calls < 0)
+                throw new ObjectDisposedException("AttentionGpu.AttentionEngine");
             int seen = Interlocked.CompareExchange(ref _calls, calls + 1, calls);
             if (seen == calls)
                 return;

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using AttentionGpu.Backends;
+using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Problems;
 
@@ -31,18 +32,20 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
             throw new InvalidOperationException("lost");
     };
 
-    public override IPlan<LinearBuffers> Plan(LinearProblem problem) =>
-        new WatchedPlan<LinearBuffers>(base.Plan(problem), before: _ => BeforeLinear());
+    protected override IPlan<LinearExtent, LinearBuffers> Watch(LinearSignature signature, IPlan<LinearExtent, LinearBuffers> plan) =>
+        new WatchedPlan<LinearExtent, LinearBuffers>(plan, before: (_, _) => BeforeLinear());
 
-    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => new WatchedPlan<AttentionBuffers>(
-        base.Plan(problem),
-        before: buffers =>
-        {
-            int[] lengths = [.. Enumerable.Range(0, problem.Batch).Select(batch => buffers.SequenceOf(problem, batch).QueryLength)];
-            string causal = problem.Causal == CausalKind.None ? "" : " causal";
-            string weights = problem.Scores is null ? "" : " weights";
-            _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {problem.Heads} heads");
-            BeforeAttention(lengths);
-        },
-        after: buffers => AfterAttention(buffers));
+    protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
+        AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => new WatchedPlan<AttentionExtent, AttentionBuffers>(
+            plan,
+            before: (extent, buffers) =>
+            {
+                int[] lengths =
+                    [.. Enumerable.Range(0, extent.Batch).Select(batch => buffers.SequenceOf(signature, extent, batch).QueryLength)];
+                string causal = signature.Causal == CausalKind.None ? "" : " causal";
+                string weights = signature.Scores is null ? "" : " weights";
+                _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {extent.Heads} heads");
+                BeforeAttention(lengths);
+            },
+            after: (_, buffers) => AfterAttention(buffers));
 }

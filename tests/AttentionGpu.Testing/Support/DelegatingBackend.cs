@@ -2,6 +2,7 @@ using AttentionGpu.Backends;
 using AttentionGpu.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
+using ILGPU;
 
 namespace AttentionGpu.Tests.Support;
 
@@ -43,6 +44,10 @@ internal abstract class DelegatingBackend(IBackend inner) : IBackend, IOperators
     public virtual DeviceMemory Rent(long byteLength) => inner.Memory.Rent(byteLength);
 
     public virtual void Return(DeviceMemory memory) => inner.Memory.Return(memory);
+
+    public DeviceMemory WrapAddress(nint address, long byteLength) => inner.Memory.WrapAddress(address, byteLength);
+
+    public DeviceMemory WrapView(ArrayView<byte> view) => inner.Memory.WrapView(view);
 
     public virtual void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => inner.Memory.Upload(source, target);
 

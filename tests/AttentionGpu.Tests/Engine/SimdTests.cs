@@ -4,7 +4,6 @@ using AttentionGpu.Backends.Simd;
 using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using AttentionGpu.Tests.Variants;

@@ -1,7 +1,10 @@
 using System.Runtime.Intrinsics;
+using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Backends.Simd.Linear;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Elements;
+using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;

@@ -13,15 +13,15 @@ public class AcceleratorLifetimeTests
     {
         Context context = AcceleratorDevices.CreateContext();
         var backend = new AcceleratorBackend(Engines.Get(AcceleratorDevices.EmulatorName).Device, context, TileChoice.For);
-        DeviceMemory memory = backend.Rent(100);
+        DeviceMemory memory = backend.Memory.Rent(100);
         Assert.False(context.IsDisposed);
         backend.Dispose();
         Assert.True(context.IsDisposed);
-        Assert.Throws<ObjectDisposedException>(() => backend.Rent(100));
-        Assert.Throws<ObjectDisposedException>(() => backend.Download(memory, new byte[4]));
+        Assert.Throws<ObjectDisposedException>(() => backend.Memory.Rent(100));
+        Assert.Throws<ObjectDisposedException>(() => backend.Memory.Download(memory, new byte[4]));
 
         // A tensor may outlive its engine.
-        backend.Return(memory);
+        backend.Memory.Return(memory);
         backend.Dispose();
     }
 }

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using AttentionGpu.Memory;
 using ILGPU;
 using ILGPU.Runtime;
-using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Backends.Accelerator;
 
@@ -65,22 +64,6 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
             if (!buffer.IsDisposed && !_accelerator.IsDisposed)
                 buffer.Dispose();
         }
-    }
-
-    public DeviceMemory WrapAddress(nint address, long byteLength)
-    {
-        if (_accelerator is not CudaAccelerator cuda)
-            throw new NotSupportedException($"The device '{DeviceName}' has no addresses that a program can name; give an ILGPU view.");
-        using AcceleratorGate.Scope open = _gate.KeepOpen();
-        return DeviceMemory.OnDevice(CudaPointerBuffer.Create(cuda, address, byteLength), byteLength);
-    }
-
-    public DeviceMemory WrapView(ArrayView<byte> view)
-    {
-        MemoryBuffer buffer = view.GetBuffer();
-        return buffer.Accelerator == _accelerator
-            ? DeviceMemory.OnDevice(buffer, view.LengthInBytes, ((IContiguousArrayView)view).IndexInBytes)
-            : throw new ArgumentException("'view' must be of the engine's accelerator; it is of another.", nameof(view));
     }
 
     public void Upload(ReadOnlySpan<byte> source, DeviceMemory target)

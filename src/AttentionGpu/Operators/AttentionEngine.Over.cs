@@ -13,7 +13,7 @@ public sealed partial class AttentionEngine
     /// A tensor over an ILGPU buffer of the engine's accelerator, without a copy: for a service that has its data on the device already. Make the
     /// engine over the same accelerator (<see cref="AttentionEngine(Accelerator, AttentionEngineOptions)"/>).
     /// </summary>
-    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="System.Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
     /// <param name="view">
     /// The elements, dense and row-major. The buffer must outlive the tensor and the calls that use it. The tensor does not own it and does not count in
     /// <see cref="MemoryInUse"/>.
@@ -47,7 +47,7 @@ public sealed partial class AttentionEngine
     /// A tensor over memory at an address, without a copy: a CUDA device pointer of the engine's context, or an address in host memory where the device
     /// computes there (<c>simd</c>, <c>reference</c>). Otherwise as the other overload.
     /// </summary>
-    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="System.Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
     /// <param name="address">The first element; a multiple of the element's size. The memory must outlive the tensor and the calls that use it.</param>
     /// <param name="lengths">The length of each axis.</param>
     /// <param name="stream">The stream whose work writes the elements; the engine waits for that work before it returns. Null where it is done.</param>
@@ -69,5 +69,5 @@ public sealed partial class AttentionEngine
 
     // The caller's memory is not returned to the pool.
     private DeviceTensor<T> Over<T>(DeviceMemory memory, ReadOnlySpan<nint> lengths)
-        where T : unmanaged => new(new SharedMemory(Lifetime, memory, released: static () => { }), lengths);
+        where T : unmanaged => new(new Memory.SharedMemory(Lifetime, memory, released: static () => { }), lengths);
 }

@@ -1,7 +1,7 @@
-using System.Runtime.InteropServices;
 using AttentionGpu.Memory;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Backends.Accelerator;
 
@@ -66,7 +66,25 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
         }
     }
 
-    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target)
+    public DeviceMemory WrapAddress(nint address, long byteLength)
+    {
+        using AcceleratorGate.Scope open = _gate.KeepOpen();
+        return _accelerator is CudaAccelerator cuda
+            ? DeviceMemory.OnDevice(new ForeignCudaBuffer(cuda, address, byteLength), byteLength)
+            : throw new NotSupportedException($"The device '{DeviceName}' has no addresses: give it an ILGPU view.");
+    }
+
+    public DeviceMemory WrapView(ArrayView<byte> view)
+    {
+        using AcceleratorGate.Scope open = _gate.KeepOpen();
+        IContiguousArrayView contiguous = view;
+        MemoryBuffer buffer = contiguous.Buffer;
+        if (!ReferenceEquals(buffer.Accelerator, _accelerator))
+            throw new ArgumentException($"The view's buffer is on another accelerator than the engine's, '{DeviceName}'.", nameof(view));
+        return DeviceMemory.OnDevice(buffer, view.LengthInBytes, contiguous.IndexInBytes);
+    }
+
+    public unsafe void Upload(ReadOnlySpan<byte> source, DeviceMemory target)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(source.Length, target.ByteLength);
         if (source.IsEmpty)
@@ -79,18 +97,25 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
             return;
         }
 
-        view.CopyFromCPUUnsafeAsync(_accelerator.DefaultStream, ref MemoryMarshal.GetReference(source), source.Length);
-        WaitForStream();
+        // A driver may still read while the copy is queued: the memory must not move.
+        fixed (byte* pinned = source)
+        {
+            view.CopyFromCPUUnsafeAsync(_accelerator.DefaultStream, ref *pinned, source.Length);
+            WaitForStream();
+        }
     }
 
-    public void Download(DeviceMemory source, Span<byte> target)
+    public unsafe void Download(DeviceMemory source, Span<byte> target)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(target.Length, source.ByteLength);
         if (target.IsEmpty)
             return;
         using AcceleratorGate.Scope open = _gate.KeepOpen();
-        source.View<byte>().CopyToCPUUnsafeAsync(_accelerator.DefaultStream, ref target[0], target.Length);
-        WaitForStream();
+        fixed (byte* pinned = target)
+        {
+            source.View<byte>().CopyToCPUUnsafeAsync(_accelerator.DefaultStream, ref *pinned, target.Length);
+            WaitForStream();
+        }
     }
 
     public void Synchronize()

@@ -8,7 +8,7 @@ namespace AttentionGpu.Tests.Support;
 
 /// <summary>
 /// A backend that hands every call to another one: the base of test backends that count, record, fail or compute wrong results. A plan passes
-/// through <see cref="Watch"/> when it is made.
+/// through <c>Watch</c> when it is made.
 /// </summary>
 internal abstract class DelegatingBackend(IBackend inner) : IBackend, IOperators, IDeviceMemory
 {

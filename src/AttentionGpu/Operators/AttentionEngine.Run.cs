@@ -69,24 +69,10 @@ public sealed partial class AttentionEngine
 
         if (request.Extent.IsEmpty)
             return;
-        buffers = Filled(buffers, request.Signature);
-        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
-    }
 
-    // A tensor without elements has no memory, as of keys where there are none; a kernel's argument must be some memory.
-    private static AttentionBuffers Filled(in AttentionBuffers buffers, in AttentionSignature signature)
-    {
-        DeviceMemory some = buffers.Query;
-        return buffers with
-        {
-            Key = buffers.Key.Or(some),
-            Value = buffers.Value.Or(some),
-            Mask = signature.HasMask ? buffers.Mask.Or(some) : default,
-            Bias = signature.HasBias ? buffers.Bias.Or(some) : default,
-            KeyPadding = signature.HasKeyPadding ? buffers.KeyPadding.Or(some) : default,
-            KeyDocuments = signature.HasDocuments ? buffers.KeyDocuments.Or(some) : default,
-            Scores = signature.Scores is null ? default : buffers.Scores.Or(buffers.Output),
-        };
+        // Keys that the call has made have no memory where there are none; a kernel's argument must be some memory.
+        buffers = buffers with { Key = buffers.Key.Or(buffers.Query), Value = buffers.Value.Or(buffers.Query) };
+        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
     }
 
     /// <summary>Bytes of memory that a product takes beside its tensors.</summary>

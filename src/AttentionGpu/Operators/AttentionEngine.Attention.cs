@@ -52,8 +52,10 @@ public sealed partial class AttentionEngine
         ArgumentNullException.ThrowIfNull(query);
         ArgumentNullException.ThrowIfNull(key);
         ArgumentNullException.ThrowIfNull(value);
+        options ??= AttentionOptions.Default;
+        options.Validate();
         var inputs = new AttentionInputs<T> { Query = query, Key = key, Value = value, Mask = mask };
-        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(AttentionHeads.OutputLengths(inputs, options ?? AttentionOptions.Default));
+        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(AttentionHeads.OutputLengths(inputs, options));
         ScaledDotProductAttention(inputs, new AttentionOutputs<T> { Output = output }, options);
         return output;
     }

@@ -1,4 +1,5 @@
 using AttentionGpu.Backends;
+using AttentionGpu.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -7,46 +8,54 @@ namespace AttentionGpu.Tests.Support;
 /// <summary>
 /// A backend that hands every call to another one: the base of test backends that count, record, fail or compute wrong results.
 /// </summary>
-internal abstract class DelegatingBackend(IAttentionBackend inner) : IAttentionBackend
+internal abstract class DelegatingBackend(IBackend inner) : IBackend, IDeviceMemory, IOperators
 {
     public virtual DeviceInfo Device => inner.Device;
 
-    public virtual bool UsesHostMemory => inner.UsesHostMemory;
+    public IDeviceMemory Memory => this;
 
-    public virtual long BytesInUse => inner.BytesInUse;
+    public IOperators Operators => this;
 
-    public virtual int WeightPanelRows => inner.WeightPanelRows;
+    public virtual string DeviceName => inner.Memory.DeviceName;
 
-    public virtual IPlan<AttentionBuffers> Plan(AttentionProblem problem) => inner.Plan(problem);
+    public virtual bool IsHostMemory => inner.Memory.IsHostMemory;
 
-    public virtual IPlan<LinearBuffers> Plan(LinearProblem problem) => inner.Plan(problem);
+    public virtual long BytesInUse => inner.Memory.BytesInUse;
 
-    public virtual IPlan<HeadTransformBuffers> Plan(HeadTransform problem) => inner.Plan(problem);
+    public virtual int PanelRows(ElementType element) => inner.Operators.PanelRows(element);
 
-    public virtual void PanelWeight(DeviceMemory weight, int rows, int depth) => inner.PanelWeight(weight, rows, depth);
+    public virtual IPlan<TExtent, TBuffers> Plan<TSignature, TExtent, TBuffers>(TSignature signature)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
+        where TBuffers : struct =>
+        inner.Operators.Plan<TSignature, TExtent, TBuffers>(signature);
 
-    public virtual DeviceMemory Rent(long byteLength) => inner.Rent(byteLength);
+    public virtual DeviceMemory Rent(long byteLength) => inner.Memory.Rent(byteLength);
 
-    public virtual void Return(DeviceMemory memory) => inner.Return(memory);
+    public virtual void Return(DeviceMemory memory) => inner.Memory.Return(memory);
 
-    public virtual void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => inner.Upload(source, target);
+    public virtual void Upload(ReadOnlySpan<byte> source, DeviceMemory target) => inner.Memory.Upload(source, target);
 
-    public virtual void Download(DeviceMemory source, Span<byte> target) => inner.Download(source, target);
+    public virtual void Download(DeviceMemory source, Span<byte> target) => inner.Memory.Download(source, target);
 
-    public virtual void Synchronize() => inner.Synchronize();
+    public virtual void Synchronize() => inner.Memory.Synchronize();
 
     public void Dispose() => inner.Dispose();
 
     /// <summary>A plan that calls <paramref name="before"/>, runs the inner plan, and calls <paramref name="after"/>.</summary>
-    protected sealed class WatchedPlan<TBuffers>(
-        IPlan<TBuffers> plan, Action<TBuffers>? before = null, Action<TBuffers>? after = null) : IPlan<TBuffers>
+    protected sealed class WatchedPlan<TExtent, TBuffers>(
+        IPlan<TExtent, TBuffers> plan, Action<TExtent, TBuffers>? before = null, Action<TExtent, TBuffers>? after = null)
+        : IPlan<TExtent, TBuffers>
+        where TExtent : struct
         where TBuffers : struct
     {
-        public void Execute(in TBuffers buffers)
+        public long WorkspaceBytes(in TExtent extent) => plan.WorkspaceBytes(extent);
+
+        public void Execute(in TExtent extent, in TBuffers buffers, DeviceMemory workspace)
         {
-            before?.Invoke(buffers);
-            plan.Execute(buffers);
-            after?.Invoke(buffers);
+            before?.Invoke(extent, buffers);
+            plan.Execute(extent, buffers, workspace);
+            after?.Invoke(extent, buffers);
         }
     }
 }

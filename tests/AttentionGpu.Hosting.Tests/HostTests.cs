@@ -33,10 +33,10 @@ public class HostTests
         builder.Services.AddAttention(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        AttentionService service = host.Services.GetRequiredService<AttentionService>();
+        IAttentionService service = host.Services.GetRequiredService<IAttentionService>();
         Assert.Equal("simd", service.Device.Name);
         Assert.Equal(7, host.Services.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get("").QueueLimit);
-        Assert.Equal("reference", host.Services.GetRequiredKeyedService<AttentionService>("second").Device.Name);
+        Assert.Equal("reference", host.Services.GetRequiredKeyedService<IAttentionService>("second").Device.Name);
         HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token);
         Assert.Equal(HealthStatus.Healthy, report.Status);
         Assert.Equal(["attention", "attention-second"], report.Entries.Keys.Order());
@@ -54,7 +54,7 @@ public class HostTests
     public void A_provider_can_be_disposed_without_waiting()
     {
         using ServiceProvider provider = new ServiceCollection().AddAttention(options => options.Device = "simd").Services.BuildServiceProvider();
-        Assert.Equal("simd", provider.GetRequiredService<AttentionService>().Device.Name);
+        Assert.Equal("simd", provider.GetRequiredService<IAttentionService>().Device.Name);
     }
 
     [Fact]
@@ -65,11 +65,11 @@ public class HostTests
         builder.Services.AddAttention(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        AttentionService first = host.Services.GetRequiredKeyedService<AttentionService>("first");
-        AttentionService second = host.Services.GetRequiredKeyedService<AttentionService>("second");
+        IAttentionService first = host.Services.GetRequiredKeyedService<IAttentionService>("first");
+        IAttentionService second = host.Services.GetRequiredKeyedService<IAttentionService>("second");
         Assert.Equal(("first", "simd", "second", "reference"), (first.Name, first.Device.Name, second.Name, second.Device.Name));
-        Assert.Same(first, host.Services.GetRequiredKeyedService<AttentionService>("first"));
-        Assert.Null(host.Services.GetService<AttentionService>());
+        Assert.Same(first, host.Services.GetRequiredKeyedService<IAttentionService>("first"));
+        Assert.Null(host.Services.GetService<IAttentionService>());
         HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token);
         Assert.Equal(
             [("attention-first", "simd"), ("attention-second", "reference")],
@@ -106,9 +106,9 @@ public class HostTests
             using IHost host = builder.Build();
             await host.StartAsync(Token);
             Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));
-            AttentionService service = host.Services.GetRequiredService<AttentionService>();
+            IAttentionService service = host.Services.GetRequiredService<IAttentionService>();
             Assert.Equal(["grouped", "whole"], service.Layers.Keys.Order());
-            AttentionLayer whole = service.Layers["whole"];
+            IAttentionLayer whole = service.Layers["whole"];
             Assert.Equal(("whole", 32, 4, 4), (whole.Name, whole.Config.EmbeddingSize, whole.Config.Heads, whole.Config.KeyValueHeads));
             Assert.Equal((4, 2), (service.Layers["grouped"].Config.Heads, service.Layers["grouped"].Config.KeyValueHeads));
             float[] input = Fixture.Input(5, 1);
@@ -134,11 +134,11 @@ public class HostTests
         using TracerProvider tracer = Sdk.CreateTracerProviderBuilder().AddSource(AttentionInstruments.Name).AddInMemoryExporter(activities).Build();
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        AttentionLayer layer = host.Services.GetRequiredService<AttentionService>().AddLayer("traced", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = host.Services.GetRequiredService<IAttentionService>().AddLayer<float>("traced", Fixture.Config, Fixture.Weights);
         for (int i = 0; i < 3; i++)
             await SchedulerTests.Forward(layer, Fixture.Input(5, i)).Task;
         Activity? before = Activity.Current;
-        Task last = layer.ForwardAsync(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: Token);
+        Task last = layer.ForwardAsync<float>(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: Token);
         Assert.Same(before, Activity.Current);
         await last;
         meters.ForceFlush();

@@ -3,6 +3,7 @@ using AttentionGpu.Backends;
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Backends.Reference;
 using AttentionGpu.Backends.Simd;
+using ILGPU.Runtime;
 
 namespace AttentionGpu.Devices;
 
@@ -47,6 +48,9 @@ internal static class DeviceCatalog
                 : new DeviceSelection(
                     devices.First(candidate => candidate.Kind == DeviceKind.Simd), "no GPU; the processor's vector instructions");
     }
+
+    public static IBackend CreateBackend(Accelerator accelerator, AttentionEngineOptions options) =>
+        new AcceleratorBackend(accelerator, options.MemoryLimit);
 
     public static IBackend CreateBackend(DeviceInfo device, AttentionEngineOptions options) => device.Kind switch
     {

@@ -4,7 +4,9 @@ namespace AttentionGpu.Memory;
 /// The memory of an engine, and how long it lives. Calls enter and leave; closing waits for the calls in progress, so that nothing runs on
 /// memory that is freed.
 /// </summary>
-internal sealed class EngineLifetime(IDeviceMemory memory)
+/// <param name="engine">The engine, for errors.</param>
+/// <param name="memory">Its memory.</param>
+internal sealed class EngineLifetime(object engine, IDeviceMemory memory)
 {
     // Calls in progress; the lowest value of all once the engine is closed and no call is left to come.
     private const int Closed = int.MinValue;
@@ -24,7 +26,7 @@ internal sealed class EngineLifetime(IDeviceMemory memory)
         int calls = Volatile.Read(ref _calls);
         while (true)
         {
-            ObjectDisposedException.ThrowIf(calls < 0, typeof(AttentionEngine));
+            ObjectDisposedException.ThrowIf(calls < 0, engine);
             int seen = Interlocked.CompareExchange(ref _calls, calls + 1, calls);
             if (seen == calls)
                 return;

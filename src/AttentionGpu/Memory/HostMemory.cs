@@ -1,3 +1,5 @@
+using ILGPU;
+
 namespace AttentionGpu.Memory;
 
 /// <summary>The host's memory, for backends that compute there. Blocks are native memory, as long as the system has, and start at a cache line.</summary>
@@ -30,6 +32,11 @@ internal sealed class HostMemory : IDeviceMemory, IDisposable
         if (memory.Owner is NativeBlock block)
             _pool.Return(block, block.ByteLength);
     }
+
+    public DeviceMemory WrapAddress(nint address, long byteLength) => DeviceMemory.OnHost(null, address, byteLength);
+
+    public DeviceMemory WrapView(ArrayView<byte> view) =>
+        throw new NotSupportedException($"The device '{DeviceName}' is not driven by ILGPU: it cannot read ILGPU buffers.");
 
     public unsafe void Upload(ReadOnlySpan<byte> source, DeviceMemory target)
     {

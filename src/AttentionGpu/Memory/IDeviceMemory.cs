@@ -1,3 +1,5 @@
+using ILGPU;
+
 namespace AttentionGpu.Memory;
 
 /// <summary>
@@ -21,6 +23,16 @@ internal interface IDeviceMemory
 
     /// <summary>Gives memory back. Work already started on a device's stream may still use it.</summary>
     void Return(DeviceMemory memory);
+
+    /// <summary>Memory of the caller at an address that the device can read and write. It must outlive its uses, and is never returned.</summary>
+    /// <exception cref="NotSupportedException">The device has no addresses.</exception>
+    /// <exception cref="ArgumentException">The device cannot read the address.</exception>
+    DeviceMemory WrapAddress(nint address, long byteLength);
+
+    /// <summary>Memory of the caller in an ILGPU buffer. It must outlive its uses, and is never returned.</summary>
+    /// <exception cref="NotSupportedException">The device is not driven by ILGPU.</exception>
+    /// <exception cref="ArgumentException">The buffer is another accelerator's.</exception>
+    DeviceMemory WrapView(ArrayView<byte> view);
 
     /// <summary>
     /// Copies from the host; the source may change when it returns. Small copies do not wait for the device, and no copy keeps other threads

@@ -5,6 +5,7 @@ using AttentionGpu.Devices;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tensors;
+using ILGPU.Runtime;
 
 namespace AttentionGpu;
 
@@ -32,11 +33,23 @@ public sealed partial class AttentionEngine : IDisposable
     {
     }
 
+    /// <summary>
+    /// An engine on an ILGPU accelerator of the caller's, for a service that has its data on the device already (<c>Over</c>). Work goes to the
+    /// accelerator's default stream. The engine does not dispose of the accelerator, which must outlive it.
+    /// </summary>
+    /// <param name="accelerator">The accelerator; its context must have been made with <c>EnableAlgorithms()</c>.</param>
+    /// <param name="options">How the engine uses the device; null for the defaults.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    public AttentionEngine(Accelerator accelerator, AttentionEngineOptions? options = null)
+        : this(CreateBackend(accelerator, options ?? AttentionEngineOptions.Default))
+    {
+    }
+
     internal AttentionEngine(IBackend backend)
     {
         _backend = backend;
         _plans = new PlanCache(backend.Operators);
-        Lifetime = new EngineLifetime(backend.Memory);
+        Lifetime = new EngineLifetime(this, backend.Memory);
     }
 
     /// <summary>The device that the engine runs on.</summary>
@@ -122,6 +135,13 @@ public sealed partial class AttentionEngine : IDisposable
     {
         if (typeof(T) != typeof(float) && typeof(T) != typeof(Half) && typeof(T) != typeof(BFloat16) && typeof(T) != typeof(bool))
             throw new NotSupportedException($"A device tensor holds float, Half, BFloat16 or bool elements, not {typeof(T)}.");
+    }
+
+    private static IBackend CreateBackend(Accelerator accelerator, AttentionEngineOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(accelerator);
+        options.Validate();
+        return DeviceCatalog.CreateBackend(accelerator, options);
     }
 
     private static IBackend CreateBackend(string device, AttentionEngineOptions options)

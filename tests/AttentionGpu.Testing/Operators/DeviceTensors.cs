@@ -37,7 +37,7 @@ internal sealed class DeviceTensors : TensorSource, IDisposable
     public double Written(string name)
     {
         var tensor = (DeviceTensor<float>)_tensors[name];
-        float[] values = new float[tensor.Count];
+        float[] values = new float[tensor.FlattenedLength];
         tensor.CopyTo(new TensorSpan<float>(values, tensor.Lengths));
         return values.Average(value => float.IsNaN(value) ? 0.0 : 1.0);
     }

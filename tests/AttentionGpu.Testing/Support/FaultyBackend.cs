@@ -2,7 +2,6 @@ using System.Collections.Concurrent;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd;
-using AttentionGpu.Elements;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Support;
@@ -21,7 +20,7 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
     /// <summary>Called after each attention; may change its output.</summary>
     public Action<AttentionBuffers> AfterAttention { get; set; } = _ => { };
 
-    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest, with the element type unless it is float32.</summary>
+    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest.</summary>
     public string[] Batches => [.. _batches];
 
     public override DeviceInfo Device => base.Device with { Name = "faulty" };
@@ -33,28 +32,20 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
             throw new InvalidOperationException("lost");
     };
 
-    public override IPlan<TExtent, TBuffers> Plan<TSignature, TExtent, TBuffers>(TSignature signature)
-    {
-        IPlan<TExtent, TBuffers> plan = base.Plan<TSignature, TExtent, TBuffers>(signature);
-        object watched = signature switch
-        {
-            LinearSignature => new WatchedPlan<TExtent, TBuffers>(plan, before: (_, _) => BeforeLinear()),
-            AttentionSignature attention => new WatchedPlan<AttentionExtent, AttentionBuffers>(
-                (IPlan<AttentionExtent, AttentionBuffers>)plan,
-                before: (extent, buffers) => Record(attention, extent, buffers),
-                after: (_, buffers) => AfterAttention(buffers)),
-            _ => plan,
-        };
-        return (IPlan<TExtent, TBuffers>)watched;
-    }
+    protected override IPlan<LinearExtent, LinearBuffers> Watch(LinearSignature signature, IPlan<LinearExtent, LinearBuffers> plan) =>
+        new WatchedPlan<LinearExtent, LinearBuffers>(plan, before: (_, _) => BeforeLinear());
 
-    private void Record(AttentionSignature signature, AttentionExtent extent, AttentionBuffers buffers)
-    {
-        int[] lengths = [.. Enumerable.Range(0, extent.Batch).Select(batch => buffers.SequenceOf(signature, extent, batch).QueryLength)];
-        string causal = signature.Causal == CausalKind.None ? "" : " causal";
-        string weights = signature.Scores is null ? "" : " weights";
-        string element = signature.Element == ElementType.Float32 ? "" : $" of {signature.Element}";
-        _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {extent.Heads} heads{element}");
-        BeforeAttention(lengths);
-    }
+    protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
+        AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => new WatchedPlan<AttentionExtent, AttentionBuffers>(
+            plan,
+            before: (extent, buffers) =>
+            {
+                int[] lengths =
+                    [.. Enumerable.Range(0, extent.Batch).Select(batch => buffers.SequenceOf(signature, extent, batch).QueryLength)];
+                string causal = signature.Causal == CausalKind.None ? "" : " causal";
+                string weights = signature.Scores is null ? "" : " weights";
+                _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {extent.Heads} heads");
+                BeforeAttention(lengths);
+            },
+            after: (_, buffers) => AfterAttention(buffers));
 }

@@ -29,14 +29,14 @@ internal static class ShortCall
         var mask = new AttentionMask(problem.Mask, problem.Bias);
         if (!weighs)
         {
-            engine.ScaledDotProductAttention(problem.Query, problem.Key, problem.Value, output, problem.Options, mask);
+            engine.ScaledDotProductAttention<float>(problem.Query, problem.Key, problem.Value, output, problem.Options, mask);
             return new VariantResult(output, null, null, null, null);
         }
 
         Tensor<float> weights = averages
             ? Data.Poisoned(problem.Batch, problem.QueryLength, problem.KeyLength)
             : Data.Poisoned(problem.Batch, problem.Heads, problem.QueryLength, problem.KeyLength);
-        engine.ScaledDotProductAttentionWithWeights(
+        engine.ScaledDotProductAttentionWithWeights<float>(
             problem.Query, problem.Key, problem.Value, output, weights, averages, problem.Options, mask);
         return new VariantResult(output, weights, null, null, null);
     }

@@ -1,4 +1,5 @@
 using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Elements;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Engine;

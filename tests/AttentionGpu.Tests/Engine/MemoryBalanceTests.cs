@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Reference;
 using AttentionGpu.Memory;
@@ -87,6 +88,75 @@ public class MemoryBalanceTests
         using DeviceTensor<float> other = engine.CreateTensor<float>(12_000);
     }
 
+    [Theory]
+    [InlineData("attention")]
+    [InlineData("attention with weights")]
+    [InlineData("linear")]
+    [InlineData("layer")]
+    public void A_call_without_memory_at_any_point_returns_what_it_has_and_writes_nothing(string name)
+    {
+        FullCalls call = FullCalls.All[name];
+        bool failed = true;
+        int rents = 0;
+        for (; failed; rents++)
+        {
+            using var backend = new CountingBackend { FailingRent = rents };
+            using var engine = new AttentionEngine(backend);
+            var arena = new TensorArena(call.Slots, "", "", overlap: false);
+            failed = Record.Exception(() => call.Run(engine, arena)) is AttentionMemoryException;
+            Assert.Equal(0, backend.Outstanding);
+            Assert.Equal(0, engine.MemoryInUse);
+            if (!failed)
+                break;
+            Assert.True(arena.IsUnchanged);
+
+            // The next call works.
+            call.Run(engine, arena);
+            Assert.False(arena.IsUnchanged);
+        }
+
+        Assert.InRange(rents, 4, 100);
+    }
+
+    [Fact]
+    public void A_layer_or_tensor_without_memory_at_any_point_keeps_none()
+    {
+        var config = new MultiHeadAttentionConfig { EmbeddingSize = 12, Heads = 3, KeySize = 5, Rotary = new RotaryEmbedding() };
+        MultiHeadAttentionWeights random = MultiHeadAttentionWeights.Random(config, 1);
+        var weights = new MultiHeadAttentionWeights
+        {
+            Query = random.Query,
+            Key = random.Key,
+            Value = random.Value,
+            Output = random.Output,
+            QueryBias = random.QueryBias,
+            OutputBias = random.OutputBias,
+            QueryNorm = Data.Random(new Random(1), 4),
+            KeyNorm = Data.Random(new Random(2), 4),
+            Sinks = Data.Random(new Random(3), 3),
+            AlibiSlopes = Data.Random(new Random(4), 3),
+        };
+        Tensor<float> input = Data.Random(new Random(5), 1, 7, 12);
+        bool failed = true;
+        int rents = 0;
+        for (; failed; rents++)
+        {
+            using var backend = new CountingBackend { FailingRent = rents };
+            using var engine = new AttentionEngine(backend);
+            failed = Record.Exception(() =>
+            {
+                using var layer = new MultiHeadAttention<Half>(engine, config, weights);
+                using DeviceTensor<float> tensor = engine.CreateTensor(input.AsReadOnlyTensorSpan());
+                using DeviceTensor<float> view = tensor.Reshape(84);
+            }) is AttentionMemoryException;
+            Assert.Equal(0, backend.Outstanding);
+            Assert.Equal(0, engine.MemoryInUse);
+        }
+
+        // Four weights, two biases, two norms, sinks, slopes, the tensor; and the run that does not fail.
+        Assert.Equal(12, rents);
+    }
+
     /// <summary>The reference behind copies, as a device would be, that counts its memory and fails on demand.</summary>
     private sealed class CountingBackend() : DelegatingBackend(new ReferenceBackend())
     {
@@ -99,32 +169,38 @@ public class MemoryBalanceTests
         /// <summary>The number of the execution that fails.</summary>
         public int FailingExecution { get; init; } = -1;
 
-        public override bool UsesHostMemory => false;
+        /// <summary>The number of the rent that fails.</summary>
+        public int FailingRent { get; init; } = -1;
 
-        public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => Failing(base.Plan(problem));
-
-        public override IPlan<LinearBuffers> Plan(LinearProblem problem) => Failing(base.Plan(problem));
-
-        public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) => Failing(base.Plan(problem));
+        public override bool IsHostMemory => false;
 
         public override DeviceMemory Rent(long byteLength)
         {
-            Rented++;
+            if (Rented++ == FailingRent)
+                throw new AttentionMemoryException(byteLength, BytesInUse, BytesInUse);
             Outstanding++;
             return base.Rent(byteLength);
         }
 
         public override void Return(DeviceMemory memory)
         {
-            // Memory that was never rented may be returned as well: it has no owner.
-            if (memory.Owner is not null)
-                Outstanding--;
+            Outstanding--;
             base.Return(memory);
         }
 
-        private WatchedPlan<TBuffers> Failing<TBuffers>(IPlan<TBuffers> plan)
+        protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
+            AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => Failing(plan);
+
+        protected override IPlan<LinearExtent, LinearBuffers> Watch(LinearSignature signature, IPlan<LinearExtent, LinearBuffers> plan) =>
+            Failing(plan);
+
+        protected override IPlan<HeadTransformExtent, HeadTransformBuffers> Watch(
+            HeadTransformSignature signature, IPlan<HeadTransformExtent, HeadTransformBuffers> plan) => Failing(plan);
+
+        private WatchedPlan<TExtent, TBuffers> Failing<TExtent, TBuffers>(IPlan<TExtent, TBuffers> plan)
+            where TExtent : struct
             where TBuffers : struct =>
-            new(plan, before: _ =>
+            new(plan, before: (_, _) =>
             {
                 if (_executions++ == FailingExecution)
                     throw new InvalidOperationException("The device failed.");

@@ -138,6 +138,6 @@ public class StridedTests
     /// <summary>The reference behind copies, as a device would be.</summary>
     private sealed class CopyingBackend() : DelegatingBackend(new ReferenceBackend())
     {
-        public override bool UsesHostMemory => false;
+        public override bool IsHostMemory => false;
     }
 }

@@ -1,26 +1,30 @@
-using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Memory;
-using AttentionGpu.Problems;
 using ILGPU;
-using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>
-/// Runs the ILGPU kernels on a CUDA, OpenCL or emulated device. All work goes to the accelerator's one in-order stream, so memory may be
-/// returned to the pool while work that uses it is still queued: whoever gets it next queues behind that work.
-/// </summary>
-internal sealed class AcceleratorBackend : IAttentionBackend
+/// <summary>Runs the ILGPU kernels on a CUDA, OpenCL or emulated device. All work goes to the accelerator's default stream, which is in order.</summary>
+internal sealed class AcceleratorBackend : IBackend
 {
-    // ILGPU's launch and copy calls are not documented as safe for many threads, and the stream is in order anyway.
-    private readonly Lock _gate = new();
-    private readonly Context _context;
+    private readonly AcceleratorGate _gate = new();
     private readonly ILGPU.Runtime.Accelerator _accelerator;
-    private readonly SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>> _pool;
-    private readonly KernelLoader _loader;
+    private readonly AcceleratorMemory _memory;
+
+    // Null where the accelerator is the caller's.
+    private readonly Context? _context;
 
     public AcceleratorBackend(DeviceInfo device, long memoryLimit)
         : this(device, AcceleratorDevices.CreateContext(), TileChoice.For, memoryLimit)
+    {
+    }
+
+    /// <param name="accelerator">
+    /// An accelerator of the caller's, in a context with ILGPU's algorithms. The backend works on its default stream and does not dispose of it; it must
+    /// live longer than the backend.
+    /// </param>
+    /// <param name="memoryLimit">Bytes that the backend may have.</param>
+    public AcceleratorBackend(ILGPU.Runtime.Accelerator accelerator, long memoryLimit)
+        : this(AcceleratorDevices.Describe(accelerator), null, accelerator, TileChoice.For, memoryLimit, null)
     {
     }
 
@@ -28,156 +32,66 @@ internal sealed class AcceleratorBackend : IAttentionBackend
     /// <param name="context">A context that has it; the backend disposes of it.</param>
     /// <param name="chooseTiles">Decides the tiles, once the device is open.</param>
     /// <param name="memoryLimit">Bytes that it may have.</param>
+    /// <param name="probe">What tests look through.</param>
     public AcceleratorBackend(
-        DeviceInfo device, Context context, Func<ILGPU.Runtime.Accelerator, TileChoice> chooseTiles, long memoryLimit = long.MaxValue)
+        DeviceInfo device, Context context, Func<ILGPU.Runtime.Accelerator, TileChoice> chooseTiles, long memoryLimit = long.MaxValue,
+        AcceleratorProbe? probe = null)
+        : this(device, context, Open(device, context), chooseTiles, memoryLimit, probe)
+    {
+    }
+
+    private AcceleratorBackend(
+        DeviceInfo device, Context? context, ILGPU.Runtime.Accelerator accelerator, Func<ILGPU.Runtime.Accelerator, TileChoice> chooseTiles,
+        long memoryLimit, AcceleratorProbe? probe)
     {
         Device = device;
         _context = context;
+        _accelerator = accelerator;
         try
         {
-            _accelerator = AcceleratorDevices.Find(_context, device.Name).CreateAccelerator(_context);
+            _memory = new AcceleratorMemory(device.Name, accelerator, _gate, memoryLimit, probe ?? new AcceleratorProbe());
+            Operators = new AcceleratorOperators(new KernelLoader(accelerator, _gate, chooseTiles(accelerator), probe ?? new AcceleratorProbe()));
         }
-        catch (Exception exception)
+        catch
         {
-            _context.Dispose();
-            throw new InvalidOperationException($"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
+            DisposeOfOwn();
+            throw;
         }
-
-        _pool = new SizeClassPool<MemoryBuffer1D<byte, Stride1D.Dense>>(Allocate, Release, memoryLimit);
-        _loader = new KernelLoader(_accelerator, _gate, chooseTiles(_accelerator));
     }
 
     public DeviceInfo Device { get; }
 
-    public bool UsesHostMemory => false;
+    public IDeviceMemory Memory => _memory;
 
-    public long BytesInUse => _pool.BytesInUse;
+    public IOperators Operators { get; }
 
-    public IPlan<AttentionBuffers> Plan(AttentionProblem problem)
-    {
-        using (_loader.Enter())
-        {
-            return new AttentionPlanner(problem, this, _loader).Plan();
-        }
-    }
-
-    public IPlan<LinearBuffers> Plan(LinearProblem problem)
-    {
-        using (_loader.Enter())
-        {
-            return LinearPlanner.Plan(problem, this, _loader);
-        }
-    }
-
-    public IPlan<HeadTransformBuffers> Plan(HeadTransform problem)
-    {
-        if (problem.IsEmpty)
-            return new NothingPlan<HeadTransformBuffers>();
-        using (_loader.Enter())
-        {
-            return problem.Element switch
-            {
-                ElementType.Float32 => new HeadTransformPlan<SingleElement>(problem, _loader),
-                ElementType.Float16 => new HeadTransformPlan<HalfElement>(problem, _loader),
-                _ => new HeadTransformPlan<BFloat16Element>(problem, _loader),
-            };
-        }
-    }
-
-    public int WeightPanelRows => 0;
-
-    public void PanelWeight(DeviceMemory weight, int rows, int depth)
-    {
-    }
-
-    public DeviceMemory Rent(long byteLength)
-    {
-        using (_loader.Enter())
-        {
-            return DeviceMemory.OnDevice(_pool.Rent(byteLength), byteLength);
-        }
-    }
-
-    public void Return(DeviceMemory memory)
-    {
-        lock (_gate)
-        {
-            // After disposal the accelerator has freed every buffer itself.
-            if (!_loader.IsDisposed && memory.Owner is MemoryBuffer1D<byte, Stride1D.Dense> buffer)
-                _pool.Return(buffer, buffer.Length);
-        }
-    }
-
-    public void Upload(ReadOnlySpan<byte> source, DeviceMemory target)
-    {
-        if (source.IsEmpty)
-            return;
-        using (_loader.Enter())
-        {
-            target.View<byte>().SubView(0, source.Length).CopyFromCPU(_accelerator.DefaultStream, source);
-            _accelerator.DefaultStream.Synchronize();
-        }
-    }
-
-    public void Download(DeviceMemory source, Span<byte> target)
-    {
-        if (target.IsEmpty)
-            return;
-        using (_loader.Enter())
-        {
-            source.View<byte>().SubView(0, target.Length).CopyToCPU(_accelerator.DefaultStream, target);
-            _accelerator.DefaultStream.Synchronize();
-        }
-    }
-
-    public void Synchronize()
-    {
-        using (_loader.Enter())
-        {
-            _accelerator.DefaultStream.Synchronize();
-        }
-    }
-
+    /// <summary>Waits for copies, compilations and work that was started.</summary>
     public void Dispose()
     {
-        lock (_gate)
-        {
-            if (_loader.IsDisposed)
-                return;
-            _loader.IsDisposed = true;
-            _pool.Clear();
-            _accelerator.DefaultStream.Synchronize();
-            _accelerator.Dispose();
-            _context.Dispose();
-        }
+        if (!_gate.Close())
+            return;
+        _memory.Dispose();
+        DisposeOfOwn();
     }
 
-    private MemoryBuffer1D<byte, Stride1D.Dense> Allocate(long bytes)
+    private void DisposeOfOwn()
+    {
+        if (_context is null)
+            return;
+        _accelerator.Dispose();
+        _context.Dispose();
+    }
+
+    private static ILGPU.Runtime.Accelerator Open(DeviceInfo device, Context context)
     {
         try
         {
-            return _accelerator.Allocate1D<byte>(bytes);
+            return AcceleratorDevices.Find(context, device.Name).CreateAccelerator(context);
         }
-        catch (AcceleratorException)
+        catch (Exception exception)
         {
-            // Blocks of other sizes may lie unused in the pool.
-            _pool.Clear();
+            context.Dispose();
+            throw new InvalidOperationException($"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
         }
-
-        try
-        {
-            return _accelerator.Allocate1D<byte>(bytes);
-        }
-        catch (AcceleratorException exception)
-        {
-            throw new AttentionMemoryException(bytes, _pool.BytesInUse - bytes, exception);
-        }
-    }
-
-    // Work that was started may still use it.
-    private void Release(MemoryBuffer1D<byte, Stride1D.Dense> buffer)
-    {
-        _accelerator.DefaultStream.Synchronize();
-        buffer.Dispose();
     }
 }

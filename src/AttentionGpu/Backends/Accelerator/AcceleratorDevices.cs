@@ -46,6 +46,13 @@ internal static class AcceleratorDevices
     public static Device Find(Context context, string name) =>
         Enumerate(context).First(entry => entry.Name == name).Device;
 
+    /// <summary>An accelerator that somebody else has made: under the name that its device has in its context.</summary>
+    public static DeviceInfo Describe(ILGPU.Runtime.Accelerator accelerator)
+    {
+        (string? name, Device? _) = Enumerate(accelerator.Context).Find(entry => entry.Device == accelerator.Device);
+        return Describe(name ?? EmulatorName, accelerator.Device);
+    }
+
     private static List<(string Name, Device Device)> Enumerate(Context context)
     {
         List<(string, Device)> devices = [];
@@ -54,7 +61,8 @@ internal static class AcceleratorDevices
         int cudaDevices = devices.Count;
         foreach (CLDevice device in context.GetCLDevices())
             devices.Add(($"opencl:{devices.Count - cudaDevices}", device));
-        devices.Add((EmulatorName, context.GetCPUDevices()[0]));
+        foreach (CPUDevice device in context.GetCPUDevices())
+            devices.Add((EmulatorName, device));
         return devices;
     }
 

@@ -6,38 +6,36 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Translates a problem's sizes and strides into the kernels' structs.</summary>
+/// <summary>Translates a call's sizes and strides into the kernels' structs.</summary>
 internal static class AttentionLayouts
 {
-    public static AttentionArguments Shape(AttentionProblem problem) => new()
+    public static AttentionArguments Arguments(in AttentionSignature signature, in AttentionExtent extent) => new()
     {
-        Heads = problem.Heads,
-        QueryLength = problem.QueryLength,
-        Sequence = problem.Sequence,
-        HasSequences = problem.HasSequences ? 1 : 0,
-        HasSinks = problem.HasSinks ? 1 : 0,
-        HasLogSumExp = problem.LogSumExp is null ? 0 : 1,
-        HeadSize = problem.HeadSize,
-        ValueHeadSize = problem.ValueHeadSize,
-        Scale = problem.Scale,
-        Query = Rows(problem, problem.Query, 1),
-        Key = Rows(problem, problem.Key, problem.GroupSize),
-        Value = Rows(problem, problem.Value, problem.GroupSize),
-        Output = Rows(problem, problem.Output, 1),
-        LogSumExp = Rows(problem, problem.LogSumExp ?? default, 1),
+        Heads = extent.Heads,
+        GroupSize = signature.GroupSize,
+        QueryLength = extent.QueryLength,
+        Sequence = extent.Sequence,
+        HasSequences = signature.HasSequences ? 1 : 0,
+        HasSinks = signature.HasSinks ? 1 : 0,
+        HasLogSumExp = signature.HasLogSumExp ? 1 : 0,
+        HeadSize = signature.HeadSize,
+        ValueHeadSize = signature.ValueHeadSize,
+        Scale = extent.Scale,
+        Output = Rows(extent.Output, extent.Heads),
+        LogSumExp = Rows(extent.LogSumExp, extent.Heads),
     };
 
-    public static SoftmaxArguments Softmax(AttentionProblem problem) => new()
+    public static SoftmaxArguments Softmax(in AttentionSignature signature, in AttentionExtent extent) => new()
     {
-        Heads = problem.Heads,
-        QueryLength = problem.QueryLength,
-        KeyLength = problem.KeyLength,
-        Sequence = problem.Sequence,
-        HasSequences = problem.HasSequences ? 1 : 0,
-        HasSinks = problem.HasSinks ? 1 : 0,
+        Heads = extent.Heads,
+        QueryLength = extent.QueryLength,
+        KeyLength = extent.KeyLength,
+        Sequence = extent.Sequence,
+        HasSequences = signature.HasSequences ? 1 : 0,
+        HasSinks = signature.HasSinks ? 1 : 0,
     };
 
-    /// <summary>The small inputs and outputs; what the problem does not have is some other memory.</summary>
+    /// <summary>The small inputs and outputs; what a call does not have is some other memory.</summary>
     public static AttentionTables Tables(in AttentionBuffers buffers) => new()
     {
         Sequences = buffers.Sequences.Or(buffers.Output).View<Sequence>(),
@@ -45,14 +43,19 @@ internal static class AttentionLayouts
         LogSumExp = buffers.LogSumExp.Or(buffers.Output).View<float>(),
     };
 
-    public static RowLayout Rows(AttentionProblem problem, TensorLayout layout, int headsPerMatrix) =>
-        new() { Batch = Batch(problem, layout, headsPerMatrix), RowStride = layout.RowStride };
-
-    public static MatrixBatch Batch(AttentionProblem problem, TensorLayout layout, int headsPerMatrix) => new()
+    /// <summary>The rows of a grid of (batch, head) matrices.</summary>
+    /// <param name="layout">Where they lie.</param>
+    /// <param name="heads">Heads of the grid in a batch entry.</param>
+    /// <param name="headsPerMatrix">Heads of the grid that share a matrix.</param>
+    public static RowLayout Rows(TensorLayout layout, int heads, int headsPerMatrix = 1) => new()
     {
-        Heads = problem.Heads,
-        HeadsPerMatrix = headsPerMatrix,
-        BatchStride = layout.BatchStride,
-        HeadStride = layout.HeadStride,
+        Batch = new MatrixBatch
+        {
+            Heads = heads,
+            HeadsPerMatrix = headsPerMatrix,
+            BatchStride = layout.BatchStride,
+            HeadStride = layout.HeadStride,
+        },
+        RowStride = layout.RowStride,
     };
 }

@@ -1,131 +1,156 @@
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.Tiled.Reductions;
 using AttentionGpu.Kernels.Tiled.Tiles;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
-/// Picks the specialisation of the attention kernels: the range of keys, then the variant, then element type, row reduction, tile and value
-/// fragment. A problem's kernel is made of what the problem has.
+/// Picks the specialisation of the attention kernels: the range of keys, then the variant, then the element types and how keys and values are kept, then row
+/// reduction, tile and value fragment. A signature's kernel is made of what the signature has.
 /// </summary>
-internal sealed class AttentionPlanner(AttentionProblem problem, IAttentionBackend backend, KernelLoader loader)
+internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoader loader)
 {
-    public IPlan<AttentionBuffers> Plan()
+    public IPlan<AttentionExtent, AttentionBuffers> Plan() => signature.Causal switch
     {
-        if (problem.IsEmpty)
-            return new NothingPlan<AttentionBuffers>();
-        return problem.Causal switch
-        {
-            CausalKind.None => PlanWindow(default(AllKeys)),
-            CausalKind.Causal => PlanWindow(default(CausalRange)),
-            _ => PlanWindow(default(PrefixRange)),
-        };
-    }
+        CausalKind.None => PlanWindow(Start<AllKeys>()),
+        CausalKind.Causal => PlanWindow(Start<CausalRange>()),
+        CausalKind.CausalWithPrefix => PlanWindow(Start<PrefixRange>()),
+        _ => throw Unknown(signature.Causal),
+    };
 
-    private IPlan<AttentionBuffers> PlanWindow<TRange>(TRange range)
-        where TRange : struct, IKeyRange
-    {
-        if (problem.Window is not { } window)
-            return PlanVariant(range, new VariantChain<NoVariant>(problem, (in AttentionBuffers _) => default));
-        var windowRange = new WindowRange { Left = window.Left, Right = window.Right };
-        return PlanVariant(
-            new RangePair<TRange, WindowRange> { First = range, Second = windowRange },
-            new VariantChain<NoVariant>(problem, (in AttentionBuffers _) => default));
-    }
+    private static ArgumentOutOfRangeException Unknown(CausalKind kind) => new(nameof(kind), kind, "There is no such causal kind.");
 
-    private IPlan<AttentionBuffers> PlanVariant<TRange>(TRange range, VariantChain<NoVariant> chain)
+    private static ScoreRules<TRange, NoVariant> Start<TRange>()
         where TRange : struct, IKeyRange =>
-        problem.Softcap != 0f ? PlanAlibi(range, chain.AddSoftcap()) : PlanAlibi(range, chain);
+        new(static (in AttentionExtent _) => default, static (in AttentionExtent _, in AttentionBuffers _) => default);
 
-    private IPlan<AttentionBuffers> PlanAlibi<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanWindow<TRange>(ScoreRules<TRange, NoVariant> rules)
+        where TRange : struct, IKeyRange =>
+        signature.HasWindow ? PlanSoftcap(rules.AddWindow()) : PlanSoftcap(rules);
+
+    private IPlan<AttentionExtent, AttentionBuffers> PlanSoftcap<TRange>(ScoreRules<TRange, NoVariant> rules)
+        where TRange : struct, IKeyRange =>
+        signature.HasSoftcap ? PlanAlibi(rules.AddSoftcap()) : PlanAlibi(rules);
+
+    private IPlan<AttentionExtent, AttentionBuffers> PlanAlibi<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        problem.HasAlibi ? PlanBias(range, chain.AddAlibi()) : PlanBias(range, chain);
+        signature.HasAlibi ? PlanBias(rules.AddAlibi()) : PlanBias(rules);
 
-    private IPlan<AttentionBuffers> PlanBias<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanBias<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        problem.Bias is not null ? PlanMask(range, chain.AddBias()) : PlanMask(range, chain);
+        signature.HasBias ? PlanMask(rules.AddBias()) : PlanMask(rules);
 
-    private IPlan<AttentionBuffers> PlanMask<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanMask<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        problem.Mask is not null ? PlanDocuments(range, chain.AddMask()) : PlanDocuments(range, chain);
+        signature.HasMask ? PlanDocuments(rules.AddMask()) : PlanDocuments(rules);
 
-    private IPlan<AttentionBuffers> PlanDocuments<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanDocuments<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        problem.HasDocuments ? PlanPadding(range, chain.AddDocuments()) : PlanPadding(range, chain);
+        signature.HasDocuments ? PlanPadding(rules.AddDocuments()) : PlanPadding(rules);
 
-    private IPlan<AttentionBuffers> PlanPadding<TRange, TVariant>(TRange range, VariantChain<TVariant> chain)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanPadding<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        problem.HasKeyPadding ? PlanElement(range, chain.AddKeyPadding().Bind) : PlanElement(range, chain.Bind);
+        signature.HasKeyPadding ? PlanElement(rules.AddKeyPadding()) : PlanElement(rules);
 
-    private IPlan<AttentionBuffers> PlanElement<TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanElement<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant => problem.Element switch
+        where TVariant : struct, IScoreVariant =>
+        signature.Element.Visit(new QueryElement<TRange, TVariant>(this, rules));
+
+    private IPlan<AttentionExtent, AttentionBuffers> PlanKeyValues<TElement, TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
+        where TElement : unmanaged, IElement<TElement>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant => signature.KeyValue.Rows switch
         {
-            ElementType.Float32 => PlanScores<SingleElement, TRange, TVariant>(range, variant),
-            ElementType.Float16 => PlanScores<HalfElement, TRange, TVariant>(range, variant),
-            _ => PlanScores<BFloat16Element, TRange, TVariant>(range, variant),
+            KeyValueRows.Contiguous => signature.KeyValue.Element.Visit(new ContiguousElement<TElement, TRange, TVariant>(this, rules)),
+            _ => throw signature.KeyValue.UnknownRows(),
         };
 
-    private IPlan<AttentionBuffers> PlanScores<TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanScores<TElement, TKeyValues, TRange, TVariant>(
+        IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
         where TElement : unmanaged, IElement<TElement>
+        where TKeyValues : struct, IMatrixRows
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        IPlan<AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(problem)
-            ? TensorCoreForwardPlan.Create(problem, loader, range, () => PlanGeneral<TElement, TRange, TVariant>(range, variant))
-            : PlanGeneral<TElement, TRange, TVariant>(range, variant);
-        return problem.Scores is { } stage
-            ? new ScoresPlan<TElement, TRange, TVariant>(problem, stage, backend, loader, range, variant, forward)
+        IPlan<AttentionExtent, AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(signature)
+            ? TensorCoreForwardPlan.Create(signature, loader, rules, () => PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules))
+            : PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules);
+        return signature.Scores is { } stage
+            ? new ScoresPlan<TElement, TKeyValues, TRange, TVariant>(signature, stage, loader, keyValues, rules, forward)
             : forward;
     }
 
-    private IPlan<AttentionBuffers> PlanGeneral<TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanGeneral<TElement, TKeyValues, TRange, TVariant>(
+        IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
         where TElement : unmanaged, IElement<TElement>
+        where TKeyValues : struct, IMatrixRows
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
         if (loader.Tiles.Processor)
-            return new ProcessorForwardPlan<TElement, TRange, TVariant>(problem, backend, loader, range, variant);
+            return new ProcessorForwardPlan<TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules);
         return loader.Tiles.UsesWarps
-            ? PlanTile<WarpRowReduction, TElement, TRange, TVariant>(range, variant)
-            : PlanTile<SharedRowReduction, TElement, TRange, TVariant>(range, variant);
+            ? PlanTile<WarpRowReduction, TElement, TKeyValues, TRange, TVariant>(keyValues, rules)
+            : PlanTile<SharedRowReduction, TElement, TKeyValues, TRange, TVariant>(keyValues, rules);
     }
 
-    private IPlan<AttentionBuffers> PlanTile<TReduction, TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
+    private IPlan<AttentionExtent, AttentionBuffers> PlanTile<TReduction, TElement, TKeyValues, TRange, TVariant>(
+        IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
         where TReduction : struct, IRowReduction
+        where TElement : unmanaged, IElement<TElement>
+        where TKeyValues : struct, IMatrixRows
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
+    {
+        const int narrowValues = 32;
+        const int mediumValues = 64;
+        if (loader.Tiles.Emulated)
+            return PlanForward<Tile2x2, FragmentPair<FragmentPair<Fragment8x4>>>();
+        return signature.ValueHeadSize switch
+        {
+            <= narrowValues => PlanForward<Tile8x8, Fragment8x4>(),
+            <= mediumValues => PlanForward<Tile8x16, Fragment8x4>(),
+            _ => PlanForward<Tile8x16, FragmentPair<Fragment8x4>>(),
+        };
+
+        IPlan<AttentionExtent, AttentionBuffers> PlanForward<TTile, TValues>()
+            where TTile : struct, ITile
+            where TValues : struct, IFragment =>
+            new ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules);
+    }
+
+    /// <summary>Goes on with the element type of queries and outputs.</summary>
+    private sealed class QueryElement<TRange, TVariant>(AttentionPlanner planner, ScoreRules<TRange, TVariant> rules)
+        : IElementVisitor<IPlan<AttentionExtent, AttentionBuffers>>
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
+    {
+        public IPlan<AttentionExtent, AttentionBuffers> Visit<TElement>()
+            where TElement : unmanaged, IElement<TElement> => planner.PlanKeyValues<TElement, TRange, TVariant>(rules);
+    }
+
+    /// <summary>Goes on with the element type of contiguous keys and values.</summary>
+    private sealed class ContiguousElement<TElement, TRange, TVariant>(AttentionPlanner planner, ScoreRules<TRange, TVariant> rules)
+        : IElementVisitor<IPlan<AttentionExtent, AttentionBuffers>>
         where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        if (loader.Tiles.Emulated)
-            return PlanForward<Tile2x2, FragmentPair<FragmentPair<Fragment8x4>>, TReduction, TElement, TRange, TVariant>(range, variant);
-
-        const int narrowValues = 32;
-        const int mediumValues = 64;
-        return problem.ValueHeadSize switch
-        {
-            <= narrowValues => PlanForward<Tile8x8, Fragment8x4, TReduction, TElement, TRange, TVariant>(range, variant),
-            <= mediumValues => PlanForward<Tile8x16, Fragment8x4, TReduction, TElement, TRange, TVariant>(range, variant),
-            _ => PlanForward<Tile8x16, FragmentPair<Fragment8x4>, TReduction, TElement, TRange, TVariant>(range, variant),
-        };
+        public IPlan<AttentionExtent, AttentionBuffers> Visit<TKeyValue>()
+            where TKeyValue : unmanaged, IElement<TKeyValue> =>
+            planner.PlanScores<TElement, ContiguousRows<TKeyValue>, TRange, TVariant>(new ContiguousKeyValues<TKeyValue>(), rules);
     }
-
-    private ForwardPlan<TTile, TValues, TReduction, TElement, TRange, TVariant>
-        PlanForward<TTile, TValues, TReduction, TElement, TRange, TVariant>(TRange range, VariantBinder<TVariant> variant)
-        where TTile : struct, ITile
-        where TValues : struct, IFragment
-        where TReduction : struct, IRowReduction
-        where TElement : unmanaged, IElement<TElement>
-        where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        new(problem, loader, range, variant);
 }

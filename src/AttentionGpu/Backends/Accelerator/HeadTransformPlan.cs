@@ -1,68 +1,93 @@
 using System.Numerics;
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Heads;
-using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
 using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>The kernel that copies, normalises and rotates rows.</summary>
-internal sealed class HeadTransformPlan<TElement> : IPlan<HeadTransformBuffers>
-    where TElement : unmanaged, IElement<TElement>
+/// <summary>Picks the element types of the kernel that copies, normalises and rotates rows.</summary>
+internal static class HeadTransformPlanner
 {
-    private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TElement>, ArrayView<TElement>, ArrayView<float>,
-        ArrayView<float>, ArrayView<float>, ArrayView<int>> _kernel;
+    public static IPlan<HeadTransformExtent, HeadTransformBuffers> Plan(HeadTransformSignature signature, KernelLoader loader) =>
+        signature.Element.Visit(new SourceElement(signature, loader));
 
+    private sealed class SourceElement(HeadTransformSignature signature, KernelLoader loader)
+        : IElementVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
+    {
+        public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TSource>()
+            where TSource : unmanaged, IElement<TSource> => signature.Target.Visit(new TargetElement<TSource>(signature, loader));
+    }
+
+    private sealed class TargetElement<TSource>(HeadTransformSignature signature, KernelLoader loader)
+        : IElementVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
+        where TSource : unmanaged, IElement<TSource>
+    {
+        public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TTarget>()
+            where TTarget : unmanaged, IElement<TTarget> => new HeadTransformPlan<TSource, TTarget>(signature, loader);
+    }
+}
+
+/// <summary>The kernel that copies, normalises and rotates rows. It takes no workspace.</summary>
+internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformExtent, HeadTransformBuffers>
+    where TSource : unmanaged, IElement<TSource>
+    where TTarget : unmanaged, IElement<TTarget>
+{
+    private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>, ArrayView<float>,
+        ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>> _kernel;
+
+    private readonly HeadTransformSignature _signature;
     private readonly KernelLoader _loader;
-    private readonly KernelConfig _config;
-    private readonly HeadTransformArguments _shape;
+    private readonly int _threads;
 
-    public HeadTransformPlan(HeadTransform problem, KernelLoader loader)
+    public HeadTransformPlan(HeadTransformSignature signature, KernelLoader loader)
     {
+        _signature = signature;
         _loader = loader;
-        _shape = new HeadTransformArguments
-        {
-            Length = problem.Length,
-            Heads = problem.Heads,
-            Size = problem.Size,
-            RotarySize = problem.RotarySize,
-            IsInterleaved = problem.IsInterleaved ? 1 : 0,
-            HasNorm = problem.NormEpsilon is null ? 0 : 1,
-            Epsilon = problem.NormEpsilon ?? 0f,
-            Source = Rows(problem, problem.Source),
-            Target = Rows(problem, problem.Target),
-        };
         int threads = Math.Min(HeadTransformKernel.MaxThreads, loader.Accelerator.MaxNumThreadsPerGroup);
-        threads = Math.Min(1 << BitOperations.Log2((uint)threads), (int)BitOperations.RoundUpToPowerOf2((uint)problem.Size));
-        _config = KernelLoader.Groups((long)problem.Batch * problem.Heads * problem.Length, threads);
-        _kernel = loader.Load<HeadTransformPlan<TElement>, Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TElement>,
-            ArrayView<TElement>, ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>>>(
-            accelerator => accelerator.LoadKernel<HeadTransformArguments, ArrayView<TElement>, ArrayView<TElement>, ArrayView<float>,
-                ArrayView<float>, ArrayView<float>, ArrayView<int>>(HeadTransformKernel.Transform));
+        _threads = Math.Min(1 << BitOperations.Log2((uint)threads), (int)BitOperations.RoundUpToPowerOf2((uint)signature.Size));
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>, ArrayView<float>,
+            ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>>>(HeadTransformKernel.Transform<TSource, TTarget>);
     }
 
-    public void Execute(in HeadTransformBuffers buffers)
+    public long WorkspaceBytes(in HeadTransformExtent extent)
     {
-        using (_loader.Enter())
-        {
-            _kernel(
-                _loader.Stream, _config, _shape, buffers.Source.View<TElement>(), buffers.Target.View<TElement>(),
-                buffers.Norm.Or(buffers.Source).View<float>(), buffers.Cosine.Or(buffers.Source).View<float>(),
-                buffers.Sine.Or(buffers.Source).View<float>(), buffers.Positions.Or(buffers.Source).View<int>());
-        }
+        Groups(extent);
+        return 0;
     }
 
-    private static RowLayout Rows(HeadTransform problem, TensorLayout layout) => new()
+    public void Execute(in HeadTransformExtent extent, in HeadTransformBuffers buffers, DeviceMemory workspace)
     {
-        Batch = new MatrixBatch
+        if (extent.IsEmpty)
+            return;
+        var arguments = new HeadTransformArguments
         {
-            Heads = problem.Heads,
-            HeadsPerMatrix = 1,
-            BatchStride = layout.BatchStride,
-            HeadStride = layout.HeadStride,
-        },
-        RowStride = layout.RowStride,
-    };
+            Length = extent.Length,
+            Heads = extent.Heads,
+            Size = _signature.Size,
+            RotarySize = _signature.RotarySize,
+            IsInterleaved = _signature.IsInterleaved ? 1 : 0,
+            HasNorm = _signature.HasNorm ? 1 : 0,
+            Epsilon = extent.NormEpsilon,
+            HasPositions = _signature.HasPositions ? 1 : 0,
+            FirstPosition = extent.FirstPosition,
+            HasSequences = _signature.HasSequences ? 1 : 0,
+            RowsAreKeys = extent.RowsAreKeys ? 1 : 0,
+            Source = AttentionLayouts.Rows(extent.Source, extent.Heads),
+            Target = AttentionLayouts.Rows(extent.Target, extent.Heads),
+        };
+        using AcceleratorGate.Scope gate = _loader.Enter();
+        _kernel(
+            _loader.Stream, Groups(extent), arguments, buffers.Source.View<TSource>(), buffers.Target.View<TTarget>(),
+            buffers.Norm.Or(buffers.Source).View<float>(), buffers.Cosine.Or(buffers.Source).View<float>(),
+            buffers.Sine.Or(buffers.Source).View<float>(), buffers.Positions.Or(buffers.Source).View<int>(),
+            buffers.Sequences.Or(buffers.Source).View<Sequence>());
+    }
+
+    private KernelConfig Groups(in HeadTransformExtent extent) =>
+        KernelLoader.Groups((long)extent.Batch * extent.Heads * extent.Length, _threads);
 }

@@ -1,41 +1,45 @@
 using System.Collections.Concurrent;
+using System.Reflection;
 using ILGPU;
+using ILGPU.Backends;
+using ILGPU.Backends.EntryPoints;
 using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>Compiles kernels once for each specialisation, and gives plans what they need to launch them.</summary>
-internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Lock gate, TileChoice tiles)
+internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, AcceleratorGate gate, TileChoice tiles, AcceleratorProbe probe)
 {
-    private readonly ConcurrentDictionary<Type, Delegate> _launchers = new();
+    private readonly ConcurrentDictionary<MethodInfo, Delegate> _launchers = new();
+    private readonly Lock _compilation = new();
 
     public ILGPU.Runtime.Accelerator Accelerator => accelerator;
 
     public AcceleratorStream Stream => accelerator.DefaultStream;
 
-    /// <summary>Set, under the gate, when the accelerator is about to go.</summary>
-    public bool IsDisposed { get; set; }
-
     public TileChoice Tiles => tiles;
 
     /// <summary>Takes the gate, which every launch holds.</summary>
     /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
-    public Lock.Scope Enter()
-    {
-        Lock.Scope scope = gate.EnterScope();
-        if (!IsDisposed)
-            return scope;
-        scope.Dispose();
-        throw new ObjectDisposedException(typeof(AttentionEngine).FullName);
-    }
+    public AcceleratorGate.Scope Enter() => gate.Enter();
 
     /// <summary>
-    /// The launcher that <paramref name="load"/> makes, made once. <typeparamref name="TKernel"/> is a type that stands for the
-    /// specialisation: the generic plan that launches it.
+    /// The launcher of a kernel of one-dimensional groups, compiled once. One thread compiles at a time, while others launch what is compiled already.
     /// </summary>
-    public TLauncher Load<TKernel, TLauncher>(Func<ILGPU.Runtime.Accelerator, TLauncher> load)
-        where TLauncher : Delegate =>
-        (TLauncher)_launchers.GetOrAdd(typeof(TKernel), _ => load(accelerator));
+    /// <typeparam name="TLauncher">An action of a stream, a <see cref="KernelConfig"/> and the kernel's parameters.</typeparam>
+    /// <param name="kernel">The kernel's method in one specialisation.</param>
+    /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
+    public TLauncher Load<TLauncher>(Delegate kernel)
+        where TLauncher : Delegate
+    {
+        if (_launchers.TryGetValue(kernel.Method, out Delegate? known))
+            return (TLauncher)known;
+        using AcceleratorGate.Scope open = gate.KeepOpen();
+        lock (_compilation)
+        {
+            return (TLauncher)_launchers.GetOrAdd(kernel.Method, Compile<TLauncher>);
+        }
+    }
 
     /// <summary>A launch of one-dimensional groups. A device counts groups in 32 bits.</summary>
     /// <exception cref="NotSupportedException">The problem needs more groups than that.</exception>
@@ -44,4 +48,15 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Lock g
             ? new KernelConfig((int)groups, threads)
             : throw new NotSupportedException(
                 $"The problem needs {groups:N0} thread groups in one launch; a device takes at most {int.MaxValue:N0}. Split the batch.");
+
+    // ILGPU's own cache of kernels holds, while it compiles, the lock that allocations take; so this goes past it.
+    private TLauncher Compile<TLauncher>(MethodInfo kernel)
+        where TLauncher : Delegate
+    {
+        probe.Compiling?.Invoke();
+        accelerator.Bind();
+        CompiledKernel compiled = accelerator.GetBackend().Compile(
+            EntryPointDescription.FromExplicitlyGroupedKernel(kernel), KernelSpecialization.Empty);
+        return accelerator.LoadKernel(compiled).CreateLauncherDelegate<TLauncher>();
+    }
 }

@@ -1,87 +1,81 @@
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
+using AttentionGpu.Kernels.Common.Rows;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Plans linear layers: plain or head-split outputs, with or without bias.</summary>
+/// <summary>Plans linear layers, with or without bias.</summary>
 internal static class LinearPlanner
 {
-    public static IPlan<LinearBuffers> Plan(LinearProblem problem, IAttentionBackend backend, KernelLoader loader)
+    public static IPlan<LinearExtent, LinearBuffers> Plan(LinearSignature signature, KernelLoader loader)
     {
-        if (problem.IsEmpty)
-            return new NothingPlan<LinearBuffers>();
-        return loader.Tiles.HasTensorCores && TensorCoreLinearPlan.Fits(problem)
-            ? TensorCoreLinearPlan.Create(problem, loader, () => PlanGeneral(problem, backend, loader))
-            : PlanGeneral(problem, backend, loader);
+        if (signature.IsWeightPanelled)
+            throw new NotSupportedException("The device reads weights as they are, and none that are panelled.");
+        return loader.Tiles.HasTensorCores && TensorCoreLinearPlan.Fits(signature)
+            ? TensorCoreLinearPlan.Create(signature, loader, () => PlanGeneral(signature, loader))
+            : PlanGeneral(signature, loader);
     }
 
-    private static IPlan<LinearBuffers> PlanGeneral(LinearProblem problem, IAttentionBackend backend, KernelLoader loader)
+    /// <summary>Whether an output has one head and one outer row: no division is needed to find an element.</summary>
+    public static bool IsPlain(in LinearSignature signature, in LinearExtent extent) =>
+        extent.Output.InnerRows >= extent.Rows && extent.Output.HeadSize >= signature.Columns;
+
+    private static IPlan<LinearExtent, LinearBuffers> PlanGeneral(LinearSignature signature, KernelLoader loader) =>
+        signature.Element.Visit(new GeneralPlan(signature, loader));
+
+    private sealed class GeneralPlan(LinearSignature signature, KernelLoader loader) : IElementVisitor<IPlan<LinearExtent, LinearBuffers>>
     {
-        return problem.Element switch
+        public IPlan<LinearExtent, LinearBuffers> Visit<TElement>()
+            where TElement : unmanaged, IElement<TElement> => signature.HasBias
+                ? new LinearPlan<TElement, BiasEpilogue<TElement>>(
+                    signature, loader, static (in LinearBuffers buffers) => new BiasEpilogue<TElement> { Bias = buffers.Bias.View<TElement>() })
+                : new LinearPlan<TElement, ScaleEpilogue>(signature, loader, static (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
+    }
+}
+
+/// <summary>Makes a linear layer's epilogue from a call's memory.</summary>
+internal delegate TEpilogue EpilogueBinder<TEpilogue>(in LinearBuffers buffers)
+    where TEpilogue : struct, IEpilogue;
+
+/// <summary>A linear layer by the general products.</summary>
+internal sealed class LinearPlan<TElement, TEpilogue>(LinearSignature signature, KernelLoader loader, EpilogueBinder<TEpilogue> epilogue)
+    : IPlan<LinearExtent, LinearBuffers>
+    where TElement : unmanaged, IElement<TElement>
+    where TEpilogue : struct, IEpilogue
+{
+    private readonly IMatmulLaunch<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, RowLayout, TEpilogue> _plain =
+        MatmulLaunch.Create<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, RowLayout, TEpilogue>(loader);
+
+    private readonly IMatmulLaunch<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, HeadLayout, TEpilogue> _split =
+        MatmulLaunch.Create<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, HeadLayout, TEpilogue>(loader);
+
+    public long WorkspaceBytes(in LinearExtent extent) => LinearPlanner.IsPlain(signature, extent)
+        ? _plain.WorkspaceBytes(Sizes(extent), 1)
+        : _split.WorkspaceBytes(Sizes(extent), 1);
+
+    public void Execute(in LinearExtent extent, in LinearBuffers buffers, DeviceMemory workspace)
+    {
+        if (extent.Rows == 0)
+            return;
+        var layout = new RowLayout { Batch = MatrixBatch.One, RowStride = signature.Depth };
+        var input = new ContiguousRows<TElement> { Elements = buffers.Input.View<TElement>(), Layout = layout };
+        var weight = new ContiguousRows<TElement> { Elements = buffers.Weight.View<TElement>(), Layout = layout };
+        using AcceleratorGate.Scope gate = loader.Enter();
+        if (LinearPlanner.IsPlain(signature, extent))
         {
-            ElementType.Float32 => PlanOutput<SingleElement>(problem, backend, loader),
-            ElementType.Float16 => PlanOutput<HalfElement>(problem, backend, loader),
-            _ => PlanOutput<BFloat16Element>(problem, backend, loader),
-        };
-    }
-
-    private static IPlan<LinearBuffers> PlanOutput<TElement>(LinearProblem problem, IAttentionBackend backend, KernelLoader loader)
-        where TElement : unmanaged, IElement<TElement> => IsPlain(problem.Output, problem.Rows, problem.Columns)
-            ? PlanBias<TElement, RowLayout>(problem, backend, loader, Rows(problem.Output))
-            : PlanBias<TElement, HeadLayout>(problem, backend, loader, Heads(problem.Output));
-
-    private static IPlan<LinearBuffers> PlanBias<TElement, TOutput>(
-        LinearProblem problem, IAttentionBackend backend, KernelLoader loader, TOutput output)
-        where TElement : unmanaged, IElement<TElement>
-        where TOutput : struct, IMatrixLayout
-    {
-        var shape = new MatmulArguments { Rows = problem.Rows, Columns = problem.Columns, Depth = problem.Depth };
-        var rows = new RowLayout { Batch = MatrixBatch.One, RowStride = problem.Depth };
-        return problem.HasBias
-            ? new MatmulPlan<TElement, BiasEpilogue<TElement>>(
-                loader,
-                MatmulLaunch.Create<TElement, RowLayout, RowLayout, TElement, TOutput, BiasEpilogue<TElement>>(
-                    backend, loader, shape, 1, rows, rows, output),
-                (in LinearBuffers buffers) => new BiasEpilogue<TElement> { Bias = buffers.Bias.View<TElement>() })
-            : new MatmulPlan<TElement, ScaleEpilogue>(
-                loader,
-                MatmulLaunch.Create<TElement, RowLayout, RowLayout, TElement, TOutput, ScaleEpilogue>(
-                    backend, loader, shape, 1, rows, rows, output),
-                (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
-    }
-
-    // One head and one outer row: no division is needed to find an element.
-    private static bool IsPlain(MatrixMap map, int rows, int columns) => map.InnerRows >= rows && map.HeadSize >= columns;
-
-    private static RowLayout Rows(MatrixMap map) => new() { Batch = MatrixBatch.One, RowStride = map.InnerRowStride };
-
-    private static HeadLayout Heads(MatrixMap map) => new()
-    {
-        InnerRows = map.InnerRows,
-        OuterRowStride = map.OuterRowStride,
-        InnerRowStride = map.InnerRowStride,
-        HeadSize = map.HeadSize,
-        HeadStride = map.HeadStride,
-    };
-
-    private delegate TEpilogue EpilogueBinder<TEpilogue>(in LinearBuffers buffers)
-        where TEpilogue : struct, IEpilogue;
-
-    private sealed class MatmulPlan<TElement, TEpilogue>(
-        KernelLoader loader, IMatmulLaunch<TElement, TElement, TEpilogue> matmul, EpilogueBinder<TEpilogue> epilogue) : IPlan<LinearBuffers>
-        where TElement : unmanaged, IElement<TElement>
-        where TEpilogue : struct, IEpilogue
-    {
-        public void Execute(in LinearBuffers buffers)
+            _plain.Launch(
+                Sizes(extent), 1, input, weight, buffers.Output.View<TElement>(),
+                new RowLayout { Batch = MatrixBatch.One, RowStride = extent.Output.InnerRowStride }, epilogue(buffers), workspace);
+        }
+        else
         {
-            using (loader.Enter())
-            {
-                matmul.Launch(
-                    buffers.Input.View<TElement>(), buffers.Weight.View<TElement>(), buffers.Output.View<TElement>(),
-                    epilogue(buffers));
-            }
+            _split.Launch(Sizes(extent), 1, input, weight, buffers.Output.View<TElement>(), extent.Output, epilogue(buffers), workspace);
         }
     }
+
+    private MatmulArguments Sizes(in LinearExtent extent) => new() { Rows = extent.Rows, Columns = signature.Columns, Depth = signature.Depth };
 }

@@ -1,9 +1,7 @@
 using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
-using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.Kernels.Processor;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Tiled.Matmul;
 using AttentionGpu.Kernels.Tiled.Tiles;
 using AttentionGpu.Memory;
@@ -12,126 +10,94 @@ using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>A matrix product whose sizes, layouts and tile are decided; operands and epilogue come with the launch.</summary>
-internal interface IMatmulLaunch<TElement, TOutput, TEpilogue>
-    where TElement : unmanaged, IElement<TElement>
+/// <summary>A batch of matrix products in one specialisation; sizes, operands, layout and epilogue come with the launch.</summary>
+internal interface IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue>
+    where TLeft : struct, IMatrixRows
+    where TRight : struct, IMatrixRows
     where TOutput : unmanaged, IElement<TOutput>
+    where TResult : struct, IMatrixLayout
     where TEpilogue : struct, IEpilogue
 {
-    void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue);
+    /// <summary>Bytes of workspace that a launch takes; loads the kernels for it.</summary>
+    /// <exception cref="NotSupportedException">It takes too many groups.</exception>
+    long WorkspaceBytes(MatmulArguments shape, int matrices);
+
+    /// <summary>Starts the products; the caller holds the gate, and has asked for the workspace of these sizes.</summary>
+    void Launch(
+        MatmulArguments shape, int matrices, TLeft left, TRight right, ArrayView<TOutput> result, TResult resultLayout, TEpilogue epilogue,
+        DeviceMemory workspace);
 }
 
-/// <summary>Picks the tile and makes the launch.</summary>
+/// <summary>Picks the kernel for products on a device.</summary>
 internal static class MatmulLaunch
 {
-    public static IMatmulLaunch<TElement, TOutput, TEpilogue> Create<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(
-        IAttentionBackend backend, KernelLoader loader, MatmulArguments shape, int matrices, TLeft left, TRight right, TResult result)
-        where TElement : unmanaged, IElement<TElement>
+    public static IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue> Create<TLeft, TRight, TOutput, TResult, TEpilogue>(KernelLoader loader)
+        where TLeft : struct, IMatrixRows
+        where TRight : struct, IMatrixRows
         where TOutput : unmanaged, IElement<TOutput>
-        where TLeft : struct, IMatrixLayout
-        where TRight : struct, IMatrixLayout
         where TResult : struct, IMatrixLayout
         where TEpilogue : struct, IEpilogue
     {
         if (loader.Tiles.Processor)
-            return new ProcessorLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(backend, loader, shape, matrices, left, right, result);
+            return new ProcessorMatmul<TLeft, TRight, TOutput, TResult, TEpilogue>(loader);
         if (loader.Tiles.Emulated)
-            return new Launcher<Tile2x2, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
-        bool fillsDevice = MatmulKernel.GroupCount<Tile16x16>(shape, matrices) >= loader.Tiles.BusyGroups;
-        return loader.Tiles.AllowsLargeTiles && fillsDevice
-            ? new Launcher<Tile16x16, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result)
-            : new Launcher<Tile8x8, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>(loader, shape, matrices, left, right, result);
+            return new TiledMatmul<Tile2x2, TLeft, TRight, TOutput, TResult, TEpilogue>(loader);
+        return loader.Tiles.AllowsLargeTiles
+            ? new MatmulBySize<TLeft, TRight, TOutput, TResult, TEpilogue>(loader)
+            : new TiledMatmul<Tile8x8, TLeft, TRight, TOutput, TResult, TEpilogue>(loader);
     }
+}
 
-    private sealed class Launcher<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue> : IMatmulLaunch<TElement, TOutput, TEpilogue>
-        where TTile : struct, ITile
-        where TElement : unmanaged, IElement<TElement>
-        where TOutput : unmanaged, IElement<TOutput>
-        where TLeft : struct, IMatrixLayout
-        where TRight : struct, IMatrixLayout
-        where TResult : struct, IMatrixLayout
-        where TEpilogue : struct, IEpilogue
+/// <summary>Large tiles where they keep the whole device busy, small ones else.</summary>
+internal sealed class MatmulBySize<TLeft, TRight, TOutput, TResult, TEpilogue>(KernelLoader loader)
+    : IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue>
+    where TLeft : struct, IMatrixRows
+    where TRight : struct, IMatrixRows
+    where TOutput : unmanaged, IElement<TOutput>
+    where TResult : struct, IMatrixLayout
+    where TEpilogue : struct, IEpilogue
+{
+    private readonly TiledMatmul<Tile16x16, TLeft, TRight, TOutput, TResult, TEpilogue> _large = new(loader);
+    private readonly TiledMatmul<Tile8x8, TLeft, TRight, TOutput, TResult, TEpilogue> _small = new(loader);
+
+    public long WorkspaceBytes(MatmulArguments shape, int matrices) => Choose(shape, matrices).WorkspaceBytes(shape, matrices);
+
+    public void Launch(
+        MatmulArguments shape, int matrices, TLeft left, TRight right, ArrayView<TOutput> result, TResult resultLayout, TEpilogue epilogue,
+        DeviceMemory workspace) => Choose(shape, matrices).Launch(shape, matrices, left, right, result, resultLayout, epilogue, workspace);
+
+    private IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue> Choose(MatmulArguments shape, int matrices) =>
+        MatmulKernel.GroupCount<Tile16x16>(shape, matrices) >= loader.Tiles.BusyGroups ? _large : _small;
+}
+
+/// <summary>The kernel for GPUs, with one tile. It takes no workspace.</summary>
+internal sealed class TiledMatmul<TTile, TLeft, TRight, TOutput, TResult, TEpilogue>(KernelLoader loader)
+    : IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue>
+    where TTile : struct, ITile
+    where TLeft : struct, IMatrixRows
+    where TRight : struct, IMatrixRows
+    where TOutput : unmanaged, IElement<TOutput>
+    where TResult : struct, IMatrixLayout
+    where TEpilogue : struct, IEpilogue
+{
+    // Loaded when it is first asked for: a program may need only one of several tiles.
+    private Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue>? _kernel;
+
+    public long WorkspaceBytes(MatmulArguments shape, int matrices)
     {
-        private readonly Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
-            ArrayView<TOutput>, TResult, TEpilogue> _kernel;
-
-        private readonly KernelLoader _loader;
-        private readonly KernelConfig _config;
-        private readonly MatmulArguments _shape;
-        private readonly TLeft _left;
-        private readonly TRight _right;
-        private readonly TResult _result;
-
-        public Launcher(KernelLoader loader, MatmulArguments shape, int matrices, TLeft left, TRight right, TResult result)
-        {
-            _loader = loader;
-            _config = KernelLoader.Groups(MatmulKernel.GroupCount<TTile>(shape, matrices), ThreadPosition<TTile>.Threads);
-            _shape = shape;
-            _left = left;
-            _right = right;
-            _result = result;
-            _kernel = loader.Load<Launcher<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
-                MatmulArguments, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
-                accelerator => accelerator.LoadKernel<MatmulArguments, ArrayView<TElement>, TLeft, ArrayView<TElement>, TRight,
-                    ArrayView<TOutput>, TResult, TEpilogue>(MatmulKernel.Multiply<TTile, TElement, TLeft, TRight, TOutput, TResult, TEpilogue>));
-        }
-
-        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue) =>
-            _kernel(_loader.Stream, _config, _shape, left, _left, right, _right, result, _result, epilogue);
+        Groups(shape, matrices);
+        Load();
+        return 0;
     }
 
-    private sealed class ProcessorLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue> : IMatmulLaunch<TElement, TOutput, TEpilogue>
-        where TElement : unmanaged, IElement<TElement>
-        where TOutput : unmanaged, IElement<TOutput>
-        where TLeft : struct, IMatrixLayout
-        where TRight : struct, IMatrixLayout
-        where TResult : struct, IMatrixLayout
-        where TEpilogue : struct, IEpilogue
-    {
-        private readonly Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>,
-            ArrayView<TOutput>, TResult, TEpilogue> _kernel;
+    public void Launch(
+        MatmulArguments shape, int matrices, TLeft left, TRight right, ArrayView<TOutput> result, TResult resultLayout, TEpilogue epilogue,
+        DeviceMemory workspace) => Load()(loader.Stream, Groups(shape, matrices), shape, left, right, result, resultLayout, epilogue);
 
-        private readonly IAttentionBackend _backend;
-        private readonly KernelLoader _loader;
-        private readonly PanelLaunch<TElement, TLeft> _packLeft;
-        private readonly PanelLaunch<TElement, TRight> _packRight;
-        private readonly KernelConfig _config;
-        private readonly MatmulArguments _shape;
-        private readonly TResult _result;
+    private Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue> Load() =>
+        _kernel ??= loader.Load<Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
+            MatmulKernel.Multiply<TTile, TLeft, TRight, TOutput, TResult, TEpilogue>);
 
-        public ProcessorLauncher(
-            IAttentionBackend backend, KernelLoader loader, MatmulArguments shape, int matrices, TLeft left, TRight right, TResult result)
-        {
-            _backend = backend;
-            _loader = loader;
-            _packLeft = new PanelLaunch<TElement, TLeft>(
-                loader, PanelArguments.Operand(PanelArguments.LeftLanes, shape.Rows, shape.Depth), matrices, left);
-            _packRight = new PanelLaunch<TElement, TRight>(
-                loader, PanelArguments.Operand(PanelArguments.RightLanes, shape.Columns, shape.Depth), matrices, right);
-            _config = KernelLoader.Groups(ProcessorMatmulKernel.GroupCount(shape, matrices), 1);
-            _shape = shape;
-            _result = result;
-            _kernel = loader.Load<ProcessorLauncher<TElement, TLeft, TRight, TOutput, TResult, TEpilogue>, Action<AcceleratorStream, KernelConfig,
-                MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult, TEpilogue>>(
-                accelerator => accelerator.LoadKernel<MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>,
-                    TResult, TEpilogue>(ProcessorMatmulKernel.Multiply));
-        }
-
-        public void Launch(ArrayView<TElement> left, ArrayView<TElement> right, ArrayView<TOutput> result, TEpilogue epilogue)
-        {
-            DeviceMemory memory = _backend.Rent(_packLeft.ByteLength + _packRight.ByteLength);
-            try
-            {
-                DeviceMemory rows = memory.Slice<byte>(0, _packLeft.ByteLength);
-                DeviceMemory columns = memory.Slice<byte>(_packLeft.ByteLength, _packRight.ByteLength);
-                _packLeft.Launch(left, memory.View<Sequence>(), rows);
-                _packRight.Launch(right, memory.View<Sequence>(), columns);
-                _kernel(_loader.Stream, _config, _shape, rows.View<Float4>(), columns.View<Float4>(), result, _result, epilogue);
-            }
-            finally
-            {
-                _backend.Return(memory);
-            }
-        }
-    }
+    private static KernelConfig Groups(MatmulArguments shape, int matrices) =>
+        KernelLoader.Groups(MatmulKernel.GroupCount<TTile>(shape, matrices), ThreadPosition<TTile>.Threads);
 }

@@ -1,5 +1,4 @@
-using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Processor;
@@ -9,43 +8,33 @@ using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Packs operands for a processor's kernels.</summary>
-internal sealed class PanelLaunch<TElement, TLayout>
-    where TElement : unmanaged, IElement<TElement>
-    where TLayout : struct, IMatrixLayout
+/// <summary>Panels operands for a processor's kernels.</summary>
+internal sealed class PanelLaunch<TRows>(KernelLoader loader)
+    where TRows : struct, IMatrixRows
 {
-    private const int Threads = 64;
+    private const int MaxThreads = 64;
 
-    private readonly Action<AcceleratorStream, KernelConfig, PanelArguments, int, ArrayView<TElement>, TLayout, ArrayView<Sequence>,
-        ArrayView<float>> _kernel;
+    private readonly Action<AcceleratorStream, KernelConfig, PanelArguments, int, TRows, ArrayView<Sequence>, ArrayView<float>> _kernel =
+        loader.Load<Action<AcceleratorStream, KernelConfig, PanelArguments, int, TRows, ArrayView<Sequence>, ArrayView<float>>>(PanelKernel.Pack<TRows>);
 
-    private readonly KernelLoader _loader;
-    private readonly KernelConfig _config;
-    private readonly PanelArguments _shape;
-    private readonly int _batch;
-    private readonly TLayout _layout;
+    private readonly int _threads = Math.Min(MaxThreads, loader.Accelerator.MaxNumThreadsPerGroup);
 
-    public PanelLaunch(KernelLoader loader, PanelArguments shape, int batch, TLayout layout)
+    /// <summary>Bytes of the panels, once it is sure that one launch can fill them.</summary>
+    /// <exception cref="NotSupportedException">It takes too many groups.</exception>
+    public long Bytes(in PanelArguments shape, int batch)
     {
-        _loader = loader;
-        _shape = shape;
-        _batch = batch;
-        _layout = layout;
-        ByteLength = batch * shape.Matrices * shape.MatrixElements * sizeof(float);
-        int threads = Math.Min(Threads, loader.Accelerator.MaxNumThreadsPerGroup);
-        _config = KernelLoader.Groups(TileCount.DivideUp(batch * shape.Matrices * shape.MatrixLines, threads), threads);
-        _kernel = loader.Load<PanelLaunch<TElement, TLayout>, Action<AcceleratorStream, KernelConfig, PanelArguments, int, ArrayView<TElement>,
-            TLayout, ArrayView<Sequence>, ArrayView<float>>>(
-            accelerator => accelerator.LoadKernel<PanelArguments, int, ArrayView<TElement>, TLayout, ArrayView<Sequence>, ArrayView<float>>(
-                PanelKernel.Pack));
+        Groups(shape, batch);
+        return batch * shape.Matrices * shape.MatrixElements * sizeof(float);
     }
 
-    /// <summary>Bytes of the panels.</summary>
-    public long ByteLength { get; }
-
-    public void Launch(ArrayView<TElement> source, ArrayView<Sequence> sequences, DeviceMemory panels)
+    /// <summary>Starts filling the panels; the caller holds the gate.</summary>
+    public void Launch(in PanelArguments shape, int batch, TRows source, ArrayView<Sequence> sequences, DeviceMemory panels)
     {
-        if (ByteLength != 0)
-            _kernel(_loader.Stream, _config, _shape, _batch, source, _layout, sequences, panels.View<float>());
+        KernelConfig groups = Groups(shape, batch);
+        if (groups.GridDim.X != 0)
+            _kernel(loader.Stream, groups, shape, batch, source, sequences, panels.View<float>());
     }
+
+    private KernelConfig Groups(in PanelArguments shape, int batch) =>
+        KernelLoader.Groups(TileCount.DivideUp(batch * shape.Matrices * shape.MatrixLines, _threads), _threads);
 }

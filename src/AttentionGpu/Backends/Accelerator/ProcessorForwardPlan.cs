@@ -1,8 +1,8 @@
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
-using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.Processor;
 using AttentionGpu.Memory;
@@ -12,95 +12,99 @@ using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Attention on a processor: queries, keys and values are panelled, then the fused kernel runs on what was panelled.</summary>
-internal sealed class ProcessorForwardPlan<TElement, TRange, TVariant> : IPlan<AttentionBuffers>
+/// <summary>Attention on a processor: queries, keys and values are panelled, then the fused kernel runs on the panels. They are its workspace.</summary>
+internal sealed class ProcessorForwardPlan<TElement, TKeyValues, TRange, TVariant> : IPlan<AttentionExtent, AttentionBuffers>
     where TElement : unmanaged, IElement<TElement>
+    where TKeyValues : struct, IMatrixRows
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
 {
     private readonly Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int, ArrayView<Float4>, int,
         ArrayView<TElement>, AttentionTables, TRange, TVariant> _kernel;
 
-    private readonly IAttentionBackend _backend;
+    private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
-    private readonly PanelLaunch<TElement, RowLayout> _packQueries;
-    private readonly PanelLaunch<TElement, RowLayout> _packKeys;
-    private readonly PanelLaunch<TElement, RowLayout> _packValues;
-    private readonly KernelConfig _config;
-    private readonly AttentionArguments _shape;
-    private readonly int _keyPanels;
-    private readonly int _valueLines;
-    private readonly TRange _range;
-    private readonly VariantBinder<TVariant> _variant;
+    private readonly IKeyValueBinder<TKeyValues> _keyValues;
+    private readonly ScoreRules<TRange, TVariant> _rules;
+    private readonly PanelLaunch<ContiguousRows<TElement>> _queries;
+    private readonly PanelLaunch<TKeyValues> _rows;
 
     public ProcessorForwardPlan(
-        AttentionProblem problem, IAttentionBackend backend, KernelLoader loader, TRange range, VariantBinder<TVariant> variant)
+        AttentionSignature signature, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
     {
-        _backend = backend;
+        _signature = signature;
         _loader = loader;
-        _range = range;
-        _variant = variant;
-        _shape = AttentionLayouts.Shape(problem);
-        var rows = new PanelArguments
-        {
-            Matrices = problem.KeyValueHeads,
-            Sequence = problem.Sequence,
-            HasSequences = problem.HasSequences ? 1 : 0,
-        };
-        PanelArguments queries = rows with
-        {
-            Lanes = PanelArguments.LeftLanes,
-            Rows = problem.QueryLength,
-            Columns = problem.HeadSize,
-            Matrices = problem.Heads,
-            RowsAreLanes = 1,
-            RowsAreQueries = 1,
-        };
-        PanelArguments keys = rows with { Lanes = PanelArguments.RightLanes, Rows = problem.KeyLength, Columns = problem.HeadSize, RowsAreLanes = 1 };
-        PanelArguments values = rows with { Lanes = PanelArguments.RightLanes, Rows = problem.KeyLength, Columns = problem.ValueHeadSize };
-        _keyPanels = keys.Panels;
-        _valueLines = values.PanelDepth;
-        _packQueries = new PanelLaunch<TElement, RowLayout>(loader, queries, problem.Batch, _shape.Query);
-        _packKeys = new PanelLaunch<TElement, RowLayout>(loader, keys, problem.Batch, PerMatrix(_shape.Key, problem.KeyValueHeads));
-        _packValues = new PanelLaunch<TElement, RowLayout>(loader, values, problem.Batch, PerMatrix(_shape.Value, problem.KeyValueHeads));
-        _config = KernelLoader.Groups(ProcessorAttentionKernel.GroupCount(_shape, problem.Batch), 1);
-        _kernel = loader.Load<ProcessorForwardPlan<TElement, TRange, TVariant>, Action<AcceleratorStream, KernelConfig, AttentionArguments,
-            ArrayView<Float4>, ArrayView<Float4>, int, ArrayView<Float4>, int, ArrayView<TElement>, AttentionTables, TRange, TVariant>>(
-            accelerator => accelerator.LoadKernel<AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int, ArrayView<Float4>, int,
-                ArrayView<TElement>, AttentionTables, TRange, TVariant>(ProcessorAttentionKernel.Forward));
+        _keyValues = keyValues;
+        _rules = rules;
+        _queries = new PanelLaunch<ContiguousRows<TElement>>(loader);
+        _rows = new PanelLaunch<TKeyValues>(loader);
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int, ArrayView<Float4>,
+            int, ArrayView<TElement>, AttentionTables, TRange, TVariant>>(ProcessorAttentionKernel.Forward<TElement, TRange, TVariant>);
     }
 
-    public void Execute(in AttentionBuffers buffers)
+    public long WorkspaceBytes(in AttentionExtent extent)
     {
-        using (_loader.Enter())
-        {
-            long queryBytes = _packQueries.ByteLength;
-            long keyBytes = _packKeys.ByteLength;
-            DeviceMemory memory = _backend.Rent(queryBytes + keyBytes + _packValues.ByteLength);
-            try
-            {
-                DeviceMemory queries = memory.Slice<byte>(0, queryBytes);
-
-                // Without keys nothing of them is read, but it must be some memory.
-                DeviceMemory keys = keyBytes == 0 ? memory : memory.Slice<byte>(queryBytes, keyBytes);
-                DeviceMemory values = keyBytes == 0 ? memory : memory.Slice<byte>(queryBytes + keyBytes, _packValues.ByteLength);
-                AttentionTables tables = AttentionLayouts.Tables(buffers);
-                _packQueries.Launch(buffers.Query.View<TElement>(), tables.Sequences, queries);
-                _packKeys.Launch(buffers.Key.View<TElement>(), tables.Sequences, keys);
-                _packValues.Launch(buffers.Value.View<TElement>(), tables.Sequences, values);
-                _kernel(
-                    _loader.Stream, _config, _shape,
-                    queries.View<Float4>(), keys.View<Float4>(), _keyPanels, values.View<Float4>(), _valueLines,
-                    buffers.Output.View<TElement>(), tables, _range, _variant(buffers));
-            }
-            finally
-            {
-                _backend.Return(memory);
-            }
-        }
+        Groups(extent);
+        return WorkspaceParts.Aligned(_queries.Bytes(Queries(extent), extent.Batch))
+            + WorkspaceParts.Aligned(_rows.Bytes(Keys(extent), extent.Batch))
+            + WorkspaceParts.Aligned(_rows.Bytes(Values(extent), extent.Batch));
     }
 
-    // A head of keys or values is panelled once, whatever number of query heads reads it.
-    private static RowLayout PerMatrix(RowLayout layout, int matrices) =>
-        layout with { Batch = layout.Batch with { Heads = matrices, HeadsPerMatrix = 1 } };
+    public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
+    {
+        if (extent.IsEmpty)
+            return;
+        PanelArguments queryShape = Queries(extent);
+        PanelArguments keyShape = Keys(extent);
+        PanelArguments valueShape = Values(extent);
+        var parts = new WorkspaceParts(workspace);
+        DeviceMemory queries = parts.Take(_queries.Bytes(queryShape, extent.Batch));
+        DeviceMemory keys = parts.Take(_rows.Bytes(keyShape, extent.Batch));
+        DeviceMemory values = parts.Take(_rows.Bytes(valueShape, extent.Batch));
+        AttentionTables tables = AttentionLayouts.Tables(buffers);
+        var query = new ContiguousRows<TElement>
+        {
+            Elements = buffers.Query.View<TElement>(),
+            Layout = AttentionLayouts.Rows(extent.Query, extent.Heads),
+        };
+        using AcceleratorGate.Scope gate = _loader.Enter();
+        _queries.Launch(queryShape, extent.Batch, query, tables.Sequences, queries);
+        if (extent.KeyLength != 0)
+        {
+            // A head of keys or values is panelled once, whatever number of query heads reads it.
+            _rows.Launch(keyShape, extent.Batch, _keyValues.Keys(extent, buffers, extent.KeyValueHeads, 1), tables.Sequences, keys);
+            _rows.Launch(valueShape, extent.Batch, _keyValues.Values(extent, buffers, extent.KeyValueHeads, 1), tables.Sequences, values);
+        }
+
+        _kernel(
+            _loader.Stream, Groups(extent), AttentionLayouts.Arguments(_signature, extent),
+            queries.View<Float4>(), keys.View<Float4>(), keyShape.Panels, values.View<Float4>(), valueShape.PanelDepth,
+            buffers.Output.View<TElement>(), tables, _rules.Range(extent), _rules.Variant(extent, buffers));
+    }
+
+    private KernelConfig Groups(in AttentionExtent extent) =>
+        KernelLoader.Groups(ProcessorAttentionKernel.GroupCount(AttentionLayouts.Arguments(_signature, extent), extent.Batch), 1);
+
+    private PanelArguments Queries(in AttentionExtent extent) => Rows(extent) with
+    {
+        Lanes = PanelArguments.LeftLanes,
+        Rows = extent.QueryLength,
+        Columns = _signature.HeadSize,
+        Matrices = extent.Heads,
+        RowsAreLanes = 1,
+        RowsAreQueries = 1,
+    };
+
+    private PanelArguments Keys(in AttentionExtent extent) => Rows(extent) with { Columns = _signature.HeadSize, RowsAreLanes = 1 };
+
+    private PanelArguments Values(in AttentionExtent extent) => Rows(extent) with { Columns = _signature.ValueHeadSize };
+
+    private PanelArguments Rows(in AttentionExtent extent) => new()
+    {
+        Lanes = PanelArguments.RightLanes,
+        Rows = extent.KeyLength,
+        Matrices = extent.KeyValueHeads,
+        Sequence = extent.Sequence,
+        HasSequences = _signature.HasSequences ? 1 : 0,
+    };
 }

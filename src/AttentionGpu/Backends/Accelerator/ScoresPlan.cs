@@ -1,8 +1,10 @@
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
@@ -16,129 +18,138 @@ namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
 /// Attention whose scores are asked for: the fused kernel for the output, then the scores once more as a batch of products, and what becomes
-/// of them up to the stage that is wanted.
+/// of them up to the stage that is wanted. The scores' workspace lies where that of the output was.
 /// </summary>
-internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBuffers>
+internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan<AttentionExtent, AttentionBuffers>
     where TElement : unmanaged, IElement<TElement>
+    where TKeyValues : struct, IMatrixRows
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
 {
     private const int ElementThreads = 128;
 
-    private readonly AttentionProblem _problem;
+    private readonly AttentionSignature _signature;
     private readonly ScoreStage _stage;
-    private readonly IAttentionBackend _backend;
     private readonly KernelLoader _loader;
-    private readonly TRange _range;
-    private readonly VariantBinder<TVariant> _variant;
-    private readonly IPlan<AttentionBuffers> _forward;
-    private readonly IMatmulLaunch<TElement, SingleElement, ScaleEpilogue> _products;
-    private readonly SoftmaxArguments _shape;
+    private readonly IKeyValueBinder<TKeyValues> _keyValues;
+    private readonly ScoreRules<TRange, TVariant> _rules;
+    private readonly IPlan<AttentionExtent, AttentionBuffers> _forward;
+    private readonly IMatmulLaunch<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue> _products;
     private readonly ScoreStore? _store;
-    private readonly KernelConfig _softmaxConfig;
     private readonly Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>,
-        TRange, TVariant> _softmax;
+        TRange, TVariant>? _softmax;
 
     public ScoresPlan(
-        AttentionProblem problem, ScoreStage stage, IAttentionBackend backend, KernelLoader loader, TRange range,
-        VariantBinder<TVariant> variant, IPlan<AttentionBuffers> forward)
+        AttentionSignature signature, ScoreStage stage, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules,
+        IPlan<AttentionExtent, AttentionBuffers> forward)
     {
-        _problem = problem;
+        _signature = signature;
         _stage = stage;
-        _backend = backend;
         _loader = loader;
-        _range = range;
-        _variant = variant;
+        _keyValues = keyValues;
+        _rules = rules;
         _forward = forward;
-        _shape = AttentionLayouts.Softmax(problem);
-        int matrices = problem.Batch * problem.Heads;
-        _products = MatmulLaunch.Create<TElement, RowLayout, RowLayout, SingleElement, RowLayout, ScaleEpilogue>(
-            backend,
-            loader,
-            new MatmulArguments { Rows = problem.QueryLength, Columns = problem.KeyLength, Depth = problem.HeadSize },
-            matrices,
-            AttentionLayouts.Rows(problem, problem.Query, 1),
-            AttentionLayouts.Rows(problem, problem.Key, problem.GroupSize),
-            AttentionLayouts.Rows(problem, TensorLayout.Contiguous(problem.Heads, problem.QueryLength, problem.KeyLength), 1));
-        _softmaxConfig = KernelLoader.Groups((long)matrices * problem.QueryLength, loader.Tiles.SoftmaxThreads);
-        _softmax = loader.Load<ScoresPlan<TElement, TRange, TVariant>, Action<AcceleratorStream, KernelConfig, SoftmaxArguments,
-            ArrayView<float>, ArrayView<Sequence>, ArrayView<float>, TRange, TVariant>>(
-            accelerator => accelerator.LoadKernel<SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>, TRange, TVariant>(
-                MaskedSoftmaxKernel.Normalize));
+        _products = MatmulLaunch.Create<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue>(loader);
+        if (stage is ScoreStage.Weights or ScoreStage.AverageWeights)
+        {
+            _softmax = loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>,
+                TRange, TVariant>>(MaskedSoftmaxKernel.Normalize<TRange, TVariant>);
+        }
+
         _store = PlanStore();
     }
 
-    private delegate void ScoreStore(ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables);
+    private delegate void ScoreStore(
+        in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables);
 
-    private bool IsSingle => _problem.Element == ElementType.Float32;
+    private bool IsSingle => _signature.Element == ElementType.Float32;
 
-    public void Execute(in AttentionBuffers buffers)
+    // Where the scores that are asked for are float32 and as many, they are computed in place.
+    private bool IsInPlace => IsSingle && _stage != ScoreStage.AverageWeights;
+
+    public long WorkspaceBytes(in AttentionExtent extent)
     {
-        _forward.Execute(buffers);
-        if (_problem.KeyLength == 0)
-            return;
-        if (IsSingle && _stage != ScoreStage.AverageWeights)
-        {
-            WriteScores(buffers, buffers.Scores);
-            return;
-        }
-
-        DeviceMemory memory = _backend.Rent(_problem.ScoreCount * sizeof(float));
-        try
-        {
-            WriteScores(buffers, memory);
-        }
-        finally
-        {
-            _backend.Return(memory);
-        }
+        long forward = _forward.WorkspaceBytes(extent);
+        if (extent.KeyLength == 0)
+            return forward;
+        SoftmaxGroups(extent);
+        Elements(extent.ScoreCount);
+        return Math.Max(forward, WorkspaceParts.Aligned(ScoreBytes(extent)) + _products.WorkspaceBytes(Sizes(extent), Matrices(extent)));
     }
 
-    private void WriteScores(in AttentionBuffers buffers, DeviceMemory memory)
+    public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
     {
-        using (_loader.Enter())
+        if (extent.IsEmpty)
+            return;
+        _forward.Execute(extent, buffers, workspace);
+        if (extent.KeyLength == 0)
+            return;
+        var parts = new WorkspaceParts(workspace);
+        DeviceMemory memory = IsInPlace ? buffers.Scores : parts.Take(ScoreBytes(extent));
+        ArrayView<float> scores = memory.Slice<float>(0, extent.ScoreCount).View<float>();
+        SoftmaxArguments shape = AttentionLayouts.Softmax(_signature, extent);
+        AttentionTables tables = AttentionLayouts.Tables(buffers);
+        var query = new ContiguousRows<TElement>
         {
-            _products.Launch(
-                buffers.Query.View<TElement>(), buffers.Key.View<TElement>(), memory.View<SingleElement>(),
-                new ScaleEpilogue { Scale = _problem.Scale });
-            AttentionTables tables = AttentionLayouts.Tables(buffers);
-            ArrayView<float> scores = memory.View<float>();
-            if (_stage is ScoreStage.Weights or ScoreStage.AverageWeights)
-                _softmax(_loader.Stream, _softmaxConfig, _shape, scores, tables.Sequences, tables.Sinks, _range, _variant(buffers));
-            _store?.Invoke(scores, buffers, tables);
-        }
+            Elements = buffers.Query.View<TElement>(),
+            Layout = AttentionLayouts.Rows(extent.Query, extent.Heads),
+        };
+        using AcceleratorGate.Scope gate = _loader.Enter();
+        _products.Launch(
+            Sizes(extent), Matrices(extent), query, _keyValues.Keys(extent, buffers, extent.Heads, _signature.GroupSize),
+            scores.Cast<SingleElement>(),
+            AttentionLayouts.Rows(TensorLayout.Contiguous(extent.Heads, extent.QueryLength, extent.KeyLength), extent.Heads),
+            new ScaleEpilogue { Scale = extent.Scale }, parts.Rest());
+        _softmax?.Invoke(
+            _loader.Stream, SoftmaxGroups(extent), shape, scores, tables.Sequences, tables.Sinks, _rules.Range(extent), _rules.Variant(extent, buffers));
+        _store?.Invoke(extent, shape, scores, buffers, tables);
     }
+
+    private static int Matrices(in AttentionExtent extent) => extent.Batch * extent.Heads;
+
+    private MatmulArguments Sizes(in AttentionExtent extent) =>
+        new() { Rows = extent.QueryLength, Columns = extent.KeyLength, Depth = _signature.HeadSize };
+
+    private long ScoreBytes(in AttentionExtent extent) => IsInPlace ? 0 : extent.ScoreCount * sizeof(float);
+
+    private KernelConfig SoftmaxGroups(in AttentionExtent extent) =>
+        KernelLoader.Groups((long)Matrices(extent) * extent.QueryLength, _loader.Tiles.SoftmaxThreads);
 
     /// <summary>The kernel that brings scores from float32 memory to where they are wanted; null where they are there already.</summary>
     private ScoreStore? PlanStore() => _stage switch
     {
         ScoreStage.AverageWeights => PlanAverage(),
-        ScoreStage.Masked => PlanStore(_range, _variant),
-        ScoreStage.Softcapped when _problem.Softcap != 0f =>
-            PlanStore(default(Everything), (in AttentionBuffers _) => new Softcap { Cap = _problem.Softcap }),
-        _ => IsSingle ? null : PlanStore(default(Everything), (in AttentionBuffers _) => default(NoVariant)),
+        ScoreStage.Masked => PlanStore(_rules),
+        ScoreStage.Softcapped when _signature.HasSoftcap => PlanStore(new ScoreRules<Everything, Softcap>(
+            static (in AttentionExtent _) => default,
+            static (in AttentionExtent extent, in AttentionBuffers _) => new Softcap { Cap = extent.Softcap })),
+        ScoreStage.Products or ScoreStage.Softcapped or ScoreStage.Weights when IsSingle => null,
+        ScoreStage.Products or ScoreStage.Softcapped or ScoreStage.Weights => PlanStore(new ScoreRules<Everything, NoVariant>(
+            static (in AttentionExtent _) => default, static (in AttentionExtent _, in AttentionBuffers _) => default)),
+        _ => throw new ArgumentOutOfRangeException(nameof(_stage), _stage, "There is no such stage."),
     };
 
-    private ScoreStore PlanStore<TStoredRange, TStoredVariant>(TStoredRange range, VariantBinder<TStoredVariant> variant)
+    private ScoreStore PlanStore<TStoredRange, TStoredVariant>(ScoreRules<TStoredRange, TStoredVariant> rules)
         where TStoredRange : struct, IKeyRange
         where TStoredVariant : struct, IScoreVariant
     {
-        KernelConfig config = Elements(_problem.ScoreCount);
-        var store = _loader.Load<StoreKernel<TStoredRange, TStoredVariant>, Action<AcceleratorStream, KernelConfig, SoftmaxArguments,
-            ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>, TStoredRange, TStoredVariant>>(
-            accelerator => accelerator.LoadKernel<SoftmaxArguments, ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>, TStoredRange,
-                TStoredVariant>(MaskedSoftmaxKernel.Store));
-        return (ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables) =>
-            store(_loader.Stream, config, _shape, scores, buffers.Scores.View<TElement>(), tables.Sequences, range, variant(buffers));
+        var store = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>,
+            TStoredRange, TStoredVariant>>(MaskedSoftmaxKernel.Store<TElement, TStoredRange, TStoredVariant>);
+        return (in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables) =>
+            store(
+                _loader.Stream, Elements(extent.ScoreCount), shape, scores, buffers.Scores.View<TElement>(), tables.Sequences, rules.Range(extent),
+                rules.Variant(extent, buffers));
     }
 
     private ScoreStore PlanAverage()
     {
-        KernelConfig config = Elements(_problem.ScoreCount / _problem.Heads);
-        var average = _loader.Load<AverageKernel, Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>>(
-            accelerator => accelerator.LoadKernel<SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>(AverageHeadsKernel.Average));
-        return (ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables _) =>
-            average(_loader.Stream, config, _shape, scores, buffers.Scores.View<TElement>());
+        var average = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>>(
+            AverageHeadsKernel.Average<TElement>);
+        return (in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables _) =>
+        {
+            long count = extent.ScoreCount / extent.Heads;
+            average(_loader.Stream, Elements(count), shape, scores, buffers.Scores.Slice<TElement>(0, count).View<TElement>());
+        };
     }
 
     private KernelConfig Elements(long count)
@@ -146,10 +157,4 @@ internal sealed class ScoresPlan<TElement, TRange, TVariant> : IPlan<AttentionBu
         int threads = Math.Min(ElementThreads, _loader.Accelerator.MaxNumThreadsPerGroup);
         return KernelLoader.Groups(TileCount.DivideUp(count, threads), threads);
     }
-
-    /// <summary>Stands for the averaging kernel in the loader.</summary>
-    private sealed class AverageKernel;
-
-    /// <summary>Stands for a kernel that stores scores in the loader.</summary>
-    private sealed class StoreKernel<TStoredRange, TStoredVariant>;
 }

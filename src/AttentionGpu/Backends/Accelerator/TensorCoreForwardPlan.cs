@@ -1,6 +1,10 @@
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.KeyValues;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
 using ILGPU.Runtime;
@@ -13,77 +17,115 @@ internal static class TensorCoreForwardPlan
     private const int PieceElements = TensorCoreTiles.PieceElements;
     private const int MaxHeadSize = 128;
 
-    /// <summary>Whether the kernel computes the problem, scores that are asked for apart: 16-bit elements in pieces of 16 bytes, and nothing that changes scores.</summary>
-    public static bool Fits(AttentionProblem problem) =>
-        problem.Element is ElementType.Float16 or ElementType.BFloat16
-        && problem.HeadSize <= MaxHeadSize && problem.ValueHeadSize <= MaxHeadSize
-        && problem.HeadSize % PieceElements == 0 && problem.ValueHeadSize % PieceElements == 0
-        && IsInPieces(problem.Query) && IsInPieces(problem.Key) && IsInPieces(problem.Value) && IsInPieces(problem.Output)
-        && !problem.HasSinks && problem.LogSumExp is null && !ChangesScores(problem);
+    /// <summary>
+    /// Whether the kernel computes the signature: heads of 16-bit elements in pieces of 16 bytes, contiguous keys and values of the same type, and nothing
+    /// that changes scores. Scores that are asked for are computed apart.
+    /// </summary>
+    public static bool Fits(in AttentionSignature signature) =>
+        signature == new AttentionSignature
+        {
+            Element = signature.Element,
+            KeyValue = new KeyValueForm(signature.Element),
+            HeadSize = signature.HeadSize,
+            ValueHeadSize = signature.ValueHeadSize,
+            GroupSize = signature.GroupSize,
+            Causal = signature.Causal,
+            HasWindow = signature.HasWindow,
+            HasSequences = signature.HasSequences,
+            Scores = signature.Scores,
+        }
+        && signature.Element is ElementType.Float16 or ElementType.BFloat16
+        && signature.HeadSize <= MaxHeadSize && signature.ValueHeadSize <= MaxHeadSize
+        && signature.HeadSize % PieceElements == 0 && signature.ValueHeadSize % PieceElements == 0;
 
-    /// <param name="problem">A problem that fits.</param>
+    /// <summary>Whether the kernel computes a call of a signature that fits: its strides are in pieces of 16 bytes too.</summary>
+    public static bool Fits(in AttentionExtent extent) =>
+        IsInPieces(extent.Query) && IsInPieces(extent.Key) && IsInPieces(extent.Value) && IsInPieces(extent.Output);
+
+    /// <param name="signature">A signature that fits.</param>
     /// <param name="loader">The device's kernels.</param>
-    /// <param name="range">The keys that a query sees.</param>
-    /// <param name="general">Makes the plan for memory that does not start at 16 bytes.</param>
-    public static IPlan<AttentionBuffers> Create<TRange>(
-        AttentionProblem problem, KernelLoader loader, TRange range, Func<IPlan<AttentionBuffers>> general)
-        where TRange : struct, IKeyRange => problem.Element == ElementType.Float16
-            ? Create<HalfTensorCore, TRange>(problem, loader, range, general)
-            : Create<BFloat16TensorCore, TRange>(problem, loader, range, general);
+    /// <param name="rules">The keys that a query sees.</param>
+    /// <param name="general">Makes the plan for calls that do not fit, and for memory that does not start at 16 bytes.</param>
+    public static IPlan<AttentionExtent, AttentionBuffers> Create<TRange, TVariant>(
+        AttentionSignature signature, KernelLoader loader, ScoreRules<TRange, TVariant> rules, Func<IPlan<AttentionExtent, AttentionBuffers>> general)
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant => signature.Element switch
+        {
+            ElementType.Float16 => Create<HalfTensorCore, TRange>(signature, loader, rules.Range, general),
+            ElementType.BFloat16 => Create<BFloat16TensorCore, TRange>(signature, loader, rules.Range, general),
+            _ => throw ElementTypes.Unknown(signature.Element),
+        };
 
-    private static IPlan<AttentionBuffers> Create<TTensor, TRange>(
-        AttentionProblem problem, KernelLoader loader, TRange range, Func<IPlan<AttentionBuffers>> general)
+    private static IPlan<AttentionExtent, AttentionBuffers> Create<TTensor, TRange>(
+        AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range, Func<IPlan<AttentionExtent, AttentionBuffers>> general)
         where TTensor : struct, ITensorCoreElement
-        where TRange : struct, IKeyRange => Math.Max(problem.HeadSize, problem.ValueHeadSize) <= TensorCoreSize64.Columns
-            ? new TensorCoreForwardPlan<TTensor, TensorCoreSize64, TRange>(problem, loader, range, general)
-            : new TensorCoreForwardPlan<TTensor, TensorCoreSize128, TRange>(problem, loader, range, general);
+        where TRange : struct, IKeyRange => Math.Max(signature.HeadSize, signature.ValueHeadSize) <= TensorCoreSize64.Columns
+            ? new TensorCoreForwardPlan<TTensor, TensorCoreSize64, TRange>(signature, loader, range, general)
+            : new TensorCoreForwardPlan<TTensor, TensorCoreSize128, TRange>(signature, loader, range, general);
 
     private static bool IsInPieces(TensorLayout layout) =>
         layout.BatchStride % PieceElements == 0 && layout.HeadStride % PieceElements == 0 && layout.RowStride % PieceElements == 0;
-
-    private static bool ChangesScores(AttentionProblem problem) =>
-        problem.Softcap != 0f || problem.HasAlibi || problem.Bias is not null || problem.Mask is not null || problem.HasDocuments || problem.HasKeyPadding;
 }
 
-/// <summary>The tensor core kernel in one specialisation.</summary>
-internal sealed class TensorCoreForwardPlan<TTensor, TSize, TRange> : IPlan<AttentionBuffers>
+/// <summary>The tensor core kernel in one specialisation. It takes no workspace.</summary>
+internal sealed class TensorCoreForwardPlan<TTensor, TSize, TRange> : IPlan<AttentionExtent, AttentionBuffers>
     where TTensor : struct, ITensorCoreElement
     where TSize : struct, ITensorCoreSize
     where TRange : struct, IKeyRange
 {
     private readonly Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange> _kernel;
+    private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
-    private readonly KernelConfig _config;
-    private readonly TensorCoreAttentionArguments _shape;
-    private readonly TRange _range;
-    private readonly Lazy<IPlan<AttentionBuffers>> _general;
+    private readonly RangeBinder<TRange> _range;
+    private readonly Lazy<IPlan<AttentionExtent, AttentionBuffers>> _general;
 
-    public TensorCoreForwardPlan(AttentionProblem problem, KernelLoader loader, TRange range, Func<IPlan<AttentionBuffers>> general)
+    public TensorCoreForwardPlan(
+        AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range, Func<IPlan<AttentionExtent, AttentionBuffers>> general)
     {
+        _signature = signature;
         _loader = loader;
         _range = range;
-        _general = new Lazy<IPlan<AttentionBuffers>>(general);
-        _shape = new TensorCoreAttentionArguments { Attention = AttentionLayouts.Shape(problem) };
-        _config = KernelLoader.Groups(
-            TensorCoreAttentionKernel.GroupCount(problem.Batch, problem.Heads, problem.QueryLength), TensorCoreTiles.Threads);
-        _kernel = loader.Load<TensorCoreForwardPlan<TTensor, TSize, TRange>, Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments,
-            ArrayView<Sequence>, TRange>>(
-            accelerator => accelerator.LoadKernel<TensorCoreAttentionArguments, ArrayView<Sequence>, TRange>(TensorCoreAttentionKernel.Forward<TTensor, TSize, TRange>));
+        _general = new Lazy<IPlan<AttentionExtent, AttentionBuffers>>(general);
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange>>(
+            TensorCoreAttentionKernel.Forward<TTensor, TSize, TRange>);
     }
 
-    public void Execute(in AttentionBuffers buffers)
+    public long WorkspaceBytes(in AttentionExtent extent)
     {
-        using (_loader.Enter())
-        {
-            TensorCoreAttentionArguments shape = _shape;
-            shape.Query = buffers.Query.DeviceAddress;
-            shape.Key = buffers.Key.DeviceAddress;
-            shape.Value = buffers.Value.DeviceAddress;
-            shape.Output = buffers.Output.DeviceAddress;
-            if ((shape.Query | shape.Key | shape.Value | shape.Output) % TensorCoreTiles.PieceBytes != 0)
-                _general.Value.Execute(buffers);
-            else
-                _kernel(_loader.Stream, _config, shape, AttentionLayouts.Tables(buffers).Sequences, _range);
-        }
+        if (!TensorCoreForwardPlan.Fits(extent))
+            return _general.Value.WorkspaceBytes(extent);
+        Groups(extent);
+        return 0;
     }
+
+    public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
+    {
+        if (extent.IsEmpty)
+            return;
+        var arguments = new TensorCoreAttentionArguments
+        {
+            Attention = AttentionLayouts.Arguments(_signature, extent),
+            QueryRows = AttentionLayouts.Rows(extent.Query, extent.Heads),
+            KeyRows = AttentionLayouts.Rows(extent.Key, extent.Heads, _signature.GroupSize),
+            ValueRows = AttentionLayouts.Rows(extent.Value, extent.Heads, _signature.GroupSize),
+            Query = buffers.Query.DeviceAddress,
+            Key = buffers.Key.DeviceAddress,
+            Value = buffers.Value.DeviceAddress,
+            Output = buffers.Output.DeviceAddress,
+        };
+        bool isAligned = (arguments.Query | arguments.Key | arguments.Value | arguments.Output) % TensorCoreTiles.PieceBytes == 0;
+        if (!isAligned || !TensorCoreForwardPlan.Fits(extent))
+        {
+            // Only here are the addresses known; it loads its kernels if need be. On a device with tensor cores it takes no workspace.
+            _general.Value.WorkspaceBytes(extent);
+            _general.Value.Execute(extent, buffers, workspace);
+            return;
+        }
+
+        using AcceleratorGate.Scope gate = _loader.Enter();
+        _kernel(_loader.Stream, Groups(extent), arguments, AttentionLayouts.Tables(buffers).Sequences, _range(extent));
+    }
+
+    private static KernelConfig Groups(in AttentionExtent extent) =>
+        KernelLoader.Groups(TensorCoreAttentionKernel.GroupCount(extent.Batch, extent.Heads, extent.QueryLength), TensorCoreTiles.Threads);
 }

@@ -1,3 +1,4 @@
+using AttentionGpu.Kernels.Tiled.Tiles;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
@@ -43,8 +44,10 @@ internal sealed record TileChoice
             Processor = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
             HasTensorCores = accelerator is CudaAccelerator { Architecture.Major: >= 8 },
 
-            // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096.
-            UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL,
+            // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096. A row has as many threads as its tile
+            // has columns of threads.
+            UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL
+                && accelerator.WarpSize >= (emulated ? Tile2x2.ColumnThreads : Tile16x16.ColumnThreads),
             SoftmaxThreads = emulated ? 4 : mediumTileThreads,
             BusyGroups = accelerator.NumMultiprocessors,
             AllowsLargeTiles = threads >= largeTileThreads,

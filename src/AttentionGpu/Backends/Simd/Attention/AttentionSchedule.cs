@@ -57,7 +57,7 @@ internal readonly struct AttentionSchedule<TVector, TOperations>
         long wantedParts = TileCount.DivideUp(wantedItems, Heads * ItemsPerHead);
         KeyParts = (int)Math.Clamp(Math.Min(wantedParts, extent.KeyLength / MinPartKeys), 1, wantedParts);
         Operations = 2.0 * extent.ScoreCount * (signature.HeadSize + signature.ValueHeadSize);
-        Workspace = new Workspace(
+        Workspace = new ThreadWorkspace(
             KeyParts == 1 ? 0 : SplitStates.Size(signature, extent, KeyParts),
             ParallelWork.Workers(Items, threads, Operations),
             IsFewQueries
@@ -93,7 +93,7 @@ internal readonly struct AttentionSchedule<TVector, TOperations>
     public double Operations { get; }
 
     /// <summary>The states of the parts, and a thread's blocks.</summary>
-    public Workspace Workspace { get; }
+    public ThreadWorkspace Workspace { get; }
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 }

@@ -54,7 +54,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
         BlockSize(signature)
         + (signature is { Scores: ScoreStage.AverageWeights, Element: not ElementType.Float32 } ? (long)Lanes * extent.KeyLength : 0);
 
-    public void Execute(in Workspace workspace, in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory memory)
+    public void Execute(in ThreadWorkspace workspace, in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory memory)
     {
         _context.Begin(extent, buffers);
         Take(workspace, workspace.In(memory));
@@ -79,7 +79,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
         long first = ((long)matrix * _context.Extent.QueryLength + firstQuery) * keys;
         float* sums = _element == ElementType.Float32
             ? _context.Buffers.Scores.Pointer<float>() + first
-            : memory + Workspace.RoundUp(BlockSize(_context.Signature));
+            : memory + ThreadWorkspace.RoundUp(BlockSize(_context.Signature));
         for (int query = 0; query < queries; query++)
             new Span<float>(sums + (nint)query * keys, keys).Clear();
         for (int head = 0; head < heads; head++)
@@ -89,7 +89,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
     }
 
     private static long BlockSize(in AttentionSignature signature) =>
-        Workspace.RoundUp(QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, 1));
+        ThreadWorkspace.RoundUp(QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, 1));
 
     private void Attend(float* memory, float* sums, int batch, int head, int firstQuery)
     {

@@ -41,7 +41,7 @@ internal sealed class SimdScoresPlan<TVector, TOperations> : IPlan<AttentionExte
         _idle.Keep(work);
     }
 
-    private Workspace Workspace(in AttentionExtent extent) => new(
+    private ThreadWorkspace Workspace(in AttentionExtent extent) => new(
         0,
         ParallelWork.Workers(
             ScoresWork<TVector, TOperations>.Items(_signature, extent), _threads, ScoresWork<TVector, TOperations>.Operations(_signature, extent)),

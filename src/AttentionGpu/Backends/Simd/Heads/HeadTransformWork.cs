@@ -22,7 +22,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     public static double Operations(in HeadTransformSignature signature, in HeadTransformExtent extent) =>
         OperationsPerElement * extent.Batch * extent.Heads * extent.Length * signature.Size;
 
-    public void Execute(in Workspace workspace, in HeadTransformExtent extent, in HeadTransformBuffers buffers, DeviceMemory memory)
+    public void Execute(in ThreadWorkspace workspace, in HeadTransformExtent extent, in HeadTransformBuffers buffers, DeviceMemory memory)
     {
         _extent = extent;
         _buffers = buffers;

@@ -33,6 +33,6 @@ internal sealed class SimdHeadTransformPlan : IPlan<HeadTransformExtent, HeadTra
         _idle.Keep(work);
     }
 
-    private Workspace Workspace(in HeadTransformExtent extent) => new(
+    private ThreadWorkspace Workspace(in HeadTransformExtent extent) => new(
         0, ParallelWork.Workers((long)extent.Batch * extent.Heads, _threads, HeadTransformWork.Operations(_signature, extent)), _signature.Size);
 }

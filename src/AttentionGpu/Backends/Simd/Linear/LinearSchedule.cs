@@ -49,12 +49,12 @@ internal readonly struct LinearSchedule<TVector, TOperations>
         bool staysInLevel1 = converts && !PacksFirst && extent.Rows <= MaxRowsInLevel1;
         int blockDepth = staysInLevel1 && signature.IsWeightPanelled ? Math.Min(BlockDepth, Level1Floats / Lanes) : BlockDepth;
         DepthParts = Math.Max(1, TileCount.DivideUp(signature.Depth, blockDepth));
-        SumsStart = Workspace.RoundUp((long)blockDepth * Lanes);
-        RowsStart = SumsStart + Workspace.RoundUp((long)BlockRows * Lanes);
-        InputStart = PacksFirst ? Workspace.RoundUp((long)Panels * Lanes * signature.Depth) : 0;
-        BiasStart = InputStart + (converts ? Workspace.RoundUp((long)extent.Rows * signature.Depth) : 0);
+        SumsStart = ThreadWorkspace.RoundUp((long)blockDepth * Lanes);
+        RowsStart = SumsStart + ThreadWorkspace.RoundUp((long)BlockRows * Lanes);
+        InputStart = PacksFirst ? ThreadWorkspace.RoundUp((long)Panels * Lanes * signature.Depth) : 0;
+        BiasStart = InputStart + (converts ? ThreadWorkspace.RoundUp((long)extent.Rows * signature.Depth) : 0);
         Operations = 2.0 * extent.Rows * signature.Columns * signature.Depth;
-        Workspace = new Workspace(
+        Workspace = new ThreadWorkspace(
             BiasStart + (converts && signature.HasBias ? signature.Columns : 0),
             ParallelWork.Workers(Items, threads, Operations),
             RowsStart + (converts && !signature.IsWeightPanelled ? (long)WeightPanels.RowsAtOnce * blockDepth : 0));
@@ -100,7 +100,7 @@ internal readonly struct LinearSchedule<TVector, TOperations>
     public double Operations { get; }
 
     /// <summary>What a call takes beside its buffers.</summary>
-    public Workspace Workspace { get; }
+    public ThreadWorkspace Workspace { get; }
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 }

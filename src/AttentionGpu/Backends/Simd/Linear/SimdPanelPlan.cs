@@ -28,19 +28,19 @@ internal sealed class SimdPanelPlan(PanelSignature signature, int lanes, int thr
         _idle.Keep(work);
     }
 
-    private Workspace Workspace(in PanelExtent extent)
+    private ThreadWorkspace Workspace(in PanelExtent extent)
     {
         double elements = (double)extent.Rows * signature.Depth;
         long panelBytes = (long)lanes * signature.Depth * _elementSize;
         int panels = extent.Rows / lanes;
-        return new Workspace(0, ParallelWork.Workers(panels, threads, elements), (panelBytes + sizeof(float) - 1) / sizeof(float));
+        return new ThreadWorkspace(0, ParallelWork.Workers(panels, threads, elements), (panelBytes + sizeof(float) - 1) / sizeof(float));
     }
 
     private sealed unsafe class PanelWork(int depth, int lanes, int elementSize) : WorkspaceWork
     {
         private byte* _weight;
 
-        public void Execute(int panels, in Workspace workspace, in PanelBuffers buffers, DeviceMemory memory)
+        public void Execute(int panels, in ThreadWorkspace workspace, in PanelBuffers buffers, DeviceMemory memory)
         {
             _weight = buffers.Weight.Pointer<byte>();
             Take(workspace, workspace.In(memory));

@@ -5,7 +5,7 @@ namespace AttentionGpu.Backends.Simd.Threads;
 /// <summary>Parallel work whose threads each have memory of their own while they take items: a slot of the call's workspace.</summary>
 internal abstract unsafe class WorkspaceWork : ParallelWork
 {
-    private Workspace _workspace;
+    private ThreadWorkspace _workspace;
     private float* _memory;
     private int _lastSlot;
 
@@ -21,7 +21,7 @@ internal abstract unsafe class WorkspaceWork : ParallelWork
     }
 
     /// <summary>Takes the memory for the runs of a call.</summary>
-    protected void Take(in Workspace workspace, float* memory)
+    protected void Take(in ThreadWorkspace workspace, float* memory)
     {
         _workspace = workspace;
         _memory = memory;

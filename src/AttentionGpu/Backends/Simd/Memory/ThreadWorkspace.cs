@@ -3,7 +3,7 @@ using AttentionGpu.Memory;
 namespace AttentionGpu.Backends.Simd.Memory;
 
 /// <summary>How a call's workspace is cut: memory that all threads share, then a slot for each thread. Each starts at a cache line.</summary>
-internal readonly unsafe struct Workspace
+internal readonly unsafe struct ThreadWorkspace
 {
     private const int LineFloats = 16;
 
@@ -13,7 +13,7 @@ internal readonly unsafe struct Workspace
     /// <param name="sharedFloats">Floats that all threads share.</param>
     /// <param name="slots">Threads.</param>
     /// <param name="slotFloats">Floats of a thread.</param>
-    public Workspace(long sharedFloats, int slots, long slotFloats)
+    public ThreadWorkspace(long sharedFloats, int slots, long slotFloats)
     {
         _sharedFloats = RoundUp(sharedFloats);
         _slotFloats = RoundUp(slotFloats);

@@ -1,0 +1,137 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Backends;
+using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Simd;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Engine;
+
+/// <summary>A decode loop over a buffer of fixed capacity, whose key lengths grow by one each step.</summary>
+public class DecodeTests
+{
+    private const int Batch = 3;
+    private const int Heads = 4;
+    private const int KeyHeads = 2;
+    private const int Size = 16;
+
+    [Theory]
+    [InlineData("simd", 400)]
+    [InlineData("ilgpu-cpu", 24)]
+    public void A_step_makes_no_plan_and_takes_no_memory_after_the_first(string device, int capacity)
+    {
+        using var backend = new WatchingBackend(
+            device == "simd" ? new SimdBackend() : new AcceleratorBackend(AttentionEngine.SelectDevice(device).Device, long.MaxValue));
+        using var engine = new AttentionEngine(backend);
+        var cache = new Cache(capacity);
+        using DeviceTensor<float> query = engine.CreateTensor(cache.Query.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> key = engine.CreateTensor(cache.Key.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> value = engine.CreateTensor(cache.Value.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> output = engine.CreateTensor<float>(Batch, Heads, 1, Size);
+        long inUse = engine.MemoryInUse;
+        for (int step = 1; step < capacity; step++)
+        {
+            cache.Grow(step);
+            engine.ScaledDotProductAttention(
+                new AttentionInputs<float> { Query = query, Key = key, Value = value, KeyLengths = cache.Lengths },
+                new AttentionOutputs<float> { Output = output },
+                cache.Options);
+            if (step == 1)
+                backend.Reset();
+        }
+
+        Assert.Equal(0, backend.Plans);
+        Assert.Equal(inUse, engine.MemoryInUse);
+
+        // Every step rents the same, which the pool has kept from the first.
+        Assert.Equal(0, backend.LargerRents);
+        Tensor<float> actual = Tensor.CreateFromShape<float>(output.Lengths);
+        output.CopyTo(actual);
+        Close.Assert(cache.Expected(), actual, device);
+    }
+
+    [Fact]
+    public void A_step_allocates_no_managed_bytes_on_simd()
+    {
+        const int capacity = 300;
+        using var engine = new AttentionEngine("simd");
+        var cache = new Cache(capacity);
+        Tensor<float> output = Data.Poisoned(Batch, Heads, 1, Size);
+        long allocated = 0;
+        for (int step = 1; step < capacity; step++)
+        {
+            cache.Grow(step);
+            var inputs = new AttentionInputs<float> { Query = cache.Query, Key = cache.Key, Value = cache.Value, KeyLengths = cache.Lengths };
+            var outputs = new AttentionOutputs<float> { Output = output };
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            engine.ScaledDotProductAttention(inputs, outputs, cache.Options);
+            if (step > 1)
+                allocated += GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+
+        Assert.Equal(0, allocated);
+        Close.Assert(cache.Expected(), output, "simd");
+    }
+
+    private sealed class Cache(int capacity)
+    {
+        public Tensor<float> Query { get; } = Data.Random(new Random(), Batch, Heads, 1, Size);
+
+        public Tensor<float> Key { get; } = Data.Random(new Random(), Batch, KeyHeads, capacity, Size);
+
+        public Tensor<float> Value { get; } = Data.Random(new Random(), Batch, KeyHeads, capacity, Size);
+
+        public int[] Lengths { get; } = new int[Batch];
+
+        public AttentionOptions Options { get; } = new() { Causal = Causal.BottomRight };
+
+        // Batch entries stand at different lengths.
+        public void Grow(int step)
+        {
+            for (int batch = 0; batch < Batch; batch++)
+                Lengths[batch] = Math.Max(1, step - batch);
+        }
+
+        public Tensor<float> Expected()
+        {
+            Tensor<float> expected = Data.Poisoned(Batch, Heads, 1, Size);
+            Engines.Reference.ScaledDotProductAttention(
+                new AttentionInputs<float> { Query = Query, Key = Key, Value = Value, KeyLengths = Lengths },
+                new AttentionOutputs<float> { Output = expected }, Options);
+            return expected;
+        }
+    }
+
+    private sealed class WatchingBackend(IBackend inner) : DelegatingBackend(inner)
+    {
+        private readonly HashSet<long> _rents = [];
+
+        public int Plans { get; private set; }
+
+        public int LargerRents { get; private set; }
+
+        public void Reset() => (Plans, LargerRents) = (0, 0);
+
+        public override DeviceMemory Rent(long byteLength)
+        {
+            if (_rents.Add(byteLength))
+                LargerRents++;
+            return base.Rent(byteLength);
+        }
+
+        protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
+            AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan)
+        {
+            Plans++;
+            return plan;
+        }
+
+        protected override IPlan<HeadTransformExtent, HeadTransformBuffers> Watch(
+            HeadTransformSignature signature, IPlan<HeadTransformExtent, HeadTransformBuffers> plan)
+        {
+            Plans++;
+            return plan;
+        }
+    }
+}

@@ -33,7 +33,7 @@ public sealed class SmallService : WebApplicationFactory<Program>
 
     public HttpClient Client => _client ??= CreateClient();
 
-    public AttentionService Attention => Services.GetRequiredService<AttentionService>();
+    public IAttentionService Attention => Services.GetRequiredService<IAttentionService>();
 
     internal FaultyBackend Device { get; } = new();
 
@@ -68,7 +68,7 @@ public sealed class SmallService : WebApplicationFactory<Program>
     /// <summary>Starts the host, which runs the layer once. A device that is to fail or wait in a test does so only after that.</summary>
     public void Start() => _ = Services;
 
-    public void AddLayer(string name) => Attention.AddLayer(name, _config, _weights);
+    public void AddLayer(string name) => Attention.AddLayer<float>(name, _config, _weights);
 
     /// <summary>Sends a sequence as JSON, or as a safetensors file.</summary>
     public async Task<HttpResponseMessage> PostAsync(bool isFile, float[][] input, CancellationToken token)
@@ -101,12 +101,12 @@ public sealed class SmallService : WebApplicationFactory<Program>
         builder.UseSetting("Logging:LogLevel:Microsoft.AspNetCore", "None");
         builder.UseSetting("Service:MaxTokens", $"{MaxTokens}");
         builder.UseSetting("Service:MaxWeightTokens", $"{MaxWeightTokens}");
-        builder.ConfigureTestServices(services => services.AddKeyedSingleton("", (provider, _) =>
+        builder.ConfigureTestServices(services => services.AddSingleton<IAttentionService>(provider =>
         {
             var service = new AttentionService(
                 "", Options, provider.GetRequiredService<IMeterFactory>(), provider.GetRequiredService<ILogger<AttentionService>>(),
                 (name, options) => name == Options.Device ? new AttentionEngine(Device) : new AttentionEngine(name, options));
-            service.AddLayer("small", _config, _weights);
+            service.AddLayer<float>("small", _config, _weights);
             return service;
         }));
     }

@@ -5,6 +5,14 @@ namespace AttentionGpu.Hosting;
 /// <summary>What layers of all element types have in common: a request whose elements are of another type is refused here.</summary>
 internal abstract class AttentionLayer(AttentionService service, string name) : IAttentionLayer
 {
+    // By the names that options have for them.
+    private static readonly Dictionary<string, Type> _types = new(StringComparer.OrdinalIgnoreCase)
+    {
+        ["float32"] = typeof(float),
+        ["float16"] = typeof(Half),
+        ["bfloat16"] = typeof(BFloat16),
+    };
+
     /// <inheritdoc/>
     public string Name { get; } = name;
 
@@ -13,6 +21,13 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
 
     /// <inheritdoc/>
     public abstract Type ElementType { get; }
+
+    /// <summary>The element type that the options name; null where there is none of that name.</summary>
+    public static Type? TypeOf(AttentionLayerOptions options) => _types.GetValueOrDefault(options.ElementType);
+
+    /// <summary>What is said of a name that is none.</summary>
+    public static string TypeError(string layer, AttentionLayerOptions options) =>
+        $"ElementType of the layer '{layer}' must be {string.Join(", ", _types.Keys)}; it was '{options.ElementType}'.";
 
     /// <inheritdoc/>
     public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, Causal causal, CancellationToken cancellationToken)

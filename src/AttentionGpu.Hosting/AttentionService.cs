@@ -166,13 +166,11 @@ internal sealed partial class AttentionService : IAttentionService, IAsyncDispos
 
     private AttentionLayer Load(string name, AttentionLayerOptions options)
     {
-        return options.ElementType switch
-        {
-            AttentionElementType.Float32 => Load<float>(),
-            AttentionElementType.Float16 => Load<Half>(),
-            AttentionElementType.BFloat16 => Load<BFloat16>(),
-            _ => throw new ArgumentOutOfRangeException(nameof(options), options.ElementType, $"There is no such ElementType (layer '{name}')."),
-        };
+        Type? type = AttentionLayer.TypeOf(options);
+        return type == typeof(float) ? Load<float>()
+            : type == typeof(Half) ? Load<Half>()
+            : type == typeof(BFloat16) ? Load<BFloat16>()
+            : throw new ArgumentException(AttentionLayer.TypeError(name, options), nameof(options));
 
         AttentionLayer<T> Load<T>()
             where T : unmanaged =>

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using AttentionGpu.Hosting;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -25,6 +26,7 @@ public static class AttentionServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(name);
         services.AddMetrics();
         services.AddLogging();
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<AttentionServiceOptions>, AttentionLayerValidation>());
         if (name.Length == 0)
             services.AddSingleton<IAttentionService>(provider => Create(provider, name));
         else
@@ -40,9 +42,6 @@ public static class AttentionServiceCollectionExtensions
             .Validate(
                 one => one.FallbackDevice is null || AttentionGpu.AttentionEngine.ListDevices().Any(device => device.Name == one.FallbackDevice),
                 "FallbackDevice must be a device of this machine.")
-            .Validate(
-                one => one.Layers.Values.All(layer => Enum.IsDefined(layer.ElementType)),
-                $"The ElementType of a layer must be one of {string.Join(", ", Enum.GetNames<AttentionElementType>())}.")
             .ValidateOnStart();
         return configure is null ? options : options.Configure(configure);
     }

@@ -1,5 +1,4 @@
 using System.ComponentModel.DataAnnotations;
-using System.Diagnostics.CodeAnalysis;
 
 namespace AttentionGpu.Hosting;
 
@@ -11,20 +10,6 @@ public enum AttentionShutdown
 
     /// <summary>They end with an <see cref="ObjectDisposedException"/>. The batch that runs is finished.</summary>
     Refuse,
-}
-
-/// <summary>The type of the elements of a layer's parameters, inputs and outputs.</summary>
-public enum AttentionElementType
-{
-    /// <summary><see cref="float"/>.</summary>
-    [SuppressMessage("Naming", "CA1720:Identifier contains type name", Justification = "As configurations of models spell it.")]
-    Float32,
-
-    /// <summary><see cref="Half"/>.</summary>
-    Float16,
-
-    /// <summary><see cref="AttentionGpu.BFloat16"/>.</summary>
-    BFloat16,
 }
 
 /// <summary>A layer of a checkpoint, as <see cref="MultiHeadAttention.Load"/> reads it.</summary>
@@ -46,10 +31,11 @@ public sealed class AttentionLayerOptions
     public string? Prefix { get; set; }
 
     /// <summary>
-    /// The layer's element type, whatever that of the file is: parameters are rounded to it, and requests and answers are in it.
+    /// The layer's element type, <c>float32</c>, <c>float16</c> or <c>bfloat16</c>, whatever that of the file is: parameters are rounded to it, and requests
+    /// are in it.
     /// </summary>
-    [EnumDataType(typeof(AttentionElementType))]
-    public AttentionElementType ElementType { get; set; } = AttentionElementType.Float32;
+    [Required]
+    public string ElementType { get; set; } = "float32";
 }
 
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>

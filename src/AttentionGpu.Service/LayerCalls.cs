@@ -15,7 +15,7 @@ internal abstract class LayerCalls
         [typeof(BFloat16)] = new LayerCalls<BFloat16>("bfloat16"),
     }.ToFrozenDictionary();
 
-    /// <summary>The element type as answers spell it: float32, float16 or bfloat16.</summary>
+    /// <summary>The element type, as the option of a layer names it.</summary>
     public abstract string ElementType { get; }
 
     /// <summary>Those of the layer's element type.</summary>

@@ -78,8 +78,8 @@ public class HostTests
     }
 
     [Theory]
-    [InlineData(null, 2)]
-    [InlineData("true", 2)]
+    [InlineData(null, 3)]
+    [InlineData("true", 3)]
     [InlineData("false", 0)]
     public async Task Layers_of_checkpoints_are_warmed_up_if_wanted(string? warmUp, int requests)
     {
@@ -100,6 +100,9 @@ public class HostTests
                 ["Layers:grouped:Heads"] = "4",
                 ["Layers:grouped:KeyValueHeads"] = "2",
                 ["Layers:grouped:Prefix"] = "second",
+                ["Layers:half:Path"] = path,
+                ["Layers:half:Heads"] = "4",
+                ["Layers:half:ElementType"] = "float16",
             });
             builder.Services.AddSingleton<IMeterFactory>(telemetry);
             builder.Services.AddAttention().Bind(builder.Configuration);
@@ -107,7 +110,7 @@ public class HostTests
             await host.StartAsync(Token);
             Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));
             IAttentionService service = host.Services.GetRequiredService<IAttentionService>();
-            Assert.Equal(["grouped", "whole"], service.Layers.Keys.Order());
+            Assert.Equal(["grouped", "half", "whole"], service.Layers.Keys.Order());
             IAttentionLayer whole = service.Layers["whole"];
             Assert.Equal(("whole", 32, 4, 4), (whole.Name, whole.Config.EmbeddingSize, whole.Config.Heads, whole.Config.KeyValueHeads));
             Assert.Equal((4, 2), (service.Layers["grouped"].Config.Heads, service.Layers["grouped"].Config.KeyValueHeads));
@@ -115,6 +118,10 @@ public class HostTests
             (Task task, float[] output) = SchedulerTests.Forward(whole, input);
             await task;
             Close.Assert(Fixture.Expected(input), output, "output");
+            Assert.Equal((typeof(float), typeof(Half)), (whole.ElementType, service.Layers["half"].ElementType));
+            Half[] halves = ElementArrays.Poisoned<Half>(input.Length);
+            await service.Layers["half"].ForwardAsync<Half>(ElementArrays.Round<Half>(input), halves, cancellationToken: Token);
+            Close.Assert(Fixture.Expected(input), ElementArrays.Widen(halves), "output", ElementArrays.Tolerance<Half>());
             await host.StopAsync(Token);
         }
         finally

@@ -121,7 +121,7 @@ public sealed class StatusTests : IDisposable
         float[][] input = SmallService.Input(2);
         using HttpResponseMessage one = await _service.PostAsync(isFile: false, input, Token);
         await Answers.AssertRightAsync(one, isFile: false, input, causal: false, Token);
-        _service.AddLayer("another");
+        _service.AddLayer<float>("another");
         using HttpResponseMessage two = await _service.PostAsync(isFile: false, input, Token);
         Assert.Equal(
             "'layer' must be one of another, small; it was ''.", (await Answers.AssertProblemAsync(two, 400, Token)).Detail);

@@ -45,7 +45,7 @@ public class AttentionBenchmarks
     [Benchmark]
     public void Forward()
     {
-        _engine.ScaledDotProductAttention(_query, _key, _value, _output, new AttentionOptions { Causal = Causal });
+        _engine.ScaledDotProductAttention<float>(_query, _key, _value, _output, new AttentionOptions { Causal = Causal });
         _engine.Synchronize();
     }
 

@@ -39,7 +39,7 @@ internal sealed class VariantCosts(AttentionEngine engine)
             Tensor<float> value = Random(3);
             Tensor<float> output = Tensor.CreateFromShape<float>([1, Heads, Length, Size]);
             AttentionInputs<float> Inputs() => new() { Query = query, Key = key, Value = value };
-            void Run(Change? change, AttentionOptions? options = null, Tensor<float>? logSumExp = null) => engine.ScaledDotProductAttention(
+            void Run(Change? change, AttentionOptions? options = null, Tensor<float>? logSumExp = null) => engine.ScaledDotProductAttention<float>(
                 change is null ? Inputs() : change(Inputs()), new AttentionOutputs<float> { Output = output, LogSumExp = logSumExp }, options);
             VariantCost Cost(string name, double predicted, Change? change, AttentionOptions? options = null, Tensor<float>? logSumExp = null) =>
                 new(name, predicted, () => Run(null), () => Run(change, options, logSumExp));
@@ -75,7 +75,7 @@ internal sealed class VariantCosts(AttentionEngine engine)
         Tensor<float> output = Tensor.CreateFromShape<float>(lengths);
         double pairs = 0.5 * WindowLength * (WindowLength + 1.0);
         double visible = (double)WindowLength * Window - 0.5 * Window * (Window - 1.0);
-        void Run(AttentionWindow? window) => engine.ScaledDotProductAttention(
+        void Run(AttentionWindow? window) => engine.ScaledDotProductAttention<float>(
             tensor, tensor, tensor, output, new AttentionOptions { Causal = Causal.TopLeft, Window = window });
         return new VariantCost(
             $"window of {Window} at length {WindowLength}, of causal", visible / pairs, () => Run(null), () => Run(new AttentionWindow { Left = Window - 1 }));

@@ -50,7 +50,7 @@ internal static class PtxReport
             {
                 yield return (
                     $"attention, {tile.Name}, {(values.IsGenericType ? "two groups" : "one group")} of values, {element.Name}", PtxKernels.Attention,
-                    [tile, values, typeof(WarpRowReduction), element, typeof(CausalRange), typeof(NoVariant)]);
+                    [tile, values, typeof(WarpRowReduction), element, PtxKernels.Rows(element), typeof(CausalRange), typeof(NoVariant)]);
             }
         }
 
@@ -58,7 +58,10 @@ internal static class PtxReport
         {
             yield return (
                 $"matmul, {tile.Name}", PtxKernels.Matmul,
-                [tile, typeof(SingleElement), typeof(RowLayout), typeof(RowLayout), typeof(SingleElement), typeof(HeadLayout), typeof(BiasEpilogue<SingleElement>)]);
+                [
+                    tile, PtxKernels.Rows(typeof(SingleElement)), PtxKernels.Rows(typeof(SingleElement)), typeof(SingleElement), typeof(HeadLayout),
+                    typeof(BiasEpilogue<SingleElement>),
+                ]);
         }
 
         foreach (Type element in new[] { typeof(HalfTensorCore), typeof(BFloat16TensorCore) })
@@ -72,7 +75,8 @@ internal static class PtxReport
         yield return ("softmax of scores", scores.GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!, [typeof(CausalRange), typeof(NoVariant)]);
         yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(HalfElement), typeof(CausalRange), typeof(NoVariant)]);
         yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(HalfElement)]);
-        yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!, [typeof(SingleElement)]);
+        yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!,
+            [typeof(SingleElement), typeof(SingleElement)]);
     }
 
     private static string Row(string name, string ptx)

@@ -95,7 +95,7 @@ internal sealed class YardstickReport : IDisposable
             engine =>
             {
                 DeviceTensor<float>[] tensors = [.. inputs.Select(input => Create(engine, input, lengths))];
-                return result => engine.ScaledDotProductAttention(tensors[0], tensors[1], tensors[2], result);
+                return result => engine.ScaledDotProductAttention<float>(tensors[0], tensors[1], tensors[2], result);
             });
     }
 

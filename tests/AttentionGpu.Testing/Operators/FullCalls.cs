@@ -58,7 +58,7 @@ internal sealed class FullCalls
                 new("bias", [4, 6]),
             ],
             [new("output", [1, 1, 4, 4]), new("weights", [1, 1, 4, 6])],
-            (engine, tensors) => engine.ScaledDotProductAttentionWithWeights(
+            (engine, tensors) => engine.ScaledDotProductAttentionWithWeights<float>(
                 tensors.Input<float>("query"), tensors.Input<float>("key"), tensors.Input<float>("value"), tensors.Output<float>("output"),
                 tensors.Output<float>("weights"), mask: new AttentionMask(tensors.Input<bool>("mask"), tensors.Input<float>("bias")))),
         ["linear"] = new(

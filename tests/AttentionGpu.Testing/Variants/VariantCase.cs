@@ -150,7 +150,7 @@ internal sealed record VariantCase
                 Softcap = kind.Softcap ? 0.5f + 4f * random.NextSingle() : null,
                 Window = Window(kind, random, maxLength),
                 RotaryInterleaved = kind.Rotary == RotaryForm.InterleavedPart,
-                NormEpsilon = 1e-3f,
+                NormEpsilon = kind.Norm == NormForm.None ? AttentionOptions.DefaultNormEpsilon : 1e-3f,
             },
             Batch = ragged ? 1 : batch,
             Heads = heads,

@@ -28,7 +28,7 @@ public class ArchitectureTests
         ["DeviceKind"] = "Backends",
         ["DeviceSelection"] = "Devices",
         ["AttentionEngine"] = "Operators",
-        ["AttentionEngineOptions"] = "Operators",
+        ["AttentionEngineOptions"] = "Devices",
         ["AttentionInputs`1"] = "Operators",
         ["AttentionOutputs`1"] = "Operators",
         ["AttentionOptions"] = "Operators",

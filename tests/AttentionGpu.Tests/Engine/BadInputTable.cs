@@ -45,20 +45,20 @@ internal static class BadInputTable
         new("output that is the query", typeof(ArgumentException), ["output", "overlap", "query"], (engine, outputs) =>
         {
             TensorSpan<float> both = outputs.Make(1, 1, 4, 8);
-            engine.ScaledDotProductAttention(both, Input(1, 1, 4, 8), Input(1, 1, 4, 8), both);
+            engine.ScaledDotProductAttention<float>(both, Input(1, 1, 4, 8), Input(1, 1, 4, 8), both);
         }),
         new("output that overlaps the value by one element", typeof(ArgumentException), ["output", "overlap", "value"], (engine, outputs) =>
         {
             TensorSpan<float> memory = outputs.Make(63);
             Span<float> flat = memory.GetSpan([0], 63);
-            engine.ScaledDotProductAttention(
+            engine.ScaledDotProductAttention<float>(
                 Input(1, 1, 4, 8), Input(1, 1, 4, 8), new ReadOnlyTensorSpan<float>(flat[..32], [1, 1, 4, 8]),
                 new TensorSpan<float>(flat[31..], [1, 1, 4, 8]));
         }),
         new("weights that are the output", typeof(ArgumentException), ["weights", "overlap", "output"], (engine, outputs) =>
         {
             TensorSpan<float> both = outputs.Make(1, 1, 4, 4);
-            engine.ScaledDotProductAttentionWithWeights(Input(1, 1, 4, 4), Input(1, 1, 4, 4), Input(1, 1, 4, 4), both, both);
+            engine.ScaledDotProductAttentionWithWeights<float>(Input(1, 1, 4, 4), Input(1, 1, 4, 4), Input(1, 1, 4, 4), both, both);
         }),
 
         Linear("linear weight of rank 1", ["weight"], weight: [6]),
@@ -98,7 +98,7 @@ internal static class BadInputTable
             var other = new AttentionEngine(engine.Device.Name);
             other.Dispose();
             other.Dispose();
-            other.Linear(Input(3, 4), Input(6, 4), outputs.Make(3, 6));
+            other.Linear<float>(Input(3, 4), Input(6, 4), outputs.Make(3, 6));
         }),
         new("disposed layer", typeof(ObjectDisposedException), ["MultiHeadAttention"], (engine, outputs) =>
         {
@@ -168,12 +168,12 @@ internal static class BadInputTable
             AttentionMask attentionMask = mask is null ? default : new AttentionMask(MaskOf(mask));
             if (weights is null)
             {
-                engine.ScaledDotProductAttention(
+                engine.ScaledDotProductAttention<float>(
                     InputOf(query ?? _query), Input(key ?? _key), Input(value ?? _value), target, options, attentionMask);
             }
             else
             {
-                engine.ScaledDotProductAttentionWithWeights(
+                engine.ScaledDotProductAttentionWithWeights<float>(
                     Input(query ?? _query), Input(key ?? _key), Input(value ?? _value), target, outputs.Make(weights), average, options,
                     attentionMask);
             }

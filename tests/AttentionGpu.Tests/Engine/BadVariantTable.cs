@@ -112,7 +112,7 @@ internal static class BadVariantTable
         {
             TensorSpan<float> cache = made.Make(2, 2, 7, 8);
             Span<float> flat = cache.GetSpan([0, 0, 0, 0], 224);
-            engine.ScaledDotProductAttention(
+            engine.ScaledDotProductAttention<float>(
                 Good() with
                 {
                     Key = Floats(2, 2, 4, 8),
@@ -150,10 +150,10 @@ internal static class BadVariantTable
 
     private static BadInput Make(string name, Type type, string[] mentions, InputChange change, AttentionOptions? options) =>
         new(name, type, mentions, (engine, outputs) =>
-            engine.ScaledDotProductAttention(change(Good()), new AttentionOutputs<float> { Output = outputs.Make(_output) }, options));
+            engine.ScaledDotProductAttention<float>(change(Good()), new AttentionOutputs<float> { Output = outputs.Make(_output) }, options));
 
     private static BadInput Ragged(string name, string[] mentions, InputChange change) =>
-        new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.ScaledDotProductAttention(
+        new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.ScaledDotProductAttention<float>(
             change(new AttentionInputs<float>
             {
                 Query = Floats(9, 4, 8),
@@ -165,6 +165,6 @@ internal static class BadVariantTable
             new AttentionOutputs<float> { Output = outputs.Make(9, 4, 6) }));
 
     private static BadInput Output(string name, string[] mentions, OutputChange change) =>
-        new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.ScaledDotProductAttention(
+        new(name, typeof(ArgumentException), mentions, (engine, outputs) => engine.ScaledDotProductAttention<float>(
             Good(), change(new AttentionOutputs<float> { Output = outputs.Make(_output) }, outputs)));
 }

@@ -25,7 +25,7 @@ public class DeviceTensorTests
         using DeviceTensor<float> deviceWeight = engine.CreateTensor(weight.AsReadOnlyTensorSpan());
         using DeviceTensor<float> middle = engine.CreateTensor(Data.Poisoned(2, 4, 17, 8).AsReadOnlyTensorSpan());
         using DeviceTensor<float> output = engine.CreateTensor(Data.Poisoned(2, 4, 17, 5).AsReadOnlyTensorSpan());
-        engine.ScaledDotProductAttention(query, key, value, middle, problem.Options, mask);
+        engine.ScaledDotProductAttention<float>(query, key, value, middle, problem.Options, mask);
         engine.Linear<float>(middle, deviceWeight, output);
         Tensor<float> actual = Data.Poisoned(2, 4, 17, 5);
         output.CopyTo(actual.AsTensorSpan());
@@ -46,7 +46,7 @@ public class DeviceTensorTests
         tensor.CopyTo(target.AsTensorSpan());
         Assert.Equal(Data.Flat(source).Select(BitConverter.SingleToInt32Bits), Data.Flat(target).Select(BitConverter.SingleToInt32Bits));
         Assert.Equal([3, 5, 7], tensor.Lengths.ToArray());
-        Assert.Equal(105, tensor.Count);
+        Assert.Equal(105, tensor.FlattenedLength);
         Assert.Equal(typeof(float), tensor.ElementType);
 
         using DeviceTensor<float> empty = engine.CreateTensor<float>(0, 4);

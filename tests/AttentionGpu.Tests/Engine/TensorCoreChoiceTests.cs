@@ -1,4 +1,7 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Elements;
+using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 
@@ -7,30 +10,42 @@ namespace AttentionGpu.Tests.Engine;
 /// <summary>Which problems go to tensor cores, where there are such.</summary>
 public class TensorCoreChoiceTests
 {
-    private static readonly AttentionProblem _attention =
-        ContiguousProblem.Attention(batch: 2, heads: 4, keyValueHeads: 2, queries: 5, keys: 7, headSize: 64, valueSize: 128)
-        with
-        { Element = ElementType.Float16 };
+    private static readonly ContiguousProblem _attention =
+        ContiguousProblem.Attention(batch: 2, heads: 4, keyValueHeads: 2, queries: 5, keys: 7, headSize: 64, valueSize: 128);
 
-    private static readonly LinearProblem _linear = new()
+    private static readonly AttentionSignature _signature =
+        _attention.Signature with { Element = ElementType.Float16, KeyValue = new KeyValueForm(ElementType.Float16) };
+
+    private static readonly LinearSignature _linear = new() { Columns = 16, Depth = 24, HasBias = true, Element = ElementType.BFloat16 };
+
+    private static readonly HeadLayout _plain = new() { InnerRows = 3, InnerRowStride = 16, HeadSize = 16 };
+
+    private static readonly HeadLayout _split =
+        new() { InnerRows = 1, OuterRowStride = 16, InnerRowStride = 8, HeadSize = 8, HeadStride = 48 };
+
+    public static TheoryData<string> Unknown => [.. _unknown.Keys];
+
+    private static readonly Dictionary<string, AttentionSignature> _unknown = new()
     {
-        Rows = 3,
-        Columns = 16,
-        Depth = 24,
-        HasBias = true,
-        Element = ElementType.BFloat16,
-        Output = MatrixMap.Contiguous(3, 16),
+        ["softcap"] = _signature with { Variants = ScoreVariants.Softcap },
+        ["ALiBi"] = _signature with { Variants = ScoreVariants.Alibi },
+        ["sinks"] = _signature with { HasSinks = true },
+        ["documents"] = _signature with { Variants = ScoreVariants.Documents },
+        ["key padding"] = _signature with { Variants = ScoreVariants.KeyPadding },
+        ["mask"] = _signature with { Variants = ScoreVariants.Mask },
+        ["bias"] = _signature with { Variants = ScoreVariants.Bias },
+        ["logarithms of sums"] = _signature with { HasLogSumExp = true },
+        ["keys of another type"] = _signature with { KeyValue = new KeyValueForm(ElementType.BFloat16) },
+        ["rows of another kind"] = _signature with { KeyValue = new KeyValueForm(ElementType.Float16, (KeyValueRows)77) },
     };
 
     [Fact]
     public void Attention_in_pieces_of_16_bytes_fits()
     {
-        Assert.True(TensorCoreForwardPlan.Fits(_attention));
-        Assert.True(TensorCoreForwardPlan.Fits(_attention with { Element = ElementType.BFloat16, Causal = CausalKind.Causal, Window = new WindowSize(3, 4), HasSequences = true }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Element = ElementType.Float32 }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HeadSize = 60 }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { ValueHeadSize = 136 }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Key = new TensorLayout(900, 450, 68) }));
+        Assert.True(TensorCoreForwardPlan.Fits(_signature));
+        Assert.True(TensorCoreForwardPlan.Fits(_attention.Extent));
+        Assert.True(TensorCoreForwardPlan.Fits(
+            OfType(ElementType.BFloat16) with { Causal = CausalKind.Causal, HasWindow = true, HasSequences = true, GroupSize = 7 }));
     }
 
     [Theory]
@@ -44,8 +59,8 @@ public class TensorCoreChoiceTests
     [InlineData(136, false)]
     public void Heads_of_whole_pieces_up_to_128_elements_fit(int size, bool fits)
     {
-        Assert.Equal(fits, TensorCoreForwardPlan.Fits(_attention with { HeadSize = size }));
-        Assert.Equal(fits, TensorCoreForwardPlan.Fits(_attention with { ValueHeadSize = size }));
+        Assert.Equal(fits, TensorCoreForwardPlan.Fits(_signature with { HeadSize = size }));
+        Assert.Equal(fits, TensorCoreForwardPlan.Fits(_signature with { ValueHeadSize = size }));
     }
 
     [Fact]
@@ -64,17 +79,27 @@ public class TensorCoreChoiceTests
             .. crooked.Select(more => layout with { HeadStride = layout.HeadStride + more }),
             .. crooked.Select(more => layout with { RowStride = layout.RowStride + more }),
         ];
-        Func<TensorLayout, AttentionProblem>[] tensors =
-        [
-            own => _attention with { Query = own },
-            own => _attention with { Key = own },
-            own => _attention with { Value = own },
-            own => _attention with { Output = own },
-        ];
-        foreach (Func<TensorLayout, AttentionProblem> with in tensors)
+        for (int tensor = 0; tensor < 4; tensor++)
         {
-            Assert.All(aligned, own => Assert.True(TensorCoreForwardPlan.Fits(with(own)), own.ToString()));
-            Assert.All(others, own => Assert.False(TensorCoreForwardPlan.Fits(with(own)), own.ToString()));
+            Assert.All(aligned, own => Assert.True(TensorCoreForwardPlan.Fits(With(tensor, own)), own.ToString()));
+            Assert.All(others, own => Assert.False(TensorCoreForwardPlan.Fits(With(tensor, own)), own.ToString()));
+        }
+
+        static AttentionExtent With(int tensor, TensorLayout own)
+        {
+            AttentionExtent extent = _attention.Extent;
+            return new AttentionExtent
+            {
+                Batch = extent.Batch,
+                Heads = extent.Heads,
+                KeyValueHeads = extent.KeyValueHeads,
+                Scale = extent.Scale,
+                Sequence = extent.Sequence,
+                Query = tensor == 0 ? own : extent.Query,
+                Key = tensor == 1 ? own : extent.Key,
+                Value = tensor == 2 ? own : extent.Value,
+                Output = tensor == 3 ? own : extent.Output,
+            };
         }
     }
 
@@ -84,7 +109,7 @@ public class TensorCoreChoiceTests
         foreach (ElementType element in Enum.GetValues<ElementType>())
         {
             bool fits = element is ElementType.Float16 or ElementType.BFloat16;
-            Assert.Equal(fits, TensorCoreForwardPlan.Fits(_attention with { Element = element }));
+            Assert.Equal(fits, TensorCoreForwardPlan.Fits(OfType(element)));
             Assert.Equal(fits, TensorCoreLinearPlan.Fits(_linear with { Element = element }));
         }
     }
@@ -93,8 +118,12 @@ public class TensorCoreChoiceTests
     public void Scores_are_computed_apart_and_change_nothing()
     {
         foreach (ScoreStage stage in Enum.GetValues<ScoreStage>())
-            Assert.True(TensorCoreForwardPlan.Fits(_attention with { Scores = stage }));
+            Assert.True(TensorCoreForwardPlan.Fits(_signature with { Scores = stage }));
     }
+
+    [Theory]
+    [MemberData(nameof(Unknown))]
+    public void What_the_kernel_does_not_know_does_not_fit(string feature) => Assert.False(TensorCoreForwardPlan.Fits(_unknown[feature]));
 
     [Theory]
     [InlineData(8, 8, true)]
@@ -105,32 +134,29 @@ public class TensorCoreChoiceTests
     [InlineData(16, 17, false)]
     public void Products_of_whole_pieces_fit(int columns, int depth, bool fits)
     {
-        LinearProblem problem = _linear with { Columns = columns, Depth = depth, Output = MatrixMap.Contiguous(3, columns) };
-        Assert.Equal(fits, TensorCoreLinearPlan.Fits(problem));
-        Assert.Equal(fits, TensorCoreLinearPlan.Fits(problem with { HasBias = false }));
+        LinearSignature signature = _linear with { Columns = columns, Depth = depth };
+        Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature));
+        Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature with { HasBias = false }));
+        Assert.False(TensorCoreLinearPlan.Fits(signature with { IsWeightPanelled = true }));
     }
 
     [Fact]
-    public void What_changes_scores_or_asks_for_sums_does_not()
+    public void Plain_and_split_outputs_of_whole_pieces_fit()
     {
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Softcap = 1f }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasAlibi = true }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasSinks = true }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasDocuments = true }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { HasKeyPadding = true }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Mask = default(MaskLayout) }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { Bias = default(MaskLayout) }));
-        Assert.False(TensorCoreForwardPlan.Fits(_attention with { LogSumExp = TensorLayout.Contiguous(4, 5, 1) }));
+        Assert.True(Fits(_plain));
+        Assert.True(Fits(_plain with { InnerRowStride = 24 }));
+        Assert.False(Fits(_plain with { InnerRowStride = 20 }));
+
+        // A plain output has no other stride.
+        Assert.True(Fits(_plain with { OuterRowStride = 1, HeadStride = 1, HeadSize = 17 }));
+        Assert.True(Fits(_split));
+        Assert.False(Fits(_split with { OuterRowStride = 20 }));
+        Assert.False(Fits(_split with { InnerRowStride = 12 }));
+        Assert.False(Fits(_split with { HeadStride = 52 }));
+        Assert.False(Fits(_split with { HeadSize = 4 }));
+
+        static bool Fits(HeadLayout output) => TensorCoreLinearPlan.Fits(_linear, new LinearExtent { Rows = 3, Output = output });
     }
 
-    [Fact]
-    public void Plain_products_of_16_bits_fit()
-    {
-        Assert.True(TensorCoreLinearPlan.Fits(_linear));
-        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Element = ElementType.Float32 }));
-        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Depth = 20 }));
-        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Columns = 12, Output = MatrixMap.Contiguous(3, 12) }));
-        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Output = new MatrixMap(3, 0, 8, 8, 24) }));
-        Assert.False(TensorCoreLinearPlan.Fits(_linear with { Output = MatrixMap.Contiguous(3, 16) with { InnerRowStride = 24 } }));
-    }
+    private static AttentionSignature OfType(ElementType element) => _signature with { Element = element, KeyValue = new KeyValueForm(element) };
 }

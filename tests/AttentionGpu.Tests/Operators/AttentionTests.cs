@@ -115,10 +115,10 @@ public class AttentionTests
             Tensor<float> query = Tensor.CreateFromShape<float>([batch, 2, queries, 8]);
             Tensor<float> key = Data.Random(new Random(1), batch, 2, 7, 8);
             Tensor<float> output = Tensor.CreateFromShape<float>([batch, 2, queries, 8]);
-            engine.ScaledDotProductAttention(
+            engine.ScaledDotProductAttention<float>(
                 query.AsReadOnlyTensorSpan(), key.AsReadOnlyTensorSpan(), key.AsReadOnlyTensorSpan(), output.AsTensorSpan());
             Tensor<float> weights = Tensor.CreateFromShape<float>([batch, 2, queries, 7]);
-            engine.ScaledDotProductAttentionWithWeights(
+            engine.ScaledDotProductAttentionWithWeights<float>(
                 query.AsReadOnlyTensorSpan(), key.AsReadOnlyTensorSpan(), key.AsReadOnlyTensorSpan(), output.AsTensorSpan(),
                 weights.AsTensorSpan());
         }
@@ -126,12 +126,12 @@ public class AttentionTests
         // No keys at all: every row sees nothing.
         Tensor<float> none = Tensor.CreateFromShape<float>([1, 2, 0, 8]);
         Tensor<float> zeros = Data.Poisoned(1, 2, 3, 8);
-        engine.ScaledDotProductAttention(
+        engine.ScaledDotProductAttention<float>(
             Data.Random(new Random(2), 1, 2, 3, 8).AsReadOnlyTensorSpan(), none.AsReadOnlyTensorSpan(), none.AsReadOnlyTensorSpan(),
             zeros.AsTensorSpan());
         Assert.All(Data.Flat(zeros), value => Assert.Equal(0f, value));
         zeros = Data.Poisoned(1, 2, 3, 8);
-        engine.ScaledDotProductAttentionWithWeights(
+        engine.ScaledDotProductAttentionWithWeights<float>(
             Data.Random(new Random(2), 1, 2, 3, 8).AsReadOnlyTensorSpan(), none.AsReadOnlyTensorSpan(), none.AsReadOnlyTensorSpan(),
             zeros.AsTensorSpan(), Tensor.CreateFromShape<float>([1, 2, 3, 0]).AsTensorSpan());
         Assert.All(Data.Flat(zeros), value => Assert.Equal(0f, value));
@@ -161,7 +161,7 @@ public class AttentionTests
         Tensor<float> query = Widen(problem.Query);
         Tensor<float> mask = Widen(problem.Bias!);
         Tensor<float> output = Data.Poisoned(2, 2, 11, 10);
-        engine.ScaledDotProductAttention(
+        engine.ScaledDotProductAttention<float>(
             query.AsReadOnlyTensorSpan()[.., .., .., ..8], problem.Key.AsReadOnlyTensorSpan(), problem.Value.AsReadOnlyTensorSpan(),
             output.AsTensorSpan()[.., .., .., 2..8], problem.Options, new AttentionMask(mask.AsReadOnlyTensorSpan()[.., .., .., ..13]));
         Tensor<float> dense = Data.Poisoned(2, 2, 11, 6);

@@ -14,10 +14,9 @@ public class BorderTests
         ("scale", "options", With(new() { Scale = float.MaxValue }), With(new() { Scale = float.NegativeInfinity })),
         ("softcap", "options", With(new() { Softcap = float.Epsilon }), With(new() { Softcap = 0f })),
         ("largest softcap", "options", With(new() { Softcap = float.MaxValue }), With(new() { Softcap = float.NaN })),
-        ("norm epsilon", "options", With(new() { NormEpsilon = 0f }), With(new() { NormEpsilon = -float.Epsilon })),
-        (
-            "largest norm epsilon", "options", With(new() { NormEpsilon = float.MaxValue }),
-            With(new() { NormEpsilon = float.PositiveInfinity })),
+        ("norm epsilon", "options", Normalised(0f), Normalised(-float.Epsilon)),
+        ("norm epsilon without norms", "options", With(new() { NormEpsilon = AttentionOptions.DefaultNormEpsilon }), With(new() { NormEpsilon = 1e-5f })),
+        ("largest norm epsilon", "options", Normalised(float.MaxValue), Normalised(float.PositiveInfinity)),
         ("left side", "options", With(new() { Window = new() { Left = 0 } }), With(new() { Window = new() { Left = -1 } })),
         ("right side", "options", With(new() { Window = new() { Right = 0 } }), With(new() { Window = new() { Right = -1 } })),
         (
@@ -110,7 +109,7 @@ public class BorderTests
     [Fact]
     public void Weights_that_are_asked_for_must_have_a_place()
     {
-        ArgumentException exception = Assert.Throws<ArgumentException>(() => Engines.Reference.ScaledDotProductAttentionWithWeights(
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => Engines.Reference.ScaledDotProductAttentionWithWeights<float>(
             Floats(1, 1, 2, 4), Floats(1, 1, 3, 4), Floats(1, 1, 3, 4), Floats(1, 1, 2, 4), default));
         Assert.Equal("weights", exception.ParamName);
     }
@@ -217,6 +216,12 @@ public class BorderTests
     private static ReadOnlyTensorSpan<float> Repeated(nint length, nint size) => new(new float[size], [2, 2, length, size], [0, 0, 0, 1]);
 
     private static Change With(AttentionOptions own) => (ref _, ref options) => options = own;
+
+    private static Change Normalised(float epsilon) => (ref inputs, ref options) =>
+    {
+        options = new() { NormEpsilon = epsilon };
+        inputs.KeyNorm = Floats(inputs.Key.Lengths[^1]);
+    };
 
     private static Change Joined(int heads, int keyValueHeads, AttentionLayout layout = AttentionLayout.BatchLengthHeads) =>
         (ref inputs, ref options) =>

@@ -71,7 +71,7 @@ public sealed class GpuTileTests : IDisposable
         var expected = Data.Poisoned(rows, columns);
         var actual = Data.Poisoned(rows, columns);
         Engines.Reference.Linear<float>(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), expected.AsTensorSpan());
-        Engine(usesWarps: true).Linear(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan());
+        Engine(usesWarps: true).Linear<float>(input.AsReadOnlyTensorSpan(), weight.AsReadOnlyTensorSpan(), actual.AsTensorSpan());
         Close.Assert(expected, actual, "linear");
     }
 

@@ -83,9 +83,9 @@ public class OverlapTests
                 Span<float> strided = memory.AsSpan(stridedFirst ? 0 : second, spanned);
                 var plain = new TensorSpan<float>(memory.AsSpan(stridedFirst ? second : 0, dense), shape);
                 if (isOutput)
-                    Engines.Reference.ScaledDotProductAttention(plain, other, other, new TensorSpan<float>(strided, shape, steps));
+                    Engines.Reference.ScaledDotProductAttention<float>(plain, other, other, new TensorSpan<float>(strided, shape, steps));
                 else
-                    Engines.Reference.ScaledDotProductAttention(new ReadOnlyTensorSpan<float>(strided, shape, steps), other, other, plain);
+                    Engines.Reference.ScaledDotProductAttention<float>(new ReadOnlyTensorSpan<float>(strided, shape, steps), other, other, plain);
                 if (isOutput)
                     Assert.NotEqual(0f, strided[0]);
             }
@@ -103,11 +103,11 @@ public class OverlapTests
         float[] memory = new float[32];
         var empty = new TensorSpan<float>(memory.AsSpan(0, 0), [1, 1, 0, 8]);
         Tensor<float> keys = Data.Random(new Random(1), 1, 1, 4, 8);
-        Engines.Reference.ScaledDotProductAttention(empty, keys, keys, empty);
+        Engines.Reference.ScaledDotProductAttention<float>(empty, keys, keys, empty);
 
         // Without keys nothing is attended to, and the output starts where the keys would.
         memory.AsSpan().Fill(1f);
-        Engines.Reference.ScaledDotProductAttention(keys, empty, empty, new TensorSpan<float>(memory, [1, 1, 4, 8]));
+        Engines.Reference.ScaledDotProductAttention<float>(keys, empty, empty, new TensorSpan<float>(memory, [1, 1, 4, 8]));
         Assert.All(memory, value => Assert.Equal(0f, value));
     }
 }

@@ -45,11 +45,14 @@ public class RaggedBorderTests
     [
         ("starts of keys alone", "cumulativeKeyLengths", None, (ref i, ref _) => i.CumulativeKeyLengths = new[] { 0, 7 }),
         (
-            "score stage", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.AverageWeights,
-            (ref _, ref o) => o.ScoreStage = (ScoreStage)5),
+            "score stage", "outputs", (ref _, ref o) => Scores(ref o, ScoreStage.AverageWeights, 2, 5, 7),
+            (ref _, ref o) => Scores(ref o, (ScoreStage)5, 2, 4, 5, 7)),
         (
-            "score stage below", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.Products,
-            (ref _, ref o) => o.ScoreStage = (ScoreStage)(-1)),
+            "score stage below", "outputs", (ref _, ref o) => Scores(ref o, ScoreStage.Weights, 2, 4, 5, 7),
+            (ref _, ref o) => Scores(ref o, (ScoreStage)(-1), 2, 4, 5, 7)),
+        (
+            "score stage without scores", "outputs", (ref _, ref o) => o.ScoreStage = ScoreStage.Weights,
+            (ref _, ref o) => o.ScoreStage = ScoreStage.Products),
         (
             "scores", "scores", (ref _, ref o) => Scores(ref o, ScoreStage.Masked, 2, 4, 5, 7),
             (ref _, ref o) => Scores(ref o, ScoreStage.Masked, 2, 2, 5, 7)),

@@ -47,7 +47,7 @@ public class StridedTests
                 Attend(new ReadOnlyTensorSpan<float>(memory, _lengths, steps), actual);
                 Close.Assert(expected, actual, $"{engine.Device.Name}, {place}");
 
-                void Attend(in ReadOnlyTensorSpan<float> tensor, Tensor<float> output) => engine.ScaledDotProductAttention(
+                void Attend(in ReadOnlyTensorSpan<float> tensor, Tensor<float> output) => engine.ScaledDotProductAttention<float>(
                     place == 0 ? tensor : other, place == 1 ? tensor : other, place == 2 ? tensor : other, output);
             }
 
@@ -76,7 +76,7 @@ public class StridedTests
         foreach (AttentionEngine engine in new[] { Engines.Reference, Engines.Get("simd"), copying })
         {
             Tensor<float> expected = Data.Poisoned(lengths);
-            engine.ScaledDotProductAttention(
+            engine.ScaledDotProductAttention<float>(
                 new AttentionInputs<float>
                 {
                     Query = new ReadOnlyTensorSpan<float>(dense[0], lengths),
@@ -86,7 +86,7 @@ public class StridedTests
                 new AttentionOutputs<float> { Output = expected },
                 options);
             float[] target = Data.Flat(Data.Poisoned(spanned));
-            engine.ScaledDotProductAttention(
+            engine.ScaledDotProductAttention<float>(
                 new AttentionInputs<float>
                 {
                     Query = new ReadOnlyTensorSpan<float>(memory[0], lengths, steps),
@@ -105,30 +105,33 @@ public class StridedTests
     [Fact]
     public void Tensors_and_engines_share_host_memory_where_they_can()
     {
-        // A tensor whose rows are dense is used where it is: an engine that has hardly any memory takes it.
-        using var engine = new AttentionEngine("simd", new AttentionEngineOptions { MemoryLimitBytes = 1 });
-        Tensor<float> other = Data.Random(new Random(2), 1, 1, 4, 8);
-        float[] memory = new float[200];
-        foreach (nint[] strides in new nint[][] { [0, 0, 8, 1], [0, 0, 11, 1] })
+        // A tensor whose rows are dense is used where it is: an engine with less memory than the tensor takes it.
+        const int keys = 3000;
+        using var engine = new AttentionEngine("simd", new AttentionEngineOptions { MemoryLimitBytes = 300_000, Threads = 1 });
+        Tensor<float> query = Data.Random(new Random(2), 1, 1, 4, 64);
+        Tensor<float> value = Data.Random(new Random(3), 1, 1, keys, 64);
+        float[] memory = new float[keys * 130];
+        foreach (nint[] strides in new nint[][] { [0, 0, 64, 1], [0, 0, 67, 1] })
         {
-            engine.ScaledDotProductAttention(
-                new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], strides), other, other,
-                new TensorSpan<float>(memory.AsSpan(100), [1, 1, 4, 8], strides));
+            engine.ScaledDotProductAttention<float>(
+                query, new ReadOnlyTensorSpan<float>(memory, [1, 1, keys, 64], strides), value,
+                new TensorSpan<float>(memory.AsSpan(keys * 128), [1, 1, 4, 64], strides));
         }
 
         // The stride of an axis of one element does not matter.
+        const int depth = 100_000;
         engine.Linear<float>(
-            new ReadOnlyTensorSpan<float>(memory.AsSpan(0, 8), [1, 8], [0, 1]), Data.Random(new Random(3), 1, 8), Data.Poisoned(1, 1));
-        Assert.Throws<AttentionMemoryException>(() => engine.ScaledDotProductAttention(
-            new ReadOnlyTensorSpan<float>(memory, [1, 1, 4, 8], [0, 0, 16, 2]), other, other, Data.Poisoned(1, 1, 4, 8)));
+            new ReadOnlyTensorSpan<float>(memory.AsSpan(0, depth), [1, depth], [0, 1]), Data.Random(new Random(3), 1, depth), Data.Poisoned(1, 1));
+        Assert.Throws<AttentionMemoryException>(() => engine.ScaledDotProductAttention<float>(
+            query, new ReadOnlyTensorSpan<float>(memory, [1, 1, keys, 64], [0, 0, 130, 2]), value, Data.Poisoned(1, 1, 4, 64)));
     }
 
     private static void AssertWrites(AttentionEngine engine, Tensor<float> other, nint[] strides, int spanned)
     {
         Tensor<float> expected = Data.Poisoned(_lengths);
-        engine.ScaledDotProductAttention(other, other, other, expected);
+        engine.ScaledDotProductAttention<float>(other, other, other, expected);
         float[] target = Data.Flat(Data.Poisoned(spanned));
-        engine.ScaledDotProductAttention(other, other, other, new TensorSpan<float>(target, _lengths, strides));
+        engine.ScaledDotProductAttention<float>(other, other, other, new TensorSpan<float>(target, _lengths, strides));
         float[] written = new float[120];
         new ReadOnlyTensorSpan<float>(target, _lengths, strides).FlattenTo(written);
         Close.Assert(Data.Flat(expected), written, engine.Device.Name);

@@ -17,7 +17,7 @@ public class DeviceVariantTests
         Tensor<float> key = Data.Random(random, 2, 2, steps, 8);
         Tensor<float> value = Data.Random(random, 2, 2, steps, 6);
         Tensor<float> expected = Data.Poisoned(2, 4, steps, 6);
-        engine.ScaledDotProductAttention(query, key, value, expected, new AttentionOptions { Causal = Causal.TopLeft });
+        engine.ScaledDotProductAttention<float>(query, key, value, expected, new AttentionOptions { Causal = Causal.TopLeft });
 
         DeviceTensor<Half>? pastKey = null;
         DeviceTensor<Half>? pastValue = null;

@@ -10,8 +10,9 @@ public sealed record AttentionEngineOptions
     public int? Threads { get; init; }
 
     /// <summary>
-    /// Most bytes of device tensors, layers' parameters and what lies between the steps of calls, in use or kept for the next; null for no limit. What goes
-    /// beyond it is an <see cref="AttentionMemoryException"/>. Tensors of the caller and the few hundred KB a thread has as workspace do not count.
+    /// Most bytes of device tensors, layers' parameters and memory of running calls (intermediate results, workspace of threads, copies of host tensors), in
+    /// use or kept for the next call; null for no limit. A call that would go beyond it is an <see cref="AttentionMemoryException"/>. Tensors of the
+    /// caller do not count.
     /// </summary>
     public long? MemoryLimitBytes { get; init; }
 

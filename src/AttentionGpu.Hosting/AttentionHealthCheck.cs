@@ -4,8 +4,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace AttentionGpu.Hosting;
 
 /// <summary>
-/// Runs a small problem on a service's device and compares it with the reference: unhealthy where it differs or fails, degraded on the fallback device.
-/// Of a service that a test has put in place of the package's own, it tells the fallback alone.
+/// Runs a small problem on a service's device and compares it with the reference: unhealthy where it differs or fails, degraded on the
+/// fallback device. Of a service that a test has put in place of the package's own, it tells the fallback alone.
 /// </summary>
 public sealed class AttentionHealthCheck(IAttentionService service) : IHealthCheck
 {

@@ -62,7 +62,8 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     private AttentionLayer<T> Of<T>()
         where T : unmanaged =>
         this as AttentionLayer<T>
-            ?? throw new ArgumentException($"'input' has elements of type {typeof(T).Name}; the layer '{Name}' takes {ElementType.Name}.", "input");
+            ?? throw new ArgumentException(
+                $"'input' has elements of type {typeof(T).Name}; the layer '{Name}' takes {ElementType.Name}.", "input");
 }
 
 /// <summary>A layer of one element type.</summary>
@@ -71,7 +72,8 @@ internal sealed class AttentionLayer<T> : AttentionLayer
 {
     private readonly Func<AttentionEngine, MultiHeadAttention<T>> _create;
 
-    public AttentionLayer(AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create)
+    public AttentionLayer(
+        AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create)
         : base(service, name)
     {
         _create = create;

@@ -10,7 +10,8 @@ internal sealed class AttentionLayerValidation : IValidateOptions<AttentionServi
     {
         string[] failures =
         [
-            .. options.Layers.Where(layer => AttentionLayer.TypeOf(layer.Value) is null).Select(layer => AttentionLayer.TypeError(layer.Key, layer.Value)),
+            .. options.Layers.Where(layer => AttentionLayer.TypeOf(layer.Value) is null)
+                .Select(layer => AttentionLayer.TypeError(layer.Key, layer.Value)),
         ];
         return failures.Length == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
     }

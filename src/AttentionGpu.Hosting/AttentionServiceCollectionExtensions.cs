@@ -12,8 +12,8 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class AttentionServiceCollectionExtensions
 {
     /// <summary>
-    /// Adds an <see cref="IAttentionService"/>. Options are validated, and the engine made and warmed up, when the host starts. The one without a name is a service
-    /// of its type; one with a name is the keyed service of that name.
+    /// Adds an <see cref="IAttentionService"/>. Options are validated, and the engine made and warmed up, when the host starts. The one
+    /// without a name is a service of its type; one with a name is the keyed service of that name.
     /// </summary>
     /// <param name="services">The host's services.</param>
     /// <param name="configure">Sets options; bind them to configuration with the builder that is returned.</param>
@@ -47,7 +47,9 @@ public static class AttentionServiceCollectionExtensions
     }
 
     private static AttentionService Create(IServiceProvider provider, string name) => new(
-        name, provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get(name), provider.GetRequiredService<IMeterFactory>(),
+        name,
+        provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get(name),
+        provider.GetRequiredService<IMeterFactory>(),
         provider.GetRequiredService<ILogger<AttentionService>>());
 
     private static IAttentionService Find(IServiceProvider provider, string name) =>

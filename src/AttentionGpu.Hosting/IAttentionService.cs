@@ -1,8 +1,8 @@
 namespace AttentionGpu.Hosting;
 
 /// <summary>
-/// An engine and its layers in a service: requests wait in a bounded queue, are joined, and run one batch at a time. What is registered for this
-/// interface is used throughout, so a test may register a service of its own after <c>AddAttention</c>: then no engine is made.
+/// An engine and its layers in a service: requests wait in a bounded queue, are joined, and run one batch at a time. What is registered for
+/// this interface is used throughout, so a test may register a service of its own after <c>AddAttention</c>: then no engine is made.
 /// </summary>
 public interface IAttentionService
 {
@@ -22,7 +22,9 @@ public interface IAttentionService
     IReadOnlyDictionary<string, IAttentionLayer> Layers { get; }
 
     /// <summary>Adds a layer with given parameters.</summary>
-    /// <typeparam name="T">The layer's element type, to which its parameters are rounded: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.</typeparam>
+    /// <typeparam name="T">
+    /// The layer's element type, to which its parameters are rounded: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.
+    /// </typeparam>
     /// <param name="name">Its name; there must be none such.</param>
     /// <param name="config">The layer's sizes.</param>
     /// <param name="weights">The parameters; kept, for a fallback device.</param>

@@ -19,9 +19,10 @@ internal static class AttentionEndpoints
         app.MapPost("/v1/attention", HandleAsync)
             .WithSummary("Self-attention of one sequence by a layer.")
             .WithDescription(
-                $"JSON, or a safetensors file ({SafetensorsBody.ContentType}) with a tensor 'input' [tokens, embedding size] and the layer and causal in the "
-                + "query; the answer is of the same kind. Numbers in JSON are rounded to the layer's element type. A file's tensor has that type (F32, F16 or "
-                + "BF16), or is F16 or BF16 for a layer of float32, which keeps their values; the answer's tensor has the layer's type.")
+                $"JSON, or a safetensors file ({SafetensorsBody.ContentType}) with a tensor 'input' [tokens, embedding size] and the layer "
+                + "and causal in the query; the answer is of the same kind. Numbers in JSON are rounded to the layer's element type. A file's "
+                + "tensor has that type (F32, F16 or BF16), or is F16 or BF16 for a layer of float32, which keeps their values; the answer's "
+                + "tensor has the layer's type.")
             .Accepts<AttentionRequest>("application/json", SafetensorsBody.ContentType)
             .Produces<AttentionResponse>()
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -45,7 +46,8 @@ internal static class AttentionEndpoints
             if (lengths.Count != 2 || lengths[1] != named.Config.EmbeddingSize)
                 throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
             RequireTokens((long)lengths[0], limits.MaxTokens);
-            await LayerCalls.Of(named).ForwardAsync(named, file, causal ? Causal.TopLeft : Causal.None, context.Response, aborted).ConfigureAwait(false);
+            await LayerCalls.Of(named)
+                .ForwardAsync(named, file, causal ? Causal.TopLeft : Causal.None, context.Response, aborted).ConfigureAwait(false);
             return Results.Empty;
         }
 

@@ -33,7 +33,10 @@ internal static class JsonNumbers
         for (int i = 0; i < row.Length; i++)
         {
             if (float.IsFinite(row[i]) && float.IsInfinity(ToSingle(target[i])))
-                throw new ArgumentException($"Row {index} of 'input' has the number {row[i]}, which {typeof(T).Name}, the layer's type, does not reach.");
+            {
+                throw new ArgumentException(
+                    $"Row {index} of 'input' has the number {row[i]}, which {typeof(T).Name}, the layer's type, does not reach.");
+            }
         }
     }
 

@@ -19,7 +19,9 @@ internal abstract class LayerCalls
     public abstract string ElementType { get; }
 
     /// <summary>Those of the layer's element type.</summary>
-    /// <exception cref="NotSupportedException">The layer, one that a test has put in place of the service's own, has another type.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The layer, one that a test has put in place of the service's own, has another type.
+    /// </exception>
     public static LayerCalls Of(IAttentionLayer layer) =>
         _all.TryGetValue(layer.ElementType, out LayerCalls? calls)
             ? calls
@@ -52,7 +54,11 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
         {
             float[]? row = input[i];
             if (row?.Length != size)
-                throw new ArgumentException($"Row {i} of 'input' must have {size} numbers, the embedding size of '{layer.Name}'; it has {row?.Length ?? 0}.");
+            {
+                throw new ArgumentException(
+                    $"Row {i} of 'input' must have {size} numbers, the embedding size of '{layer.Name}'; it has {row?.Length ?? 0}.");
+            }
+
             JsonNumbers.Round(row, rounded.AsSpan(i * size, size), i);
         }
 
@@ -65,7 +71,8 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
 
         var heads = new T[layer.Config.Heads * tokens * tokens];
         await layer.ForwardWithWeightsAsync<T>(rounded, output, heads, causal, cancellationToken).ConfigureAwait(false);
-        return new AttentionResponse(JsonNumbers.Rows(output, size), [.. heads.Chunk(tokens * tokens).Select(head => JsonNumbers.Rows(head, tokens))]);
+        return new AttentionResponse(
+            JsonNumbers.Rows(output, size), [.. heads.Chunk(tokens * tokens).Select(head => JsonNumbers.Rows(head, tokens))]);
     }
 
     /// <inheritdoc/>

@@ -4,7 +4,10 @@ using Microsoft.IO;
 
 namespace AttentionGpu.Service;
 
-/// <summary>Tensors in the body of a request and of its answer: safetensors files. Their memory comes from pools, so that none of it is left to be collected.</summary>
+/// <summary>
+/// Tensors in the body of a request and of its answer: safetensors files. Their memory comes from pools, so that none of it is left to be
+/// collected.
+/// </summary>
 internal static class SafetensorsBody
 {
     public const string ContentType = "application/vnd.safetensors";

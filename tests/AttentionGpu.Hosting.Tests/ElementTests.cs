@@ -53,17 +53,20 @@ public class ElementTests
         await using GatedService gated = await GatedService.StartAsync(new());
         IAttentionLayer half = gated.Service.AddLayer<Half>("half", Fixture.Config, Fixture.Weights);
         var output = new float[Fixture.Embedding];
+        var brain = new BFloat16[Fixture.Embedding];
         ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
             "input", () => half.ForwardAsync<float>(new float[Fixture.Embedding], output, cancellationToken: Token));
         Assert.StartsWith("'input' has elements of type Single; the layer 'half' takes Half.", exception.Message, StringComparison.Ordinal);
         exception = await Assert.ThrowsAsync<ArgumentException>(
             "input",
-            () => gated.Layer.ForwardAsync<BFloat16>(new BFloat16[Fixture.Embedding], new BFloat16[Fixture.Embedding], cancellationToken: Token));
-        Assert.StartsWith("'input' has elements of type BFloat16; the layer 'layer' takes Single.", exception.Message, StringComparison.Ordinal);
+            () => gated.Layer.ForwardAsync<BFloat16>(brain, brain, cancellationToken: Token));
+        Assert.StartsWith(
+            "'input' has elements of type BFloat16; the layer 'layer' takes Single.", exception.Message, StringComparison.Ordinal);
 
         // The types have the same size: nothing but the type tells them apart.
-        await Assert.ThrowsAsync<ArgumentException>("input", () => half.ForwardWithWeightsAsync<BFloat16>(
-            new BFloat16[Fixture.Embedding], new BFloat16[Fixture.Embedding], new BFloat16[Fixture.Config.Heads], cancellationToken: Token));
+        await Assert.ThrowsAsync<ArgumentException>(
+            "input",
+            () => half.ForwardWithWeightsAsync<BFloat16>(brain, brain, new BFloat16[Fixture.Config.Heads], cancellationToken: Token));
         Assert.Equal(0, gated.Service.QueueDepth);
         await gated.OpenAndAssertRightAsync();
         Assert.Equal(["1, 4 heads"], gated.Device.Batches);

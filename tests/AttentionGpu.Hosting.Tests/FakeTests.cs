@@ -21,8 +21,9 @@ public class FakeTests
             builder.Services.AddSingleton<IAttentionService>(fake);
         else
             builder.Services.AddKeyedSingleton<IAttentionService>(name, fake);
-        builder.Services.AddTransient(provider => new Consumer(
-            name.Length == 0 ? provider.GetRequiredService<IAttentionService>() : provider.GetRequiredKeyedService<IAttentionService>(name)));
+        builder.Services.AddTransient(provider => new Consumer(name.Length == 0
+            ? provider.GetRequiredService<IAttentionService>()
+            : provider.GetRequiredKeyedService<IAttentionService>(name)));
         using IHost host = builder.Build();
         await host.StartAsync(Token);
         Assert.Equal(1, fake.WarmUps);

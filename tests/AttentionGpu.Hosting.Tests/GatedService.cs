@@ -87,7 +87,8 @@ internal sealed class GatedService : IAsyncDisposable
         float[] input = Fixture.Input(tokens, _sent.Count);
         var output = new float[input.Length];
         Task task = weights
-            ? layer.ForwardWithWeightsAsync<float>(input, output, new float[layer.Config.Heads * tokens * tokens], causal, cancellationToken)
+            ? layer.ForwardWithWeightsAsync<float>(
+                input, output, new float[layer.Config.Heads * tokens * tokens], causal, cancellationToken)
             : layer.ForwardAsync<float>(input, output, causal, cancellationToken);
         float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, causal) : Fixture.Expected(input, causal);
         var sent = new SentRequest(task.WaitAsync(Wait.Patience, CancellationToken.None), output, expected);

@@ -141,7 +141,8 @@ public class HostTests
         using TracerProvider tracer = Sdk.CreateTracerProviderBuilder().AddSource(AttentionInstruments.Name).AddInMemoryExporter(activities).Build();
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        IAttentionLayer layer = host.Services.GetRequiredService<IAttentionService>().AddLayer<float>("traced", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer =
+            host.Services.GetRequiredService<IAttentionService>().AddLayer<float>("traced", Fixture.Config, Fixture.Weights);
         for (int i = 0; i < 3; i++)
             await SchedulerTests.Forward(layer, Fixture.Input(5, i)).Task;
         Activity? before = Activity.Current;

@@ -74,7 +74,8 @@ public class OptionTests
         Assert.Equal(message, Assert.Throws<OptionsValidationException>(() => Read("Layers:x:ElementType", value)).Message);
 
         // Where nobody has validated the options, nothing is read.
-        var options = new AttentionServiceOptions { Device = "simd", Layers = { ["x"] = new() { Path = "nowhere", Heads = 1, ElementType = value } } };
+        var layer = new AttentionLayerOptions { Path = "nowhere", Heads = 1, ElementType = value };
+        var options = new AttentionServiceOptions { Device = "simd", Layers = { ["x"] = layer } };
         ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(async () => await Fixture.Create(options).DisposeAsync());
         Assert.StartsWith(message, exception.Message, StringComparison.Ordinal);
     }

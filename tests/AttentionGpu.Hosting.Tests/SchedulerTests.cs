@@ -146,13 +146,16 @@ public class SchedulerTests
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });
         IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
-        Assert.Contains("rows of 32", (await Assert.ThrowsAsync<ArgumentException>("input", () => layer.ForwardAsync<float>(new float[33], new float[33], cancellationToken: TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<ArgumentException>("output", () => layer.ForwardAsync<float>(new float[32], new float[64], cancellationToken: TestContext.Current.CancellationToken));
-        await Assert.ThrowsAsync<ArgumentException>(
-            "output", () => layer.ForwardAsync<float>(new float[64], new float[63], cancellationToken: TestContext.Current.CancellationToken));
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => layer.ForwardAsync<float>(new float[32], new float[32], (Causal)9, TestContext.Current.CancellationToken));
+        ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>("input", () => Send(33, 33));
+        Assert.Contains("rows of 32", exception.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>("output", () => Send(32, 64));
+        await Assert.ThrowsAsync<ArgumentException>("output", () => Send(64, 63));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => Send(32, 32, (Causal)9));
         Assert.Throws<ArgumentException>("name", () => service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights));
         Assert.Throws<ArgumentException>("name", () => service.AddLayer<float>("", Fixture.Config, Fixture.Weights));
+
+        Task Send(int input, int output, Causal causal = Causal.None) =>
+            layer.ForwardAsync<float>(new float[input], new float[output], causal, TestContext.Current.CancellationToken);
     }
 
     internal static (Task Task, float[] Output) Forward(IAttentionLayer layer, float[] input) =>

@@ -70,7 +70,7 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
         float[][] input = SmallService.Input(2);
         input[0][5] = float.NaN;
         using HttpResponseMessage answer = await PostAsync(new(input, Add<Half>()));
-        AttentionResponse response = (await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
+        AttentionResponse response = await ReadNumbersAsync(answer);
         Assert.True(float.IsNaN(response.Output[1][0]));
     }
 
@@ -102,7 +102,7 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
     {
         float[][] input = SmallService.Input(Tokens, seed: 3);
         using HttpResponseMessage answer = await PostAsync(new(input, Add<T>(), Causal: true, Weights: true));
-        AttentionResponse response = (await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
+        AttentionResponse response = await ReadNumbersAsync(answer);
         (float[] output, float[] weights) = SmallService.Expected(ElementArrays.Round<T>([.. input.SelectMany(row => row)]), causal: true);
         float[] actual = [.. response.Output.SelectMany(row => row)];
         Close.Assert(output, actual, "output", ElementArrays.Tolerance<T>());
@@ -139,6 +139,9 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
         Assert.Equal([Tokens, SmallService.Embedding], entry.Lengths);
         return (Data.Flat(file.Read<T>(SafetensorsBody.Output)), entry.Type);
     }
+
+    private static async Task<AttentionResponse> ReadNumbersAsync(HttpResponseMessage response) =>
+        (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<AttentionResponse>(ServiceFixture.Json, Token))!;
 
     private Task<HttpResponseMessage> PostAsync(AttentionRequest request) =>
         service.Client.PostAsJsonAsync("/v1/attention", request, ServiceFixture.Json, Token);

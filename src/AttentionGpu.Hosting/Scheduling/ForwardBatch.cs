@@ -71,7 +71,8 @@ internal sealed class ForwardBatch<T> : ForwardBatch
         if (_weights.Length == 0)
         {
             nint[] rows = [tokens, size];
-            _layer.Current.ForwardRagged(new ReadOnlyTensorSpan<T>(input, rows), _starts, new TensorSpan<T>(output, rows), _requests[0].Causal);
+            _layer.Current.ForwardRagged(
+                new ReadOnlyTensorSpan<T>(input, rows), _starts, new TensorSpan<T>(output, rows), _requests[0].Causal);
             return;
         }
 

@@ -7,8 +7,8 @@ namespace AttentionGpu.Hosting.Scheduling;
 internal delegate Exception? BatchRun(ForwardBatch batch);
 
 /// <summary>
-/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a ragged batch. What a batch fails with is
-/// tried again request by request, so that one request's failure is not another's.
+/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a ragged batch. What a batch
+/// fails with is tried again request by request, so that one request's failure is not another's.
 /// </summary>
 internal sealed class RequestScheduler : IAsyncDisposable
 {

@@ -83,8 +83,8 @@ internal static class SafetensorsElements
         }
     }
 
-    // A float32 that stands for a double until it is rounded to 16 bits. Rounded to the nearest, it could end up in the middle between two 16-bit numbers
-    // where the double did not; cut off, with the last bit set for what was lost, it cannot (Boldo and Melquiond, 2008).
+    // A float32 that stands for a double until it is rounded to 16 bits. Rounded to the nearest, it could end up in the middle between two
+    // 16-bit numbers where the double did not; cut off, with the last bit set for what was lost, it cannot (Boldo and Melquiond, 2008).
     private static float ToOdd(double value)
     {
         float single = (float)value;

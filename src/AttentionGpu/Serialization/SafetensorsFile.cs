@@ -56,7 +56,10 @@ public sealed class SafetensorsFile : IDisposable
         return Open(new FileStream(path, new FileStreamOptions { BufferSize = 0 }), path);
     }
 
-    /// <summary>Opens a file that lies in a stream, from its position to its end, and checks the header. The stream belongs to the file from then on.</summary>
+    /// <summary>
+    /// Opens a file that lies in a stream, from its position to its end, and checks the header. The stream belongs to the file from then
+    /// on.
+    /// </summary>
     /// <exception cref="ArgumentException">The stream cannot be read, or has no positions.</exception>
     /// <exception cref="InvalidDataException">As for <see cref="Open(string)"/>.</exception>
     public static SafetensorsFile Open(Stream stream)
@@ -67,18 +70,23 @@ public sealed class SafetensorsFile : IDisposable
         return Open(stream, "(stream)");
     }
 
-    /// <summary>Reads a tensor as float32, whatever its floating-point type is: F16 and BF16 elements keep their values, F64 elements are rounded.</summary>
+    /// <summary>
+    /// Reads a tensor as float32, whatever its floating-point type is: F16 and BF16 elements keep their values, F64 elements are rounded.
+    /// </summary>
     /// <param name="name">The tensor's name.</param>
     /// <returns>The tensor; a scalar has the shape [1].</returns>
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
     public Tensor<float> Read(string name) => Read<float>(name, round: true);
 
-    /// <summary>Reads a tensor. Elements of the type are copied; those of another are converted where that keeps their values, or where rounding is asked for.</summary>
+    /// <summary>
+    /// Reads a tensor. Elements of the type are copied; those of another are converted where that keeps their values, or where rounding is
+    /// asked for.
+    /// </summary>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
     /// <param name="name">The tensor's name.</param>
     /// <param name="round">
-    /// Whether F64, F32, F16 and BF16 elements that the type does not have are rounded, to the nearest, and of two to the even one. Without it, only F16 and
-    /// BF16 are converted, and only to <see cref="float"/>.
+    /// Whether F64, F32, F16 and BF16 elements that the type does not have are rounded, to the nearest, and of two to the even one. Without
+    /// it, only F16 and BF16 are converted, and only to <see cref="float"/>.
     /// </param>
     /// <returns>The tensor; a scalar has the shape [1].</returns>
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of a type that is not converted.</exception>
@@ -93,7 +101,9 @@ public sealed class SafetensorsFile : IDisposable
         return Tensor.Create(values, Axes(entry));
     }
 
-    /// <summary>Reads a tensor's elements, in order, into the caller's memory. They are converted as in <see cref="Read{T}(string, bool)"/>.</summary>
+    /// <summary>
+    /// Reads a tensor's elements, in order, into the caller's memory. They are converted as in <see cref="Read{T}(string, bool)"/>.
+    /// </summary>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
     /// <param name="name">The tensor's name.</param>
     /// <param name="target">As long as the tensor.</param>
@@ -222,8 +232,8 @@ public sealed class SafetensorsFile : IDisposable
         if (entry.Type == own || SafetensorsElements.IsExact<T>(entry.Type) || (round && SafetensorsElements.IsFloat(entry.Type)))
             return;
         throw new InvalidDataException(
-            $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.Type}; {SafetensorsElements.Readable<T>(round)} can be read as "
-            + $"{typeof(T).Name}{(round ? "" : " without rounding")}.");
+            $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.Type}; {SafetensorsElements.Readable<T>(round)} can be "
+            + $"read as {typeof(T).Name}{(round ? "" : " without rounding")}.");
     }
 
     private void Read<T>(SafetensorsEntry entry, Span<T> values)

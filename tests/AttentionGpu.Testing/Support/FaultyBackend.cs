@@ -21,7 +21,10 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
     /// <summary>Called after each attention; may change its output.</summary>
     public Action<AttentionBuffers> AfterAttention { get; set; } = _ => { };
 
-    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest, and last the element type if it is not float32.</summary>
+    /// <summary>
+    /// The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest, and last the element type if it
+    /// is not float32.
+    /// </summary>
     public string[] Batches => [.. _batches];
 
     public override DeviceInfo Device => base.Device with { Name = "faulty" };

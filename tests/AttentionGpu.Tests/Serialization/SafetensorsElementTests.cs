@@ -7,7 +7,9 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Serialization;
 
-/// <summary>Elements in a program's type: copied where the file has that type, converted where nothing is lost, and rounded only if asked for.</summary>
+/// <summary>
+/// Elements in a program's type: copied where the file has that type, converted where nothing is lost, and rounded only if asked for.
+/// </summary>
 public class SafetensorsElementTests
 {
     // A tie of Half, just above it, just below it; a tie of BFloat16, just above it; beyond Half, beyond both; a subnormal of Half.

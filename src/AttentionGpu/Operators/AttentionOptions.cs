@@ -1,3 +1,4 @@
+using AttentionGpu.Problems;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
@@ -112,6 +113,9 @@ public sealed record AttentionOptions
     /// elements half the rotary size apart (GPT-NeoX, Llama).
     /// </summary>
     public bool RotaryInterleaved { get; init; }
+
+    /// <summary>The changes of scores that need no tensor.</summary>
+    internal ScoreVariants Variants => Softcap is null ? ScoreVariants.None : ScoreVariants.Softcap;
 
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     internal void Validate()

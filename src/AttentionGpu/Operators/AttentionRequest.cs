@@ -68,7 +68,6 @@ internal struct AttentionRequest : IDisposable
         AttentionRules.RefuseContradictions(heads, inputs, outputs, options, names);
         Sequence sequence = LowerSequences(heads, inputs, options, names);
         int rotarySize = AttentionRules.RotarySize(inputs, options, heads.Query.Size);
-        AttentionRules.RequireHeads(inputs.AlibiSlopes, heads.Query.Heads, "alibiSlopes");
         AttentionRules.RequireHeads(inputs.Sinks, heads.Query.Heads, "sinks");
         ReadOnlySpan<nint> scores = [heads.Query.Batch, heads.Query.Heads, heads.Query.Length, heads.TotalKeys];
         Signature = new AttentionSignature
@@ -80,12 +79,7 @@ internal struct AttentionRequest : IDisposable
             GroupSize = heads.Query.Heads / heads.Key.Heads,
             Causal = SequenceTable.KindOf(options.Causal, !inputs.PrefixLengths.IsEmpty),
             HasWindow = options.Window is not null,
-            HasSoftcap = options.Softcap is not null,
-            HasAlibi = inputs.AlibiSlopes.IsPresent,
-            HasBias = inputs.Mask.Bias.IsPresent,
-            HasMask = inputs.Mask.Visible.IsPresent,
-            HasDocuments = AttentionRules.HasDocuments(inputs, heads),
-            HasKeyPadding = AttentionRules.HasKeyPadding(inputs, heads),
+            Variants = options.Variants | AttentionRules.Variants(inputs, heads),
             HasSinks = inputs.Sinks.IsPresent,
             HasSequences = Tables.HasSequences,
             HasLogSumExp = outputs.LogSumExp.IsPresent,

@@ -53,8 +53,20 @@ internal static class AttentionRules
         return outputs.ScoreStage;
     }
 
+    /// <summary>The changes of scores that come from tensors, with the shapes of padding, documents and slopes checked.</summary>
+    public static ScoreVariants Variants<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        RequireHeads(inputs.AlibiSlopes, heads.Query.Heads, "alibiSlopes");
+        return (inputs.AlibiSlopes.IsPresent ? ScoreVariants.Alibi : 0)
+            | (inputs.Mask.Bias.IsPresent ? ScoreVariants.Bias : 0)
+            | (inputs.Mask.Visible.IsPresent ? ScoreVariants.Mask : 0)
+            | (HasDocuments(inputs, heads) ? ScoreVariants.Documents : 0)
+            | (HasKeyPadding(inputs, heads) ? ScoreVariants.KeyPadding : 0);
+    }
+
     /// <summary>Whether there are document numbers, with their shapes checked.</summary>
-    public static bool HasDocuments<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+    private static bool HasDocuments<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
         where T : unmanaged
     {
         if (inputs.QueryDocuments.Rank == 0)
@@ -72,7 +84,7 @@ internal static class AttentionRules
     }
 
     /// <summary>Whether there is a mask of padding, with its shape checked.</summary>
-    public static bool HasKeyPadding<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+    private static bool HasKeyPadding<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
         where T : unmanaged
     {
         if (!inputs.KeyPaddingMask.IsPresent)

@@ -44,23 +44,8 @@ internal readonly record struct AttentionSignature : ISignature<AttentionExtent,
 
     public bool HasWindow { get; init; }
 
-    /// <summary>Whether scores are bounded before anything is added.</summary>
-    public bool HasSoftcap { get; init; }
-
-    /// <summary>Whether each head has a slope for a bias by distance.</summary>
-    public bool HasAlibi { get; init; }
-
-    /// <summary>Whether there is an additive mask.</summary>
-    public bool HasBias { get; init; }
-
-    /// <summary>Whether there is a boolean mask.</summary>
-    public bool HasMask { get; init; }
-
-    /// <summary>Whether queries and keys have document numbers: [batch, query length] and [batch, key length].</summary>
-    public bool HasDocuments { get; init; }
-
-    /// <summary>Whether there is a [batch, key length] mask whose bytes mark padding.</summary>
-    public bool HasKeyPadding { get; init; }
+    /// <summary>The changes of scores.</summary>
+    public ScoreVariants Variants { get; init; }
 
     /// <summary>Whether each head has a logit without a value.</summary>
     public bool HasSinks { get; init; }
@@ -77,4 +62,7 @@ internal readonly record struct AttentionSignature : ISignature<AttentionExtent,
         get => _scores == 0 ? null : (ScoreStage)(_scores - 1);
         init => _scores = value is { } stage ? (int)stage + 1 : 0;
     }
+
+    /// <summary>Whether scores are changed in a way.</summary>
+    public bool Has(ScoreVariants variant) => (Variants & variant) != 0;
 }

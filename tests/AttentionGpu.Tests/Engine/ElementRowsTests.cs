@@ -1,6 +1,5 @@
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Elements;
-using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -8,6 +7,7 @@ namespace AttentionGpu.Tests.Engine;
 public unsafe class ElementRowsTests
 {
     private const int All = ushort.MaxValue + 1;
+    private const ushort Untouched = 0x5A5A;
 
     [Theory]
     [InlineData(All)]
@@ -75,6 +75,42 @@ public unsafe class ElementRowsTests
         }
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(17)]
+    public void Filling_gives_the_value_alone(int count)
+    {
+        foreach (ElementType type in new[] { ElementType.Float32, ElementType.Float16, ElementType.BFloat16 })
+        {
+            foreach (float value in new[] { 0f, float.NegativeInfinity })
+            {
+                var bits = new ushort[2 * count + 2];
+                Array.Fill(bits, Untouched);
+                var values = new float[count];
+                fixed (ushort* target = bits)
+                fixed (float* loaded = values)
+                {
+                    ElementRows.Fill((byte*)target, type, count, value);
+                    ElementRows.Load((byte*)target, type, loaded, count);
+                }
+
+                Assert.All(values, one => Assert.Equal(value, one));
+                Assert.All(bits[(count * type.Size() / sizeof(ushort))..], one => Assert.Equal(Untouched, one));
+            }
+        }
+    }
+
+    [Fact]
+    public void An_unknown_element_type_is_refused()
+    {
+        const ElementType unknown = (ElementType)99;
+        float number = 0f;
+        float* value = &number;
+        Assert.Throws<ArgumentOutOfRangeException>(() => ElementRows.Load((byte*)value, unknown, value, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ElementRows.Store(value, (byte*)value, unknown, 1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ElementRows.Fill((byte*)value, unknown, 1, 0f));
+    }
+
     // The nearest of 16 bits, ties to even; any NaN is the quiet one without a sign.
     private static ushort BFloat16Bits(float value)
     {
@@ -89,13 +125,12 @@ public unsafe class ElementRowsTests
     // One element more than there are: it must stay as it is.
     private static ushort[] Store(float[] values, ElementType type)
     {
-        const ushort untouched = 0x5A5A;
         var bits = new ushort[values.Length + 1];
-        bits[^1] = untouched;
+        bits[^1] = Untouched;
         fixed (float* source = values)
         fixed (ushort* target = bits)
             ElementRows.Store(source, (byte*)target, type, values.Length);
-        Assert.Equal(untouched, bits[^1]);
+        Assert.Equal(Untouched, bits[^1]);
         return bits[..^1];
     }
 

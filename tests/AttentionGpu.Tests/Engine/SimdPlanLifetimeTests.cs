@@ -1,13 +1,14 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Engine;
 
-/// <summary>A service that sees ever new lengths makes ever new plans: what one has used must go with it, at the first collection.</summary>
+/// <summary>A plan that is no longer used goes at the first collection, and one that is kept lets go of the memory of its calls.</summary>
 public class SimdPlanLifetimeTests
 {
     private const int Heads = 2;
@@ -16,44 +17,42 @@ public class SimdPlanLifetimeTests
 
     private static readonly TensorLayout _layout = TensorLayout.Contiguous(Heads, Length, Size);
 
-    private static AttentionProblem Attention => ContiguousProblem.Attention(Heads, Length, Length, Size);
+    private static ContiguousProblem Attention => ContiguousProblem.Attention(Heads, Length, Length, Size);
 
     [Fact]
-    public void A_linear_plan_goes() => AssertGoes(
-        backend => backend.Plan(new LinearProblem { Rows = Length, Columns = Size, Depth = Size, HasBias = false, Output = MatrixMap.Contiguous(Length, Size) }),
+    public void A_linear_plan_goes() => AssertGoes<LinearSignature, LinearExtent, LinearBuffers>(
+        new LinearSignature { Element = ElementType.Float32, Columns = Size, Depth = Size },
+        new LinearExtent { Rows = Length, Output = MatrixLayouts.Plain(Length, Size) },
         (memory, output) => new LinearBuffers { Input = memory, Weight = memory, Output = output });
 
     [Fact]
-    public void An_attention_plan_goes() => AssertGoes(
-        backend => backend.Plan(Attention),
+    public void An_attention_plan_goes() => AssertGoes<AttentionSignature, AttentionExtent, AttentionBuffers>(
+        Attention.Signature,
+        Attention.Extent,
         (memory, output) => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = output });
 
     [Fact]
-    public void A_plan_of_weights_goes() => AssertGoes(
-        backend => backend.Plan(Attention with { Scores = ScoreStage.Weights }),
+    public void A_plan_of_weights_goes() => AssertGoes<AttentionSignature, AttentionExtent, AttentionBuffers>(
+        Attention.Signature with { Scores = ScoreStage.Weights },
+        Attention.Extent,
         (memory, output) => new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = memory, Scores = output });
 
     [Fact]
-    public void A_plan_of_rows_goes() => AssertGoes(
-        backend => backend.Plan(new HeadTransform
-        {
-            Batch = 1,
-            Heads = Heads,
-            Length = Length,
-            Size = Size,
-            Element = ElementType.Float32,
-            Source = _layout,
-            Target = _layout,
-        }),
+    public void A_plan_of_rows_goes() => AssertGoes<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(
+        new HeadTransformSignature { Element = ElementType.Float32, Target = ElementType.Float32, Size = Size },
+        new HeadTransformExtent { Batch = 1, Heads = Heads, Length = Length, Source = _layout, Target = _layout },
         (memory, output) => new HeadTransformBuffers { Source = memory, Target = output });
 
-    private static void AssertGoes<TBuffers>(Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
+    private static void AssertGoes<TSignature, TExtent, TBuffers>(
+        TSignature signature, TExtent extent, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
         where TBuffers : struct
     {
         using var backend = new SimdBackend();
-        (WeakReference plan, WeakReference memory) = MakeAndRun(backend, create, buffers);
-        IPlan<TBuffers> kept = create(backend);
-        WeakReference memoryOfKept = Run(kept, buffers);
+        (WeakReference plan, WeakReference memory) = MakeAndRun(backend, signature, extent, buffers);
+        IPlan<TExtent, TBuffers> kept = backend.Plan<TSignature, TExtent, TBuffers>(signature);
+        WeakReference memoryOfKept = Run(kept, extent, buffers);
         GC.Collect();
         Assert.False(plan.IsAlive);
         Assert.False(memory.IsAlive);
@@ -63,23 +62,28 @@ public class SimdPlanLifetimeTests
 
     // What a method has in its frame lives until it returns, where it is not optimised.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static (WeakReference Plan, WeakReference Memory) MakeAndRun<TBuffers>(
-        SimdBackend backend, Func<SimdBackend, IPlan<TBuffers>> create, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
+    private static (WeakReference Plan, WeakReference Memory) MakeAndRun<TSignature, TExtent, TBuffers>(
+        SimdBackend backend, TSignature signature, TExtent extent, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
         where TBuffers : struct
     {
-        IPlan<TBuffers> plan = create(backend);
-        return (new WeakReference(plan), Run(plan, buffers));
+        IPlan<TExtent, TBuffers> plan = backend.Plan<TSignature, TExtent, TBuffers>(signature);
+        return (new WeakReference(plan), Run(plan, extent, buffers));
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static WeakReference Run<TBuffers>(IPlan<TBuffers> plan, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
+    private static WeakReference Run<TExtent, TBuffers>(
+        IPlan<TExtent, TBuffers> plan, TExtent extent, Func<DeviceMemory, DeviceMemory, TBuffers> buffers)
+        where TExtent : struct
         where TBuffers : struct
     {
         float[] block = GC.AllocateArray<float>(Heads * Length * Length, pinned: true);
         float[] output = GC.AllocateArray<float>(block.Length, pinned: true);
+        float[] workspace = GC.AllocateArray<float>((int)plan.WorkspaceBytes(extent) / sizeof(float), pinned: true);
         Array.Fill(block, 1f);
         Array.Fill(output, float.NaN);
-        plan.Execute(buffers(OnHost(block), OnHost(output)));
+        plan.Execute(extent, buffers(OnHost(block), OnHost(output)), OnHost(workspace));
         Assert.False(float.IsNaN(output[0]), "The plan computed nothing.");
         return new WeakReference(block);
     }

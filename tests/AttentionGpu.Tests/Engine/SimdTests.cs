@@ -4,7 +4,6 @@ using AttentionGpu.Backends.Simd;
 using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 using AttentionGpu.Tests.Variants;
@@ -173,27 +172,11 @@ public unsafe class SimdTests
     public void Workspace_does_not_grow_with_length()
     {
         const int length = 131_072;
-        var problem = new AttentionProblem
-        {
-            Batch = 1,
-            Heads = 1,
-            KeyValueHeads = 1,
-            QueryLength = length,
-            KeyLength = length,
-            HeadSize = 64,
-            ValueHeadSize = 64,
-            Scale = 1f,
-            Query = TensorLayout.Contiguous(1, length, 64),
-            Key = TensorLayout.Contiguous(1, length, 64),
-            Value = TensorLayout.Contiguous(1, length, 64),
-            Output = TensorLayout.Contiguous(1, length, 64),
-            Sequence = new Sequence { QueryLength = length, KeyLength = length },
-            Causal = CausalKind.Causal,
-        };
+        ContiguousProblem problem = ContiguousProblem.Attention(heads: 1, length, length, size: 64);
         foreach (int threads in new[] { 1, 2, 16, 128 })
         {
-            var plan = new SimdAttentionPlan<Vector512<float>, Operations512>(problem, threads);
-            Assert.InRange(plan.WorkspaceBytes, 1, 64L << 20);
+            var plan = new SimdAttentionPlan<Vector512<float>, Operations512>(problem.Signature with { Causal = CausalKind.Causal }, threads);
+            Assert.InRange(plan.WorkspaceBytes(problem.Extent), 1, 64L << 20);
         }
     }
 

@@ -27,13 +27,13 @@ public class TensorCoreChoiceTests
 
     private static readonly Dictionary<string, AttentionSignature> _unknown = new()
     {
-        ["softcap"] = _signature with { HasSoftcap = true },
-        ["ALiBi"] = _signature with { HasAlibi = true },
+        ["softcap"] = _signature with { Variants = ScoreVariants.Softcap },
+        ["ALiBi"] = _signature with { Variants = ScoreVariants.Alibi },
         ["sinks"] = _signature with { HasSinks = true },
-        ["documents"] = _signature with { HasDocuments = true },
-        ["key padding"] = _signature with { HasKeyPadding = true },
-        ["mask"] = _signature with { HasMask = true },
-        ["bias"] = _signature with { HasBias = true },
+        ["documents"] = _signature with { Variants = ScoreVariants.Documents },
+        ["key padding"] = _signature with { Variants = ScoreVariants.KeyPadding },
+        ["mask"] = _signature with { Variants = ScoreVariants.Mask },
+        ["bias"] = _signature with { Variants = ScoreVariants.Bias },
         ["logarithms of sums"] = _signature with { HasLogSumExp = true },
         ["keys of another type"] = _signature with { KeyValue = new KeyValueForm(ElementType.BFloat16) },
         ["rows of another kind"] = _signature with { KeyValue = new KeyValueForm(ElementType.Float16, (KeyValueRows)77) },

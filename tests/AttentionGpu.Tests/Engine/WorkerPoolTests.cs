@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 
 namespace AttentionGpu.Tests.Engine;
@@ -221,25 +224,30 @@ public class WorkerPoolTests
     {
         public const int Count = 64;
 
+        private const int Threads = 4;
+        private const int SlotFloats = 16;
+
+        private readonly float[] _memory = GC.AllocateArray<float>((Threads + 1) * SlotFloats, pinned: true);
         private int _done;
+
+        public WithMemory() =>
+            Take(new ThreadWorkspace(0, Threads, SlotFloats), (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_memory)));
 
         public long Failing { get; set; }
 
         public int Done => _done;
 
-        protected override long WorkspaceSize => 16;
-
         public void Run()
         {
             _done = 0;
-            Run(Count, threads: 4, operations: 1e9);
+            Run(Count, operations: 1e9);
         }
 
         protected override void Do(long item, float* memory)
         {
             if (item == Failing)
                 throw new InvalidOperationException($"item {item}");
-            memory[15] = item;
+            memory[SlotFloats - 1] = item;
             Interlocked.Increment(ref _done);
         }
     }

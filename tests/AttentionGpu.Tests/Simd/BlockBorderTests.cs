@@ -26,7 +26,7 @@ public class BlockBorderTests
     [InlineData(128, 9)]
     public void Lengths_around_a_block_of_keys_agree_with_the_reference(int width, int queries)
     {
-        int block = BlockKeys(width, 3, 5);
+        int block = BlockKeys(width);
         using var engine = new AttentionEngine(new SimdBackend(width, threads: 1));
         foreach (int keys in new[] { block - 1, block, block + 1, 2 * block - 1, 2 * block, 2 * block + 1, 2 * block + 3 })
         {
@@ -131,19 +131,18 @@ public class BlockBorderTests
         expected.AssertClose(VariantRun.Run(problem, engine), problem, $"{sizes.KeyLengths[0]} keys, {problem.Kind}");
     }
 
-    private static int BlockKeys(int width, int headSize, int valueSize) => width switch
+    private static int BlockKeys(int width) => width switch
     {
-        512 => new QueryBlockKernel<Vector512<float>, Operations512>(Problem(headSize, valueSize)).BlockKeys,
-        256 => new QueryBlockKernel<Vector256<float>, Operations256>(Problem(headSize, valueSize)).BlockKeys,
-        _ => new QueryBlockKernel<Vector128<float>, Operations128>(Problem(headSize, valueSize)).BlockKeys,
+        512 => QueryBlockKernel<Vector512<float>, Operations512>.BlockKeys,
+        256 => QueryBlockKernel<Vector256<float>, Operations256>.BlockKeys,
+        _ => QueryBlockKernel<Vector128<float>, Operations128>.BlockKeys,
     };
 
     private static int ChunkKeys(int width, int size) => width switch
     {
-        512 => new QueryBlockKernel<Vector512<float>, Operations512>(Problem(size, size)).ChunkKeys,
-        _ => new QueryBlockKernel<Vector256<float>, Operations256>(Problem(size, size)).ChunkKeys,
+        512 => QueryBlockKernel<Vector512<float>, Operations512>.ChunkKeys(Signature(size)),
+        _ => QueryBlockKernel<Vector256<float>, Operations256>.ChunkKeys(Signature(size)),
     };
 
-    private static AttentionProblem Problem(int headSize, int valueSize) =>
-        ContiguousProblem.Attention(batch: 1, heads: 1, keyValueHeads: 1, queries: 1, keys: 1, headSize, valueSize);
+    private static AttentionSignature Signature(int size) => ContiguousProblem.Attention(heads: 1, queries: 1, keys: 1, size).Signature;
 }

@@ -130,17 +130,14 @@ public sealed class KeySplitTests : IDisposable
     {
         public int Parts { get; set; }
 
-        public override IPlan<AttentionBuffers> Plan(AttentionProblem problem)
-        {
-            IPlan<AttentionBuffers> plan = base.Plan(problem);
-            int parts = plan switch
-            {
-                SimdAttentionPlan<Vector512<float>, Operations512> wide => wide.KeyParts,
-                SimdAttentionPlan<Vector256<float>, Operations256> middle => middle.KeyParts,
-                SimdAttentionPlan<Vector128<float>, Operations128> narrow => narrow.KeyParts,
-                _ => throw new NotSupportedException(plan.GetType().Name),
-            };
-            return new WatchedPlan<AttentionBuffers>(plan, before: _ => Parts = parts);
-        }
+        protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
+            AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => new WatchedPlan<AttentionExtent, AttentionBuffers>(
+                plan, before: (extent, _) => Parts = plan switch
+                {
+                    SimdAttentionPlan<Vector512<float>, Operations512> wide => wide.Schedule(extent).KeyParts,
+                    SimdAttentionPlan<Vector256<float>, Operations256> middle => middle.Schedule(extent).KeyParts,
+                    SimdAttentionPlan<Vector128<float>, Operations128> narrow => narrow.Schedule(extent).KeyParts,
+                    _ => throw new NotSupportedException(plan.GetType().Name),
+                });
     }
 }

@@ -1,29 +1,57 @@
-using System.Collections.Concurrent;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Memory;
 
 namespace AttentionGpu.Tests.Simd;
 
 /// <summary>Memory and objects that calls use again.</summary>
 public unsafe class SimdMemoryTests
 {
+    /// <summary>Shared memory first, then the slots: each at a cache line, and all within the bytes that are asked for.</summary>
     [Theory]
-    [InlineData(99)]
-    [InlineData(100)]
-    [InlineData(101)]
-    public void A_rented_block_is_as_long_as_was_asked_for(long first)
+    [InlineData(0, 1, 0)]
+    [InlineData(1, 3, 5)]
+    [InlineData(16, 2, 16)]
+    [InlineData(17, 16, 1000)]
+    public void A_workspace_has_room_for_its_parts(long shared, int slots, long slotFloats)
     {
-        ConcurrentBag<AlignedMemory> pool = [];
-        AlignedMemory memory = AlignedMemory.Rent(pool, first);
-        pool.Add(memory);
-        AlignedMemory next = AlignedMemory.Rent(pool, 100);
-        Assert.True(next.Length >= 100);
-        Assert.Empty(pool);
-        Assert.Equal(0, (nint)next.Address % 64);
+        var workspace = new ThreadWorkspace(shared, slots, slotFloats);
+        long end = shared;
+        for (int slot = 0; slot < slots; slot++)
+        {
+            long first = workspace.Slot(null, slot) - (float*)null;
+            Assert.True(first >= end, $"Slot {slot} starts at {first}, before {end}.");
+            Assert.Equal(0, first % 16);
+            end = first + slotFloats;
+        }
 
-        // One that is long enough is used again.
-        Assert.Equal(first >= 100, ReferenceEquals(memory, next));
-        next.Dispose();
+        Assert.InRange(workspace.ByteLength, end * sizeof(float), (end + 16) * sizeof(float));
+        Assert.Throws<ArgumentOutOfRangeException>(() => workspace.In(DeviceMemory.OnHost(null, 64, workspace.ByteLength - 1)));
+        Assert.Equal(64, (nint)workspace.In(DeviceMemory.OnHost(null, 64, workspace.ByteLength)));
+    }
+
+    [Fact]
+    public void A_run_has_a_slot_for_each_thread_that_works()
+    {
+        Assert.Equal(1, ParallelWork.Workers(count: 1000, threads: 8, operations: 1));
+        Assert.Equal(1, ParallelWork.Workers(count: 1, threads: 8, operations: 1e9));
+        Assert.Equal(1, ParallelWork.Workers(count: 1000, threads: 1, operations: 1e9));
+        Assert.Equal(WorkerPool.Shared.Threads, ParallelWork.Workers(count: 1000, threads: 1000, operations: 1e9));
+    }
+
+    /// <summary>Threads of a call never share a slot, in its first run and in those after.</summary>
+    [Fact]
+    public void Threads_have_slots_of_their_own()
+    {
+        const int slots = 8;
+        float[] memory = new float[(slots + 1) * 16];
+        fixed (float* first = memory)
+        {
+            var work = new Slots(new ThreadWorkspace(0, slots, 1), first);
+            for (int run = 0; run < 200; run++)
+                work.Run();
+            Assert.Equal(200 * Slots.Items, memory.Sum());
+        }
     }
 
     /// <summary>Two calls of a plan at the same time must not have one object.</summary>
@@ -36,6 +64,18 @@ public unsafe class SimdMemoryTests
         idle.Keep(work);
         Assert.Same(work, idle.Take());
         Assert.Null(idle.Take());
+    }
+
+    // Counts its items in the threads' slots: two threads in one would lose some.
+    private sealed class Slots : WorkspaceWork
+    {
+        public const int Items = 500;
+
+        public Slots(ThreadWorkspace workspace, float* memory) => Take(workspace, memory);
+
+        public void Run() => Run(Items, 1e9);
+
+        protected override void Do(long item, float* memory) => *memory += 1f;
     }
 
     private sealed class Nothing : ParallelWork

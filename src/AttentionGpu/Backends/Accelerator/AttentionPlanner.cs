@@ -1,3 +1,4 @@
+using AttentionGpu.Backends.Variants;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
@@ -33,36 +34,21 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanWindow<TRange>(ScoreRules<TRange, NoVariant> rules)
         where TRange : struct, IKeyRange =>
-        signature.HasWindow ? PlanSoftcap(rules.AddWindow()) : PlanSoftcap(rules);
+        signature.HasWindow ? PlanVariants(rules.AddWindow()) : PlanVariants(rules);
 
-    private IPlan<AttentionExtent, AttentionBuffers> PlanSoftcap<TRange>(ScoreRules<TRange, NoVariant> rules)
-        where TRange : struct, IKeyRange =>
-        signature.HasSoftcap ? PlanAlibi(rules.AddSoftcap()) : PlanAlibi(rules);
-
-    private IPlan<AttentionExtent, AttentionBuffers> PlanAlibi<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
+    /// <summary>Adds the signature's variants, from a number on, and plans the kernel.</summary>
+    public IPlan<AttentionExtent, AttentionBuffers> PlanVariants<TRange, TVariant>(ScoreRules<TRange, TVariant> rules, int first = 0)
         where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        signature.HasAlibi ? PlanBias(rules.AddAlibi()) : PlanBias(rules);
+        where TVariant : struct, IScoreVariant
+    {
+        for (int i = first; i < ScoreVariant.All.Count; i++)
+        {
+            if (signature.Has(ScoreVariant.All[i].Flag))
+                return ScoreVariant.All[i].Plan(this, rules, i + 1);
+        }
 
-    private IPlan<AttentionExtent, AttentionBuffers> PlanBias<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
-        where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        signature.HasBias ? PlanMask(rules.AddBias()) : PlanMask(rules);
-
-    private IPlan<AttentionExtent, AttentionBuffers> PlanMask<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
-        where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        signature.HasMask ? PlanDocuments(rules.AddMask()) : PlanDocuments(rules);
-
-    private IPlan<AttentionExtent, AttentionBuffers> PlanDocuments<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
-        where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        signature.HasDocuments ? PlanPadding(rules.AddDocuments()) : PlanPadding(rules);
-
-    private IPlan<AttentionExtent, AttentionBuffers> PlanPadding<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
-        where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        signature.HasKeyPadding ? PlanElement(rules.AddKeyPadding()) : PlanElement(rules);
+        return PlanElement(rules);
+    }
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanElement<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange

@@ -33,32 +33,8 @@ internal sealed class ScoreRules<TRange, TVariant>(RangeBinder<TRange> range, Va
             variant);
     }
 
-    public ScoreRules<TRange, VariantPair<TVariant, Softcap>> AddSoftcap() =>
-        Add((in AttentionExtent extent, in AttentionBuffers _) => new Softcap { Cap = extent.Softcap });
-
-    public ScoreRules<TRange, VariantPair<TVariant, Alibi>> AddAlibi() =>
-        Add((in AttentionExtent _, in AttentionBuffers buffers) => new Alibi { Slopes = buffers.AlibiSlopes.View<float>() });
-
-    public ScoreRules<TRange, VariantPair<TVariant, AdditiveBias>> AddBias() => Add(
-        (in AttentionExtent extent, in AttentionBuffers buffers) => new AdditiveBias { Data = buffers.Bias.View<float>(), Strides = extent.Bias });
-
-    public ScoreRules<TRange, VariantPair<TVariant, BooleanMask>> AddMask() => Add(
-        (in AttentionExtent extent, in AttentionBuffers buffers) => new BooleanMask { Data = buffers.Mask.View<byte>(), Strides = extent.Mask });
-
-    public ScoreRules<TRange, VariantPair<TVariant, DocumentMask>> AddDocuments() =>
-        Add((in AttentionExtent extent, in AttentionBuffers buffers) => new DocumentMask
-        {
-            Queries = buffers.QueryDocuments.View<int>(),
-            Keys = buffers.KeyDocuments.View<int>(),
-            QueryPitch = extent.QueryLength,
-            KeyPitch = extent.KeyLength,
-        });
-
-    public ScoreRules<TRange, VariantPair<TVariant, KeyPaddingMask>> AddKeyPadding() => Add(
-        (in AttentionExtent extent, in AttentionBuffers buffers) =>
-            new KeyPaddingMask { Data = buffers.KeyPadding.View<byte>(), Pitch = extent.KeyLength });
-
-    private ScoreRules<TRange, VariantPair<TVariant, TNext>> Add<TNext>(VariantBinder<TNext> next)
+    /// <summary>Adds a variant after those that are there.</summary>
+    public ScoreRules<TRange, VariantPair<TVariant, TNext>> Add<TNext>(VariantBinder<TNext> next)
         where TNext : struct, IScoreVariant
     {
         VariantBinder<TVariant> first = variant;

@@ -120,7 +120,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
     {
         ScoreStage.AverageWeights => PlanAverage(),
         ScoreStage.Masked => PlanStore(_rules),
-        ScoreStage.Softcapped when _signature.HasSoftcap => PlanStore(new ScoreRules<Everything, Softcap>(
+        ScoreStage.Softcapped when _signature.Has(ScoreVariants.Softcap) => PlanStore(new ScoreRules<Everything, Softcap>(
             static (in AttentionExtent _) => default,
             static (in AttentionExtent extent, in AttentionBuffers _) => new Softcap { Cap = extent.Softcap })),
         ScoreStage.Products or ScoreStage.Softcapped or ScoreStage.Weights when IsSingle => null,

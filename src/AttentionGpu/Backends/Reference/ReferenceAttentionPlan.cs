@@ -1,4 +1,5 @@
 using AttentionGpu.Backends.Host;
+using AttentionGpu.Backends.Variants;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
@@ -8,6 +9,10 @@ namespace AttentionGpu.Backends.Reference;
 /// <summary>Attention in float64, row by row: all scores of a row, their softmax, then the weighted sum of the values.</summary>
 internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPlan<AttentionExtent, AttentionBuffers>
 {
+    // Soft capping is a stage of the scores of its own.
+    private readonly ScoreVariant[] _beforeAdding = ScoreVariant.Beside(signature, ~ScoreVariants.Softcap);
+    private readonly ScoreVariant[] _variants = ScoreVariant.Beside(signature, ScoreVariants.Softcap);
+
     public long WorkspaceBytes(in AttentionExtent extent) => 0;
 
     public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
@@ -53,7 +58,8 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         long queryRow = extent.Query.Offset(batch, head, sequence.QueryStart + query);
         for (int key = 0; key < scores.Length; key++)
         {
-            bool isVisible = IsVisible(extent, buffers, sequence, batch, head, query, key);
+            var point = new ScorePoint(in extent, in buffers) { Sequence = sequence, Batch = batch, Head = head, Query = query, Key = key };
+            bool isVisible = IsVisible(point);
             scores[key] = double.NegativeInfinity;
             if (!isVisible && signature.Scores is null)
                 continue;
@@ -62,11 +68,16 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
                 score += queries[queryRow + i] * keys[batch, head / signature.GroupSize, sequence.KeyStart + key, i];
             score *= extent.Scale;
             Keep(kept, key, score, ScoreStage.Products);
-            if (signature.HasSoftcap)
-                score = extent.Softcap * Math.Tanh(score / extent.Softcap);
+            foreach (ScoreVariant variant in _beforeAdding)
+                score = variant.Change(score, point);
             Keep(kept, key, score, ScoreStage.Softcapped);
             if (isVisible)
-                scores[key] = score + Added(extent, buffers, sequence, batch, head, query, key);
+            {
+                foreach (ScoreVariant variant in _variants)
+                    score = variant.Change(score, point);
+                scores[key] = score;
+            }
+
             Keep(kept, key, scores[key], ScoreStage.Masked);
         }
     }
@@ -77,42 +88,28 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
             kept[key] = score;
     }
 
-    private unsafe double Added(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, int key)
+    private bool IsVisible(in ScorePoint point)
     {
-        double added = 0.0;
-        if (signature.HasAlibi)
-            added -= (double)buffers.AlibiSlopes.Pointer<float>()[head] * Math.Abs(query + sequence.DistanceOffset - key);
-        if (signature.HasBias)
-            added += buffers.Bias.Pointer<float>()[extent.Bias.Offset(batch, head, query, key)];
-        return added;
-    }
-
-    private unsafe bool IsVisible(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, int key)
-    {
-        if (key >= sequence.KeyLength)
+        Sequence sequence = point.Sequence;
+        if (point.Key >= sequence.KeyLength)
             return false;
-        bool inPrefix = signature.Causal == CausalKind.CausalWithPrefix && key < sequence.PrefixLength;
-        if (signature.Causal != CausalKind.None && !inPrefix && key > (long)query + sequence.CausalOffset)
+        bool inPrefix = signature.Causal == CausalKind.CausalWithPrefix && point.Key < sequence.PrefixLength;
+        if (signature.Causal != CausalKind.None && !inPrefix && point.Key > (long)point.Query + sequence.CausalOffset)
             return false;
         if (signature.HasWindow)
         {
-            long distance = key - ((long)query + sequence.WindowOffset);
-            if (distance < -extent.Window.Left || distance > extent.Window.Right)
+            long distance = point.Key - ((long)point.Query + sequence.WindowOffset);
+            if (distance < -point.Extent.Window.Left || distance > point.Extent.Window.Right)
                 return false;
         }
 
-        if (signature.HasKeyPadding && buffers.KeyPadding.Pointer<byte>()[(long)batch * extent.KeyLength + key] != 0)
-            return false;
-        if (signature.HasDocuments
-            && buffers.QueryDocuments.Pointer<int>()[(long)batch * extent.QueryLength + query]
-            != buffers.KeyDocuments.Pointer<int>()[(long)batch * extent.KeyLength + key])
+        foreach (ScoreVariant variant in _variants)
         {
-            return false;
+            if (variant.Hides(point))
+                return false;
         }
 
-        if (signature.HasBias && float.IsNegativeInfinity(buffers.Bias.Pointer<float>()[extent.Bias.Offset(batch, head, query, key)]))
-            return false;
-        return !signature.HasMask || buffers.Mask.Pointer<byte>()[extent.Mask.Offset(batch, head, query, key)] != 0;
+        return true;
     }
 
     /// <summary>Turns scores into weights, and returns the logarithm of the sum of their exponentials.</summary>

@@ -170,6 +170,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
                 scores[i] = block.MaskRow[i] == float.NegativeInfinity ? float.NegativeInfinity : scores[i] + block.MaskRow[i];
         }
 
+        _transform.ApplyOthersToRow(block.Sequence, block.Batch, Head(block, row), query, firstKey, new Span<float>(scores, count));
         int first = Math.Clamp(_context.Bounds.FirstKey(block.Sequence, query) - firstKey, 0, count);
         int end = Math.Clamp(_context.Bounds.EndKey(block.Sequence, query) - firstKey, first, count);
         new Span<float>(scores, first).Fill(float.NegativeInfinity);

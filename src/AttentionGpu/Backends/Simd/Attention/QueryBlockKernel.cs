@@ -152,6 +152,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         _transform.Apply(block, keys);
         if (effect != MaskEffect.None)
             ScoreMask<TVector, TOperations>.Apply(effect, block, keys.Count);
+        _transform.ApplyOthers(block, keys);
         if (keys.IsPartial)
             PositionMask<TVector, TOperations>.Apply(_context, block, keys);
         RaiseMaxima(block, keys);
@@ -161,7 +162,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     public void ScoreUnmasked(in QueryBlock block, in KeyRange keys, bool softcapped)
     {
         Multiply(block, keys, null);
-        if (softcapped && _context.Signature.HasSoftcap)
+        if (softcapped && _context.Signature.Has(ScoreVariants.Softcap))
             _transform.ApplySoftcap(block, keys);
     }
 

@@ -32,6 +32,9 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
+    /// <summary>The masks in memory.</summary>
+    public const ScoreVariants Variants = ScoreVariants.Mask | ScoreVariants.Bias | ScoreVariants.Documents | ScoreVariants.KeyPadding;
+
     private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
 
     private readonly AttentionSignature _signature = context.Signature;
@@ -40,16 +43,16 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     public bool Exists { get; } = IsIn(context.Signature);
 
     /// <summary>Whether a signature has a mask in memory.</summary>
-    public static bool IsIn(in AttentionSignature signature) =>
-        signature.HasMask || signature.HasBias || signature.HasDocuments || signature.HasKeyPadding;
+    public static bool IsIn(in AttentionSignature signature) => signature.Has(Variants);
 
     /// <summary>Reads the mask of a block of keys into <see cref="QueryBlock.Mask"/>, and says what it does.</summary>
     public MaskEffect Read(in QueryBlock block, int firstKey, int count)
     {
         if (!Exists)
             return MaskEffect.None;
-        bool byKey = (!_signature.HasMask || context.Extent.Mask.Query == 0) && (!_signature.HasBias || context.Extent.Bias.Query == 0)
-            && !_signature.HasDocuments;
+        bool byKey = (!_signature.Has(ScoreVariants.Mask) || context.Extent.Mask.Query == 0)
+            && (!_signature.Has(ScoreVariants.Bias) || context.Extent.Bias.Query == 0)
+            && !_signature.Has(ScoreVariants.Documents);
         int rows = byKey ? 1 : block.Queries;
         MaskEffect effect = Scan(block, rows, firstKey, count);
         if (effect is MaskEffect.None or MaskEffect.HidesAll)
@@ -60,7 +63,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
             return MaskEffect.AddsByKey;
         }
 
-        bool isPlain = _signature is { HasBias: true, HasMask: false, HasDocuments: false, HasKeyPadding: false } && context.Extent.Bias.Key == 1;
+        bool isPlain = (_signature.Variants & Variants) == ScoreVariants.Bias && context.Extent.Bias.Key == 1;
         float** pointers = stackalloc float*[rows];
         for (int lane = 0; lane < rows; lane++)
         {
@@ -101,7 +104,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     /// <summary>Reads what is added to the scores of one query into <paramref name="row"/>.</summary>
     public void ReadRow(int batch, int head, int query, int firstKey, int count, float* row)
     {
-        if (_signature.HasBias)
+        if (_signature.Has(ScoreVariants.Bias))
         {
             float* bias = Bias(context.Extent.Bias.Offset(batch, head, query, firstKey));
             long stride = context.Extent.Bias.Key;
@@ -113,7 +116,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
             new Span<float>(row, count).Clear();
         }
 
-        if (_signature.HasMask)
+        if (_signature.Has(ScoreVariants.Mask))
         {
             byte* visible = Mask(context.Extent.Mask.Offset(batch, head, query, firstKey));
             long stride = context.Extent.Mask.Key;
@@ -122,7 +125,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
                 row[key] = visible[key * stride] != 0 ? row[key] : float.NegativeInfinity;
         }
 
-        if (_signature.HasDocuments)
+        if (_signature.Has(ScoreVariants.Documents))
         {
             int own = *QueryDocuments(batch, query);
             int* numbers = KeyDocuments(batch, firstKey);
@@ -130,7 +133,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
                 row[key] = numbers[key] == own ? row[key] : float.NegativeInfinity;
         }
 
-        if (!_signature.HasKeyPadding)
+        if (!_signature.Has(ScoreVariants.KeyPadding))
             return;
         byte* padding = Padding(batch, firstKey);
         for (int key = 0; key < count; key++)
@@ -171,9 +174,9 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
         MaskEffect effect = ScanPadding(block, firstKey, count);
         if (effect != MaskEffect.HidesAll)
             effect = Join(effect, ScanDocuments(block, firstKey, count));
-        if (effect != MaskEffect.HidesAll && _signature.HasMask)
+        if (effect != MaskEffect.HidesAll && _signature.Has(ScoreVariants.Mask))
             effect = Join(effect, ScanRows(block, rows, firstKey, count, context.Extent.Mask, isBoolean: true));
-        if (effect != MaskEffect.HidesAll && _signature.HasBias)
+        if (effect != MaskEffect.HidesAll && _signature.Has(ScoreVariants.Bias))
             effect = Join(effect, ScanRows(block, rows, firstKey, count, context.Extent.Bias, isBoolean: false));
         return effect;
     }
@@ -183,7 +186,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
 
     private MaskEffect ScanPadding(in QueryBlock block, int firstKey, int count)
     {
-        if (!_signature.HasKeyPadding)
+        if (!_signature.Has(ScoreVariants.KeyPadding))
             return MaskEffect.None;
         var padding = new ReadOnlySpan<byte>(Padding(block.Batch, firstKey), count);
         return !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None : padding.Contains((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
@@ -191,7 +194,7 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
 
     private MaskEffect ScanDocuments(in QueryBlock block, int firstKey, int count)
     {
-        if (!_signature.HasDocuments)
+        if (!_signature.Has(ScoreVariants.Documents))
             return MaskEffect.None;
         var queries = new ReadOnlySpan<int>(QueryDocuments(block.Batch, block.FirstQuery), block.Queries);
         var keys = new ReadOnlySpan<int>(KeyDocuments(block.Batch, firstKey), count);

@@ -1,45 +1,85 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Backends.Variants;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
-/// <summary>What becomes of scores by computing alone: soft capping, then a bias by distance.</summary>
+/// <summary>What becomes of scores by computing alone: soft capping, then a bias by distance; and by all variants without vector code.</summary>
 internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionContext context)
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
+    private const ScoreVariants Vectorised = ScoreVariants.Softcap | ScoreVariants.Alibi | ScoreMask<TVector, TOperations>.Variants;
+
+    // Variants without vector code.
+    private readonly ScoreVariant[] _others = ScoreVariant.Beside(context.Signature, Vectorised);
+
     /// <summary>Whether there is anything to do.</summary>
     public bool Exists { get; } = IsIn(context.Signature);
 
     /// <summary>Whether a signature changes scores.</summary>
-    public static bool IsIn(in AttentionSignature signature) => signature.HasSoftcap || signature.HasAlibi;
+    public static bool IsIn(in AttentionSignature signature) => (signature.Variants & ~ScoreMask<TVector, TOperations>.Variants) != 0;
 
     /// <summary>Changes a block of scores.</summary>
     public void Apply(in QueryBlock block, in KeyRange keys)
     {
-        if (context.Signature.HasSoftcap)
+        if (context.Signature.Has(ScoreVariants.Softcap))
             ApplySoftcap(block, keys);
-        if (context.Signature.HasAlibi)
+        if (context.Signature.Has(ScoreVariants.Alibi))
             ApplyAlibi(block, keys, context.Buffers.AlibiSlopes.Pointer<float>()[block.Head]);
     }
 
     /// <summary>Changes the scores of one query.</summary>
     public void ApplyRow(int head, int position, int firstKey, Span<float> scores)
     {
-        if (context.Signature.HasSoftcap)
+        if (context.Signature.Has(ScoreVariants.Softcap))
         {
             TensorPrimitives.Divide(scores, context.Extent.Softcap, scores);
             TensorPrimitives.Tanh(scores, scores);
             TensorPrimitives.Multiply(scores, context.Extent.Softcap, scores);
         }
 
-        if (!context.Signature.HasAlibi)
+        if (!context.Signature.Has(ScoreVariants.Alibi))
             return;
         float slope = context.Buffers.AlibiSlopes.Pointer<float>()[head];
         for (int i = 0; i < scores.Length; i++)
             scores[i] -= slope * Math.Abs(position - firstKey - i);
+    }
+
+    /// <summary>Changes a block of scores, after masks, by the variants that there is no vector code for: score by score.</summary>
+    public void ApplyOthers(in QueryBlock block, in KeyRange keys)
+    {
+        for (int i = 0; i < keys.Count && _others.Length != 0; i++)
+        {
+            float* row = block.Scores + (nint)i * block.Lanes;
+            for (int lane = keys.FirstLane; lane < block.Queries; lane++)
+                row[lane] = ApplyOthers(row[lane], block.Sequence, block.Batch, block.Head, block.FirstQuery + lane, keys.First + i);
+        }
+    }
+
+    /// <summary>The same for the scores of one query.</summary>
+    public void ApplyOthersToRow(in Sequence sequence, int batch, int head, int query, int firstKey, Span<float> scores)
+    {
+        for (int i = 0; i < scores.Length && _others.Length != 0; i++)
+            scores[i] = ApplyOthers(scores[i], sequence, batch, head, query, firstKey + i);
+    }
+
+    private float ApplyOthers(double score, in Sequence sequence, int batch, int head, int query, int key)
+    {
+        var point = new ScorePoint(in context.Extent, in context.Buffers)
+        {
+            Sequence = sequence,
+            Batch = batch,
+            Head = head,
+            Query = query,
+            Key = key,
+        };
+        foreach (ScoreVariant variant in _others)
+            score = double.IsNegativeInfinity(score) || variant.Hides(point) ? double.NegativeInfinity : variant.Change(score, point);
+        return (float)score;
     }
 
     /// <summary>A vector of scores: 1 load, 1 store, 1 hyperbolic tangent (about 24), 2 multiplications.</summary>

@@ -3,7 +3,7 @@ using AttentionGpu.Memory;
 namespace AttentionGpu.Tests.Engine;
 
 /// <summary>Memory of backends that compute on the host, and parts of memory.</summary>
-public unsafe class HostPoolTests
+public unsafe class HostMemoryTests
 {
     private const int CacheLine = 64;
 
@@ -14,7 +14,7 @@ public unsafe class HostPoolTests
     [InlineData(100_000)]
     public void Blocks_start_at_a_cache_line_and_are_apart(int bytes)
     {
-        var pool = new HostPool(long.MaxValue);
+        using var pool = new HostMemory("host", long.MaxValue);
         DeviceMemory[] blocks = [.. Enumerable.Range(0, 20).Select(_ => pool.Rent(bytes))];
         for (int i = 0; i < blocks.Length; i++)
         {
@@ -33,6 +33,42 @@ public unsafe class HostPoolTests
         // Memory that a caller has pinned is not the pool's.
         pool.Return(DeviceMemory.OnHost(null, 1024, 8));
         pool.Return(default);
+        Assert.Equal(0, pool.BytesInUse);
+    }
+
+    /// <summary>More bytes than an array of them can have: both ends are there. The system commits the pages that are touched.</summary>
+    [Theory]
+    [InlineData((1L << 30) + 1)]
+    [InlineData((1L << 31) + 4096)]
+    public void Blocks_may_be_larger_than_an_array(long bytes)
+    {
+        using var pool = new HostMemory("host", long.MaxValue);
+        DeviceMemory block = pool.Rent(bytes);
+        block.Pointer<byte>()[0] = 1;
+        block.Pointer<byte>()[bytes - 1] = 2;
+        Assert.Equal((1, 2), (block.Pointer<byte>()[0], block.Slice<byte>(bytes - 1, 1).Pointer<byte>()[0]));
+        pool.Return(block);
+        Assert.Equal(0, pool.BytesInUse);
+    }
+
+    [Fact]
+    public void Blocks_together_stay_within_the_limit()
+    {
+        using var pool = new HostMemory("host", 1 << 20);
+        DeviceMemory half = pool.Rent(1 << 19);
+        DeviceMemory quarter = pool.Rent(1 << 18);
+        var error = Assert.Throws<AttentionMemoryException>(() => pool.Rent((1 << 18) + 1));
+        Assert.Equal((1 << 19) + (1 << 18), error.BytesInUse);
+        Assert.True(error.RequestedBytes > 1 << 18);
+
+        // Nothing has changed: another that fits is given.
+        DeviceMemory last = pool.Rent(1 << 18);
+        Assert.Equal(1 << 20, pool.BytesInUse);
+        foreach (DeviceMemory block in new[] { half, quarter, last })
+            pool.Return(block);
+
+        // Free blocks give way to one of another size.
+        pool.Return(pool.Rent(1 << 20));
         Assert.Equal(0, pool.BytesInUse);
     }
 

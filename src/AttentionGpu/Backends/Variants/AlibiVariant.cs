@@ -1,0 +1,21 @@
+using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Variants;
+
+/// <summary>Each step between the query and the key costs the head's slope.</summary>
+internal sealed class AlibiVariant : ScoreVariant
+{
+    public override ScoreVariants Flag => ScoreVariants.Alibi;
+
+    public override unsafe double Change(double score, in ScorePoint point)
+    {
+        double distance = Math.Abs((double)point.Query + point.Sequence.DistanceOffset - point.Key);
+        return score - point.Buffers.AlibiSlopes.Pointer<float>()[point.Head] * distance;
+    }
+
+    public override IPlan<AttentionExtent, AttentionBuffers> Plan<TRange, TVariant>(
+        AttentionPlanner planner, ScoreRules<TRange, TVariant> rules, int next) => planner.PlanVariants(
+            rules.Add((in AttentionExtent _, in AttentionBuffers buffers) => new Alibi { Slopes = buffers.AlibiSlopes.View<float>() }), next);
+}

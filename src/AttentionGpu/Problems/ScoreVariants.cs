@@ -1,0 +1,26 @@
+namespace AttentionGpu.Problems;
+
+/// <summary>The changes of scores, and the rules beside position that hide keys, that a computation has.</summary>
+[Flags]
+internal enum ScoreVariants
+{
+    None = 0,
+
+    /// <summary>Scores are bounded before anything is added.</summary>
+    Softcap = 1,
+
+    /// <summary>Each head has a slope for a bias by distance.</summary>
+    Alibi = 2,
+
+    /// <summary>There is an additive mask.</summary>
+    Bias = 4,
+
+    /// <summary>There is a boolean mask.</summary>
+    Mask = 8,
+
+    /// <summary>Queries and keys have document numbers: [batch, query length] and [batch, key length].</summary>
+    Documents = 16,
+
+    /// <summary>There is a [batch, key length] mask whose bytes mark padding.</summary>
+    KeyPadding = 32,
+}

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using AttentionGpu.Backends;
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;

@@ -62,7 +62,7 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
         {
             // A tensor may outlive its engine. An accelerator that is gone has freed its buffers; one that is the caller's has not.
             if (!buffer.IsDisposed && !_accelerator.IsDisposed)
-                buffer.Dispose();
+                Free(buffer);
         }
     }
 
@@ -128,6 +128,7 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
     public void Dispose()
     {
         _accelerator.DefaultStream.Synchronize();
+        _accelerator.Bind();
         _ring.Dispose();
         _pool.Clear();
     }
@@ -165,6 +166,13 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
     private void Release(MemoryBuffer1D<byte, Stride1D.Dense> buffer)
     {
         _accelerator.DefaultStream.Synchronize();
+        Free(buffer);
+    }
+
+    // CUDA frees memory of the thread's current context.
+    private void Free(MemoryBuffer1D<byte, Stride1D.Dense> buffer)
+    {
+        _accelerator.Bind();
         buffer.Dispose();
     }
 }

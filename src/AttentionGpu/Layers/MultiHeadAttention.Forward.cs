@@ -6,8 +6,9 @@ namespace AttentionGpu;
 
 /// <inheritdoc cref="MultiHeadAttention"/>
 /// <typeparam name="T">
-/// The element type of parameters, inputs and outputs: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>. Arithmetic is in float32;
-/// projected queries, keys and values, the same after normalisation and rotation, and the heads' outputs are rounded to the type.
+/// The element type of parameters, inputs and outputs: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>. Arithmetic is in float32.
+/// Rounded to the type are the weights and biases; projected queries, keys and values; queries and keys once more after both normalisation and
+/// rotation; the heads' outputs; the output and the attention weights. Norms, sinks, slopes, additive masks and log-sum-exp are float32.
 /// </typeparam>
 public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     where T : unmanaged

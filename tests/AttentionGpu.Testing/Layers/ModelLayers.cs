@@ -18,14 +18,16 @@ internal static class ModelLayers
         ["Mistral"] = new(
             new() { EmbeddingSize = 48, Heads = 6, KeyValueHeads = 3, Window = new() { Left = 5 } }, new(10_000.0, 8)),
         ["Qwen2"] = new(
-            new() { EmbeddingSize = 28, Heads = 7, KeyValueHeads = 1 }, new(1_000_000.0, 4)) { InputBiases = true },
+            new() { EmbeddingSize = 28, Heads = 7, KeyValueHeads = 1 }, new(1_000_000.0, 4))
+        { InputBiases = true },
         ["Gemma 2"] = new(
             new() { EmbeddingSize = 36, Heads = 4, KeyValueHeads = 2, HeadSize = 16, Scale = 0.21f, Softcap = 1.5f, Window = new() { Left = 7 } },
             new(10_000.0, 16)),
         ["Gemma 2, every other layer"] = new(
             new() { EmbeddingSize = 36, Heads = 4, KeyValueHeads = 2, HeadSize = 16, Scale = 0.21f, Softcap = 1.5f }, new(10_000.0, 16)),
         ["Qwen3"] = new(
-            new() { EmbeddingSize = 40, Heads = 4, KeyValueHeads = 2, HeadSize = 16, NormEpsilon = 1e-5f }, new(1_000_000.0, 16)) { Norms = true },
+            new() { EmbeddingSize = 40, Heads = 4, KeyValueHeads = 2, HeadSize = 16, NormEpsilon = 1e-5f }, new(1_000_000.0, 16))
+        { Norms = true },
         ["gpt-oss"] = new(
             new() { EmbeddingSize = 45, Heads = 8, KeyValueHeads = 2, HeadSize = 8, Window = new() { Left = 6 } },
             new(150_000.0, 8) { Scaling = ScalingForm.Yarn, Factor = 32.0, OriginalContext = 64, Truncate = false })

@@ -3,7 +3,9 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Operators;
 
-/// <summary>An option that says something about tensors that are not there, or that say it themselves, is refused before anything is written.</summary>
+/// <summary>
+/// An option that says something about tensors that are not there, or that say it themselves, is refused before anything is written.
+/// </summary>
 public class ContradictionTests
 {
     private delegate AttentionInputs<float> InputChange(AttentionInputs<float> inputs);
@@ -44,7 +46,12 @@ public class ContradictionTests
     public void A_stage_is_left_out_where_there_are_no_scores()
     {
         foreach (ScoreStage stage in Enum.GetValues<ScoreStage>().Where(stage => stage != ScoreStage.Weights))
-            Assert.Equal("outputs", Refused("ScoreStage", stage, "'scores'", null, outputs: made => made with { ScoreStage = stage }).ParamName);
+        {
+            ArgumentOutOfRangeException exception =
+                Refused("ScoreStage", stage, "'scores'", null, outputs: made => made with { ScoreStage = stage });
+            Assert.Equal("outputs", exception.ParamName);
+        }
+
         Run(null, outputs: made => made with { ScoreStage = ScoreStage.Weights });
         Run(null, outputs: made => made with { ScoreStage = ScoreStage.Products, Scores = Floats(2, 2, 2, 2) });
     }
@@ -60,7 +67,8 @@ public class ContradictionTests
     }
 
     private static ArgumentOutOfRangeException Refused(
-        string option, object value, string rule, AttentionOptions? options, InputChange? inputs = null, OutputChange? outputs = null, nint[]? output = null)
+        string option, object value, string rule, AttentionOptions? options, InputChange? inputs = null, OutputChange? outputs = null,
+        nint[]? output = null)
     {
         Tensor<float> written = Data.Poisoned(output ?? [2, 2, 2, 4]);
         ArgumentOutOfRangeException exception =

@@ -6,7 +6,14 @@ namespace AttentionGpu.Tests.Operators;
 /// <summary>Calls that return their output give what the others write.</summary>
 public class ReturnedOutputTests
 {
-    private static readonly MultiHeadAttentionConfig _config = new() { EmbeddingSize = 24, Heads = 4, KeyValueHeads = 2, KeySize = 10, ValueSize = 7 };
+    private static readonly MultiHeadAttentionConfig _config = new()
+    {
+        EmbeddingSize = 24,
+        Heads = 4,
+        KeyValueHeads = 2,
+        KeySize = 10,
+        ValueSize = 7,
+    };
 
     [Theory]
     [EveryDevice]

@@ -73,7 +73,7 @@ internal sealed class KernelReport(AttentionEngine engine)
                 var outputs = new AttentionOutputs<T> { Output = output };
                 if (weights is not null)
                     outputs = outputs with { Scores = (DeviceTensor<T>)(object)weights, ScoreStage = ScoreStage.Weights };
-                engine.ScaledDotProductAttention<float>(change is null ? inputs : change(inputs), outputs, options);
+                engine.ScaledDotProductAttention(change is null ? inputs : change(inputs), outputs, options);
             });
         Array.ForEach([query, key, value, output], tensor => tensor.Dispose());
     }

@@ -24,7 +24,7 @@ internal static class Comparisons
         {
             Operations = 4.0 * count * length * (causal ? 0.5 : 1.0),
             Bytes = 4.0 * count * sizeof(float),
-            Ours = () => engine.ScaledDotProductAttention(
+            Ours = () => engine.ScaledDotProductAttention<float>(
                 new ReadOnlyTensorSpan<float>(query, lengths), new ReadOnlyTensorSpan<float>(key, lengths),
                 new ReadOnlyTensorSpan<float>(value, lengths), new TensorSpan<float>(output, lengths), options),
             Output = output,
@@ -73,7 +73,7 @@ internal static class Comparisons
         {
             Operations = 4.0 * heads * length * size,
             Bytes = 2.0 * sizeof(float) * (keyCount + heads * size),
-            Ours = () => engine.ScaledDotProductAttention(
+            Ours = () => engine.ScaledDotProductAttention<float>(
                 new ReadOnlyTensorSpan<float>(query, queryLengths), new ReadOnlyTensorSpan<float>(key, keyLengths),
                 new ReadOnlyTensorSpan<float>(value, keyLengths), new TensorSpan<float>(output, queryLengths)),
             Output = output,

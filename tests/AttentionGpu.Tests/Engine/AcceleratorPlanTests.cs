@@ -4,7 +4,6 @@ using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.KeyValues;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 

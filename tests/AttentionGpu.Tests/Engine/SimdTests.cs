@@ -173,9 +173,10 @@ public unsafe class SimdTests
     {
         const int length = 131_072;
         ContiguousProblem problem = ContiguousProblem.Attention(heads: 1, length, length, size: 64);
+        AttentionSignature signature = problem.Signature with { Causal = CausalKind.Causal };
         foreach (int threads in new[] { 1, 2, 16, 128 })
         {
-            var plan = new SimdAttentionPlan<Vector512<float>, Operations512>(problem.Signature with { Causal = CausalKind.Causal }, threads);
+            var plan = new SimdAttentionPlan<Vector512<float>, Operations512>(signature, threads);
             Assert.InRange(plan.WorkspaceBytes(problem.Extent), 1, 64L << 20);
         }
     }

@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
@@ -31,7 +33,7 @@ public sealed unsafe partial class EmptySequenceTests : IDisposable
             var memory = DeviceMemory.OnHost(null, (nint)guarded + (nint)page, (long)page);
             new Span<float>(memory.Pointer<float>(), (int)page / sizeof(float)).Fill(1f);
             ContiguousProblem problem = Ragged(queries);
-            DeviceMemory output = _memory.Poisoned(Elements.ElementType.Float32, queries * Size);
+            DeviceMemory output = _memory.Poisoned(ElementType.Float32, queries * Size);
             DeviceMemory sequences = _memory.Values(
                 default, new Sequence { QueryLength = queries, KeyLength = queries });
             foreach (int width in SimdRuns.Widths)
@@ -39,7 +41,7 @@ public sealed unsafe partial class EmptySequenceTests : IDisposable
                 using var backend = new SimdBackend(width, threads: 1);
                 var buffers = new AttentionBuffers { Query = memory, Key = memory, Value = memory, Output = output, Sequences = sequences };
                 _memory.Run(backend, problem.Signature, problem.Extent, buffers);
-                Assert.All(PlanMemory.Read(output, Elements.ElementType.Float32, queries * Size), value => Assert.Equal(1f, value, 1e-6f));
+                Assert.All(PlanMemory.Read(output, ElementType.Float32, queries * Size), value => Assert.Equal(1f, value, 1e-6f));
             }
         }
         finally
@@ -60,10 +62,11 @@ public sealed unsafe partial class EmptySequenceTests : IDisposable
             using var backend = new SimdBackend(width, threads: 2);
             foreach (ScoreStage? stage in new ScoreStage?[] { null, ScoreStage.Weights, ScoreStage.AverageWeights, ScoreStage.Products })
             {
-                DeviceMemory output = _memory.Poisoned(Elements.ElementType.Float32, queries * Size);
-                var buffers = new AttentionBuffers { Query = _memory.Random(new Random(1), Elements.ElementType.Float32, queries * Size), Output = output };
+                DeviceMemory output = _memory.Poisoned(ElementType.Float32, queries * Size);
+                DeviceMemory query = _memory.Random(new Random(1), ElementType.Float32, queries * Size);
+                var buffers = new AttentionBuffers { Query = query, Output = output };
                 _memory.Run(backend, problem.Signature with { Scores = stage }, problem.Extent, buffers);
-                Assert.All(PlanMemory.Read(output, Elements.ElementType.Float32, queries * Size), value => Assert.Equal(0f, value));
+                Assert.All(PlanMemory.Read(output, ElementType.Float32, queries * Size), value => Assert.Equal(0f, value));
             }
         }
     }
@@ -74,17 +77,22 @@ public sealed unsafe partial class EmptySequenceTests : IDisposable
         using var backend = new SimdBackend();
         ContiguousProblem problem = ContiguousProblem.Attention(heads: 1, queries: 0, keys: 5, Size);
         foreach (ScoreStage? stage in new ScoreStage?[] { null, ScoreStage.Weights })
-            AssertNothing(backend.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(problem.Signature with { Scores = stage }), problem.Extent);
-        var linear = new LinearSignature { Element = Elements.ElementType.Float16, Columns = 3, Depth = 5 };
+        {
+            AttentionSignature attention = problem.Signature with { Scores = stage };
+            AssertNothing(backend.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(attention), problem.Extent);
+        }
+
+
+        var linear = new LinearSignature { Element = ElementType.Float16, Columns = 3, Depth = 5 };
         AssertNothing(
             backend.Plan<LinearSignature, LinearExtent, LinearBuffers>(linear), new LinearExtent { Rows = 0, Output = default });
-        var transform = new HeadTransformSignature { Element = Elements.ElementType.Float32, Target = Elements.ElementType.Float32, Size = 4 };
+        var transform = new HeadTransformSignature { Element = ElementType.Float32, Target = ElementType.Float32, Size = 4 };
         AssertNothing(
             backend.Plan<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(transform),
             new HeadTransformExtent { Batch = 1, Heads = 2, Length = 0, Source = default, Target = default });
     }
 
-    private static void AssertNothing<TExtent, TBuffers>(Backends.IPlan<TExtent, TBuffers> plan, TExtent extent)
+    private static void AssertNothing<TExtent, TBuffers>(IPlan<TExtent, TBuffers> plan, TExtent extent)
         where TExtent : struct
         where TBuffers : struct
     {

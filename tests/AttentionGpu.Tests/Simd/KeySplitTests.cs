@@ -131,8 +131,10 @@ public sealed class KeySplitTests : IDisposable
         public int Parts { get; set; }
 
         protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
-            AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => new WatchedPlan<AttentionExtent, AttentionBuffers>(
-                plan, before: (extent, _) => Parts = plan switch
+            AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) =>
+            new WatchedPlan<AttentionExtent, AttentionBuffers>(
+                plan,
+                before: (extent, _) => Parts = plan switch
                 {
                     SimdAttentionPlan<Vector512<float>, Operations512> wide => wide.Schedule(extent).KeyParts,
                     SimdAttentionPlan<Vector256<float>, Operations256> middle => middle.Schedule(extent).KeyParts,

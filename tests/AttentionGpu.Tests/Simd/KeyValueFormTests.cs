@@ -26,6 +26,9 @@ public sealed class KeyValueFormTests : IDisposable
     private static readonly int[] _runs = [1, 5, 16, 17, 100];
     private static readonly ElementType[] _elements = [ElementType.Float32, ElementType.Float16, ElementType.BFloat16];
 
+    private static readonly ScoreStage?[] _stages =
+        [null, ScoreStage.Products, ScoreStage.Masked, ScoreStage.Weights, ScoreStage.AverageWeights];
+
     private readonly PlanMemory _memory = new();
 
     public void Dispose() => _memory.Dispose();
@@ -43,11 +46,12 @@ public sealed class KeyValueFormTests : IDisposable
             {
                 foreach ((int queries, int keys) in _lengths)
                 {
-                    foreach (ScoreStage? stage in new ScoreStage?[] { null, ScoreStage.Weights, ScoreStage.AverageWeights, ScoreStage.Masked })
+                    foreach (ScoreStage? stage in _stages)
                     {
                         (AttentionSignature signature, AttentionExtent extent) = Problem(element, keyValue, stage, queries, keys);
-                        AssertAgrees(
-                            backend.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(signature), signature, extent, $"{signature}, {queries}");
+                        IPlan<AttentionExtent, AttentionBuffers> plan =
+                            backend.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(signature);
+                        AssertAgrees(plan, signature, extent, $"{signature}, {queries}");
                     }
                 }
             }
@@ -69,7 +73,8 @@ public sealed class KeyValueFormTests : IDisposable
                 {
                     foreach (ScoreStage? stage in new ScoreStage?[] { null, ScoreStage.Weights, ScoreStage.Products })
                     {
-                        (AttentionSignature signature, AttentionExtent extent) = Problem(ElementType.Float32, keyValue, stage, queries, keys);
+                        (AttentionSignature signature, AttentionExtent extent) =
+                            Problem(ElementType.Float32, keyValue, stage, queries, keys);
                         IPlan<AttentionExtent, AttentionBuffers> plan = width switch
                         {
                             512 => Plan<Vector512<float>, Operations512>(signature, run),
@@ -117,7 +122,8 @@ public sealed class KeyValueFormTests : IDisposable
     private static ContiguousProblem Problem(ElementType element, ElementType keyValue, ScoreStage? stage, int queries, int keys)
     {
         var problem = ContiguousProblem.Attention(Batch, Heads, KeyValueHeads, queries, keys, HeadSize, ValueSize);
-        return problem with { Signature = problem.Signature with { Element = element, KeyValue = new KeyValueForm(keyValue), Scores = stage } };
+        AttentionSignature signature = problem.Signature with { Element = element, KeyValue = new KeyValueForm(keyValue), Scores = stage };
+        return problem with { Signature = signature };
     }
 
     private void AssertAgrees(
@@ -152,7 +158,8 @@ public sealed class KeyValueFormTests : IDisposable
                 Scores = _memory.Poisoned(signature.Element, scores),
             };
             _memory.Run(with, extent, buffers);
-            return (PlanMemory.Read(buffers.Output, signature.Element, outputs), PlanMemory.Read(buffers.Scores, signature.Element, scores));
+            return (
+                PlanMemory.Read(buffers.Output, signature.Element, outputs), PlanMemory.Read(buffers.Scores, signature.Element, scores));
         }
     }
 }

@@ -49,7 +49,8 @@ public sealed class SimdAllocationTests : IDisposable
         foreach (ElementType element in new[] { ElementType.Float32, ElementType.BFloat16 })
         {
             ContiguousProblem problem = ContiguousProblem.Attention(Heads, 200, 200, Size);
-            AttentionSignature signature = problem.Signature with { Element = element, KeyValue = new KeyValueForm(element), Scores = stage };
+            AttentionSignature signature =
+                problem.Signature with { Element = element, KeyValue = new KeyValueForm(element), Scores = stage };
             AssertAllocatesNothing(signature, problem.Extent, AttentionBuffers(element), buffers => buffers.Output, element, 1f);
         }
     }
@@ -107,7 +108,13 @@ public sealed class SimdAllocationTests : IDisposable
         const int size = 4096;
         foreach (bool isPanelled in new[] { false, true })
         {
-            var signature = new LinearSignature { Element = ElementType.BFloat16, Columns = size, Depth = size, IsWeightPanelled = isPanelled };
+            var signature = new LinearSignature
+            {
+                Element = ElementType.BFloat16,
+                Columns = size,
+                Depth = size,
+                IsWeightPanelled = isPanelled,
+            };
             var extent = new LinearExtent { Rows = 1, Output = MatrixLayouts.Plain(1, size) };
             Assert.InRange(_backend.Plan<LinearSignature, LinearExtent, LinearBuffers>(signature).WorkspaceBytes(extent), 1, 2 << 20);
         }

@@ -83,7 +83,9 @@ public sealed class SimdLinearTests : IDisposable
         }
     }
 
-    /// <summary>Converted blocks of a few rows are as deep as L1 allows: depths around them, and rows around those that have them.</summary>
+    /// <summary>
+    /// Converted blocks of a few rows are as deep as L1 allows: depths around them, and rows around those that have them.
+    /// </summary>
     [Theory]
     [InlineData(512)]
     [InlineData(256)]
@@ -185,7 +187,8 @@ public sealed class SimdLinearTests : IDisposable
             Array.Fill(padded, float.NaN);
             PlanMemory.Read(weight, signature.Element, signature.Columns * signature.Depth).CopyTo(padded, 0);
             weight = _memory.Of(signature.Element, padded);
-            _memory.Run(backend, new PanelSignature(signature.Element, signature.Depth), new PanelExtent(weightRows), new PanelBuffers(weight));
+            var panels = new PanelSignature(signature.Element, signature.Depth);
+            _memory.Run(backend, panels, new PanelExtent(weightRows), new PanelBuffers(weight));
         }
 
         int count = extent.Rows * signature.Columns;

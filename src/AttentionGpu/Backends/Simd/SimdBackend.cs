@@ -32,7 +32,8 @@ internal sealed class SimdBackend : HostBackend
             128 => AddOperators<Vector128<float>, Operations128>(),
             _ => throw new ArgumentOutOfRangeException(nameof(width), width, "A vector has 512, 256 or 128 bits."),
         };
-        Table.Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => new SimdHeadTransformPlan(signature, _threads))
+        Table.Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(
+                signature => new SimdHeadTransformPlan(signature, _threads))
             .Add<PanelSignature, PanelExtent, PanelBuffers>(signature => new SimdPanelPlan(signature, _lanes, _threads));
     }
 

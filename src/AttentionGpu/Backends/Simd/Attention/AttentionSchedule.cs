@@ -8,8 +8,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// How the threads share a call of attention: by blocks of queries, or by rows where there are few queries to a key/value head. Where that is too
-/// little work to share, the keys are split too, into parts whose states are merged.
+/// How the threads share a call of attention: by blocks of queries, or by rows where there are few queries to a key/value head. Where that
+/// is too little work to share, the keys are split too, into parts whose states are merged.
 /// </summary>
 internal readonly struct AttentionSchedule<TVector, TOperations>
     where TVector : unmanaged

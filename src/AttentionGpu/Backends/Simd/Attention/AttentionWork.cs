@@ -12,7 +12,9 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
-/// <summary>The items of a call of attention, as its schedule cuts them; then the rows whose parts are merged, where the keys are split.</summary>
+/// <summary>
+/// The items of a call of attention, as its schedule cuts them; then the rows whose parts are merged, where the keys are split.
+/// </summary>
 internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
@@ -109,8 +111,8 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     }
 
     /// <summary>
-    /// The memory of an item that this thread is likely to have next: the others take as many in between. Only where a head's keys and values
-    /// are few and stay near, and where they are another head's.
+    /// The memory of an item that this thread is likely to have next: the others take as many in between. Only where a head's keys and
+    /// values are few and stay near, and where they are another head's.
     /// </summary>
     private Lookahead AfterHead(int head, long item)
     {
@@ -185,8 +187,8 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         query += sequence.QueryStart;
         var output = new Span<float>(memory, _context.Signature.ValueHeadSize);
         OnlineSoftmax state = states.Merge(row, _context.SinkOf(head), output);
-        ElementRows.Store(
-            memory, ElementRows.Address(_context.Buffers.Output, element, extent.Output.Offset(batch, head, query)), element, output.Length);
+        byte* target = ElementRows.Address(_context.Buffers.Output, element, extent.Output.Offset(batch, head, query));
+        ElementRows.Store(memory, target, element, output.Length);
         if (_context.Signature.HasLogSumExp)
             _context.Buffers.LogSumExp.Pointer<float>()[extent.LogSumExp.Offset(batch, head, query)] = state.LogSumExp;
     }

@@ -21,7 +21,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 {
     private const int MaxRows = 32;
 
-    // The processor's own prefetching follows one stream at a time: many keys are read from end to end, then as many values. Their scores stay in L2.
+    // The processor's own prefetching follows one stream at a time: many keys are read from end to end, then as many values. Their scores
+    // stay in L2.
     private const int MaxBlockKeys = 4096;
     private const int MaxScores = 16 << 10;
 
@@ -296,9 +297,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             query += block.Sequence.QueryStart;
             var state = new OnlineSoftmax { Maximum = block.Maxima[row], Sum = block.Totals[row] };
             TensorPrimitives.Multiply(sums, state.Finish(_context.SinkOf(head)), new Span<float>(block.Converted, sums.Length));
-            ElementRows.Store(
-                block.Converted, ElementRows.Address(_context.Buffers.Output, _element, _context.Extent.Output.Offset(block.Batch, head, query)),
-                _element, sums.Length);
+            long first = _context.Extent.Output.Offset(block.Batch, head, query);
+            ElementRows.Store(block.Converted, ElementRows.Address(_context.Buffers.Output, _element, first), _element, sums.Length);
             if (_context.Signature.HasLogSumExp)
                 _context.Buffers.LogSumExp.Pointer<float>()[_context.Extent.LogSumExp.Offset(block.Batch, head, query)] = state.LogSumExp;
         }

@@ -11,8 +11,8 @@ internal readonly record struct KeyRange(int First, int Count, int FirstLane, bo
 
 /// <summary>
 /// The ranges of keys that a block of queries sees, in order. Under a causal mask they end at the diagonal, and the last ones, which only
-/// the later half of the queries sees, have only that half's lanes. A window starts at its first query's first key. Keys that all queries see are
-/// in ranges of their own, which need no mask.
+/// the later half of the queries sees, have only that half's lanes. A window starts at its first query's first key. Keys that all queries
+/// see are in ranges of their own, which need no mask.
 /// </summary>
 internal struct KeyRanges
 {

@@ -8,8 +8,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// The keys or the values of a call, as rows of floats: the one place that knows how they are stored and where their rows lie. Kernels ask for rows
-/// and take as many as lie a stride apart, so that other forms change no kernel.
+/// The keys or the values of a call, as rows of floats: the one place that knows how they are stored and where their rows lie. Kernels ask
+/// for rows and take as many as lie a stride apart, so that other forms change no kernel.
 /// </summary>
 internal readonly unsafe struct KeyValueView
 {

@@ -4,7 +4,9 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
-/// <summary>Hides the keys of a block of scores that lanes do not see by position. Only the vectors that a diagonal crosses are touched.</summary>
+/// <summary>
+/// Hides the keys of a block of scores that lanes do not see by position. Only the vectors that a diagonal crosses are touched.
+/// </summary>
 internal static unsafe class PositionMask<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>

@@ -64,7 +64,8 @@ internal unsafe struct QueryBlock
     public static long StateSize(int lanes, int headSize, int valueHeadSize) => (long)lanes * (headSize + valueHeadSize + LaneVectors);
 
     /// <summary>
-    /// Floats of what several blocks can use in turn: the scores of a block of keys, the panels of a mask or of weights, and converted rows.
+    /// Floats of what several blocks can use in turn: the scores of a block of keys, the panels of a mask or of weights, and converted
+    /// rows.
     /// </summary>
     /// <param name="lanes">Lanes of a panel.</param>
     /// <param name="blockKeys">Keys of a block.</param>

@@ -101,7 +101,8 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             Queries = queries,
             Lanes = lanes,
         };
-        block.Place(memory + _scratchSize + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize), memory, _headSize, BlockKeys, _needsRows);
+        float* states = memory + _scratchSize + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize);
+        block.Place(states, memory, _headSize, BlockKeys, _needsRows);
         new Span<float>(block.Maxima, lanes).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, lanes).Clear();
         new Span<float>(block.Sums, lanes * _valueSize).Clear();
@@ -117,7 +118,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         return block;
     }
 
-    /// <summary>Attends to a range of keys that the block has not seen: its maxima, totals and sums, not divided yet, take them in.</summary>
+    /// <summary>
+    /// Attends to a range of keys that the block has not seen: its maxima, totals and sums, not divided yet, take them in.
+    /// </summary>
     public void Attend(in QueryBlock block, int firstKey, int endKey)
     {
         foreach (KeyRange keys in Ranges(block, firstKey, endKey))
@@ -140,8 +143,8 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         new(_context.Bounds, block, firstKey, endKey, BlockKeys, RegisterTile<TVector, TOperations>.NarrowLanes);
 
     /// <summary>
-    /// The scores of a range of keys, changed and masked, and the maxima raised to them. Where nothing is changed the maxima come from the tiles'
-    /// registers.
+    /// The scores of a range of keys, changed and masked, and the maxima raised to them. Where nothing is changed the maxima come from the
+    /// tiles' registers.
     /// </summary>
     public void Score(in QueryBlock block, in KeyRange keys, MaskEffect effect)
     {
@@ -170,7 +173,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     public MaskEffect ReadMask(in QueryBlock block, in KeyRange keys) =>
         _mask.Read(block, keys.First, keys.Count);
 
-    /// <summary>Writes the outputs of a block that has attended to all its keys, and makes <see cref="QueryBlock.Factors"/> what weights are multiplied by.</summary>
+    /// <summary>
+    /// Writes the outputs of a block that has attended to all its keys, and makes <see cref="QueryBlock.Factors"/> what weights are
+    /// multiplied by.
+    /// </summary>
     public void WriteOutput(in QueryBlock block)
     {
         Normalize(block);
@@ -206,8 +212,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         {
             OnlineSoftmax state = State(block, lane);
             block.Factors[lane] = state.Finish(sink);
-            if (_context.Signature.HasLogSumExp)
-                _context.Buffers.LogSumExp.Pointer<float>()[_context.Extent.LogSumExp.Offset(block.Batch, block.Head, first + lane)] = state.LogSumExp;
+            if (!_context.Signature.HasLogSumExp)
+                continue;
+            long row = _context.Extent.LogSumExp.Offset(block.Batch, block.Head, first + lane);
+            _context.Buffers.LogSumExp.Pointer<float>()[row] = state.LogSumExp;
         }
     }
 
@@ -217,7 +225,8 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         int first = block.Sequence.KeyStart + keys.First;
         for (int done = 0; done < keys.Count;)
         {
-            int run = _context.Keys.Read(block.Batch, head, first + done, keys.Count - done, block.Converted, out float* key, out nint stride);
+            int run = _context.Keys.Read(
+                block.Batch, head, first + done, keys.Count - done, block.Converted, out float* key, out nint stride);
             RegisterTile<TVector, TOperations>.Multiply(
                 run, block.Lanes - keys.FirstLane, _headSize, key, stride, 1, block.Panel + keys.FirstLane, block.Lanes,
                 new StoredSums(block.Scores + (nint)done * block.Lanes + keys.FirstLane, block.Lanes, maxima), block.Ahead);
@@ -232,7 +241,8 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         float* sums = block.Sums + keys.FirstLane;
         for (int done = 0; done < keys.Count;)
         {
-            int run = _context.Values.Read(block.Batch, head, first + done, keys.Count - done, block.Converted, out float* value, out nint stride);
+            int run = _context.Values.Read(
+                block.Batch, head, first + done, keys.Count - done, block.Converted, out float* value, out nint stride);
             float* weights = block.Scores + (nint)done * block.Lanes + keys.FirstLane;
             int lanes = block.Lanes - keys.FirstLane;
 
@@ -261,7 +271,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         }
     }
 
-    /// <summary>Turns a block of scores into weights. A vector of scores: 1 subtraction, 1 power (9 or 11), 1 addition, 1 load, 1 store.</summary>
+    /// <summary>
+    /// Turns a block of scores into weights. A vector of scores: 1 subtraction, 1 power (9 or 11), 1 addition, 1 load, 1 store.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Weigh<TBase>(in QueryBlock block, in KeyRange keys)
         where TBase : struct, IScoreBase<TVector>

@@ -26,7 +26,8 @@ internal enum MaskEffect
 }
 
 /// <summary>
-/// Boolean, additive, document and key padding masks on the host, as one panel of what is added to the scores: -inf hides, whatever the score.
+/// Boolean, additive, document and key padding masks on the host, as one panel of what is added to the scores: -inf hides, whatever the
+/// score.
 /// </summary>
 internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext context)
     where TVector : unmanaged
@@ -166,8 +167,8 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     }
 
     /// <summary>
-    /// Whether a block is all visible or all hidden, for the usual masks whose keys are neighbours; <see cref="MaskEffect.AddsByScore"/> where
-    /// it is neither or not looked at. Stops at the first sign that it is neither, but any mask can hide it all.
+    /// Whether a block is all visible or all hidden, for the usual masks whose keys are neighbours; <see cref="MaskEffect.AddsByScore"/>
+    /// where it is neither or not looked at. Stops at the first sign that it is neither, but any mask can hide it all.
     /// </summary>
     private MaskEffect Scan(in QueryBlock block, int rows, int firstKey, int count)
     {
@@ -189,7 +190,9 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
         if (!_signature.Has(ScoreVariants.KeyPadding))
             return MaskEffect.None;
         var padding = new ReadOnlySpan<byte>(Padding(block.Batch, firstKey), count);
-        return !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None : padding.Contains((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
+        return !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None
+            : padding.Contains((byte)0) ? MaskEffect.AddsByScore
+            : MaskEffect.HidesAll;
     }
 
     private MaskEffect ScanDocuments(in QueryBlock block, int firstKey, int count)
@@ -225,14 +228,18 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     private MaskEffect ScanBoolean(long first, int count)
     {
         var visible = new ReadOnlySpan<byte>(Mask(first), count);
-        return !visible.Contains((byte)0) ? MaskEffect.None : visible.ContainsAnyExcept((byte)0) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
+        return !visible.Contains((byte)0) ? MaskEffect.None
+            : visible.ContainsAnyExcept((byte)0) ? MaskEffect.AddsByScore
+            : MaskEffect.HidesAll;
     }
 
     // As bits: the search is vectorised for whole numbers. A negative zero counts as something, which costs time only.
     private MaskEffect ScanBias(long first, int count)
     {
         ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(Bias(first), count));
-        return !bias.ContainsAnyExcept(0u) ? MaskEffect.None : bias.ContainsAnyExcept(_hiddenBits) ? MaskEffect.AddsByScore : MaskEffect.HidesAll;
+        return !bias.ContainsAnyExcept(0u) ? MaskEffect.None
+            : bias.ContainsAnyExcept(_hiddenBits) ? MaskEffect.AddsByScore
+            : MaskEffect.HidesAll;
     }
 
     private float* Bias(long element) => context.Buffers.Bias.Pointer<float>() + element;
@@ -242,7 +249,9 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     private int* QueryDocuments(int batch, int query) =>
         context.Buffers.QueryDocuments.Pointer<int>() + (long)batch * context.Extent.QueryLength + query;
 
-    private int* KeyDocuments(int batch, int key) => context.Buffers.KeyDocuments.Pointer<int>() + (long)batch * context.Extent.KeyLength + key;
+    private int* KeyDocuments(int batch, int key) =>
+        context.Buffers.KeyDocuments.Pointer<int>() + (long)batch * context.Extent.KeyLength + key;
 
-    private byte* Padding(int batch, int firstKey) => context.Buffers.KeyPadding.Pointer<byte>() + (long)batch * context.Extent.KeyLength + firstKey;
+    private byte* Padding(int batch, int firstKey) =>
+        context.Buffers.KeyPadding.Pointer<byte>() + (long)batch * context.Extent.KeyLength + firstKey;
 }

@@ -7,7 +7,9 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
-/// <summary>What becomes of scores by computing alone: soft capping, then a bias by distance; and by all variants without vector code.</summary>
+/// <summary>
+/// What becomes of scores by computing alone: soft capping, then a bias by distance; and by all variants without vector code.
+/// </summary>
 internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionContext context)
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>

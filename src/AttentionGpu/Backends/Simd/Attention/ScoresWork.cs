@@ -13,8 +13,8 @@ namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
 /// The blocks of queries of a call of attention with scores. Once a block has attended to all keys its softmax is known, and the scores are
-/// computed again, range by range, and written: half as many operations again. Scores of 16 bits are rounded range by range; only averages of 16
-/// bits are kept as floats, for the rows of a block.
+/// computed again, range by range, and written: half as many operations again. Scores of 16 bits are rounded range by range; only averages
+/// of 16 bits are kept as floats, for the rows of a block.
 /// </summary>
 internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
     where TVector : unmanaged
@@ -147,7 +147,10 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
             TVector shift = TOperations.SelectLess(lowest, maximum, maximum, TOperations.Zero);
             float* score = block.Scores + lane;
             for (int i = keys.Count; i > 0; i--, score += block.Lanes)
-                TOperations.Store(VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Subtract(TOperations.Load(score), shift)), score);
+            {
+                TVector shifted = TOperations.Subtract(TOperations.Load(score), shift);
+                TOperations.Store(VectorMath<TVector, TOperations>.ExpOfNonPositive(shifted), score);
+            }
         }
     }
 

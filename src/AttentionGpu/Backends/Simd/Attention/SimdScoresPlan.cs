@@ -41,9 +41,11 @@ internal sealed class SimdScoresPlan<TVector, TOperations> : IPlan<AttentionExte
         _idle.Keep(work);
     }
 
-    private ThreadWorkspace Workspace(in AttentionExtent extent) => new(
-        0,
-        ParallelWork.Workers(
-            ScoresWork<TVector, TOperations>.Items(_signature, extent), _threads, ScoresWork<TVector, TOperations>.Operations(_signature, extent)),
-        ScoresWork<TVector, TOperations>.SlotSize(_signature, extent));
+    private ThreadWorkspace Workspace(in AttentionExtent extent)
+    {
+        long items = ScoresWork<TVector, TOperations>.Items(_signature, extent);
+        double operations = ScoresWork<TVector, TOperations>.Operations(_signature, extent);
+        long slotSize = ScoresWork<TVector, TOperations>.SlotSize(_signature, extent);
+        return new ThreadWorkspace(0, ParallelWork.Workers(items, _threads, operations), slotSize);
+    }
 }

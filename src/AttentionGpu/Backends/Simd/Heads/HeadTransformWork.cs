@@ -72,15 +72,16 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     {
         ElementRows.Load(source, signature.Element, row, signature.Size);
         if (signature.HasNorm)
-            Normalize(new Span<float>(row, signature.Size), new ReadOnlySpan<float>(_buffers.Norm.Pointer<float>(), signature.Size), _extent.NormEpsilon);
+            Normalize(new Span<float>(row, signature.Size));
         if (signature.RotarySize > 0)
             Rotate(row, signature.HasPositions ? _buffers.Positions.Pointer<int>()[positionIndex] : _extent.FirstPosition + index);
         ElementRows.Store(row, target, signature.Target, signature.Size);
     }
 
-    private static void Normalize(Span<float> row, ReadOnlySpan<float> norm, float epsilon)
+    private void Normalize(Span<float> row)
     {
-        float factor = 1f / MathF.Sqrt(TensorPrimitives.SumOfSquares<float>(row) / row.Length + epsilon);
+        var norm = new ReadOnlySpan<float>(_buffers.Norm.Pointer<float>(), row.Length);
+        float factor = 1f / MathF.Sqrt(TensorPrimitives.SumOfSquares<float>(row) / row.Length + _extent.NormEpsilon);
         TensorPrimitives.Multiply(row, factor, row);
         TensorPrimitives.Multiply(row, norm, row);
     }

@@ -33,6 +33,9 @@ internal sealed class SimdHeadTransformPlan : IPlan<HeadTransformExtent, HeadTra
         _idle.Keep(work);
     }
 
-    private ThreadWorkspace Workspace(in HeadTransformExtent extent) => new(
-        0, ParallelWork.Workers((long)extent.Batch * extent.Heads, _threads, HeadTransformWork.Operations(_signature, extent)), _signature.Size);
+    private ThreadWorkspace Workspace(in HeadTransformExtent extent)
+    {
+        double operations = HeadTransformWork.Operations(_signature, extent);
+        return new ThreadWorkspace(0, ParallelWork.Workers((long)extent.Batch * extent.Heads, _threads, operations), _signature.Size);
+    }
 }

@@ -9,8 +9,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Linear;
 
 /// <summary>
-/// How the threads share a call of a linear layer: blocks of rows times panels of columns. Memory that all share comes first in the workspace: the
-/// weight in panels where it is not panelled and there are several blocks of rows, then 16-bit inputs and biases as floats.
+/// How the threads share a call of a linear layer: blocks of rows times panels of columns. Memory that all share comes first in the
+/// workspace: the weight in panels where it is not panelled and there are several blocks of rows, then 16-bit inputs and biases as floats.
 /// </summary>
 internal readonly struct LinearSchedule<TVector, TOperations>
     where TVector : unmanaged

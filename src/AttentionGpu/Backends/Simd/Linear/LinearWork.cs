@@ -10,9 +10,10 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Linear;
 
 /// <summary>
-/// A call of a linear layer: output columns in the lanes, elements of the input broadcast where they lie. The weight is read in panels of columns,
-/// block by block of depth; a block of a panel and a block of rows stay in L2. The last block of depth adds the bias and writes through the output's
-/// layout. Of 16-bit elements inputs and biases are converted first, blocks of the weight when they are read, and sums are rounded once.
+/// A call of a linear layer: output columns in the lanes, elements of the input broadcast where they lie. The weight is read in panels of
+/// columns, block by block of depth; a block of a panel and a block of rows stay in L2. The last block of depth adds the bias and writes
+/// through the output's layout. Of 16-bit elements inputs and biases are converted first, blocks of the weight when they are read, and sums
+/// are rounded once.
 /// </summary>
 internal sealed unsafe class LinearWork<TVector, TOperations>(LinearSignature signature) : WorkspaceWork
     where TVector : unmanaged
@@ -33,7 +34,8 @@ internal sealed unsafe class LinearWork<TVector, TOperations>(LinearSignature si
 
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
-    public void Execute(in LinearSchedule<TVector, TOperations> schedule, in LinearExtent extent, in LinearBuffers buffers, DeviceMemory memory)
+    public void Execute(
+        in LinearSchedule<TVector, TOperations> schedule, in LinearExtent extent, in LinearBuffers buffers, DeviceMemory memory)
     {
         _schedule = schedule;
         _layout = extent.Output;
@@ -156,8 +158,8 @@ internal sealed unsafe class LinearWork<TVector, TOperations>(LinearSignature si
             for (int column = 0; column < columns;)
             {
                 int together = Math.Min(columns - column, _layout.HeadSize - (firstColumn + column) % _layout.HeadSize);
-                ElementRows.Store(
-                    sums + (nint)row * Lanes + column, _output + (target + _layout.Column(firstColumn + column)) * _element.Size(), _element, together);
+                byte* elements = _output + (target + _layout.Column(firstColumn + column)) * _element.Size();
+                ElementRows.Store(sums + (nint)row * Lanes + column, elements, _element, together);
                 column += together;
             }
         }

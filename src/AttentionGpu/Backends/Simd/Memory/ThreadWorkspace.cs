@@ -2,7 +2,9 @@ using AttentionGpu.Memory;
 
 namespace AttentionGpu.Backends.Simd.Memory;
 
-/// <summary>How a call's workspace is cut: memory that all threads share, then a slot for each thread. Each starts at a cache line.</summary>
+/// <summary>
+/// How a call's workspace is cut: memory that all threads share, then a slot for each thread. Each starts at a cache line.
+/// </summary>
 internal readonly unsafe struct ThreadWorkspace
 {
     private const int LineFloats = 16;

@@ -1,8 +1,8 @@
 namespace AttentionGpu.Backends.Simd.Threads;
 
 /// <summary>
-/// The object of a plan's last call, for its next; a call that runs beside another makes its own. One reference and no more: a service that sees ever
-/// new lengths makes thousands of plans.
+/// The object of a plan's last call, for its next; a call that runs beside another makes its own. One reference and no more: an object
+/// that a call makes beside others is small.
 /// </summary>
 internal struct IdleWork<TWork>
     where TWork : ParallelWork

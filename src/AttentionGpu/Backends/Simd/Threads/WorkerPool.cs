@@ -36,7 +36,9 @@ internal sealed class WorkerPool
     /// <summary>Threads of a call at most, the caller's included.</summary>
     public int Threads => _helpers.Length + 1;
 
-    /// <summary>Runs <paramref name="work"/> on the caller's thread and on up to <paramref name="workers"/> - 1 helpers, and waits for all.</summary>
+    /// <summary>
+    /// Runs <paramref name="work"/> on the caller's thread and on up to <paramref name="workers"/> - 1 helpers, and waits for all.
+    /// </summary>
     public void Run(ParallelWork work, int workers)
     {
         if (workers <= 1 || _helpers.Length == 0 || !_gate.TryEnter())

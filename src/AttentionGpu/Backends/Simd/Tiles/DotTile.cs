@@ -13,12 +13,13 @@ internal static unsafe class DotTile<TVector, TOperations>
 
     /// <summary><c>result[i * resultStride + j] = left[i] . right[j]</c>.</summary>
     /// <remarks>
-    /// The right rows are the many, and are read from end to end, as the processor's prefetching likes it. A vector of one costs 4 multiply-adds and
-    /// 5 loads, with 4 + 1 registers; then one sum of four across lanes. A left row that is not there repeats the last.
+    /// The right rows are the many, and are read from end to end, as the processor's prefetching likes it. A vector of one costs 4
+    /// multiply-adds and 5 loads, with 4 + 1 registers; then one sum of four across lanes. A left row that is not there repeats the last.
     /// </remarks>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(
-        int leftRows, int rightRows, int depth, float* left, nint leftStride, float* right, nint rightStride, float* result, nint resultStride)
+        int leftRows, int rightRows, int depth, float* left, nint leftStride, float* right, nint rightStride,
+        float* result, nint resultStride)
     {
         for (int j = 0; j < rightRows; j++)
         {

@@ -8,8 +8,8 @@ namespace AttentionGpu.Backends.Simd.Tiles;
 internal static unsafe class Panel
 {
     /// <summary>
-    /// <c>panel[step][lane] = factor * rows[lane][step]</c>; zeros in the lanes beyond <paramref name="rows"/>. Four rows at a time: four loads and four
-    /// neighbouring stores a step.
+    /// <c>panel[step][lane] = factor * rows[lane][step]</c>; zeros in the lanes beyond <paramref name="rows"/>. Four rows at a time: four
+    /// loads and four neighbouring stores a step.
     /// </summary>
     /// <param name="panel">[steps, lanes].</param>
     /// <param name="lanes">Lanes of the panel; a multiple of four.</param>
@@ -53,7 +53,9 @@ internal static unsafe class Panel
         }
     }
 
-    /// <summary>The reverse of <see cref="Pack"/>, with a factor for each lane: <c>rows[lane][step] = factors[lane] * panel[step][lane]</c>.</summary>
+    /// <summary>
+    /// The reverse of <see cref="Pack"/>, with a factor for each lane: <c>rows[lane][step] = factors[lane] * panel[step][lane]</c>.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Unpack(float* panel, int lanes, float** rows, int rowCount, int steps, float* factors)
     {

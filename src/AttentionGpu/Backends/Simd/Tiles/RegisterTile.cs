@@ -102,8 +102,8 @@ internal static unsafe class RegisterTile<TVector, TOperations>
     }
 
     /// <summary>
-    /// Five or six rows. A step with 512 bits: 24 multiply-adds, 4 loads and 6 broadcasts, 24 + 4 + 1 of 32 registers. With 256 or 128 bits: 12, 2
-    /// and 6, 15 of 16. A row that is not there repeats the one before.
+    /// Five or six rows. A step with 512 bits: 24 multiply-adds, 4 loads and 6 broadcasts, 24 + 4 + 1 of 32 registers. With 256 or 128
+    /// bits: 12, 2 and 6, 15 of 16. A row that is not there repeats the one before.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Tall<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result)

@@ -66,8 +66,11 @@ internal readonly unsafe struct RescaledSums(float* target, nint stride, float* 
         TRow.Store(TRow.MultiplyAdd(TRow.Load(target + row * stride), TRow.Load(factors), sums), target + row * stride);
 }
 
-/// <summary><c>target = before + sums + bias</c>, through the layout of a linear layer's output, with a panel's lanes side by side in it.</summary>
-internal readonly unsafe struct MappedSums(HeadLayout layout, int firstRow, float* target, float* bias, float* before, nint stride) : ITileResult
+/// <summary>
+/// <c>target = before + sums + bias</c>, through the layout of a linear layer's output, with a panel's lanes side by side in it.
+/// </summary>
+internal readonly unsafe struct MappedSums(HeadLayout layout, int firstRow, float* target, float* bias, float* before, nint stride)
+    : ITileResult
 {
     public float* Maxima => null;
 

@@ -41,7 +41,8 @@ internal unsafe struct TileRowPair<THalf, TVector> : ITileRow<TileRowPair<THalf,
         new() { _first = THalf.Max(left._first, right._first), _second = THalf.Max(left._second, right._second) };
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TileRowPair<THalf, TVector> MultiplyAdd(TVector left, TileRowPair<THalf, TVector> right, TileRowPair<THalf, TVector> addend) =>
+    public static TileRowPair<THalf, TVector> MultiplyAdd(
+        TVector left, TileRowPair<THalf, TVector> right, TileRowPair<THalf, TVector> addend) =>
         new()
         {
             _first = THalf.MultiplyAdd(left, right._first, addend._first),

@@ -40,8 +40,8 @@ internal static unsafe class VectorMath<TVector, TOperations>
 
     /// <summary>
     /// 2 to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, else at most the smallest of
-    /// them, and 0 from -150 down. x = n + f, exactly; 2^f by a polynomial of degree 5, off by 1.06 ulp at most; of degree 6 where multiply-adds
-    /// are not fused.
+    /// them, and 0 from -150 down. x = n + f, exactly; 2^f by a polynomial of degree 5, off by 1.06 ulp at most; of degree 6 where
+    /// multiply-adds are not fused.
     /// </summary>
     /// <remarks>With 512 bits 9 operations, 5 of them multiply-adds; where there is no instruction for the last one, 4 more.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -79,8 +79,8 @@ internal static unsafe class VectorMath<TVector, TOperations>
     }
 
     /// <summary>
-    /// The hyperbolic tangent to a few ulp: (1 - e^-2x) / (1 + e^-2x), and near 0, where that loses digits, x plus an odd polynomial (Moshier's
-    /// Cephes library). NaN stays NaN.
+    /// The hyperbolic tangent to a few ulp: (1 - e^-2x) / (1 + e^-2x), and near 0, where that loses digits, x plus an odd polynomial
+    /// (Moshier's Cephes library). NaN stays NaN.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Tanh(TVector x)

@@ -1,6 +1,5 @@
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Memory;
-using AttentionGpu.Tests.Shared;
 using AttentionGpu.Tests.Support;
 using ILGPU;
 using ILGPU.Runtime;

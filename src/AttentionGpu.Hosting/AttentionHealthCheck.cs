@@ -4,9 +4,10 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace AttentionGpu.Hosting;
 
 /// <summary>
-/// Runs a small problem on a service's device and compares it with the reference: unhealthy where it differs or fails, degraded on the fallback device.
+/// Runs a small problem on a service's device and compares it with the reference: unhealthy where it differs or fails, degraded on the
+/// fallback device. Of a service that a test has put in place of the package's own, it tells the fallback alone.
 /// </summary>
-public sealed class AttentionHealthCheck(AttentionService service) : IHealthCheck
+public sealed class AttentionHealthCheck(IAttentionService service) : IHealthCheck
 {
     private const int Heads = 2;
     private const int Length = 12;
@@ -22,10 +23,13 @@ public sealed class AttentionHealthCheck(AttentionService service) : IHealthChec
     /// <inheritdoc/>
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        var data = new Dictionary<string, object> { ["device"] = service.Device.Name, ["queueDepth"] = service.QueueDepth, ["memoryInUse"] = service.Engine.MemoryInUse };
+        var data = new Dictionary<string, object> { ["device"] = service.Device.Name, ["queueDepth"] = service.QueueDepth };
+        if (service is not AttentionService own)
+            return Task.FromResult(State("is not checked: it is that of another IAttentionService", data));
+        data["memoryInUse"] = own.Engine.MemoryInUse;
         try
         {
-            float[] difference = [.. Run(service.Engine).Zip(_expected.Value, (actual, expected) => MathF.Abs(actual - expected))];
+            float[] difference = [.. Run(own.Engine).Zip(_expected.Value, (actual, expected) => MathF.Abs(actual - expected))];
             if (!(TensorPrimitives.Max(difference) <= Tolerance))
                 return Task.FromResult(HealthCheckResult.Unhealthy($"{service.Device.Name} computes something else than the reference.", data: data));
         }
@@ -34,10 +38,12 @@ public sealed class AttentionHealthCheck(AttentionService service) : IHealthChec
             return Task.FromResult(HealthCheckResult.Unhealthy($"{service.Device.Name} fails.", exception, data));
         }
 
-        return Task.FromResult(service.UsesFallback
-            ? HealthCheckResult.Degraded($"The fallback device, {service.Device.Name}, is in use.", data: data)
-            : HealthCheckResult.Healthy($"{service.Device.Name} agrees with the reference.", data));
+        return Task.FromResult(State("agrees with the reference", data));
     }
+
+    private HealthCheckResult State(string healthy, IReadOnlyDictionary<string, object> data) => service.UsesFallback
+        ? HealthCheckResult.Degraded($"The fallback device, {service.Device.Name}, is in use.", data: data)
+        : HealthCheckResult.Healthy($"{service.Device.Name} {healthy}.", data);
 
     private static float[] Run(AttentionEngine engine)
     {

@@ -1,61 +1,107 @@
+using AttentionGpu.Hosting.Scheduling;
+
 namespace AttentionGpu.Hosting;
 
-/// <summary>A layer of a service, on whatever device the service uses now.</summary>
-public sealed class AttentionLayer
+/// <summary>What layers of all element types have in common: a request whose elements are of another type is refused here.</summary>
+internal abstract class AttentionLayer(AttentionService service, string name) : IAttentionLayer
 {
-    private readonly AttentionService _service;
-    private readonly Func<AttentionEngine, MultiHeadAttention<float>> _create;
-
-    internal AttentionLayer(AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<float>> create)
+    // By the names that options have for them.
+    private static readonly Dictionary<string, Type> _types = new(StringComparer.OrdinalIgnoreCase)
     {
-        _service = service;
-        _create = create;
-        Name = name;
-        Current = create(engine);
-    }
+        ["float32"] = typeof(float),
+        ["float16"] = typeof(Half),
+        ["bfloat16"] = typeof(BFloat16),
+    };
 
-    /// <summary>The layer's name.</summary>
-    public string Name { get; }
+    /// <inheritdoc/>
+    public string Name { get; } = name;
 
-    /// <summary>The layer's sizes.</summary>
-    public MultiHeadAttentionConfig Config => Current.Config;
+    /// <inheritdoc/>
+    public abstract MultiHeadAttentionConfig Config { get; }
 
-    internal MultiHeadAttention<float> Current { get; private set; }
+    /// <inheritdoc/>
+    public abstract Type ElementType { get; }
 
-    /// <summary>
-    /// Self-attention of one sequence, joined with others that wait. The result is that of <see cref="MultiHeadAttention{T}.ForwardRagged"/>: as alone, up to the
-    /// rounding of sums in another order (1e-5 of the largest output).
-    /// </summary>
-    /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
-    /// <param name="output">As long as the input; may be the same memory. Written only by a task that ends well.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
-    /// <param name="cancellationToken">Ends the task at once. A batch that runs is not stopped; the others in it have their results.</param>
-    /// <exception cref="ArgumentException">A length does not fit.</exception>
-    /// <exception cref="AttentionOverloadedException">As many requests wait as may.</exception>
-    /// <exception cref="ObjectDisposedException">The service is disposed.</exception>
-    /// <exception cref="AttentionDeviceException">The device failed (from the task).</exception>
-    /// <exception cref="AttentionMemoryException">There is not enough memory (from the task).</exception>
-    /// <exception cref="OperationCanceledException">It was cancelled (from the task).</exception>
-    public Task ForwardAsync(
-        ReadOnlyMemory<float> input, Memory<float> output, Causal causal = Causal.None, CancellationToken cancellationToken = default) =>
-        _service.ForwardAsync(this, input, output, default, causal, cancellationToken);
+    /// <summary>The element type that the options name; null where there is none of that name.</summary>
+    public static Type? TypeOf(AttentionLayerOptions options) => _types.GetValueOrDefault(options.ElementType);
 
-    /// <summary>As <see cref="ForwardAsync"/>, with the attention weights of each head. It waits in the same queue, and runs by itself.</summary>
-    /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
-    /// <param name="output">As long as the input.</param>
-    /// <param name="weights">[heads, tokens, tokens]: heads times tokens squared elements.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
-    /// <param name="cancellationToken">Ends the task at once.</param>
-    public Task ForwardWithWeightsAsync(
-        ReadOnlyMemory<float> input, Memory<float> output, Memory<float> weights, Causal causal = Causal.None,
-        CancellationToken cancellationToken = default)
+    /// <summary>What is said of a name that is none.</summary>
+    public static string TypeError(string layer, AttentionLayerOptions options) =>
+        $"ElementType of the layer '{layer}' must be {string.Join(", ", _types.Keys)}; it was '{options.ElementType}'.";
+
+    /// <inheritdoc/>
+    public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, Causal causal, CancellationToken cancellationToken)
+        where T : unmanaged =>
+        service.ForwardAsync(Of<T>(), input, output, default, causal, cancellationToken);
+
+    /// <inheritdoc/>
+    public Task ForwardWithWeightsAsync<T>(
+        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal, CancellationToken cancellationToken)
+        where T : unmanaged
     {
+        AttentionLayer<T> layer = Of<T>();
         long tokens = input.Length / Config.EmbeddingSize;
         return weights.Length == tokens * tokens * Config.Heads
-            ? _service.ForwardAsync(this, input, output, weights, causal, cancellationToken)
+            ? service.ForwardAsync(layer, input, output, weights, causal, cancellationToken)
             : throw new ArgumentException(
                 $"'weights' must have {Config.Heads} x {tokens} x {tokens} elements; it has {weights.Length}.", nameof(weights));
     }
 
-    internal void MoveTo(AttentionEngine engine) => Current = _create(engine);
+    /// <summary>Makes the layer again, of the same element type, on another engine.</summary>
+    public abstract void MoveTo(AttentionEngine engine);
+
+    /// <summary>Joins requests of this layer.</summary>
+    public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests);
+
+    /// <summary>A request of some tokens whose result nobody reads.</summary>
+    public abstract Task WarmUpAsync(int tokens, CancellationToken cancellationToken);
+
+    /// <summary>Gives the memory of its parameters back.</summary>
+    public abstract void Release();
+
+    private AttentionLayer<T> Of<T>()
+        where T : unmanaged =>
+        this as AttentionLayer<T>
+            ?? throw new ArgumentException(
+                $"'input' has elements of type {typeof(T).Name}; the layer '{Name}' takes {ElementType.Name}.", "input");
+}
+
+/// <summary>A layer of one element type.</summary>
+internal sealed class AttentionLayer<T> : AttentionLayer
+    where T : unmanaged
+{
+    private readonly Func<AttentionEngine, MultiHeadAttention<T>> _create;
+
+    public AttentionLayer(
+        AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create)
+        : base(service, name)
+    {
+        _create = create;
+        Current = create(engine);
+    }
+
+    /// <inheritdoc/>
+    public override MultiHeadAttentionConfig Config => Current.Config;
+
+    /// <inheritdoc/>
+    public override Type ElementType => typeof(T);
+
+    /// <summary>The layer on the engine that the service uses now.</summary>
+    public MultiHeadAttention<T> Current { get; private set; }
+
+    /// <inheritdoc/>
+    public override void MoveTo(AttentionEngine engine) => Current = _create(engine);
+
+    /// <inheritdoc/>
+    public override ForwardBatch Join(IReadOnlyList<ForwardRequest> requests) => new ForwardBatch<T>(this, requests);
+
+    /// <inheritdoc/>
+    public override Task WarmUpAsync(int tokens, CancellationToken cancellationToken)
+    {
+        var input = new T[tokens * Config.EmbeddingSize];
+        return ForwardAsync<T>(input, new T[input.Length], Causal.None, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public override void Release() => Current.Dispose();
 }

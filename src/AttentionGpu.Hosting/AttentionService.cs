@@ -1,22 +1,21 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
-using System.Numerics.Tensors;
 using AttentionGpu.Hosting.Diagnostics;
 using AttentionGpu.Hosting.Scheduling;
 using Microsoft.Extensions.Logging;
 
 namespace AttentionGpu.Hosting;
 
-/// <summary>An engine and its layers in a service: requests wait in a bounded queue, are joined, and run one batch at a time.</summary>
-public sealed partial class AttentionService : IAsyncDisposable, IDisposable
+/// <inheritdoc cref="IAttentionService"/>
+internal sealed partial class AttentionService : IAttentionService, IAsyncDisposable, IDisposable
 {
     private const int WarmUpTokens = 16;
 
     private readonly AttentionServiceOptions _options;
     private readonly Func<string, AttentionEngineOptions, AttentionEngine> _createEngine;
     private readonly ILogger<AttentionService> _logger;
-    private readonly ConcurrentDictionary<string, AttentionLayer> _layers = new();
+    private readonly ConcurrentDictionary<string, IAttentionLayer> _layers = new();
     private readonly RequestScheduler _scheduler;
     private readonly AttentionInstruments _instruments;
     private readonly Lock _engineLock = new();
@@ -24,7 +23,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
     private volatile bool _usesFallback;
     private int _disposed;
 
-    internal AttentionService(
+    public AttentionService(
         string name, AttentionServiceOptions options, IMeterFactory meters, ILogger<AttentionService> logger,
         Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null)
     {
@@ -35,55 +34,51 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         _engine = CreateEngine(options.Device);
         LogStarted(name, _engine.Device.Name, _engine.Device.Description);
         foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
-        {
-            _layers[layer] = new AttentionLayer(this, layer, _engine, engine => MultiHeadAttention.Load<float>(
-                engine, layerOptions.Path, layerOptions.Heads, layerOptions.KeyValueHeads, layerOptions.Prefix));
-        }
+            _layers[layer] = Load(layer, layerOptions);
 
         _instruments = new AttentionInstruments(meters, name, () => QueueDepth, () => _engine.MemoryInUse, () => _usesFallback);
         _scheduler = new RequestScheduler(options, Run, BatchEnded, _instruments.Waited);
     }
 
-    /// <summary>The service's name; empty for the one without.</summary>
+    /// <inheritdoc/>
     public string Name { get; }
 
-    /// <summary>The device in use now.</summary>
+    /// <inheritdoc/>
     public DeviceInfo Device => _engine.Device;
 
-    /// <summary>Whether the device that was asked for has failed and the fallback is used.</summary>
+    /// <inheritdoc/>
     public bool UsesFallback => _usesFallback;
 
-    /// <summary>Requests that wait.</summary>
+    /// <inheritdoc/>
     public int QueueDepth => _scheduler.Depth;
 
-    /// <summary>The layers by name.</summary>
-    public IReadOnlyDictionary<string, AttentionLayer> Layers => _layers;
+    /// <inheritdoc/>
+    public IReadOnlyDictionary<string, IAttentionLayer> Layers => _layers;
 
-    internal AttentionEngine Engine => _engine;
+    /// <summary>The engine in use now.</summary>
+    public AttentionEngine Engine => _engine;
 
-    /// <summary>Adds a layer with given parameters.</summary>
-    /// <param name="name">Its name; there must be none such.</param>
-    /// <param name="config">The layer's sizes.</param>
-    /// <param name="weights">The parameters; kept, for a fallback device.</param>
-    /// <exception cref="ArgumentException">The name is taken, or a size or shape is wrong.</exception>
-    public AttentionLayer AddLayer(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
+    private IEnumerable<AttentionLayer> OwnLayers => _layers.Values.Cast<AttentionLayer>();
+
+    /// <inheritdoc/>
+    public IAttentionLayer AddLayer<T>(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
+        where T : unmanaged
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         lock (_engineLock)
         {
-            var layer = new AttentionLayer(this, name, _engine, engine => new MultiHeadAttention<float>(engine, config, weights));
+            var layer = new AttentionLayer<T>(this, name, _engine, engine => new MultiHeadAttention<T>(engine, config, weights));
             return _layers.TryAdd(name, layer) ? layer : throw new ArgumentException($"There is a layer '{name}' already.", nameof(name));
         }
     }
 
-    /// <summary>Runs every layer once, so that kernels are compiled.</summary>
-    public async Task WarmUpAsync(CancellationToken cancellationToken = default)
+    /// <inheritdoc/>
+    public async Task WarmUpAsync(CancellationToken cancellationToken)
     {
-        foreach (AttentionLayer layer in _layers.Values)
+        foreach (AttentionLayer layer in OwnLayers)
         {
             long start = Stopwatch.GetTimestamp();
-            var input = new float[WarmUpTokens * layer.Config.EmbeddingSize];
-            await layer.ForwardAsync(input, new float[input.Length], Causal.None, cancellationToken).ConfigureAwait(false);
+            await layer.WarmUpAsync(WarmUpTokens, cancellationToken).ConfigureAwait(false);
             LogWarm(Name, layer.Name, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         }
     }
@@ -94,8 +89,8 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
             return;
         await _scheduler.DisposeAsync().ConfigureAwait(false);
-        foreach (AttentionLayer layer in _layers.Values)
-            layer.Current.Dispose();
+        foreach (AttentionLayer layer in OwnLayers)
+            layer.Release();
         _engine.Dispose();
         _instruments.Dispose();
     }
@@ -103,9 +98,17 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
     /// <inheritdoc/>
     public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
 
-    internal Task ForwardAsync(
-        AttentionLayer layer, ReadOnlyMemory<float> input, Memory<float> output, Memory<float> weights, Causal causal,
+    /// <summary>Queues a request of a layer; see <see cref="IAttentionLayer.ForwardAsync"/>.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="input">[tokens, embedding size].</param>
+    /// <param name="output">As long as the input.</param>
+    /// <param name="weights">[heads, tokens, tokens]; empty where nobody asks.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="cancellationToken">Ends the task at once.</param>
+    public Task ForwardAsync<T>(
+        AttentionLayer<T> layer, ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal,
         CancellationToken cancellationToken)
+        where T : unmanaged
     {
         int size = layer.Config.EmbeddingSize;
         if (input.Length % size != 0)
@@ -120,7 +123,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         if (input.IsEmpty)
             return Task.CompletedTask;
         Activity? activity = StartActivity(layer, input.Length / size);
-        var request = new ForwardRequest
+        var request = new ForwardRequest<T>
         {
             Layer = layer,
             Input = input,
@@ -161,25 +164,26 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         return activity?.SetTag("attention.service", Name).SetTag("attention.layer", layer.Name).SetTag("attention.tokens", tokens);
     }
 
-    private Exception? Run(
-        AttentionLayer layer, ReadOnlySpan<float> input, int[] starts, Span<float> output, Span<float> weights, Causal causal)
+    private AttentionLayer Load(string name, AttentionLayerOptions options)
+    {
+        Type? type = AttentionLayer.TypeOf(options);
+        return type == typeof(float) ? Load<float>()
+            : type == typeof(Half) ? Load<Half>()
+            : type == typeof(BFloat16) ? Load<BFloat16>()
+            : throw new ArgumentException(AttentionLayer.TypeError(name, options), nameof(options));
+
+        AttentionLayer<T> Load<T>()
+            where T : unmanaged =>
+            new(this, name, _engine, engine => MultiHeadAttention.Load<T>(
+                engine, options.Path, options.Heads, options.KeyValueHeads, options.Prefix));
+    }
+
+    private Exception? Run(ForwardBatch batch)
     {
         AttentionEngine engine = _engine;
         try
         {
-            (nint tokens, nint size) = (starts[^1], layer.Config.EmbeddingSize);
-            if (weights.IsEmpty)
-            {
-                layer.Current.ForwardRagged(
-                    new ReadOnlyTensorSpan<float>(input, [tokens, size]), starts, new TensorSpan<float>(output, [tokens, size]), causal);
-                return null;
-            }
-
-            nint[] lengths = layer.Config.BatchFirst ? [1, tokens, size] : [tokens, 1, size];
-            var sequence = new ReadOnlyTensorSpan<float>(input, lengths);
-            layer.Current.ForwardWithWeights(
-                sequence, sequence, sequence, new TensorSpan<float>(output, lengths),
-                new TensorSpan<float>(weights, [1, layer.Config.Heads, tokens, tokens]), causal: causal);
+            batch.Run();
             return null;
         }
         catch (AttentionMemoryException exception)
@@ -189,8 +193,8 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
         catch (Exception exception)
         {
             // The loop must live whatever a driver throws.
-            LogFailed(exception, Name, engine.Device.Name, starts.Length - 1);
-            if (starts.Length == 2)
+            LogFailed(exception, Name, engine.Device.Name, batch.Count);
+            if (batch.Count == 1)
                 FallBack(engine);
             return new AttentionDeviceException(engine.Device.Name, exception);
         }
@@ -206,7 +210,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
             try
             {
                 engine = CreateEngine(fallback);
-                foreach (AttentionLayer layer in _layers.Values)
+                foreach (AttentionLayer layer in OwnLayers)
                     layer.MoveTo(engine);
             }
             catch (Exception exception)
@@ -234,7 +238,7 @@ public sealed partial class AttentionService : IAsyncDisposable, IDisposable
     private AttentionEngine CreateEngine(string device) =>
         _createEngine(device, new AttentionEngineOptions { Threads = _options.Threads, MemoryLimitBytes = _options.MemoryLimitBytes });
 
-    private void BatchEnded(int requests, int elements, TimeSpan time) => _instruments.Batch(requests, 2L * sizeof(float) * elements, time);
+    private void BatchEnded(ForwardBatch batch, TimeSpan time) => _instruments.Batch(batch.Count, batch.Bytes, time);
 
     [LoggerMessage(LogLevel.Information, "Attention service '{Service}' uses {Device} ({Description}).")]
     private partial void LogStarted(string service, string device, string description);

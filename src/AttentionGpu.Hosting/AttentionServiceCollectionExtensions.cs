@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using AttentionGpu.Hosting;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -11,8 +12,8 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class AttentionServiceCollectionExtensions
 {
     /// <summary>
-    /// Adds an <see cref="AttentionService"/>. Options are validated, and the engine made and warmed up, when the host starts. The one without a name is the service
-    /// <see cref="AttentionService"/>; one with a name is the keyed service of that name.
+    /// Adds an <see cref="IAttentionService"/>. Options are validated, and the engine made and warmed up, when the host starts. The one
+    /// without a name is a service of its type; one with a name is the keyed service of that name.
     /// </summary>
     /// <param name="services">The host's services.</param>
     /// <param name="configure">Sets options; bind them to configuration with the builder that is returned.</param>
@@ -25,15 +26,15 @@ public static class AttentionServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(name);
         services.AddMetrics();
         services.AddLogging();
-        services.AddKeyedSingleton(name, (provider, _) => new AttentionService(
-            name, provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get(name), provider.GetRequiredService<IMeterFactory>(),
-            provider.GetRequiredService<ILogger<AttentionService>>()));
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<AttentionServiceOptions>, AttentionLayerValidation>());
         if (name.Length == 0)
-            services.AddSingleton(provider => provider.GetRequiredKeyedService<AttentionService>(name));
+            services.AddSingleton<IAttentionService>(provider => Create(provider, name));
+        else
+            services.AddKeyedSingleton<IAttentionService>(name, (provider, _) => Create(provider, name));
         services.AddSingleton<IHostedService>(provider => new AttentionStart(provider, name));
         services.AddHealthChecks().Add(new HealthCheckRegistration(
             name.Length == 0 ? "attention" : $"attention-{name}",
-            provider => new AttentionHealthCheck(provider.GetRequiredKeyedService<AttentionService>(name)), failureStatus: null, tags: null));
+            provider => new AttentionHealthCheck(Find(provider, name)), failureStatus: null, tags: null));
         OptionsBuilder<AttentionServiceOptions> options = services.AddOptions<AttentionServiceOptions>(name).ValidateDataAnnotations()
             .Validate(
                 one => one.Device == "auto" || AttentionGpu.AttentionEngine.ListDevices().Any(device => device.Name == one.Device),
@@ -45,12 +46,21 @@ public static class AttentionServiceCollectionExtensions
         return configure is null ? options : options.Configure(configure);
     }
 
+    private static AttentionService Create(IServiceProvider provider, string name) => new(
+        name,
+        provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get(name),
+        provider.GetRequiredService<IMeterFactory>(),
+        provider.GetRequiredService<ILogger<AttentionService>>());
+
+    private static IAttentionService Find(IServiceProvider provider, string name) =>
+        name.Length == 0 ? provider.GetRequiredService<IAttentionService>() : provider.GetRequiredKeyedService<IAttentionService>(name);
+
     // Makes the engine when the host starts, rather than at the first request.
     private sealed class AttentionStart(IServiceProvider provider, string name) : IHostedService
     {
         public async Task StartAsync(CancellationToken cancellationToken)
         {
-            AttentionService service = provider.GetRequiredKeyedService<AttentionService>(name);
+            IAttentionService service = Find(provider, name);
             if (provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get(name).WarmUp)
                 await service.WarmUpAsync(cancellationToken).ConfigureAwait(false);
         }

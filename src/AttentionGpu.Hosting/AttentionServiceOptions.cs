@@ -29,6 +29,13 @@ public sealed class AttentionLayerOptions
 
     /// <summary>What stands before the parameters' names.</summary>
     public string? Prefix { get; set; }
+
+    /// <summary>
+    /// The layer's element type, <c>float32</c>, <c>float16</c> or <c>bfloat16</c>, whatever that of the file is: parameters are rounded to
+    /// it, and requests are in it.
+    /// </summary>
+    [Required]
+    public string ElementType { get; set; } = "float32";
 }
 
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>
@@ -62,7 +69,8 @@ public sealed class AttentionServiceOptions
     public int MaxBatchTokens { get; set; } = 4096;
 
     /// <summary>
-    /// How long a request waits for others to join it. By default it waits for none, and what has come in while a batch ran becomes the next.
+    /// How long a request waits for others to join it. By default it waits for none, and what has come in while a batch ran becomes the
+    /// next.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00", "00:00:10")]
     public TimeSpan BatchDelay { get; set; } = TimeSpan.Zero;

@@ -12,14 +12,17 @@ internal static class AttentionEndpoints
 {
     public static void Map(WebApplication app)
     {
-        app.MapGet("/v1/layers", (AttentionService service) => service.Layers.Values.Select(layer => new LayerDescription(
-                layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads)))
-            .WithSummary("The layers and their sizes.");
+        app.MapGet("/v1/layers", (IAttentionService service) => service.Layers.Values.Select(layer => new LayerDescription(
+                layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads,
+                LayerCalls.Of(layer).ElementType)))
+            .WithSummary("The layers, their sizes and element types.");
         app.MapPost("/v1/attention", HandleAsync)
             .WithSummary("Self-attention of one sequence by a layer.")
             .WithDescription(
-                $"JSON, or a safetensors file ({SafetensorsBody.ContentType}) with a tensor 'input' [tokens, embedding size] and the layer and causal in the "
-                + "query; the answer is of the same kind.")
+                $"JSON, or a safetensors file ({SafetensorsBody.ContentType}) with a tensor 'input' [tokens, embedding size] and the layer "
+                + "and causal in the query; the answer is of the same kind. Numbers in JSON are rounded to the layer's element type. A file's "
+                + "tensor has that type (F32, F16 or BF16), or is F16 or BF16 for a layer of float32, which keeps their values; the answer's "
+                + "tensor has the layer's type.")
             .Accepts<AttentionRequest>("application/json", SafetensorsBody.ContentType)
             .Produces<AttentionResponse>()
             .ProducesProblem(StatusCodes.Status400BadRequest)
@@ -29,7 +32,7 @@ internal static class AttentionEndpoints
     }
 
     private static async Task<IResult> HandleAsync(
-        HttpContext context, AttentionService service, ServiceLimits limits, IOptions<JsonOptions> json, [FromQuery] string? layer,
+        HttpContext context, IAttentionService service, ServiceLimits limits, IOptions<JsonOptions> json, [FromQuery] string? layer,
         [FromQuery] bool causal = false)
     {
         CancellationToken aborted = context.RequestAborted;
@@ -38,12 +41,13 @@ internal static class AttentionEndpoints
             using SafetensorsFile file = await SafetensorsBody.ReadAsync(context.Request, aborted).ConfigureAwait(false);
             if (!file.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
                 throw new InvalidDataException($"The body has no tensor '{SafetensorsBody.Input}'.");
-            AttentionLayer named = Find(service, layer);
+            IAttentionLayer named = Find(service, layer);
             IReadOnlyList<nint> lengths = input.Lengths;
             if (lengths.Count != 2 || lengths[1] != named.Config.EmbeddingSize)
                 throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
             RequireTokens((long)lengths[0], limits.MaxTokens);
-            await SafetensorsBody.ForwardAsync(named, causal ? Causal.TopLeft : Causal.None, file, context.Response, aborted).ConfigureAwait(false);
+            await LayerCalls.Of(named)
+                .ForwardAsync(named, file, causal ? Causal.TopLeft : Causal.None, context.Response, aborted).ConfigureAwait(false);
             return Results.Empty;
         }
 
@@ -66,39 +70,20 @@ internal static class AttentionEndpoints
     }
 
     private static async Task<AttentionResponse> ForwardAsync(
-        AttentionRequest request, AttentionService service, ServiceLimits limits, CancellationToken aborted)
+        AttentionRequest request, IAttentionService service, ServiceLimits limits, CancellationToken aborted)
     {
-        AttentionLayer layer = Find(service, request.Layer);
-        int size = layer.Config.EmbeddingSize;
+        IAttentionLayer layer = Find(service, request.Layer);
         int tokens = request.Input.Length;
         RequireTokens(tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
-        var input = new float[tokens * size];
-        for (int i = 0; i < tokens; i++)
-        {
-            float[]? row = request.Input[i];
-            if (row?.Length != size)
-                throw new ArgumentException($"Row {i} of 'input' must have {size} numbers, the embedding size of '{layer.Name}'; it has {row?.Length ?? 0}.");
-            row.CopyTo(input, i * size);
-        }
-
         Causal causal = request.Causal ? Causal.TopLeft : Causal.None;
-        var output = new float[input.Length];
-        if (!request.Weights || tokens == 0)
-        {
-            await layer.ForwardAsync(input, output, causal, aborted).ConfigureAwait(false);
-            return new AttentionResponse([.. output.Chunk(size)]);
-        }
-
-        var weights = new float[layer.Config.Heads * tokens * tokens];
-        await layer.ForwardWithWeightsAsync(input, output, weights, causal, aborted).ConfigureAwait(false);
-        return new AttentionResponse([.. output.Chunk(size)], [.. weights.Chunk(tokens * tokens).Select(head => head.Chunk(tokens).ToArray())]);
+        return await LayerCalls.Of(layer).ForwardAsync(layer, request.Input, causal, request.Weights, aborted).ConfigureAwait(false);
     }
 
-    private static AttentionLayer Find(AttentionService service, string? name)
+    private static IAttentionLayer Find(IAttentionService service, string? name)
     {
         if (name is null && service.Layers.Count == 1)
             return service.Layers.Values.First();
-        return name is not null && service.Layers.TryGetValue(name, out AttentionLayer? layer)
+        return name is not null && service.Layers.TryGetValue(name, out IAttentionLayer? layer)
             ? layer
             : throw new ArgumentException($"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{name}'.");
     }

@@ -3,7 +3,7 @@ using AttentionGpu.Hosting;
 namespace AttentionGpu.Service;
 
 /// <summary>Where no layer is configured there is one with random parameters, named "demo", so that the service answers.</summary>
-internal sealed class DemoLayer(AttentionService service) : IHostedService
+internal sealed class DemoLayer(IAttentionService service) : IHostedService
 {
     private const int Embedding = 512;
     private const int Heads = 8;
@@ -13,7 +13,7 @@ internal sealed class DemoLayer(AttentionService service) : IHostedService
         if (service.Layers.Count > 0)
             return Task.CompletedTask;
         var config = new MultiHeadAttentionConfig { EmbeddingSize = Embedding, Heads = Heads };
-        service.AddLayer("demo", config, MultiHeadAttentionWeights.Random(config, seed: 1));
+        service.AddLayer<float>("demo", config, MultiHeadAttentionWeights.Random(config, seed: 1));
         return service.WarmUpAsync(cancellationToken);
     }
 

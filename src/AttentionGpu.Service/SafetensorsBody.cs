@@ -1,12 +1,13 @@
-using System.Buffers;
 using System.Numerics.Tensors;
-using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
 using Microsoft.IO;
 
 namespace AttentionGpu.Service;
 
-/// <summary>Tensors in the body of a request and of its answer: safetensors files. Their memory comes from pools, so that none of it is left to be collected.</summary>
+/// <summary>
+/// Tensors in the body of a request and of its answer: safetensors files. Their memory comes from pools, so that none of it is left to be
+/// collected.
+/// </summary>
 internal static class SafetensorsBody
 {
     public const string ContentType = "application/vnd.safetensors";
@@ -38,26 +39,19 @@ internal static class SafetensorsBody
         return SafetensorsFile.Open(body);
     }
 
-    /// <summary>Answers with the layer's output for the tensor "input": [tokens, embedding size].</summary>
-    public static async Task ForwardAsync(AttentionLayer layer, Causal causal, SafetensorsFile file, HttpResponse response, CancellationToken cancellationToken)
+    /// <summary>Answers with the tensor "output", in its own element type.</summary>
+    /// <param name="response">The answer.</param>
+    /// <param name="values">The tensor's elements; there may be more behind them.</param>
+    /// <param name="lengths">The tensor's axes.</param>
+    /// <param name="cancellationToken">Ends the answer.</param>
+    public static async Task WriteAsync<T>(HttpResponse response, T[] values, nint[] lengths, CancellationToken cancellationToken)
+        where T : unmanaged
     {
-        nint[] lengths = [.. file.Entries[Input].Lengths];
-        int count = (int)(lengths[0] * lengths[1]);
-        float[] values = ArrayPool<float>.Shared.Rent(count);
-        try
-        {
-            file.Read(Input, values.AsSpan(0, count));
-            await layer.ForwardAsync(values.AsMemory(0, count), values.AsMemory(0, count), causal, cancellationToken).ConfigureAwait(false);
-            using RecyclableMemoryStream answer = _memory.GetStream();
-            SafetensorsFile.Write(answer, new Dictionary<string, Tensor<float>> { [Output] = Tensor.Create(values, 0, lengths, []) });
-            response.ContentType = ContentType;
-            response.ContentLength = answer.Length;
-            answer.Position = 0;
-            await answer.CopyToAsync(response.Body, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            ArrayPool<float>.Shared.Return(values);
-        }
+        using RecyclableMemoryStream answer = _memory.GetStream();
+        SafetensorsFile.Write(answer, new Dictionary<string, Tensor<T>> { [Output] = Tensor.Create(values, 0, lengths, []) });
+        response.ContentType = ContentType;
+        response.ContentLength = answer.Length;
+        answer.Position = 0;
+        await answer.CopyToAsync(response.Body, cancellationToken).ConfigureAwait(false);
     }
 }

@@ -16,7 +16,7 @@ internal sealed record AttentionRequest(float[][] Input, string? Layer = null, b
 internal sealed record AttentionResponse(float[][] Output, float[][][]? Weights = null);
 
 /// <summary>A layer that the service has.</summary>
-internal sealed record LayerDescription(string Name, int EmbeddingSize, int Heads, int KeyValueHeads);
+internal sealed record LayerDescription(string Name, int EmbeddingSize, int Heads, int KeyValueHeads, string ElementType);
 
 /// <summary>How JSON is read and written.</summary>
 internal static class ServiceJson

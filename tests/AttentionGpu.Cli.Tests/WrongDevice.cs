@@ -1,5 +1,6 @@
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
@@ -38,7 +39,7 @@ internal enum Wrong
 /// <summary>How a <see cref="WrongDevice"/> is wrong.</summary>
 internal enum Fault
 {
-    /// <summary>The first element is off by a tenth, the same in every call.</summary>
+    /// <summary>The first element is off, the same in every call.</summary>
     Differs,
 
     /// <summary>Nothing is computed: outputs stay as they were.</summary>
@@ -56,62 +57,77 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
 
     private const float Difference = 0.1f;
 
+    // Tolerances of 16-bit elements are wider.
+    private const float Difference16 = 0.6f;
+
+    // Queries and keys are read by attention, which takes the mean over many of them.
+    private const float RowDifference = 8f;
+
     public override DeviceInfo Device => base.Device with { Name = "wrong:0" };
 
     /// <summary>An engine on such a device.</summary>
     public static AttentionEngine Open(Wrong wrong, Fault fault = Fault.Differs) => new(new WrongDevice(wrong, fault));
 
-    public override IPlan<LinearBuffers> Plan(LinearProblem problem) =>
-        Make(base.Plan(problem), Wrong.Linear, buffers => Spoil(buffers.Output, problem.Element));
+    protected override IPlan<LinearExtent, LinearBuffers> Watch(LinearSignature signature, IPlan<LinearExtent, LinearBuffers> plan) =>
+        Make(plan, Wrong.Linear, buffers => Spoil(buffers.Output, signature.Element, DifferenceOf(signature.Element)));
 
-    public override IPlan<AttentionBuffers> Plan(AttentionProblem problem) => Make(base.Plan(Planned(problem)), Wrong.Output, buffers =>
-    {
-        if (wrong.HasFlag(Wrong.Output))
-            Spoil(buffers.Output, problem.Element);
-        if (wrong.HasFlag(Wrong.Scores))
-            Spoil(buffers.Scores, problem.Element);
-        if (wrong.HasFlag(Wrong.LogSumExp))
-            Spoil(buffers.LogSumExp, ElementType.Float32);
-        if (wrong.HasFlag(Wrong.PresentKey))
-            Spoil(buffers.Key, problem.Element);
-        if (wrong.HasFlag(Wrong.PresentValue))
-            Spoil(buffers.Value, problem.Element);
-        if (wrong.HasFlag(Wrong.HiddenRows) && problem.Element == ElementType.Float32)
-            SpoilZeros(buffers.Output);
-    });
+    protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
+        AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => Make(Planned(signature, plan), Wrong.Output, buffers =>
+        {
+            if (wrong.HasFlag(Wrong.Output))
+                Spoil(buffers.Output, signature.Element, DifferenceOf(signature.Element));
+            if (wrong.HasFlag(Wrong.Scores))
+                Spoil(buffers.Scores, signature.Element, DifferenceOf(signature.Element));
+            if (wrong.HasFlag(Wrong.LogSumExp))
+                Spoil(buffers.LogSumExp, ElementType.Float32, DifferenceOf(signature.Element));
+            if (wrong.HasFlag(Wrong.PresentKey))
+                Spoil(buffers.Key, signature.Element, DifferenceOf(signature.Element));
+            if (wrong.HasFlag(Wrong.PresentValue))
+                Spoil(buffers.Value, signature.Element, DifferenceOf(signature.Element));
+            if (wrong.HasFlag(Wrong.HiddenRows) && signature.Element == ElementType.Float32)
+                SpoilZeros(buffers.Output);
+        });
 
-    public override IPlan<HeadTransformBuffers> Plan(HeadTransform problem) =>
-        Make(base.Plan(problem), Wrong.Rows, buffers => Spoil(buffers.Target, problem.Element));
+    protected override IPlan<HeadTransformExtent, HeadTransformBuffers> Watch(
+        HeadTransformSignature signature, IPlan<HeadTransformExtent, HeadTransformBuffers> plan) =>
+        Make(plan, Wrong.Rows, buffers => Spoil(buffers.Target, signature.Target, RowDifference));
 
-    private AttentionProblem Planned(AttentionProblem problem) =>
-        wrong.HasFlag(Wrong.ScoreStage) && problem.Scores is not null ? problem with { Scores = ScoreStage.Products } : problem;
+    private IPlan<AttentionExtent, AttentionBuffers> Planned(AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) =>
+        wrong.HasFlag(Wrong.ScoreStage) && signature.Scores is not null
+            ? PlanOf<AttentionSignature, AttentionExtent, AttentionBuffers>(signature with { Scores = ScoreStage.Products })
+            : plan;
 
-    private IPlan<TBuffers> Make<TBuffers>(IPlan<TBuffers> plan, Wrong kind, Action<TBuffers> spoil)
+    private IPlan<TExtent, TBuffers> Make<TExtent, TBuffers>(IPlan<TExtent, TBuffers> plan, Wrong kind, Action<TBuffers> spoil)
+        where TExtent : struct
         where TBuffers : struct
     {
         bool isWrong = wrong.HasFlag(kind);
         return fault switch
         {
-            Fault.Differs => new WatchedPlan<TBuffers>(plan, after: isWrong || kind == Wrong.Output ? spoil : null),
-            Fault.LeavesUnwritten => isWrong ? new UnwrittenPlan<TBuffers>() : plan,
-            _ => new WatchedPlan<TBuffers>(plan, before: isWrong ? _ => throw new InvalidOperationException(Message) : null),
+            Fault.Differs => new WatchedPlan<TExtent, TBuffers>(
+                plan, after: isWrong || kind == Wrong.Output ? (_, buffers) => spoil(buffers) : null),
+            Fault.LeavesUnwritten => isWrong ? new UnwrittenPlan<TExtent, TBuffers>(plan) : plan,
+            _ => new WatchedPlan<TExtent, TBuffers>(
+                plan, before: isWrong ? (_, _) => throw new InvalidOperationException(Message) : null),
         };
     }
 
-    private static unsafe void Spoil(DeviceMemory memory, ElementType element)
+    private static float DifferenceOf(ElementType element) => element == ElementType.Float32 ? Difference : Difference16;
+
+    private static unsafe void Spoil(DeviceMemory memory, ElementType element, float difference)
     {
         if (!memory.Exists || memory.ByteLength == 0)
             return;
         switch (element)
         {
             case ElementType.Float32:
-                *memory.Pointer<float>() = Spoiled(*memory.Pointer<float>());
+                *memory.Pointer<float>() = Spoiled(*memory.Pointer<float>(), difference);
                 break;
             case ElementType.Float16:
-                *memory.Pointer<Half>() = (Half)Spoiled((float)*memory.Pointer<Half>());
+                *memory.Pointer<Half>() = (Half)Spoiled((float)*memory.Pointer<Half>(), difference);
                 break;
             default:
-                *memory.Pointer<BFloat16>() = (BFloat16)Spoiled(*memory.Pointer<BFloat16>());
+                *memory.Pointer<BFloat16>() = (BFloat16)Spoiled(*memory.Pointer<BFloat16>(), difference);
                 break;
         }
     }
@@ -119,12 +135,15 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
     private static unsafe void SpoilZeros(DeviceMemory memory) =>
         new Span<float>(memory.Pointer<float>(), (int)(memory.ByteLength / sizeof(float))).Replace(0f, float.NaN);
 
-    private static float Spoiled(float value) => float.IsFinite(value) ? value + Difference : 0f;
+    private static float Spoiled(float value, float difference) => float.IsFinite(value) ? value + difference : 0f;
 
-    private sealed class UnwrittenPlan<TBuffers> : IPlan<TBuffers>
+    private sealed class UnwrittenPlan<TExtent, TBuffers>(IPlan<TExtent, TBuffers> plan) : IPlan<TExtent, TBuffers>
+        where TExtent : struct
         where TBuffers : struct
     {
-        public void Execute(in TBuffers buffers)
+        public long WorkspaceBytes(in TExtent extent) => plan.WorkspaceBytes(extent);
+
+        public void Execute(in TExtent extent, in TBuffers buffers, DeviceMemory workspace)
         {
         }
     }

@@ -8,11 +8,17 @@ public class WrongDeviceTests
 {
     private static readonly string[] _linear = [.. Names("linear "), .. Names("layer, ")];
     private static readonly string[] _attention = [.. All.Where(name => !name.StartsWith("linear ", StringComparison.Ordinal))];
-    private static readonly string[] _scores = [.. Names("weights"), "masked scores", "float16", "bfloat16"];
-    private static readonly string[] _rows = ["past and present", "norm and rotary embedding", "float16", "bfloat16"];
+    private static readonly string[] _layersWithWeights = [.. All.Where(name => name.EndsWith("log-sum-exp", StringComparison.Ordinal))];
+    private static readonly string[] _scores = [.. Names("weights"), "masked scores", "float16", "bfloat16", .. _layersWithWeights];
+    private static readonly string[] _rows =
+    [
+        "past and present", "norm and rotary embedding", "float16", "bfloat16",
+        .. BuiltInLayers.All.Select(one => one.Name).Except(_layersWithWeights),
+    ];
+
     private static readonly string[] _past = ["past and present", "float16", "bfloat16"];
 
-    private static string[] All => [.. BuiltInCases.All.Concat(BuiltInVariants.All).Select(one => one.Name)];
+    private static string[] All => [.. BuiltInCases.All.Concat(BuiltInVariants.All).Concat(BuiltInLayers.All).Select(one => one.Name)];
 
     [Fact]
     public void The_device_that_is_made_wrong_is_right_without_a_fault() => Expect([], Wrong.Nothing);
@@ -33,8 +39,8 @@ public class WrongDeviceTests
     public void Wrong_scores_fail_every_case_that_asks_for_them() => Expect(_scores, Wrong.Scores);
 
     [Fact]
-    public void A_wrong_log_sum_exp_fails_every_variant() =>
-        Expect([.. BuiltInVariants.All.Select(one => one.Name)], Wrong.LogSumExp);
+    public void A_wrong_log_sum_exp_fails_every_variant_and_the_layers_that_are_asked_for_it() =>
+        Expect([.. BuiltInVariants.All.Select(one => one.Name), .. _layersWithWeights], Wrong.LogSumExp);
 
     [Fact]
     public void Wrong_rows_fail_the_cases_with_a_past_or_a_rotary_embedding() => Expect(_rows, Wrong.Rows);

@@ -104,7 +104,7 @@ public class BatchTests
         var device = new FaultyBackend();
         await using AttentionService service = Fixture.CreateOn(
             device, new() { Device = "faulty", MaxBatchRequests = 2, BatchDelay = _longerThanTests });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         SentRequest first = Send(layer, 3);
 
         // The scheduler has taken the first request: one that does not wait runs it alone.
@@ -119,7 +119,7 @@ public class BatchTests
     public async Task A_request_that_cannot_join_ends_the_wait_of_others()
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd", MaxBatchTokens = 8, BatchDelay = _longerThanTests });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         SentRequest first = Send(layer, 4);
         SentRequest second = Send(layer, 5);
         await first.AssertRightAsync();
@@ -128,11 +128,11 @@ public class BatchTests
         await second.AssertRightAsync();
     }
 
-    private static SentRequest Send(AttentionLayer layer, int tokens)
+    private static SentRequest Send(IAttentionLayer layer, int tokens)
     {
         float[] input = Fixture.Input(tokens, tokens);
         var output = new float[input.Length];
-        Task task = layer.ForwardAsync(input, output, cancellationToken: TestContext.Current.CancellationToken);
+        Task task = layer.ForwardAsync<float>(input, output, cancellationToken: TestContext.Current.CancellationToken);
         return new(task.WaitAsync(Wait.Patience, TestContext.Current.CancellationToken), output, Fixture.Expected(input));
     }
 }

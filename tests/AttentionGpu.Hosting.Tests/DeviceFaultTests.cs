@@ -16,7 +16,7 @@ public class DeviceFaultTests
             if (random.Next(20) == 0)
                 throw new InvalidOperationException("the device is lost");
         });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         int failed = 0;
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(async () =>
         {
@@ -56,7 +56,7 @@ public class DeviceFaultTests
                         throw new InvalidOperationException("the device is lost");
                 },
             }));
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(9, 1);
         (Task task, float[] output) = SchedulerTests.Forward(layer, input);
         await task;
@@ -74,7 +74,7 @@ public class DeviceFaultTests
     public async Task A_request_beyond_the_memory_limit_fails_and_others_do_not()
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd", MemoryLimitBytes = 200_000 });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] large = Fixture.Input(2000, 1);
         float[] small = Fixture.Input(8, 2);
         (Task Task, float[] Output)[] requests = [.. Enumerable.Range(0, 20).Select(i => SchedulerTests.Forward(layer, i % 5 == 0 ? large : small))];

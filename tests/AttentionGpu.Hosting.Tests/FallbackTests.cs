@@ -102,7 +102,7 @@ public class FallbackTests
         await using AttentionService service = Fixture.Create(
             new() { Device = "faulty", FallbackDevice = "other" },
             (name, _) => name == "faulty" ? new AttentionEngine(device) : throw new InvalidOperationException("there is no other"));
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         await Assert.ThrowsAsync<AttentionDeviceException>(() => SchedulerTests.Forward(layer, Fixture.Input(7, 1)).Task);
         Assert.Equal((false, "faulty"), (service.UsesFallback, service.Device.Name));
         await SchedulerTests.Forward(layer, Fixture.Input(6, 1)).Task;
@@ -123,7 +123,7 @@ public class FallbackTests
                 return engines[^1];
             },
             logger: log);
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         for (int i = 0; i < 3; i++)
             await Assert.ThrowsAsync<AttentionDeviceException>(() => SchedulerTests.Forward(layer, Fixture.Input(2, i)).Task);
         Assert.True(service.UsesFallback);

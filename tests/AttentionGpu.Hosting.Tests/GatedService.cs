@@ -35,17 +35,17 @@ internal sealed class GatedService : IAsyncDisposable
         };
         options.Device = "faulty";
         Service = Fixture.CreateOn(Device, options, meters);
-        Layer = Service.AddLayer("layer", Fixture.Config, Fixture.Weights);
-        Other = Service.AddLayer("other", Fixture.OtherConfig, Fixture.OtherWeights);
+        Layer = Service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
+        Other = Service.AddLayer<float>("other", Fixture.OtherConfig, Fixture.OtherWeights);
     }
 
     public FaultyBackend Device { get; }
 
     public AttentionService Service { get; }
 
-    public AttentionLayer Layer { get; }
+    public IAttentionLayer Layer { get; }
 
-    public AttentionLayer Other { get; }
+    public IAttentionLayer Other { get; }
 
     /// <summary>The request at the gate.</summary>
     public SentRequest First => _sent[0];
@@ -59,7 +59,7 @@ internal sealed class GatedService : IAsyncDisposable
         return gated;
     }
 
-    public SentRequest Send(int tokens, AttentionLayer? layer = null, Causal causal = Causal.None, bool weights = false) =>
+    public SentRequest Send(int tokens, IAttentionLayer? layer = null, Causal causal = Causal.None, bool weights = false) =>
         Start(tokens, layer ?? Layer, causal, weights, TestContext.Current.CancellationToken);
 
     public SentRequest SendUntil(int tokens, CancellationToken cancellationToken) =>
@@ -82,13 +82,14 @@ internal sealed class GatedService : IAsyncDisposable
         _gate.Dispose();
     }
 
-    private SentRequest Start(int tokens, AttentionLayer layer, Causal causal, bool weights, CancellationToken cancellationToken)
+    private SentRequest Start(int tokens, IAttentionLayer layer, Causal causal, bool weights, CancellationToken cancellationToken)
     {
         float[] input = Fixture.Input(tokens, _sent.Count);
         var output = new float[input.Length];
         Task task = weights
-            ? layer.ForwardWithWeightsAsync(input, output, new float[layer.Config.Heads * tokens * tokens], causal, cancellationToken)
-            : layer.ForwardAsync(input, output, causal, cancellationToken);
+            ? layer.ForwardWithWeightsAsync<float>(
+                input, output, new float[layer.Config.Heads * tokens * tokens], causal, cancellationToken)
+            : layer.ForwardAsync<float>(input, output, causal, cancellationToken);
         float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, causal) : Fixture.Expected(input, causal);
         var sent = new SentRequest(task.WaitAsync(Wait.Patience, CancellationToken.None), output, expected);
         _sent.Add(sent);

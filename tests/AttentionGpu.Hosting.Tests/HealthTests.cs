@@ -14,7 +14,7 @@ public class HealthTests
     {
         var device = new FaultyBackend();
         await using AttentionService service = Fixture.CreateOn(device, new() { Device = "faulty", FallbackDevice = "simd" });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         HealthCheckResult result = await CheckAsync(service);
         Assert.Equal((HealthStatus.Healthy, "faulty"), (result.Status, result.Data["device"]));
         Assert.Contains("faulty", result.Description, StringComparison.Ordinal);

@@ -33,10 +33,10 @@ public class HostTests
         builder.Services.AddAttention(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        AttentionService service = host.Services.GetRequiredService<AttentionService>();
+        IAttentionService service = host.Services.GetRequiredService<IAttentionService>();
         Assert.Equal("simd", service.Device.Name);
         Assert.Equal(7, host.Services.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get("").QueueLimit);
-        Assert.Equal("reference", host.Services.GetRequiredKeyedService<AttentionService>("second").Device.Name);
+        Assert.Equal("reference", host.Services.GetRequiredKeyedService<IAttentionService>("second").Device.Name);
         HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token);
         Assert.Equal(HealthStatus.Healthy, report.Status);
         Assert.Equal(["attention", "attention-second"], report.Entries.Keys.Order());
@@ -54,7 +54,7 @@ public class HostTests
     public void A_provider_can_be_disposed_without_waiting()
     {
         using ServiceProvider provider = new ServiceCollection().AddAttention(options => options.Device = "simd").Services.BuildServiceProvider();
-        Assert.Equal("simd", provider.GetRequiredService<AttentionService>().Device.Name);
+        Assert.Equal("simd", provider.GetRequiredService<IAttentionService>().Device.Name);
     }
 
     [Fact]
@@ -65,11 +65,11 @@ public class HostTests
         builder.Services.AddAttention(options => options.Device = "reference", "second");
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        AttentionService first = host.Services.GetRequiredKeyedService<AttentionService>("first");
-        AttentionService second = host.Services.GetRequiredKeyedService<AttentionService>("second");
+        IAttentionService first = host.Services.GetRequiredKeyedService<IAttentionService>("first");
+        IAttentionService second = host.Services.GetRequiredKeyedService<IAttentionService>("second");
         Assert.Equal(("first", "simd", "second", "reference"), (first.Name, first.Device.Name, second.Name, second.Device.Name));
-        Assert.Same(first, host.Services.GetRequiredKeyedService<AttentionService>("first"));
-        Assert.Null(host.Services.GetService<AttentionService>());
+        Assert.Same(first, host.Services.GetRequiredKeyedService<IAttentionService>("first"));
+        Assert.Null(host.Services.GetService<IAttentionService>());
         HealthReport report = await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token);
         Assert.Equal(
             [("attention-first", "simd"), ("attention-second", "reference")],
@@ -78,8 +78,8 @@ public class HostTests
     }
 
     [Theory]
-    [InlineData(null, 2)]
-    [InlineData("true", 2)]
+    [InlineData(null, 3)]
+    [InlineData("true", 3)]
     [InlineData("false", 0)]
     public async Task Layers_of_checkpoints_are_warmed_up_if_wanted(string? warmUp, int requests)
     {
@@ -100,21 +100,28 @@ public class HostTests
                 ["Layers:grouped:Heads"] = "4",
                 ["Layers:grouped:KeyValueHeads"] = "2",
                 ["Layers:grouped:Prefix"] = "second",
+                ["Layers:half:Path"] = path,
+                ["Layers:half:Heads"] = "4",
+                ["Layers:half:ElementType"] = "float16",
             });
             builder.Services.AddSingleton<IMeterFactory>(telemetry);
             builder.Services.AddAttention().Bind(builder.Configuration);
             using IHost host = builder.Build();
             await host.StartAsync(Token);
             Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));
-            AttentionService service = host.Services.GetRequiredService<AttentionService>();
-            Assert.Equal(["grouped", "whole"], service.Layers.Keys.Order());
-            AttentionLayer whole = service.Layers["whole"];
+            IAttentionService service = host.Services.GetRequiredService<IAttentionService>();
+            Assert.Equal(["grouped", "half", "whole"], service.Layers.Keys.Order());
+            IAttentionLayer whole = service.Layers["whole"];
             Assert.Equal(("whole", 32, 4, 4), (whole.Name, whole.Config.EmbeddingSize, whole.Config.Heads, whole.Config.KeyValueHeads));
             Assert.Equal((4, 2), (service.Layers["grouped"].Config.Heads, service.Layers["grouped"].Config.KeyValueHeads));
             float[] input = Fixture.Input(5, 1);
             (Task task, float[] output) = SchedulerTests.Forward(whole, input);
             await task;
             Close.Assert(Fixture.Expected(input), output, "output");
+            Assert.Equal((typeof(float), typeof(Half)), (whole.ElementType, service.Layers["half"].ElementType));
+            Half[] halves = ElementArrays.Poisoned<Half>(input.Length);
+            await service.Layers["half"].ForwardAsync<Half>(ElementArrays.Round<Half>(input), halves, cancellationToken: Token);
+            Close.Assert(Fixture.Expected(input), ElementArrays.Widen(halves), "output", ElementArrays.Tolerance<Half>());
             await host.StopAsync(Token);
         }
         finally
@@ -134,11 +141,12 @@ public class HostTests
         using TracerProvider tracer = Sdk.CreateTracerProviderBuilder().AddSource(AttentionInstruments.Name).AddInMemoryExporter(activities).Build();
         using IHost host = builder.Build();
         await host.StartAsync(Token);
-        AttentionLayer layer = host.Services.GetRequiredService<AttentionService>().AddLayer("traced", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer =
+            host.Services.GetRequiredService<IAttentionService>().AddLayer<float>("traced", Fixture.Config, Fixture.Weights);
         for (int i = 0; i < 3; i++)
             await SchedulerTests.Forward(layer, Fixture.Input(5, i)).Task;
         Activity? before = Activity.Current;
-        Task last = layer.ForwardAsync(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: Token);
+        Task last = layer.ForwardAsync<float>(Fixture.Input(5, 3), new float[5 * Fixture.Embedding], cancellationToken: Token);
         Assert.Same(before, Activity.Current);
         await last;
         meters.ForceFlush();

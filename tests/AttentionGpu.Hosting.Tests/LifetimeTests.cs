@@ -11,8 +11,8 @@ public class LifetimeTests
         using var telemetry = new Telemetry();
         var device = new FaultyBackend();
         AttentionService service = Fixture.CreateOn(device, new() { Device = "faulty" }, telemetry);
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
-        service.AddLayer("other", Fixture.OtherConfig, Fixture.OtherWeights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
+        service.AddLayer<float>("other", Fixture.OtherConfig, Fixture.OtherWeights);
         Assert.NotEqual(0, device.BytesInUse);
         Assert.Contains("attention.queue.depth", telemetry.Read().Keys);
         await service.DisposeAsync();
@@ -29,7 +29,7 @@ public class LifetimeTests
     public async Task Disposal_ends_the_wait_for_others_and_answers_the_request()
     {
         AttentionService service = Fixture.Create(new() { Device = "simd", BatchDelay = TimeSpan.FromHours(1) });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(3, 1);
         (Task task, float[] output) = SchedulerTests.Forward(layer, input);
         await service.DisposeAsync().AsTask().WaitAsync(Wait.Patience, TestContext.Current.CancellationToken);

@@ -15,7 +15,7 @@ public class MetricTests
     {
         using var telemetry = new Telemetry();
         await using AttentionService service = Fixture.Create(new() { Device = "simd" }, meters: telemetry, name: "measured");
-        await SchedulerTests.Forward(service.AddLayer("layer", Fixture.Config, Fixture.Weights), Fixture.Input(2, 1)).Task;
+        await SchedulerTests.Forward(service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights), Fixture.Input(2, 1)).Task;
         await telemetry.UntilBatchesAsync(1);
         IReadOnlyDictionary<string, MetricSnapshot> metrics = telemetry.Read();
         Assert.Equal(

@@ -53,6 +53,33 @@ public class OptionTests
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("float32")]
+    [InlineData("float16")]
+    [InlineData("BFloat16")]
+    public void An_element_type_of_a_layer_is_taken(string value)
+    {
+        Assert.Equal(value, Assert.Single(Read("Layers:x:ElementType", value).Layers).Value.ElementType);
+        Assert.Equal("float32", Assert.Single(Read("Layers:x:Heads", "2").Layers).Value.ElementType);
+    }
+
+    [Theory]
+    [InlineData("int8")]
+    [InlineData("")]
+    [InlineData("1")]
+    [InlineData("float16,bfloat16")]
+    public async Task Another_element_type_is_refused(string value)
+    {
+        string message = $"ElementType of the layer 'x' must be float32, float16, bfloat16; it was '{value}'.";
+        Assert.Equal(message, Assert.Throws<OptionsValidationException>(() => Read("Layers:x:ElementType", value)).Message);
+
+        // Where nobody has validated the options, nothing is read.
+        var layer = new AttentionLayerOptions { Path = "nowhere", Heads = 1, ElementType = value };
+        var options = new AttentionServiceOptions { Device = "simd", Layers = { ["x"] = layer } };
+        ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(async () => await Fixture.Create(options).DisposeAsync());
+        Assert.StartsWith(message, exception.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task A_bad_option_of_a_named_service_stops_the_start()
     {

@@ -52,7 +52,7 @@ public class RequestEndTests
         SentRequest before = gated.Send(2);
         float[] input = Fixture.Input(3, 1);
         using var gone = new GoneMemory(input.Length);
-        Task failing = gated.Layer.ForwardAsync(
+        Task failing = gated.Layer.ForwardAsync<float>(
             inputIsGone ? gone.Memory : input, inputIsGone ? new float[input.Length] : gone.Memory,
             cancellationToken: TestContext.Current.CancellationToken);
         SentRequest after = gated.Send(4);
@@ -76,13 +76,13 @@ public class RequestEndTests
 
     // Not inlined, so that the caller has no reference to the output.
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static (Task Task, WeakReference Output) Send(AttentionLayer layer, int tokens, CancellationToken token)
+    private static (Task Task, WeakReference Output) Send(IAttentionLayer layer, int tokens, CancellationToken token)
     {
         float[] input = Fixture.Input(tokens, tokens);
         var output = new float[input.Length];
         try
         {
-            Task task = layer.ForwardAsync(input, output, cancellationToken: token);
+            Task task = layer.ForwardAsync<float>(input, output, cancellationToken: token);
             return (task.WaitAsync(Wait.Patience, CancellationToken.None), new WeakReference(output));
         }
         catch (AttentionOverloadedException exception)

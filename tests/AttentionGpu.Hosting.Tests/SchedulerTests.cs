@@ -11,7 +11,7 @@ public class SchedulerTests
     public async Task Many_clients_get_what_each_would_alone()
     {
         await using AttentionService service = Fixture.Create(new AttentionServiceOptions { Device = "simd", BatchDelay = TimeSpan.FromMilliseconds(1) });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(async () =>
         {
             var random = new Random(client);
@@ -21,7 +21,7 @@ public class SchedulerTests
                 Causal causal = random.Next(2) == 0 ? Causal.None : Causal.TopLeft;
                 float[] expected = Fixture.Expected(input, causal);
                 float[] output = random.Next(2) == 0 ? input : new float[input.Length];
-                await layer.ForwardAsync(input, output, causal, TestContext.Current.CancellationToken);
+                await layer.ForwardAsync<float>(input, output, causal, TestContext.Current.CancellationToken);
                 if (input.Length > 0)
                     Close.Assert(expected, output, "output");
             }
@@ -34,7 +34,7 @@ public class SchedulerTests
     {
         using var gate = new ManualResetEventSlim();
         await using AttentionService service = Create(new() { QueueLimit = 3 }, () => gate.Wait());
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(5, 1);
         var tasks = new List<(Task Task, float[] Output)> { Forward(layer, input) };
         await Wait.UntilAsync(() => service.QueueDepth == 0);
@@ -51,7 +51,7 @@ public class SchedulerTests
     {
         using var gate = new ManualResetEventSlim();
         await using AttentionService service = Create(new(), () => gate.Wait());
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(7, 2);
         using var running = new CancellationTokenSource();
         using var waiting = new CancellationTokenSource();
@@ -77,7 +77,7 @@ public class SchedulerTests
     {
         using var gate = new ManualResetEventSlim();
         await using AttentionService service = Create(new(), () => gate.Wait());
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(6, 4);
         float[] poisoned = [.. Enumerable.Repeat(float.NaN, 9 * Fixture.Embedding)];
         _ = Forward(layer, input);
@@ -96,7 +96,7 @@ public class SchedulerTests
     {
         using var gate = new ManualResetEventSlim();
         AttentionService service = Create(new() { Shutdown = shutdown }, () => gate.Wait());
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         float[] input = Fixture.Input(4, 5);
         (Task Task, float[] Output) running = Forward(layer, input);
         await Wait.UntilAsync(() => service.QueueDepth == 0);
@@ -123,11 +123,11 @@ public class SchedulerTests
     public async Task Weights_come_with_the_output(bool batchFirst)
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config with { BatchFirst = batchFirst }, Fixture.Weights);
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config with { BatchFirst = batchFirst }, Fixture.Weights);
         float[] input = Fixture.Input(6, 8);
         var output = new float[input.Length];
         var weights = new float[Fixture.Config.Heads * 6 * 6];
-        await layer.ForwardWithWeightsAsync(input, output, weights, Causal.TopLeft, TestContext.Current.CancellationToken);
+        await layer.ForwardWithWeightsAsync<float>(input, output, weights, Causal.TopLeft, TestContext.Current.CancellationToken);
         Close.Assert(Fixture.Expected(input, Causal.TopLeft), output, "output");
         Assert.All(weights.Chunk(6), row => Assert.Equal(1f, row.Sum(), 1e-5f));
         Assert.Equal(0f, weights[1]);
@@ -135,7 +135,7 @@ public class SchedulerTests
         {
             ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
                 "weights",
-                () => layer.ForwardWithWeightsAsync(
+                () => layer.ForwardWithWeightsAsync<float>(
                     input, output, new float[length], cancellationToken: TestContext.Current.CancellationToken));
             Assert.Contains($"4 x 6 x 6 elements; it has {length}.", exception.Message, StringComparison.Ordinal);
         }
@@ -145,26 +145,29 @@ public class SchedulerTests
     public async Task Bad_input_is_refused_at_once()
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });
-        AttentionLayer layer = service.AddLayer("layer", Fixture.Config, Fixture.Weights);
-        Assert.Contains("rows of 32", (await Assert.ThrowsAsync<ArgumentException>("input", () => layer.ForwardAsync(new float[33], new float[33], cancellationToken: TestContext.Current.CancellationToken))).Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<ArgumentException>("output", () => layer.ForwardAsync(new float[32], new float[64], cancellationToken: TestContext.Current.CancellationToken));
-        await Assert.ThrowsAsync<ArgumentException>(
-            "output", () => layer.ForwardAsync(new float[64], new float[63], cancellationToken: TestContext.Current.CancellationToken));
-        await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => layer.ForwardAsync(new float[32], new float[32], (Causal)9, TestContext.Current.CancellationToken));
-        Assert.Throws<ArgumentException>("name", () => service.AddLayer("layer", Fixture.Config, Fixture.Weights));
-        Assert.Throws<ArgumentException>("name", () => service.AddLayer("", Fixture.Config, Fixture.Weights));
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
+        ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>("input", () => Send(33, 33));
+        Assert.Contains("rows of 32", exception.Message, StringComparison.Ordinal);
+        await Assert.ThrowsAsync<ArgumentException>("output", () => Send(32, 64));
+        await Assert.ThrowsAsync<ArgumentException>("output", () => Send(64, 63));
+        await Assert.ThrowsAsync<ArgumentOutOfRangeException>("causal", () => Send(32, 32, (Causal)9));
+        Assert.Throws<ArgumentException>("name", () => service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights));
+        Assert.Throws<ArgumentException>("name", () => service.AddLayer<float>("", Fixture.Config, Fixture.Weights));
+
+        Task Send(int input, int output, Causal causal = Causal.None) =>
+            layer.ForwardAsync<float>(new float[input], new float[output], causal, TestContext.Current.CancellationToken);
     }
 
-    internal static (Task Task, float[] Output) Forward(AttentionLayer layer, float[] input) =>
+    internal static (Task Task, float[] Output) Forward(IAttentionLayer layer, float[] input) =>
         ForwardUntil(layer, input, TestContext.Current.CancellationToken);
 
-    private static (Task Task, float[] Output) ForwardUntil(AttentionLayer layer, float[] input, CancellationToken token)
+    private static (Task Task, float[] Output) ForwardUntil(IAttentionLayer layer, float[] input, CancellationToken token)
     {
         var output = new float[input.Length];
         return (ForwardAsync(), output);
 
         // What is thrown at once is the task's too.
-        async Task ForwardAsync() => await layer.ForwardAsync(input, output, cancellationToken: token);
+        async Task ForwardAsync() => await layer.ForwardAsync<float>(input, output, cancellationToken: token);
     }
 
     internal static AttentionService Create(AttentionServiceOptions options, Action beforeLinear) =>

@@ -24,7 +24,6 @@ public sealed class SmallService : WebApplicationFactory<Program>
     private static readonly MultiHeadAttentionConfig _config = new() { EmbeddingSize = Embedding, Heads = Heads, KeyValueHeads = 1 };
     private static readonly MultiHeadAttentionWeights _weights = MultiHeadAttentionWeights.Random(_config, seed: 1);
     private static readonly AttentionEngine _engine = new("reference");
-    private static readonly MultiHeadAttention<float> _layer = new(_engine, _config, _weights);
 
     private HttpClient? _client;
 
@@ -33,7 +32,7 @@ public sealed class SmallService : WebApplicationFactory<Program>
 
     public HttpClient Client => _client ??= CreateClient();
 
-    public AttentionService Attention => Services.GetRequiredService<AttentionService>();
+    public IAttentionService Attention => Services.GetRequiredService<IAttentionService>();
 
     internal FaultyBackend Device { get; } = new();
 
@@ -50,25 +49,30 @@ public sealed class SmallService : WebApplicationFactory<Program>
         System.Numerics.Tensors.Tensor.Create(input.SelectMany(row => row).ToArray(), [input.Length, Embedding]);
 
     /// <summary>The layer's output and weights for a request alone.</summary>
-    public static (float[] Output, float[] Weights) Expected(float[][] input, bool causal)
+    public static (float[] Output, float[] Weights) Expected(float[][] input, bool causal) =>
+        Expected<float>([.. input.SelectMany(row => row)], causal);
+
+    /// <summary>The output and weights of the layer in an element type, as float32.</summary>
+    public static (float[] Output, float[] Weights) Expected<T>(T[] input, bool causal)
+        where T : unmanaged
     {
-        int tokens = input.Length;
+        int tokens = input.Length / Embedding;
         nint[] lengths = [1, tokens, Embedding];
-        float[] flat = [.. input.SelectMany(row => row)];
-        var output = new float[flat.Length];
-        var weights = new float[Heads * tokens * tokens];
-        var sequence = new ReadOnlyTensorSpan<float>(flat, lengths);
-        _layer.ForwardWithWeights(
-            sequence, sequence, sequence, new TensorSpan<float>(output, lengths),
-            new TensorSpan<float>(weights, [1, Heads, tokens, tokens]),
+        T[] output = ElementArrays.Poisoned<T>(input.Length);
+        T[] weights = ElementArrays.Poisoned<T>(Heads * tokens * tokens);
+        using var layer = new MultiHeadAttention<T>(_engine, _config, _weights);
+        var sequence = new ReadOnlyTensorSpan<T>(input, lengths);
+        layer.ForwardWithWeights(
+            sequence, sequence, sequence, new TensorSpan<T>(output, lengths), new TensorSpan<T>(weights, [1, Heads, tokens, tokens]),
             causal: causal ? Causal.TopLeft : Causal.None);
-        return (output, weights);
+        return (ElementArrays.Widen(output), ElementArrays.Widen(weights));
     }
 
     /// <summary>Starts the host, which runs the layer once. A device that is to fail or wait in a test does so only after that.</summary>
     public void Start() => _ = Services;
 
-    public void AddLayer(string name) => Attention.AddLayer(name, _config, _weights);
+    public void AddLayer<T>(string name)
+        where T : unmanaged => Attention.AddLayer<T>(name, _config, _weights);
 
     /// <summary>Sends a sequence as JSON, or as a safetensors file.</summary>
     public async Task<HttpResponseMessage> PostAsync(bool isFile, float[][] input, CancellationToken token)
@@ -79,11 +83,12 @@ public sealed class SmallService : WebApplicationFactory<Program>
     }
 
     /// <summary>Sends one tensor as a safetensors file.</summary>
-    public Task<HttpResponseMessage> PostFileAsync(
-        Tensor<float> tensor, string query, CancellationToken token, string name = SafetensorsBody.Input)
+    public Task<HttpResponseMessage> PostFileAsync<T>(
+        Tensor<T> tensor, string query, CancellationToken token, string name = SafetensorsBody.Input)
+        where T : unmanaged
     {
         using var body = new MemoryStream();
-        SafetensorsFile.Write(body, new Dictionary<string, Tensor<float>> { [name] = tensor });
+        SafetensorsFile.Write(body, new Dictionary<string, Tensor<T>> { [name] = tensor });
         return PostBytesAsync(body.ToArray(), SafetensorsBody.ContentType, query, token);
     }
 
@@ -101,12 +106,12 @@ public sealed class SmallService : WebApplicationFactory<Program>
         builder.UseSetting("Logging:LogLevel:Microsoft.AspNetCore", "None");
         builder.UseSetting("Service:MaxTokens", $"{MaxTokens}");
         builder.UseSetting("Service:MaxWeightTokens", $"{MaxWeightTokens}");
-        builder.ConfigureTestServices(services => services.AddKeyedSingleton("", (provider, _) =>
+        builder.ConfigureTestServices(services => services.AddSingleton<IAttentionService>(provider =>
         {
             var service = new AttentionService(
                 "", Options, provider.GetRequiredService<IMeterFactory>(), provider.GetRequiredService<ILogger<AttentionService>>(),
                 (name, options) => name == Options.Device ? new AttentionEngine(Device) : new AttentionEngine(name, options));
-            service.AddLayer("small", _config, _weights);
+            service.AddLayer<float>("small", _config, _weights);
             return service;
         }));
     }

@@ -61,7 +61,7 @@ public sealed class StatusTests : IDisposable
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => left);
         using HttpResponseMessage answer = await running;
         await Answers.AssertRightAsync(answer, isFile: false, SmallService.Input(3), causal: false, Token);
-        await _service.Attention.DisposeAsync();
+        await ((IAsyncDisposable)_service.Attention).DisposeAsync();
         Assert.DoesNotContain("2, 2 heads", _service.Device.Batches);
     }
 
@@ -83,7 +83,7 @@ public sealed class StatusTests : IDisposable
     [InlineData(true)]
     public async Task A_service_that_shuts_down_is_503(bool isFile)
     {
-        await _service.Attention.DisposeAsync();
+        await ((IAsyncDisposable)_service.Attention).DisposeAsync();
         using HttpResponseMessage response = await _service.PostAsync(isFile, SmallService.Input(3), Token);
         Assert.Equal(("The service is shutting down.", null), await AssertTryAgainAsync(response));
     }
@@ -121,7 +121,7 @@ public sealed class StatusTests : IDisposable
         float[][] input = SmallService.Input(2);
         using HttpResponseMessage one = await _service.PostAsync(isFile: false, input, Token);
         await Answers.AssertRightAsync(one, isFile: false, input, causal: false, Token);
-        _service.AddLayer("another");
+        _service.AddLayer<float>("another");
         using HttpResponseMessage two = await _service.PostAsync(isFile: false, input, Token);
         Assert.Equal(
             "'layer' must be one of another, small; it was ''.", (await Answers.AssertProblemAsync(two, 400, Token)).Detail);

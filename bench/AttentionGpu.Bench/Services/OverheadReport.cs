@@ -18,10 +18,10 @@ internal static class OverheadReport
     public static void Run(string device)
     {
         using ServiceProvider provider = new ServiceCollection().AddAttention(options => options.Device = device).Services.BuildServiceProvider();
-        var service = provider.GetRequiredService<AttentionService>();
+        var service = provider.GetRequiredService<IAttentionService>();
         var config = new MultiHeadAttentionConfig { EmbeddingSize = Embedding, Heads = 8 };
         MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(config, seed: 1);
-        AttentionLayer served = service.AddLayer("layer", config, weights);
+        IAttentionLayer served = service.AddLayer<float>("layer", config, weights);
         using var engine = new AttentionEngine(device);
         using var layer = new MultiHeadAttention<float>(engine, config, weights);
         Console.WriteLine("| tokens | call, us | through the scheduler, us | more, us |");
@@ -34,7 +34,7 @@ internal static class OverheadReport
             double[] seconds = Timing.Medians(
                 _window, _duration, TimeSpan.Zero,
                 () => layer.Forward(new ReadOnlyTensorSpan<float>(input, lengths), new TensorSpan<float>(output, lengths)),
-                () => served.ForwardAsync(input, output).GetAwaiter().GetResult());
+                () => served.ForwardAsync<float>(input, output).GetAwaiter().GetResult());
             Console.WriteLine(
                 $"| {tokens} | {Figures.Text(seconds[0] * 1e6, "F1")} | {Figures.Text(seconds[1] * 1e6, "F1")} | {Figures.Text((seconds[1] - seconds[0]) * 1e6, "F1")} |");
         }

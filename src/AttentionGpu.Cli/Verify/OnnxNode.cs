@@ -22,10 +22,19 @@ internal sealed record OnnxNode(
     public string? Unsupported =>
         Attributes.Keys.Except(_knownAttributes).FirstOrDefault() is string attribute ? $"the attribute {attribute} is not known"
         : Inputs.Except(_knownInputs).FirstOrDefault() is string input ? $"the input {input} is not known"
+        : ScoreMode is < 0 or > 3 ? $"the mode {ScoreMode} of qk_matmul_output_mode is not known"
         : null;
 
-    /// <summary>What the node's scores are.</summary>
-    public ScoreStage ScoreStage => (ScoreStage)(Attribute("qk_matmul_output_mode") ?? 0);
+    /// <summary>What the node's scores are; the default where it has none.</summary>
+    public ScoreStage ScoreStage => !Outputs.Contains("qk_matmul_output") ? default : ScoreMode switch
+    {
+        0 => ScoreStage.Products,
+        1 => ScoreStage.Softcapped,
+        2 => ScoreStage.Masked,
+        _ => ScoreStage.Weights,
+    };
+
+    private int ScoreMode => Attribute("qk_matmul_output_mode") ?? 0;
 
     /// <summary>The node's attributes as options.</summary>
     /// <param name="isThreeAxes">Whether tensors are [batch, length, heads x size].</param>

@@ -3,7 +3,7 @@ using System.Diagnostics;
 namespace AttentionGpu.Hosting.Scheduling;
 
 /// <summary>A request from its arrival to its end, which comes once: with its output, an error, or cancelled.</summary>
-internal sealed class ForwardRequest
+internal abstract class ForwardRequest
 {
     private const int Open = 0;
     private const int Ending = 1;
@@ -14,12 +14,8 @@ internal sealed class ForwardRequest
 
     public required AttentionLayer Layer { get; init; }
 
-    public required ReadOnlyMemory<float> Input { get; init; }
-
-    public required Memory<float> Output { get; init; }
-
-    /// <summary>Where the attention weights go; empty for nowhere. With them a request is not joined.</summary>
-    public Memory<float> Weights { get; init; }
+    /// <summary>Whether the attention weights are asked for. With them a request is not joined.</summary>
+    public abstract bool HasWeights { get; }
 
     public required Causal Causal { get; init; }
 
@@ -39,10 +35,57 @@ internal sealed class ForwardRequest
         _registration = token.UnsafeRegister(
             static (state, token) => ((ForwardRequest)state!).End("cancelled", completion => completion.TrySetCanceled(token)), this);
 
-    /// <summary>Hands the output over. A request that was cancelled meanwhile is left alone, and so is its memory.</summary>
-    public void Complete(ReadOnlySpan<float> output, ReadOnlySpan<float> weights)
+    public void Fail(Exception exception, string outcome) => End(outcome, completion => completion.TrySetException(exception));
+
+    /// <summary>Whether the caller is the one who ends it, and must call <see cref="Finish"/>.</summary>
+    protected bool TryEnd() => Interlocked.CompareExchange(ref _state, Ending, Open) == Open;
+
+    protected void Finish(string outcome, Action<TaskCompletionSource> end)
     {
-        if (Interlocked.CompareExchange(ref _state, Ending, Open) != Open)
+        _registration.Unregister();
+        Ended(outcome);
+        end(_completion);
+    }
+
+    private void End(string outcome, Action<TaskCompletionSource> end)
+    {
+        if (TryEnd())
+            Finish(outcome, end);
+    }
+}
+
+/// <summary>A request in the element type of its layer.</summary>
+internal sealed class ForwardRequest<T> : ForwardRequest
+    where T : unmanaged
+{
+    public required ReadOnlyMemory<T> Input { get; init; }
+
+    public required Memory<T> Output { get; init; }
+
+    /// <summary>Where the attention weights go; empty for nowhere.</summary>
+    public Memory<T> Weights { get; init; }
+
+    /// <inheritdoc/>
+    public override bool HasWeights => !Weights.IsEmpty;
+
+    /// <summary>Copies the input to where the batch has it. The request fails if that cannot be read.</summary>
+    public void CopyInput(Span<T> target)
+    {
+        try
+        {
+            Input.Span.CopyTo(target);
+        }
+        catch (Exception exception)
+        {
+            // The caller's memory may be gone.
+            Fail(exception, "failed");
+        }
+    }
+
+    /// <summary>Hands the output over. A request that was cancelled meanwhile is left alone, and so is its memory.</summary>
+    public void Complete(ReadOnlySpan<T> output, ReadOnlySpan<T> weights)
+    {
+        if (!TryEnd())
             return;
         try
         {
@@ -57,20 +100,5 @@ internal sealed class ForwardRequest
         }
 
         Finish("completed", completion => completion.TrySetResult());
-    }
-
-    public void Fail(Exception exception, string outcome) => End(outcome, completion => completion.TrySetException(exception));
-
-    private void End(string outcome, Action<TaskCompletionSource> end)
-    {
-        if (Interlocked.CompareExchange(ref _state, Ending, Open) == Open)
-            Finish(outcome, end);
-    }
-
-    private void Finish(string outcome, Action<TaskCompletionSource> end)
-    {
-        _registration.Unregister();
-        Ended(outcome);
-        end(_completion);
     }
 }

@@ -1,44 +1,34 @@
 using System.Diagnostics;
-using System.Numerics;
 using System.Threading.Channels;
 
 namespace AttentionGpu.Hosting.Scheduling;
 
-/// <summary>Runs a layer on ragged sequences, and returns what it failed with; null when it did not.</summary>
-/// <param name="layer">The layer.</param>
-/// <param name="input">[tokens, embedding size].</param>
-/// <param name="starts">Where each sequence starts, and the number of tokens.</param>
-/// <param name="output">The shape of the input.</param>
-/// <param name="weights">[heads, tokens, tokens] of a single sequence; empty where nobody asks.</param>
-/// <param name="causal">Which keys a query may see by position alone.</param>
-internal delegate Exception? BatchRun(
-    AttentionLayer layer, ReadOnlySpan<float> input, int[] starts, Span<float> output, Span<float> weights, Causal causal);
+/// <summary>Runs a batch, and returns what it failed with; null when it did not.</summary>
+internal delegate Exception? BatchRun(ForwardBatch batch);
 
 /// <summary>
-/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a ragged batch. What a batch fails with is
-/// tried again request by request, so that one request's failure is not another's.
+/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a ragged batch. What a batch
+/// fails with is tried again request by request, so that one request's failure is not another's.
 /// </summary>
 internal sealed class RequestScheduler : IAsyncDisposable
 {
     private readonly AttentionServiceOptions _options;
     private readonly BatchRun _run;
-    private readonly Action<int, int, TimeSpan> _batchEnded;
+    private readonly Action<ForwardBatch, TimeSpan> _batchEnded;
     private readonly Action<TimeSpan> _waited;
     private readonly Channel<ForwardRequest> _queue;
     private readonly List<ForwardRequest> _batch = [];
     private readonly Task _loop;
     private ForwardRequest? _next;
-    private float[] _input = [];
-    private float[] _output = [];
     private volatile bool _isClosed;
     private volatile bool _refusing;
 
     /// <param name="options">Limits.</param>
     /// <param name="run">Runs a batch.</param>
-    /// <param name="batchEnded">Told of a batch's requests, elements and time.</param>
+    /// <param name="batchEnded">Told of a batch that ended well, and its time.</param>
     /// <param name="waited">Told how long a request waited.</param>
     public RequestScheduler(
-        AttentionServiceOptions options, BatchRun run, Action<int, int, TimeSpan> batchEnded, Action<TimeSpan> waited)
+        AttentionServiceOptions options, BatchRun run, Action<ForwardBatch, TimeSpan> batchEnded, Action<TimeSpan> waited)
     {
         _options = options;
         _run = run;
@@ -104,7 +94,8 @@ internal sealed class RequestScheduler : IAsyncDisposable
             }
 
             bool fits = _batch.Count == 0
-                || (request.Weights.IsEmpty && _batch[0].Weights.IsEmpty && _batch[0].Layer == request.Layer && _batch[0].Causal == request.Causal && FitsWith(tokens, request));
+                || (!request.HasWeights && !_batch[0].HasWeights && _batch[0].Layer == request.Layer && _batch[0].Causal == request.Causal
+                    && FitsWith(tokens, request));
             if (!fits)
             {
                 _next = request;
@@ -123,19 +114,6 @@ internal sealed class RequestScheduler : IAsyncDisposable
         tokens + request.Tokens <= _options.MaxBatchTokens
         && (long)(tokens + request.Tokens) * request.Layer.Config.EmbeddingSize <= Array.MaxLength;
 
-    private static void CopyInput(ForwardRequest request, Span<float> target)
-    {
-        try
-        {
-            request.Input.Span.CopyTo(target);
-        }
-        catch (Exception exception)
-        {
-            // The caller's memory may be gone.
-            request.Fail(exception, "failed");
-        }
-    }
-
     private async Task<bool> IsMoreWithinAsync(TimeSpan time)
     {
         using var timeout = new CancellationTokenSource(time);
@@ -149,43 +127,33 @@ internal sealed class RequestScheduler : IAsyncDisposable
         }
     }
 
-    private void RunBatch(List<ForwardRequest> batch)
+    private void RunBatch(List<ForwardRequest> requests)
     {
         long start = Stopwatch.GetTimestamp();
-        foreach (ForwardRequest request in batch)
+        foreach (ForwardRequest request in requests)
             _waited(Stopwatch.GetElapsedTime(request.Arrived, start));
-        int size = batch[0].Layer.Config.EmbeddingSize;
-        var starts = new int[batch.Count + 1];
-        for (int i = 0; i < batch.Count; i++)
-            starts[i + 1] = starts[i] + batch[i].Tokens;
-        int count = starts[^1] * size;
-        if (_input.Length < count)
+        if (TryRun(requests, start) is not { } exception)
+            return;
+        if (requests.Count == 1)
         {
-            // Longer than it must be, so that the next length fits too.
-            int length = (int)Math.Min(BitOperations.RoundUpToPowerOf2((uint)count), (uint)Array.MaxLength);
-            _input = new float[length];
-            _output = new float[length];
+            requests[0].Fail(exception, "failed");
+            return;
         }
 
-        // A caller who cancelled may use the memory for something else: that is then computed, and nobody gets it.
-        for (int i = 0; i < batch.Count; i++)
-            CopyInput(batch[i], _input.AsSpan(starts[i] * size));
-        float[] weights = batch[0].Weights.IsEmpty ? [] : new float[batch[0].Weights.Length];
-        Exception? exception = _run(batch[0].Layer, _input.AsSpan(0, count), starts, _output.AsSpan(0, count), weights, batch[0].Causal);
+        foreach (ForwardRequest request in requests.Where(request => !request.IsEnded).ToArray())
+            RunBatch([request]);
+    }
+
+    private Exception? TryRun(List<ForwardRequest> requests, long start)
+    {
+        using ForwardBatch batch = requests[0].Layer.Join(requests);
+        Exception? exception = _run(batch);
         if (exception is null)
         {
-            for (int i = 0; i < batch.Count; i++)
-                batch[i].Complete(_output.AsSpan(starts[i] * size, batch[i].Tokens * size), weights);
-            _batchEnded(batch.Count, count, Stopwatch.GetElapsedTime(start));
+            batch.Complete();
+            _batchEnded(batch, Stopwatch.GetElapsedTime(start));
         }
-        else if (batch.Count == 1)
-        {
-            batch[0].Fail(exception, "failed");
-        }
-        else
-        {
-            foreach (ForwardRequest request in batch.Where(request => !request.IsEnded).ToArray())
-                RunBatch([request]);
-        }
+
+        return exception;
     }
 }

@@ -101,11 +101,14 @@ public sealed partial class MultiHeadAttention<T>
     {
         if (given.Rank == 0)
             return length;
-        int largest = 0;
+        int largest = -1;
         foreach (int position in given)
+        {
+            if (position is < 0 or >= RotaryEmbedding.MaxPositions)
+                throw BadInput.OutOfRange(name, position, $"A position in '{name}' must be 0 to {RotaryEmbedding.MaxPositions - 1}.");
             largest = Math.Max(largest, position);
-        return largest < RotaryEmbedding.MaxPositions
-            ? largest + 1
-            : throw BadInput.OutOfRange(name, largest, $"A position in '{name}' must be 0 to {RotaryEmbedding.MaxPositions - 1}.");
+        }
+
+        return largest + 1;
     }
 }

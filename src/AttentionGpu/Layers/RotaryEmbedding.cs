@@ -34,7 +34,7 @@ public sealed record RotaryEmbedding
         int size = ActualSize(headSize);
         if (size < 2 || size > headSize || size % 2 != 0)
             throw BadInput.OutOfRange("config", size, $"Rotary.Size must be even, and 2 to the head size {headSize}.");
-        Scaling?.Validate();
+        Scaling?.Validate(Base);
     }
 
     internal int ActualSize(int headSize) => Size ?? headSize;

@@ -37,8 +37,8 @@ public abstract record RotaryScaling
         double factor, int originalContext, double betaFast = 32.0, double betaSlow = 1.0, double? magnitude = null, bool truncate = true) =>
         new YarnScaling(factor, originalContext, betaFast, betaSlow, magnitude, truncate);
 
-    /// <summary>Throws where a member is out of range.</summary>
-    internal abstract void Validate();
+    /// <summary>Throws where a member is out of range, or does not go together with the base of the frequencies.</summary>
+    internal abstract void Validate(double rotaryBase);
 
     /// <summary>Changes the frequency of each pair, and returns the factor of cosines and sines.</summary>
     internal abstract double Apply(Span<double> frequencies, double rotaryBase, int size);
@@ -51,7 +51,7 @@ public abstract record RotaryScaling
 
     private sealed record LinearScaling(double Factor) : RotaryScaling
     {
-        internal override void Validate() => RequireFactor(Factor);
+        internal override void Validate(double rotaryBase) => RequireFactor(Factor);
 
         internal override double Apply(Span<double> frequencies, double rotaryBase, int size)
         {
@@ -63,7 +63,7 @@ public abstract record RotaryScaling
 
     private sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext) : RotaryScaling
     {
-        internal override void Validate()
+        internal override void Validate(double rotaryBase)
         {
             RequireFactor(Factor);
             Require(LowFrequencyFactor > 0.0, "low frequency factor", LowFrequencyFactor, "more than 0");
@@ -89,12 +89,16 @@ public abstract record RotaryScaling
     private sealed record YarnScaling(
         double Factor, int OriginalContext, double BetaFast, double BetaSlow, double? Magnitude, bool Truncate) : RotaryScaling
     {
-        internal override void Validate()
+        internal override void Validate(double rotaryBase)
         {
             RequireFactor(Factor);
             Require(OriginalContext >= 1, "original context", OriginalContext, "at least 1");
             Require(BetaSlow > 0.0, "slow beta", BetaSlow, "more than 0");
             Require(double.IsFinite(BetaFast) && BetaFast > BetaSlow, "fast beta", BetaFast, $"finite and more than the slow beta {BetaSlow}");
+
+            // The ramp lies between two numbers of turns, which fall from pair to pair for such a base alone.
+            if (rotaryBase <= 1.0)
+                throw BadInput.OutOfRange("config", rotaryBase, "Rotary.Base must be more than 1 where Rotary.Scaling is YaRN.");
             Require(Magnitude is not double given || (double.IsFinite(given) && given > 0.0), "magnitude", Magnitude ?? 0.0, "finite and more than 0");
         }
 

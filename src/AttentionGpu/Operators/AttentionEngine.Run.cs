@@ -67,8 +67,12 @@ public sealed partial class AttentionEngine
             buffers = buffers with { Value = value };
         }
 
-        if (!request.Extent.IsEmpty)
-            Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
+        if (request.Extent.IsEmpty)
+            return;
+
+        // Keys that the call has made have no memory where there are none; a kernel's argument must be some memory.
+        buffers = buffers with { Key = buffers.Key.Or(buffers.Query), Value = buffers.Value.Or(buffers.Query) };
+        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
     }
 
     /// <summary>Bytes of memory that a product takes beside its tensors.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
+using AttentionGpu.Elements;
 
 namespace AttentionGpu.Serialization;
 
@@ -55,7 +56,10 @@ public sealed class SafetensorsFile : IDisposable
         return Open(new FileStream(path, new FileStreamOptions { BufferSize = 0 }), path);
     }
 
-    /// <summary>Opens a file that lies in a stream, from its position to its end, and checks the header. The stream belongs to the file from then on.</summary>
+    /// <summary>
+    /// Opens a file that lies in a stream, from its position to its end, and checks the header. The stream belongs to the file from then
+    /// on.
+    /// </summary>
     /// <exception cref="ArgumentException">The stream cannot be read, or has no positions.</exception>
     /// <exception cref="InvalidDataException">As for <see cref="Open(string)"/>.</exception>
     public static SafetensorsFile Open(Stream stream)
@@ -66,24 +70,52 @@ public sealed class SafetensorsFile : IDisposable
         return Open(stream, "(stream)");
     }
 
-    /// <summary>Reads a tensor as float32. F16, BF16 and F64 elements are converted. A scalar has the shape [1].</summary>
+    /// <summary>
+    /// Reads a tensor as float32, whatever its floating-point type is: F16 and BF16 elements keep their values, F64 elements are rounded.
+    /// </summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <returns>The tensor; a scalar has the shape [1].</returns>
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
-    public Tensor<float> Read(string name)
+    public Tensor<float> Read(string name) => Read<float>(name, round: true);
+
+    /// <summary>
+    /// Reads a tensor. Elements of the type are copied; those of another are converted where that keeps their values, or where rounding is
+    /// asked for.
+    /// </summary>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="round">
+    /// Whether F64, F32, F16 and BF16 elements that the type does not have are rounded, to the nearest, and of two to the even one. Without
+    /// it, only F16 and BF16 are converted, and only to <see cref="float"/>.
+    /// </param>
+    /// <returns>The tensor; a scalar has the shape [1].</returns>
+    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of a type that is not converted.</exception>
+    /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
+    public Tensor<T> Read<T>(string name, bool round = false)
+        where T : unmanaged
     {
         SafetensorsEntry entry = Find(name);
-        var values = new float[Count(entry)];
-        Read(entry, values);
+        Require<T>(entry, round);
+        var values = new T[Count(entry)];
+        Read<T>(entry, values);
         return Tensor.Create(values, Axes(entry));
     }
 
-    /// <summary>Reads a tensor's elements, in order, as float32 into the caller's memory.</summary>
+    /// <summary>
+    /// Reads a tensor's elements, in order, into the caller's memory. They are converted as in <see cref="Read{T}(string, bool)"/>.
+    /// </summary>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
     /// <param name="name">The tensor's name.</param>
     /// <param name="target">As long as the tensor.</param>
+    /// <param name="round">Whether elements that the type does not have are rounded.</param>
     /// <exception cref="ArgumentException"><paramref name="target"/> has another length.</exception>
-    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of another type.</exception>
-    public void Read(string name, Span<float> target)
+    /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of a type that is not converted.</exception>
+    /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
+    public void Read<T>(string name, Span<T> target, bool round = false)
+        where T : unmanaged
     {
         SafetensorsEntry entry = Find(name);
+        Require<T>(entry, round);
         int count = Count(entry);
         if (target.Length != count)
             throw new ArgumentException($"'target' must have {count} elements, those of '{name}'; it has {target.Length}.", nameof(target));
@@ -114,19 +146,30 @@ public sealed class SafetensorsFile : IDisposable
         return values;
     }
 
-    /// <summary>Writes tensors to a file, which is replaced if it exists.</summary>
+    /// <summary>Writes tensors to a file, which is replaced if it exists. Elements are written as they are.</summary>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
+    /// <param name="path">The file.</param>
+    /// <param name="tensors">The tensors by name.</param>
     /// <exception cref="IOException">The file cannot be written.</exception>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors)
+    /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
+    public static void Write<T>(string path, IReadOnlyDictionary<string, Tensor<T>> tensors)
+        where T : unmanaged
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
+        ElementTypes.Of<T>();
         using FileStream stream = File.Create(path);
         SafetensorsWriter.Write(stream, tensors);
     }
 
-    /// <summary>Writes tensors to a stream, from its position on.</summary>
+    /// <summary>Writes tensors to a stream, from its position on. Elements are written as they are.</summary>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
+    /// <param name="stream">The stream.</param>
+    /// <param name="tensors">The tensors by name.</param>
     /// <exception cref="IOException">The stream cannot be written.</exception>
-    public static void Write(Stream stream, IReadOnlyDictionary<string, Tensor<float>> tensors)
+    /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
+    public static void Write<T>(Stream stream, IReadOnlyDictionary<string, Tensor<T>> tensors)
+        where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(stream);
         ArgumentNullException.ThrowIfNull(tensors);
@@ -182,9 +225,21 @@ public sealed class SafetensorsFile : IDisposable
                 $"The tensor '{entry.Name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
     }
 
-    private void Read(SafetensorsEntry entry, Span<float> values)
+    private void Require<T>(SafetensorsEntry entry, bool round)
+        where T : unmanaged
     {
-        if (entry.Type == SafetensorsType.F32)
+        SafetensorsType own = SafetensorsElements.TypeOf<T>();
+        if (entry.Type == own || SafetensorsElements.IsExact<T>(entry.Type) || (round && SafetensorsElements.IsFloat(entry.Type)))
+            return;
+        throw new InvalidDataException(
+            $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.Type}; {SafetensorsElements.Readable<T>(round)} can be "
+            + $"read as {typeof(T).Name}{(round ? "" : " without rounding")}.");
+    }
+
+    private void Read<T>(SafetensorsEntry entry, Span<T> values)
+        where T : unmanaged
+    {
+        if (entry.Type == SafetensorsElements.TypeOf<T>())
         {
             ReadExactly(MemoryMarshal.AsBytes(values), _dataStart + entry.Start);
             return;
@@ -192,23 +247,7 @@ public sealed class SafetensorsFile : IDisposable
 
         var bytes = new byte[entry.End - entry.Start];
         ReadExactly(bytes, _dataStart + entry.Start);
-        switch (entry.Type)
-        {
-            case SafetensorsType.F16:
-                TensorPrimitives.ConvertToSingle(MemoryMarshal.Cast<byte, Half>(bytes), values);
-                break;
-            case SafetensorsType.BF16:
-                ReadOnlySpan<ushort> halves = MemoryMarshal.Cast<byte, ushort>(bytes);
-                for (int i = 0; i < values.Length; i++)
-                    values[i] = BitConverter.UInt32BitsToSingle((uint)halves[i] << 16);
-                break;
-            case SafetensorsType.F64:
-                TensorPrimitives.ConvertTruncating<double, float>(MemoryMarshal.Cast<byte, double>(bytes), values);
-                break;
-            default:
-                throw new InvalidDataException(
-                    $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.Type}; F32, F16, BF16 or F64 can be read.");
-        }
+        SafetensorsElements.Convert(bytes, entry.Type, values);
     }
 
     private void ReadExactly(Span<byte> buffer, long offset)

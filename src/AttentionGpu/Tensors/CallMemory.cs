@@ -41,7 +41,7 @@ internal ref struct CallMemory : IDisposable
         if (IsUsedInPlace(tensor, strided))
             return DeviceMemory.OnHost(null, (nint)pinned, TensorOverlap.SpannedBytes(tensor));
         ReadOnlyTensorSpan<T> host = tensor.Host;
-        DeviceMemory memory = Rent((long)host.FlattenedLength * Unsafe.SizeOf<T>());
+        DeviceMemory memory = Take((long)host.FlattenedLength * Unsafe.SizeOf<T>());
         HostCopy.Upload(Memory, host, memory);
         return memory;
     }
@@ -67,7 +67,7 @@ internal ref struct CallMemory : IDisposable
             return Use(tensor.Device, name);
         return IsUsedInPlace(tensor.AsInput(), strided)
             ? DeviceMemory.OnHost(null, (nint)pinned, TensorOverlap.SpannedBytes(tensor.AsInput()))
-            : Rent((long)tensor.Host.FlattenedLength * Unsafe.SizeOf<T>());
+            : Take((long)tensor.Host.FlattenedLength * Unsafe.SizeOf<T>());
     }
 
     /// <summary>Waits for an output and copies it to its host tensor, where it is not there already.</summary>
@@ -80,14 +80,7 @@ internal ref struct CallMemory : IDisposable
 
     /// <summary>Memory that lasts until the call ends; nothing for 0 bytes.</summary>
     /// <exception cref="AttentionMemoryException">There is not enough.</exception>
-    public DeviceMemory Rent(long byteLength)
-    {
-        if (byteLength == 0)
-            return default;
-        DeviceMemory memory = Memory.Rent(byteLength);
-        _rented[_rentedCount++] = memory;
-        return memory;
-    }
+    public DeviceMemory Rent(long byteLength) => byteLength == 0 ? default : Take(byteLength);
 
     /// <summary>A tensor's memory, which stays until the call ends even if the tensor is disposed meanwhile.</summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
@@ -122,6 +115,14 @@ internal ref struct CallMemory : IDisposable
         for (int i = 0; i < _usedCount; i++)
             _used[i].Release();
         _lifetime.Exit();
+    }
+
+    // A tensor without elements has memory too: a kernel's argument must be some memory.
+    private DeviceMemory Take(long byteLength)
+    {
+        DeviceMemory memory = Memory.Rent(byteLength);
+        _rented[_rentedCount++] = memory;
+        return memory;
     }
 
     private readonly bool IsUsedInPlace<T>(in TensorInput<T> tensor, bool strided)

@@ -92,7 +92,8 @@ internal static class HostCopy
     private static ReadOnlySpan<T> Chunk<T>(in ReadOnlyTensorSpan<T> dense, nint start) => MemoryMarshal.CreateReadOnlySpan(
         in Unsafe.Add(ref Unsafe.AsRef(in dense.GetPinnableReference()), start), (int)Math.Min(ChunkElements, dense.FlattenedLength - start));
 
-    private static void Round(ReadOnlySpan<float> source, ElementType element, Span<byte> target)
+    /// <summary>Rounds floats to a 16-bit element type.</summary>
+    public static void Round(ReadOnlySpan<float> source, ElementType element, Span<byte> target)
     {
         switch (element)
         {

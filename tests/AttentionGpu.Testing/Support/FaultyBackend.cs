@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Elements;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Support;
@@ -20,7 +21,10 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
     /// <summary>Called after each attention; may change its output.</summary>
     public Action<AttentionBuffers> AfterAttention { get; set; } = _ => { };
 
-    /// <summary>The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest.</summary>
+    /// <summary>
+    /// The attentions so far, as <c>2+3 causal, 4 heads</c>: the lengths of the sequences, then the rest, and last the element type if it
+    /// is not float32.
+    /// </summary>
     public string[] Batches => [.. _batches];
 
     public override DeviceInfo Device => base.Device with { Name = "faulty" };
@@ -44,7 +48,8 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
                     [.. Enumerable.Range(0, extent.Batch).Select(batch => buffers.SequenceOf(signature, extent, batch).QueryLength)];
                 string causal = signature.Causal == CausalKind.None ? "" : " causal";
                 string weights = signature.Scores is null ? "" : " weights";
-                _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {extent.Heads} heads");
+                string element = signature.Element == ElementType.Float32 ? "" : $" of {signature.Element}";
+                _batches.Enqueue($"{string.Join('+', lengths)}{causal}{weights}, {extent.Heads} heads{element}");
                 BeforeAttention(lengths);
             },
             after: (_, buffers) => AfterAttention(buffers));

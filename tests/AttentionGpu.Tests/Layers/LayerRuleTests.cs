@@ -86,7 +86,7 @@ public class LayerRuleTests
         AssertRefused("cumulativeLengths", layer, [6, 12], [0, 7], [6, 12]);
         AssertRefused("cumulativeLengths", layer, [6, 12], [0, 4, 3, 6], [6, 12]);
         AssertRefused("input", layer, [1, 6, 12], [0, 6], [1, 6, 12]);
-        AssertRefused("query", layer, [6, 11], [0, 6], [6, 11]);
+        AssertRefused("input", layer, [6, 11], [0, 6], [6, 11]);
         AssertRefused("output", layer, [6, 12], [0, 6], [5, 12]);
         AssertRefused("key", keys, [6, 12], [0, 6], [6, 12]);
         AssertRefused("value", values, [6, 12], [0, 6], [6, 12]);

@@ -96,7 +96,8 @@ public class SafetensorsFormatTests
     {
         using SafetensorsFile file = Read(Header(type, [2], 0, 2 * bytes), 2 * bytes);
         AssertReads(type is "F32" or "F16" or "BF16" or "F64", () => file.Read("x"));
-        AssertReads(type is "F32" or "F16" or "BF16" or "F64", () => file.Read("x", new float[2]));
+        AssertReads(type is "F32" or "F16" or "BF16", () => file.Read("x", new float[2]));
+        AssertReads(type is "F32" or "F16" or "BF16" or "F64", () => file.Read("x", new float[2], round: true));
         AssertReads(type == "BOOL", () => file.ReadBoolean("x"));
         AssertReads(type == "I64", () => file.ReadInt64("x"));
 

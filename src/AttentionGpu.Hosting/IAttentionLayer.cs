@@ -1,0 +1,57 @@
+namespace AttentionGpu.Hosting;
+
+/// <summary>
+/// A layer of a service, on whatever device the service uses now. Its requests are in the layer's element type; one of another type is
+/// refused. A test may put a layer of its own in its place.
+/// </summary>
+public interface IAttentionLayer
+{
+    /// <summary>The layer's name.</summary>
+    string Name { get; }
+
+    /// <summary>The layer's sizes.</summary>
+    MultiHeadAttentionConfig Config { get; }
+
+    /// <summary>
+    /// The type of the elements of its inputs, outputs and weights: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.
+    /// </summary>
+    Type ElementType { get; }
+
+    /// <summary>
+    /// Self-attention of one sequence, joined with others that wait. The result is that of
+    /// <see cref="MultiHeadAttention{T}.ForwardRagged"/>: as alone, up to the rounding of sums in another order (1e-5 of the largest output
+    /// in float32; one rounding to the element type in others).
+    /// </summary>
+    /// <typeparam name="T">The layer's element type.</typeparam>
+    /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
+    /// <param name="output">As long as the input; may be the same memory. Written only by a task that ends well.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="cancellationToken">
+    /// Ends the task at once. A batch that runs is not stopped; the others in it have their results.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// A length does not fit, or the elements are not of the layer's type. Nothing is queued.
+    /// </exception>
+    /// <exception cref="AttentionOverloadedException">As many requests wait as may.</exception>
+    /// <exception cref="ObjectDisposedException">The service is disposed.</exception>
+    /// <exception cref="AttentionDeviceException">The device failed (from the task).</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory (from the task).</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled (from the task).</exception>
+    Task ForwardAsync<T>(
+        ReadOnlyMemory<T> input, Memory<T> output, Causal causal = Causal.None, CancellationToken cancellationToken = default)
+        where T : unmanaged;
+
+    /// <summary>
+    /// As <see cref="ForwardAsync"/>, with the attention weights of each head. It waits in the same queue, and runs by itself.
+    /// </summary>
+    /// <typeparam name="T">The layer's element type.</typeparam>
+    /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
+    /// <param name="output">As long as the input.</param>
+    /// <param name="weights">[heads, tokens, tokens]: heads times tokens squared elements.</param>
+    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="cancellationToken">Ends the task at once.</param>
+    Task ForwardWithWeightsAsync<T>(
+        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal = Causal.None,
+        CancellationToken cancellationToken = default)
+        where T : unmanaged;
+}

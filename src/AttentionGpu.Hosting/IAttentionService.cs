@@ -1,0 +1,38 @@
+namespace AttentionGpu.Hosting;
+
+/// <summary>
+/// An engine and its layers in a service: requests wait in a bounded queue, are joined, and run one batch at a time. What is registered for
+/// this interface is used throughout, so a test may register a service of its own after <c>AddAttention</c>: then no engine is made.
+/// </summary>
+public interface IAttentionService
+{
+    /// <summary>The service's name; empty for the one without.</summary>
+    string Name { get; }
+
+    /// <summary>The device in use now.</summary>
+    DeviceInfo Device { get; }
+
+    /// <summary>Whether the device that was asked for has failed and the fallback is used.</summary>
+    bool UsesFallback { get; }
+
+    /// <summary>Requests that wait.</summary>
+    int QueueDepth { get; }
+
+    /// <summary>The layers by name.</summary>
+    IReadOnlyDictionary<string, IAttentionLayer> Layers { get; }
+
+    /// <summary>Adds a layer with given parameters.</summary>
+    /// <typeparam name="T">
+    /// The layer's element type, to which its parameters are rounded: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.
+    /// </typeparam>
+    /// <param name="name">Its name; there must be none such.</param>
+    /// <param name="config">The layer's sizes.</param>
+    /// <param name="weights">The parameters; kept, for a fallback device.</param>
+    /// <exception cref="ArgumentException">The name is taken, or a size or shape is wrong.</exception>
+    /// <exception cref="NotSupportedException">The element type is another.</exception>
+    IAttentionLayer AddLayer<T>(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
+        where T : unmanaged;
+
+    /// <summary>Runs every layer once, so that kernels are compiled.</summary>
+    Task WarmUpAsync(CancellationToken cancellationToken = default);
+}

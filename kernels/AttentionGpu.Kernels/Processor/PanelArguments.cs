@@ -3,7 +3,9 @@ using AttentionGpu.Kernels.Common.Tiles;
 
 namespace AttentionGpu.Kernels.Processor;
 
-/// <summary>What <see cref="PanelKernel"/> packs: the rows of a batch of matrices, in sequences of their own where they have such.</summary>
+/// <summary>
+/// What <see cref="PanelKernel"/> packs: the rows of a batch of matrices, in sequences of their own where they have such.
+/// </summary>
 public struct PanelArguments
 {
     /// <summary>Lanes of a left operand's panels: the rows of a thread.</summary>

@@ -5,8 +5,9 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Processor;
 
 /// <summary>
-/// Rearranges the operands of products for processors: panels of 8 rows of the left and 16 columns of the right operand, one line of floats a step of
-/// depth, so that the inner loop's loads are neighbours, and conversions and layouts are done with before it. Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008).
+/// Rearranges the operands of products for processors: panels of 8 rows of the left and 16 columns of the right operand, one line of floats
+/// a step of depth, so that the inner loop's loads are neighbours, and conversions and layouts are done with before it. Goto and van de
+/// Geijn, "Anatomy of high-performance matrix multiplication" (2008).
 /// </summary>
 public static class PanelKernel
 {
@@ -29,7 +30,8 @@ public static class PanelKernel
         {
             int row = shape.RowsAreLanes != 0 ? firstLane + lane : line;
             int column = shape.RowsAreLanes != 0 ? line : firstLane + lane;
-            panels[index * shape.Lanes + lane] = row < rows && column < shape.Columns ? source.Load(source.Row(origin, start + row), column) : 0f;
+            panels[index * shape.Lanes + lane] =
+                row < rows && column < shape.Columns ? source.Load(source.Row(origin, start + row), column) : 0f;
         }
     }
 }

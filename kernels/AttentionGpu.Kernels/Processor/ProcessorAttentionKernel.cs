@@ -12,8 +12,8 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Processor;
 
 /// <summary>
-/// Fused attention forward for processors: one thread a group, no barriers, and queries, keys and values that <see cref="PanelKernel"/> has panelled.
-/// Dao, "FlashAttention-2" (2023), algorithm 1.
+/// Fused attention forward for processors: one thread a group, no barriers, and queries, keys and values that <see cref="PanelKernel"/> has
+/// panelled. Dao, "FlashAttention-2" (2023), algorithm 1.
 /// </summary>
 public static class ProcessorAttentionKernel
 {
@@ -32,12 +32,12 @@ public static class ProcessorAttentionKernel
         * TileCount.DivideUp(shape.ValueHeadSize, GroupValues);
 
     /// <summary>
-    /// <c>output = softmax(variant(scale * query * key^T)) * value</c> over the keys of a range, for eight queries of one head. A row that sees no
-    /// key becomes zeros.
+    /// <c>output = softmax(variant(scale * query * key^T)) * value</c> over the keys of a range, for eight queries of one head. A row that
+    /// sees no key becomes zeros.
     /// </summary>
     /// <remarks>
-    /// Inner loops. Scores, a step of head size: 128 multiply-adds, loads of 8 and of 16 neighbouring floats. Values, a key and 16 columns: 128
-    /// multiply-adds, 8 loads of a float and one of 16. Accumulators: 8 registers of 16 floats, or 16 of 8.
+    /// Inner loops. Scores, a step of head size: 128 multiply-adds, loads of 8 and of 16 neighbouring floats. Values, a key and 16 columns:
+    /// 128 multiply-adds, 8 loads of a float and one of 16. Accumulators: 8 registers of 16 floats, or 16 of 8.
     /// </remarks>
     /// <param name="shape">Sizes and layouts; of the layouts, those of what is written.</param>
     /// <param name="query">Panels of 8 queries.</param>

@@ -9,7 +9,9 @@ using ILGPU;
 
 namespace AttentionGpu.Kernels.Processor;
 
-/// <summary>The matrix product for processors: one thread a group, no barriers, and operands that <see cref="PanelKernel"/> has panelled.</summary>
+/// <summary>
+/// The matrix product for processors: one thread a group, no barriers, and operands that <see cref="PanelKernel"/> has panelled.
+/// </summary>
 public static class ProcessorMatmulKernel
 {
     /// <summary>The number of groups to launch.</summary>

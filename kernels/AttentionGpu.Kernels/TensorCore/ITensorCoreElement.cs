@@ -1,8 +1,8 @@
 namespace AttentionGpu.Kernels.TensorCore;
 
 /// <summary>
-/// Products on tensor cores for one element type, of 16 bits: <c>mma.sync.aligned.m16n8k16</c> with float32 accumulators (PTX ISA). A warp calls each
-/// together. Addresses are in shared memory, of the 16 bytes whose row the thread names for <c>ldmatrix</c>.
+/// Products on tensor cores for one element type, of 16 bits: <c>mma.sync.aligned.m16n8k16</c> with float32 accumulators (PTX ISA). A warp
+/// calls each together. Addresses are in shared memory, of the 16 bytes whose row the thread names for <c>ldmatrix</c>.
 /// </summary>
 public interface ITensorCoreElement
 {
@@ -21,7 +21,8 @@ public interface ITensorCoreElement
     static abstract void PackHigh();
 
     /// <summary>
-    /// Adds the packed weights times 16 keys' first 64 columns to the outputs: 4 <c>ldmatrix</c>, 8 <c>mma.sync</c>. A parameter names 16 columns.
+    /// Adds the packed weights times 16 keys' first 64 columns to the outputs: 4 <c>ldmatrix</c>, 8 <c>mma.sync</c>. A parameter names 16
+    /// columns.
     /// </summary>
     static abstract void ValuesLow(int value0, int value1, int value2, int value3);
 
@@ -39,8 +40,8 @@ public interface ITensorCoreElement
     static abstract void StoreHigh(long row0, long row1, int columns0, int columns1);
 
     /// <summary>
-    /// Writes columns 0 to 31 of the thread's two rows, as many as there are, in pieces of 8 columns that lie apart. <see cref="TensorCoreText.DeclareAddress"/>
-    /// must stand before it.
+    /// Writes columns 0 to 31 of the thread's two rows, as many as there are, in pieces of 8 columns that lie apart.
+    /// <see cref="TensorCoreText.DeclareAddress"/> must stand before it.
     /// </summary>
     /// <param name="row0">The address of the first row.</param>
     /// <param name="row1">The address of the second row.</param>
@@ -50,20 +51,24 @@ public interface ITensorCoreElement
     /// <param name="piece1">The same of the second piece.</param>
     /// <param name="piece2">The same of the third piece.</param>
     /// <param name="piece3">The same of the fourth piece.</param>
-    static abstract void StorePieces0(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+    static abstract void StorePieces0(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
 
     /// <summary>The same for columns 32 to 63.</summary>
-    static abstract void StorePieces4(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+    static abstract void StorePieces4(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
 
     /// <summary>The same for columns 64 to 95.</summary>
-    static abstract void StorePieces8(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+    static abstract void StorePieces8(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
 
     /// <summary>The same for columns 96 to 127.</summary>
-    static abstract void StorePieces12(long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
+    static abstract void StorePieces12(
+        long row0, long row1, int columns0, int columns1, long piece0, long piece1, long piece2, long piece3);
 
     /// <summary>
-    /// Adds a step of 16 of the depth to a product's 16 rows by 128 columns, which are the outputs' registers: 9 <c>ldmatrix</c>, 16 <c>mma.sync</c>. Rows in
-    /// shared memory have 128 bytes.
+    /// Adds a step of 16 of the depth to a product's 16 rows by 128 columns, which are the outputs' registers: 9 <c>ldmatrix</c>, 16
+    /// <c>mma.sync</c>. Rows in shared memory have 128 bytes.
     /// </summary>
     /// <param name="left">The left operand's rows.</param>
     /// <param name="right">The rows of the right operand's first 16; the others follow.</param>

@@ -9,8 +9,8 @@ using ILGPU.Runtime.Cuda;
 namespace AttentionGpu.Kernels.TensorCore;
 
 /// <summary>
-/// Fused attention forward on tensor cores, SM_80 and up, for elements of 16 bits: Dao, "FlashAttention-2" (2023). A warp has 16 queries, a group 64, a
-/// block 32 keys. <c>cp.async</c> brings the next block while this one is computed.
+/// Fused attention forward on tensor cores, SM_80 and up, for elements of 16 bits: Dao, "FlashAttention-2" (2023). A warp has 16 queries, a
+/// group 64, a block 32 keys. <c>cp.async</c> brings the next block while this one is computed.
 /// </summary>
 public static class TensorCoreAttentionKernel
 {
@@ -27,12 +27,12 @@ public static class TensorCoreAttentionKernel
     public static long GroupCount(int batch, int heads, int queryLength) => (long)batch * heads * TileCount.DivideUp(queryLength, Queries);
 
     /// <summary>
-    /// <c>output = softmax(scale * query * key^T) * value</c> over the keys of a range. A row that sees no key becomes zeros. Scores and sums are
-    /// float32; weights are rounded to the elements' type before they meet the values.
+    /// <c>output = softmax(scale * query * key^T) * value</c> over the keys of a range. A row that sees no key becomes zeros. Scores and
+    /// sums are float32; weights are rounded to the elements' type before they meet the values.
     /// </summary>
     /// <remarks>
-    /// A warp, a block of 32 keys, head size 64 (128): 32 (64) <c>mma.sync</c> and 20 (40) <c>ldmatrix</c>; a thread 16 exponentials. Registers: 16
-    /// scores, 32 (64) outputs, 12 operands, 11 of the softmax.
+    /// A warp, a block of 32 keys, head size 64 (128): 32 (64) <c>mma.sync</c> and 20 (40) <c>ldmatrix</c>; a thread 16 exponentials.
+    /// Registers: 16 scores, 32 (64) outputs, 12 operands, 11 of the softmax.
     /// </remarks>
     public static void Forward<TTensor, TSize, TRange>(TensorCoreAttentionArguments shape, ArrayView<Sequence> sequences, TRange range)
         where TTensor : struct, ITensorCoreElement

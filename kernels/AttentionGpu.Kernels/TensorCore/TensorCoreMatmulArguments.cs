@@ -4,8 +4,8 @@ using AttentionGpu.Kernels.Common.Matmul;
 namespace AttentionGpu.Kernels.TensorCore;
 
 /// <summary>
-/// A product on tensor cores: its sizes, and where its matrices lie. The operands are contiguous. Columns and depth are multiples of 8 elements, and so
-/// are the strides of the result, and its head size where there are several heads.
+/// A product on tensor cores: its sizes, and where its matrices lie. The operands are contiguous. Columns and depth are multiples of 8
+/// elements, and so are the strides of the result, and its head size where there are several heads.
 /// </summary>
 public struct TensorCoreMatmulArguments
 {
@@ -27,6 +27,8 @@ public struct TensorCoreMatmulArguments
     /// <summary>Where the rows and columns of the result lie.</summary>
     public HeadLayout ResultLayout;
 
-    /// <summary>Not 0 where the result has several heads or outer rows; else its rows have one stride, and its columns are neighbours.</summary>
+    /// <summary>
+    /// Not 0 where the result has several heads or outer rows; else its rows have one stride, and its columns are neighbours.
+    /// </summary>
     public int IsResultSplit;
 }

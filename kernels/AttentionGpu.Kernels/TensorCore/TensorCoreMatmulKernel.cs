@@ -22,12 +22,12 @@ public static class TensorCoreMatmulKernel
         (long)TileCount.DivideUp(sizes.Rows, Rows) * TileCount.DivideUp(sizes.Columns, Columns);
 
     /// <summary>
-    /// <c>result = left * right^T + bias</c>; a group 64 rows by 128 columns, a warp 16 rows. Sums are float32, and rounded once. <c>cp.async</c> brings the next
-    /// 64 of the depth while these are multiplied.
+    /// <c>result = left * right^T + bias</c>; a group 64 rows by 128 columns, a warp 16 rows. Sums are float32, and rounded once.
+    /// <c>cp.async</c> brings the next 64 of the depth while these are multiplied.
     /// </summary>
     /// <remarks>
-    /// The inner loop, per warp and 16 of depth: 16 <c>mma.sync</c>, 9 <c>ldmatrix</c>. Registers: 64 sums, 12 operands. Shared memory: 48 KB, two blocks
-    /// of either operand.
+    /// The inner loop, per warp and 16 of depth: 16 <c>mma.sync</c>, 9 <c>ldmatrix</c>. Registers: 64 sums, 12 operands. Shared memory: 48
+    /// KB, two blocks of either operand.
     /// </remarks>
     public static void Multiply<TTensor>(TensorCoreMatmulArguments shape)
         where TTensor : struct, ITensorCoreElement
@@ -79,17 +79,17 @@ public static class TensorCoreMatmulKernel
             long row1 = shape.Result + (shape.ResultLayout.Row(row + 8) + column) * TensorCoreTiles.ElementBytes;
             HeadLayout layout = shape.ResultLayout;
             TTensor.StorePieces0(
-                row0, row1, columns0, columns1, Piece(layout, firstColumn), Piece(layout, firstColumn + 8), Piece(layout, firstColumn + 16),
-                Piece(layout, firstColumn + 24));
+                row0, row1, columns0, columns1, Piece(layout, firstColumn), Piece(layout, firstColumn + 8),
+                Piece(layout, firstColumn + 16), Piece(layout, firstColumn + 24));
             TTensor.StorePieces4(
-                row0, row1, columns0, columns1, Piece(layout, firstColumn + 32), Piece(layout, firstColumn + 40), Piece(layout, firstColumn + 48),
-                Piece(layout, firstColumn + 56));
+                row0, row1, columns0, columns1, Piece(layout, firstColumn + 32), Piece(layout, firstColumn + 40),
+                Piece(layout, firstColumn + 48), Piece(layout, firstColumn + 56));
             TTensor.StorePieces8(
-                row0, row1, columns0, columns1, Piece(layout, firstColumn + 64), Piece(layout, firstColumn + 72), Piece(layout, firstColumn + 80),
-                Piece(layout, firstColumn + 88));
+                row0, row1, columns0, columns1, Piece(layout, firstColumn + 64), Piece(layout, firstColumn + 72),
+                Piece(layout, firstColumn + 80), Piece(layout, firstColumn + 88));
             TTensor.StorePieces12(
-                row0, row1, columns0, columns1, Piece(layout, firstColumn + 96), Piece(layout, firstColumn + 104), Piece(layout, firstColumn + 112),
-                Piece(layout, firstColumn + 120));
+                row0, row1, columns0, columns1, Piece(layout, firstColumn + 96), Piece(layout, firstColumn + 104),
+                Piece(layout, firstColumn + 112), Piece(layout, firstColumn + 120));
         }
         else
         {

@@ -1,9 +1,9 @@
 namespace AttentionGpu.Kernels.TensorCore;
 
 /// <summary>
-/// The instructions around the tensor cores' products, for a warp of 16 queries against 32 keys. A thread holds two rows of a product's tile of 16 x 8
-/// (PTX ISA, "Matrix fragments for mma.m16n8k16"): elements 4 i and 4 i + 1 of the first row, 4 i + 2 and 4 i + 3 of the row 8 further down.
-/// Registers have names, because ILGPU passes what an instruction writes through local memory.
+/// The instructions around the tensor cores' products, for a warp of 16 queries against 32 keys. A thread holds two rows of a product's
+/// tile of 16 x 8 (PTX ISA, "Matrix fragments for mma.m16n8k16"): elements 4 i and 4 i + 1 of the first row, 4 i + 2 and 4 i + 3 of the row
+/// 8 further down. Registers have names, because ILGPU passes what an instruction writes through local memory.
 /// </summary>
 internal static class TensorCoreText
 {
@@ -60,7 +60,9 @@ internal static class TensorCoreText
         mul.f32 s12, s12, %0; mul.f32 s13, s13, %0; mul.f32 s14, s14, %0; mul.f32 s15, s15, %0;
         """;
 
-    /// <summary>Hides keys: the thread's first key is %0; its first row sees the keys from %1 to before %2, its second from %3 to before %4.</summary>
+    /// <summary>
+    /// Hides keys: the thread's first key is %0; its first row sees the keys from %1 to before %2, its second from %3 to before %4.
+    /// </summary>
     public const string Mask = """
         add.s32 k, %0, 0; setp.ge.s32 p0, k, %2; setp.lt.or.s32 p0, k, %1, p0; selp.f32 s0, 0fFF800000, s0, p0;
         setp.ge.s32 p0, k, %4; setp.lt.or.s32 p0, k, %3, p0; selp.f32 s2, 0fFF800000, s2, p0;
@@ -80,7 +82,9 @@ internal static class TensorCoreText
         setp.ge.s32 p0, k, %4; setp.lt.or.s32 p0, k, %3, p0; selp.f32 s15, 0fFF800000, s15, p0;
         """;
 
-    /// <summary>Takes the scores in, as exponents of 2: new maxima, weights in place of the scores, and in c0 and c1 what the outputs shrink by.</summary>
+    /// <summary>
+    /// Takes the scores in, as exponents of 2: new maxima, weights in place of the scores, and in c0 and c1 what the outputs shrink by.
+    /// </summary>
     public const string Softmax = """
         max.f32 n0, s0, s1;
         max.f32 n0, n0, s4; max.f32 n0, n0, s5; max.f32 n0, n0, s8;

@@ -41,14 +41,18 @@ public static class TensorCoreTiles
         get => Group.IdxX / WarpSize * WarpRows;
     }
 
-    /// <summary>The row, of 16, that the thread names for <c>ldmatrix</c> of a left operand, or of a right one that is transposed on the way.</summary>
+    /// <summary>
+    /// The row, of 16, that the thread names for <c>ldmatrix</c> of a left operand, or of a right one that is transposed on the way.
+    /// </summary>
     public static int LeftRow
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => Lane / 8 % 2 * 8 + Lane % 8;
     }
 
-    /// <summary>The piece that holds the thread's of the row's first two. That of the pair behind is this one, exclusive or 2, and so on.</summary>
+    /// <summary>
+    /// The piece that holds the thread's of the row's first two. That of the pair behind is this one, exclusive or 2, and so on.
+    /// </summary>
     public static int LeftPiece
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -70,8 +74,8 @@ public static class TensorCoreTiles
     }
 
     /// <summary>
-    /// Starts copying a tile's rows, with zeros behind the last row and column. What is not read has the address of the first piece, which must be a
-    /// good one.
+    /// Starts copying a tile's rows, with zeros behind the last row and column. What is not read has the address of the first piece, which
+    /// must be a good one.
     /// </summary>
     /// <param name="tile">Where it goes in shared memory.</param>
     /// <param name="tileRows">Rows of the tile.</param>

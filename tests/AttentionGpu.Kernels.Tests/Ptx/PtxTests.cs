@@ -25,7 +25,9 @@ using AllVariants = AttentionGpu.Kernels.Common.Variants.VariantPair<
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
-/// <summary>What ILGPU makes of the kernels for each generation of devices: registers stay registers, and the inner loops are made of multiply-adds.</summary>
+/// <summary>
+/// What ILGPU makes of the kernels for each generation of devices: registers stay registers, and the inner loops are made of multiply-adds.
+/// </summary>
 public partial class PtxTests
 {
     private const int MultiplyAddsPerLoad = 8;
@@ -42,7 +44,8 @@ public partial class PtxTests
     {
         get
         {
-            // The planner's choices are independent of each other: every tile with every element type and range, variants and reductions in turn.
+            // The planner's choices are independent of each other: every tile with every element type and range, variants and reductions in
+            // turn.
             Type[] variants =
             [
                 typeof(NoVariant), typeof(BooleanMask), typeof(AdditiveBias), typeof(Softcap), typeof(Alibi), typeof(DocumentMask),
@@ -101,13 +104,15 @@ public partial class PtxTests
     public void Keys_and_values_of_another_type_cost_the_hot_loops_nothing(Type element, Type keys)
     {
         (Type tile, Type values) = PtxKernels.AttentionTiles[1];
-        Type[] Arguments(Type rows) => [tile, values, typeof(WarpRowReduction), element, PtxKernels.Rows(rows), typeof(CausalRange), typeof(NoVariant)];
+        Type[] Arguments(Type rows) =>
+            [tile, values, typeof(WarpRowReduction), element, PtxKernels.Rows(rows), typeof(CausalRange), typeof(NoVariant)];
         string same = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.Attention, Arguments(element));
         string other = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.Attention, Arguments(keys));
         AssertHotLoops(other, hotLoops: 2);
         Assert.Equal(HotLengths(same), HotLengths(other));
 
-        static int[] HotLengths(string ptx) => [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
+        static int[] HotLengths(string ptx) =>
+            [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
     }
 
     [Theory]

@@ -12,7 +12,9 @@ using AttentionGpu.Kernels.Tiled.Tiles;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
-/// <summary>A small attention problem of 16-bit elements with every size at random, in memory with gaps between rows that hold not-a-number.</summary>
+/// <summary>
+/// A small attention problem of 16-bit elements with every size at random, in memory with gaps between rows that hold not-a-number.
+/// </summary>
 internal sealed class TensorCoreProblem
 {
     private const int Gap = 8;

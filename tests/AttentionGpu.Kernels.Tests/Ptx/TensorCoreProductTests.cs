@@ -96,7 +96,8 @@ public class TensorCoreProductTests
     private static ushort[] Run(PtxProgram program, MatmulArguments sizes, HeadLayout layout, ushort[] left, ushort[] right, ushort[]? bias)
     {
         var memory = new PtxGlobalMemory();
-        var result = new ushort[Enumerable.Range(0, sizes.Rows).Max(layout.Row) + Enumerable.Range(0, sizes.Columns).Max(layout.Column) + 1];
+        long last = Enumerable.Range(0, sizes.Rows).Max(layout.Row) + Enumerable.Range(0, sizes.Columns).Max(layout.Column);
+        var result = new ushort[last + 1];
         Array.Fill(result, NotANumber);
         ulong address = memory.Add<ushort>(result);
         var shape = new TensorCoreMatmulArguments

@@ -6,9 +6,10 @@ using System.Runtime.InteropServices;
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>
-/// Runs a kernel's PTX, so that what ILGPU generates and what is written in PTX by hand is tested without a GPU: lane layouts, addresses, barriers,
-/// copies under way. Threads run one after another up to the next instruction that a warp or a group does together. Races in shared memory and
-/// accesses outside memory are errors. Not for speed, and not for what a device rounds otherwise (<c>ex2.approx</c> is exact here).
+/// Runs a kernel's PTX, so that what ILGPU generates and what is written in PTX by hand is tested without a GPU: lane layouts, addresses,
+/// barriers, copies under way. Threads run one after another up to the next instruction that a warp or a group does together. Races in
+/// shared memory and accesses outside memory are errors. Not for speed, and not for what a device rounds otherwise (<c>ex2.approx</c> is
+/// exact here).
 /// </summary>
 internal sealed class PtxMachine
 {

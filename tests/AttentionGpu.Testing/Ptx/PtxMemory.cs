@@ -34,8 +34,8 @@ internal sealed class PtxGlobalMemory
 }
 
 /// <summary>
-/// A group's shared memory. It knows which threads read and wrote each four bytes since the last barrier: two that do so, one of them writing, are a race,
-/// in whatever order they came.
+/// A group's shared memory. It knows which threads read and wrote each four bytes since the last barrier: two that do so, one of them
+/// writing, are a race, in whatever order they came.
 /// </summary>
 internal sealed class PtxSharedMemory(int bytes)
 {

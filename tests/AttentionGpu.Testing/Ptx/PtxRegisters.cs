@@ -3,8 +3,8 @@ using System.Collections;
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>
-/// How many registers of 32 bits are alive at once at most: what an assembler needs at least. It may need more for addresses that it keeps, or fewer where
-/// it computes something again.
+/// How many registers of 32 bits are alive at once at most: what an assembler needs at least. It may need more for addresses that it keeps,
+/// or fewer where it computes something again.
 /// </summary>
 internal static class PtxRegisters
 {

@@ -36,7 +36,8 @@ internal static class PtxWarp
             warp[lane].Registers[operands[0].Register] = values[lane ^ (int)operands[2].Read(warp[lane])];
     }
 
-    // Threads 8 i to 8 i + 7 name the rows of matrix i, of 8 x 8 elements. A thread gets two neighbours of a row, or of a column of the transpose.
+    // Threads 8 i to 8 i + 7 name the rows of matrix i, of 8 x 8 elements. A thread gets two neighbours of a row, or of a column of the
+    // transpose.
     private static void LoadMatrices(PtxInstruction instruction, PtxThread[] warp, PtxSharedMemory shared)
     {
         bool transposed = instruction.Opcode.Contains("trans");

@@ -64,7 +64,13 @@ public class AcceleratorPlanTests
         foreach (ElementType type in _types)
         {
             (int batch, int length, int heads, int size) = (random.Next(1, 4), random.Next(1, 9), random.Next(1, 4), random.Next(1, 9));
-            var signature = new LinearSignature { Element = type, Columns = heads * size, Depth = random.Next(1, 30), HasBias = random.Next(2) == 0 };
+            var signature = new LinearSignature
+            {
+                Element = type,
+                Columns = heads * size,
+                Depth = random.Next(1, 30),
+                HasBias = random.Next(2) == 0,
+            };
             HeadLayout[] outputs =
             [
                 new() { InnerRows = batch * length, InnerRowStride = signature.Columns + Gap, HeadSize = signature.Columns },
@@ -85,7 +91,13 @@ public class AcceleratorPlanTests
                 PlanTensor output = PlanTensor.Poisoned(type, (long)batch * length * (signature.Columns + Gap));
                 comparison.AssertAgree<LinearSignature, LinearExtent, LinearBuffers>(
                     signature, new LinearExtent { Rows = batch * length, Output = layout },
-                    on => new() { Input = on(input), Weight = on(weight), Bias = signature.HasBias ? on(bias) : default, Output = on(output) },
+                    on => new()
+                    {
+                        Input = on(input),
+                        Weight = on(weight),
+                        Bias = signature.HasBias ? on(bias) : default,
+                        Output = on(output),
+                    },
                     [output], $"seed {seed}");
             }
         }
@@ -102,8 +114,8 @@ public class AcceleratorPlanTests
         {
             IPlan<AttentionExtent, AttentionBuffers> plan = backend.Operators.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(
                 problem.Signature with { Scores = stage });
-            Assert.Contains(
-                "Split the batch", Assert.Throws<NotSupportedException>(() => plan.WorkspaceBytes(problem.Extent)).Message, StringComparison.Ordinal);
+            NotSupportedException exception = Assert.Throws<NotSupportedException>(() => plan.WorkspaceBytes(problem.Extent));
+            Assert.Contains("Split the batch", exception.Message, StringComparison.Ordinal);
         }
 
         IPlan<LinearExtent, LinearBuffers> linear = backend.Operators.Plan<LinearSignature, LinearExtent, LinearBuffers>(
@@ -125,8 +137,8 @@ public class AcceleratorPlanTests
         AttentionSignature[] unknown =
         [
             attention with { Element = (ElementType)77 }, attention with { KeyValue = new KeyValueForm((ElementType)77) },
-            attention with { KeyValue = new KeyValueForm(ElementType.Float32, (KeyValueRows)77) }, attention with { Causal = (CausalKind)77 },
-            attention with { Scores = (ScoreStage)77 },
+            attention with { KeyValue = new KeyValueForm(ElementType.Float32, (KeyValueRows)77) },
+            attention with { Causal = (CausalKind)77 }, attention with { Scores = (ScoreStage)77 },
         ];
         Assert.All(unknown, signature => Assert.Throws<ArgumentOutOfRangeException>(
             () => operators.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(signature)));
@@ -211,7 +223,8 @@ public class AcceleratorPlanTests
     }
 
     private static void AssertRows(
-        PlanComparison comparison, Random random, ElementType source, ElementType target, bool hasPositions, bool hasSequences, string context)
+        PlanComparison comparison, Random random, ElementType source, ElementType target, bool hasPositions, bool hasSequences,
+        string context)
     {
         (int batch, int heads, int length, int size) = (random.Next(1, 4), random.Next(1, 3), random.Next(1, 6), 2 * random.Next(1, 9));
         int tokens = batch * length;

@@ -32,7 +32,8 @@ internal static class AcceleratorRun
 
     /// <summary>Makes a plan whose kernel <see cref="AssertComputes"/> does not use.</summary>
     public static void PlanAnother(AcceleratorBackend backend) =>
-        backend.Operators.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(_problem.Signature with { Variants = ScoreVariants.Softcap });
+        backend.Operators.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(
+            _problem.Signature with { Variants = ScoreVariants.Softcap });
 
     private static DeviceMemory Upload(IDeviceMemory memory, params float[] values)
     {

@@ -158,5 +158,6 @@ public class TensorCoreChoiceTests
         static bool Fits(HeadLayout output) => TensorCoreLinearPlan.Fits(_linear, new LinearExtent { Rows = 3, Output = output });
     }
 
-    private static AttentionSignature OfType(ElementType element) => _signature with { Element = element, KeyValue = new KeyValueForm(element) };
+    private static AttentionSignature OfType(ElementType element) =>
+        _signature with { Element = element, KeyValue = new KeyValueForm(element) };
 }

@@ -4,8 +4,8 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Attention;
 
 /// <summary>
-/// Small inputs and outputs that a group reads or writes once, outside its loops. What <see cref="AttentionArguments"/> says a problem does not have is
-/// never touched, but must be some memory.
+/// Small inputs and outputs that a group reads or writes once, outside its loops. What <see cref="AttentionArguments"/> says a problem does
+/// not have is never touched, but must be some memory.
 /// </summary>
 public struct AttentionTables
 {

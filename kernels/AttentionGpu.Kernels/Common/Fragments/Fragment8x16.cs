@@ -4,8 +4,8 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Fragments;
 
 /// <summary>
-/// Eight rows by sixteen columns of accumulators, row after row: 8 vector registers of 16 floats, where a compiler makes vectors of neighbouring
-/// statements. (Of <see cref="FragmentPair{T}"/>, which goes by fours of columns, it made half the speed on PoCL.)
+/// Eight rows by sixteen columns of accumulators, row after row: 8 vector registers of 16 floats, where a compiler makes vectors of
+/// neighbouring statements. (Of <see cref="FragmentPair{T}"/>, which goes by fours of columns, it made half the speed on PoCL.)
 /// </summary>
 public struct Fragment8x16 : IFragment
 {

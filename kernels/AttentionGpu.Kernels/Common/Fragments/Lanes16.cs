@@ -3,7 +3,10 @@ using ILGPU;
 
 namespace AttentionGpu.Kernels.Common.Fragments;
 
-/// <summary>Sixteen neighbouring floats of a row, which a compiler for a processor makes one vector of: what is done to them is written lane after lane.</summary>
+/// <summary>
+/// Sixteen neighbouring floats of a row, which a compiler for a processor makes one vector of: what is done to them is written lane after
+/// lane.
+/// </summary>
 public struct Lanes16
 {
     private Float4 _a;

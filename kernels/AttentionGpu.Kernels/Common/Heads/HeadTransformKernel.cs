@@ -60,8 +60,8 @@ public static class HeadTransformKernel
     public const int MaxThreads = 128;
 
     /// <summary>
-    /// One group a row. An element takes one load and one store, and a load of its partner and of sine and cosine where it is rotated: bound by
-    /// memory. Normalisation adds a pass over the row and log2(threads) barriers.
+    /// One group a row. An element takes one load and one store, and a load of its partner and of sine and cosine where it is rotated:
+    /// bound by memory. Normalisation adds a pass over the row and log2(threads) barriers.
     /// </summary>
     /// <param name="shape">Sizes and layouts.</param>
     /// <param name="source">The rows.</param>

@@ -1,8 +1,8 @@
 namespace AttentionGpu.Kernels.Common.Layouts;
 
 /// <summary>
-/// Where the element of a matrix lies in memory: <c>Base(matrix) + Row(row) + Column(column)</c>. The products are generic over the layout of
-/// their result, so that heads are split without an extra pass.
+/// Where the element of a matrix lies in memory: <c>Base(matrix) + Row(row) + Column(column)</c>. The products are generic over the layout
+/// of their result, so that heads are split without an extra pass.
 /// </summary>
 public interface IMatrixLayout
 {

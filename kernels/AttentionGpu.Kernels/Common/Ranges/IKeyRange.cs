@@ -3,9 +3,9 @@ using AttentionGpu.Kernels.Common.Sequences;
 namespace AttentionGpu.Kernels.Common.Ranges;
 
 /// <summary>
-/// Which keys a query can see by position: those from <see cref="FirstKey"/> to before <see cref="EndKey"/>. Neither ever falls from one query to the
-/// next, so a block of queries sees from its first query's first key to its last query's end, and the blocks outside are not visited. Kernels
-/// are generic over it; the host's SIMD code asks the same structs.
+/// Which keys a query can see by position: those from <see cref="FirstKey"/> to before <see cref="EndKey"/>. Neither ever falls from one
+/// query to the next, so a block of queries sees from its first query's first key to its last query's end, and the blocks outside are not
+/// visited. Kernels are generic over it; the host's SIMD code asks the same structs.
 /// </summary>
 public interface IKeyRange
 {

@@ -2,8 +2,8 @@ namespace AttentionGpu.Kernels.Common.Rows;
 
 /// <summary>
 /// The rows of a batch of matrices that a kernel reads, wherever they lie and however they are stored: keys and values above all, and also
-/// queries and the operands of products. Kernels are generic over it. Another way to keep keys and values (pages, fewer bits with scales) is
-/// another struct, and changes no kernel. An address means what its struct wants it to mean.
+/// queries and the operands of products. Kernels are generic over it. Another way to keep keys and values (pages, fewer bits with scales)
+/// is another struct, and changes no kernel. An address means what its struct wants it to mean.
 /// </summary>
 public interface IMatrixRows
 {

@@ -38,8 +38,8 @@ public struct OnlineSoftmax
     }
 
     /// <summary>
-    /// What a score is reduced by before its exponential is taken: the maximum. -inf minus -inf is NaN, so a row with nothing visible is shifted by 0
-    /// instead, and all its weights are exp(-inf) = 0.
+    /// What a score is reduced by before its exponential is taken: the maximum. -inf minus -inf is NaN, so a row with nothing visible is
+    /// shifted by 0 instead, and all its weights are exp(-inf) = 0.
     /// </summary>
     public readonly float Shift
     {

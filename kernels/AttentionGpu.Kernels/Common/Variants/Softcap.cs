@@ -5,7 +5,9 @@ using ILGPU.Algorithms;
 
 namespace AttentionGpu.Kernels.Common.Variants;
 
-/// <summary><c>cap * tanh(score / cap)</c>, before anything is added or hidden: Gemma 2 (2024), and the ONNX operator <c>Attention</c>.</summary>
+/// <summary>
+/// <c>cap * tanh(score / cap)</c>, before anything is added or hidden: Gemma 2 (2024), and the ONNX operator <c>Attention</c>.
+/// </summary>
 public struct Softcap : IScoreVariant
 {
     // Below it 1 - e^-2x loses digits, and a polynomial is exact enough.

@@ -37,8 +37,8 @@ public static class AttentionKernel
         * TileCount.DivideUp(shape.ValueHeadSize, TileValues<TTile, TValues>());
 
     /// <summary>
-    /// <c>output = softmax(variant(scale * query * key^T)) * value</c> over the keys of a range; one group of threads a block of queries of one
-    /// head. A row that sees no key becomes zeros.
+    /// <c>output = softmax(variant(scale * query * key^T)) * value</c> over the keys of a range; one group of threads a block of queries of
+    /// one head. A row that sees no key becomes zeros.
     /// </summary>
     /// <remarks>
     /// Inner loops, per thread. Scores, a step of head size: 32 multiply-adds, 3 loads of 16 bytes from shared memory (10.7 a load).

@@ -24,7 +24,8 @@ public static class MatmulKernel
         * TileCount.DivideUp(shape.Columns, TileColumns<TTile>());
 
     /// <summary>
-    /// <c>result = epilogue(left * right^T)</c> for a batch of matrices; one group of threads a tile of the result, 8 x 8 elements a thread.
+    /// <c>result = epilogue(left * right^T)</c> for a batch of matrices; one group of threads a tile of the result, 8 x 8 elements a
+    /// thread.
     /// </summary>
     /// <remarks>
     /// The inner loop, per thread and step of depth: 64 multiply-adds, 4 loads of 16 bytes from shared memory (16 multiply-adds a
@@ -60,7 +61,8 @@ public static class MatmulKernel
         for (int depth = 0; depth < shape.Depth; depth += TTile.Depth)
         {
             PanelLoader.LoadTransposed<TTile, TLeft>(
-                leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows, left, leftOrigin, firstRow, shape.Rows, depth, shape.Depth);
+                leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows,
+                left, leftOrigin, firstRow, shape.Rows, depth, shape.Depth);
             PanelLoader.LoadTransposed<TTile, TRight>(
                 rightPanel.Cast<float>(), 4 * columnPitch, tileColumns, right, rightOrigin, firstColumn, shape.Columns, depth, shape.Depth);
             Group.Barrier();

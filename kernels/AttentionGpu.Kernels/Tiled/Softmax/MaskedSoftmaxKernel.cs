@@ -51,7 +51,8 @@ public static class MaskedSoftmaxKernel
 
     /// <summary>
     /// The weights, in place. One group a row: each thread runs a softmax over its share of the keys, the states merge in shared memory
-    /// (log2(threads) barriers), and a second pass writes the weights. Two reads and one write a score. A row that sees no key becomes zeros.
+    /// (log2(threads) barriers), and a second pass writes the weights. Two reads and one write a score. A row that sees no key becomes
+    /// zeros.
     /// </summary>
     public static void Normalize<TRange, TVariant>(
         SoftmaxArguments shape, ArrayView<float> scores, ArrayView<Sequence> sequences, ArrayView<float> sinks, TRange range, TVariant variant)
@@ -88,8 +89,8 @@ public static class MaskedSoftmaxKernel
     }
 
     /// <summary>
-    /// Scores as a range and a variant leave them, -inf where a key is hidden, as elements of any kind; one thread a score. May work in place.
-    /// One read and one write a score: bound by memory.
+    /// Scores as a range and a variant leave them, -inf where a key is hidden, as elements of any kind; one thread a score. May work in
+    /// place. One read and one write a score: bound by memory.
     /// </summary>
     public static void Store<TElement, TRange, TVariant>(
         SoftmaxArguments shape, ArrayView<float> scores, ArrayView<TElement> target, ArrayView<Sequence> sequences, TRange range, TVariant variant)

@@ -39,7 +39,9 @@ public struct Tile8x8 : ITile
     public static int Depth => 16;
 }
 
-/// <summary>4 threads: 16 rows by 8 columns a group. For emulated devices, where a thread is an OS thread and a barrier costs microseconds.</summary>
+/// <summary>
+/// 4 threads: 16 rows by 8 columns a group. For emulated devices, where a thread is an OS thread and a barrier costs microseconds.
+/// </summary>
 public struct Tile2x2 : ITile
 {
     /// <inheritdoc/>

@@ -3,7 +3,9 @@ using ILGPU;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Runs the ILGPU kernels on a CUDA, OpenCL or emulated device. All work goes to the accelerator's default stream, which is in order.</summary>
+/// <summary>
+/// Runs the ILGPU kernels on a CUDA, OpenCL or emulated device. All work goes to the accelerator's default stream, which is in order.
+/// </summary>
 internal sealed class AcceleratorBackend : IBackend
 {
     private readonly AcceleratorGate _gate = new();
@@ -19,8 +21,8 @@ internal sealed class AcceleratorBackend : IBackend
     }
 
     /// <param name="accelerator">
-    /// An accelerator of the caller's, in a context with ILGPU's algorithms. The backend works on its default stream and does not dispose of it; it must
-    /// live longer than the backend.
+    /// An accelerator of the caller's, in a context with ILGPU's algorithms. The backend works on its default stream and does not dispose
+    /// of it; it must live longer than the backend.
     /// </param>
     /// <param name="memoryLimit">Bytes that the backend may have.</param>
     public AcceleratorBackend(ILGPU.Runtime.Accelerator accelerator, long memoryLimit)
@@ -49,8 +51,9 @@ internal sealed class AcceleratorBackend : IBackend
         _accelerator = accelerator;
         try
         {
-            _memory = new AcceleratorMemory(device.Name, accelerator, _gate, memoryLimit, probe ?? new AcceleratorProbe());
-            Operators = new AcceleratorOperators(new KernelLoader(accelerator, _gate, chooseTiles(accelerator), probe ?? new AcceleratorProbe()));
+            probe ??= new AcceleratorProbe();
+            _memory = new AcceleratorMemory(device.Name, accelerator, _gate, memoryLimit, probe);
+            Operators = new AcceleratorOperators(new KernelLoader(accelerator, _gate, chooseTiles(accelerator), probe));
         }
         catch
         {
@@ -91,7 +94,8 @@ internal sealed class AcceleratorBackend : IBackend
         catch (Exception exception)
         {
             context.Dispose();
-            throw new InvalidOperationException($"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
+            throw new InvalidOperationException(
+                $"The device '{device.Name}' ({device.Description}) cannot be used: {exception.Message}", exception);
         }
     }
 }

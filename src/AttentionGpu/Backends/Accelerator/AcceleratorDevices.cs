@@ -14,11 +14,13 @@ internal static class AcceleratorDevices
     // Two groups at a time.
     private const int EmulatedMultiprocessors = 2;
 
-    // Making a context asks the drivers and tries a kernel on each OpenCL device. Two threads doing so at once have left one without its devices.
+    // Making a context asks the drivers and tries a kernel on each OpenCL device. Two threads doing so at once have left one without its
+    // devices.
     private static readonly Lock _drivers = new();
 
     /// <summary>
-    /// The warp of the emulated device. Each emulated thread is an OS thread and each barrier a meeting of all of a group's, so there are few.
+    /// The warp of the emulated device. Each emulated thread is an OS thread and each barrier a meeting of all of a group's, so there are
+    /// few.
     /// </summary>
     public const int EmulatedWarpSize = 4;
 

@@ -1,8 +1,9 @@
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
-/// What keeps threads from launching at once, and the accelerator from going while one of them uses it. Launches hold the gate, since ILGPU sets a
-/// kernel's arguments one by one. Copies, allocations and compilations only keep it open: they may take long, and launches go on meanwhile.
+/// What keeps threads from launching at once, and the accelerator from going while one of them uses it. Launches hold the gate, since ILGPU
+/// sets a kernel's arguments one by one. Copies, allocations and compilations only keep it open: they may take long, and launches go on
+/// meanwhile.
 /// </summary>
 internal sealed class AcceleratorGate
 {

@@ -6,8 +6,9 @@ using ILGPU.Runtime.Cuda;
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
-/// The memory of an accelerator. All work goes to its one in-order stream, so memory may be returned to the pool while work that uses it is still queued:
-/// whoever gets it next queues behind that work. Drivers take copies and waits from many threads, so neither holds the gate of launches.
+/// The memory of an accelerator. All work goes to its one in-order stream, so memory may be returned to the pool while work that uses it is
+/// still queued: whoever gets it next queues behind that work. Drivers take copies and waits from many threads, so neither holds the gate
+/// of launches.
 /// </summary>
 internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
 {
@@ -124,7 +125,9 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
         WaitForStream();
     }
 
-    /// <summary>Frees what nobody has rented, when the gate is closed. What is rented is freed with the accelerator, or when it is returned.</summary>
+    /// <summary>
+    /// Frees what nobody has rented, when the gate is closed. What is rented is freed with the accelerator, or when it is returned.
+    /// </summary>
     public void Dispose()
     {
         _accelerator.DefaultStream.Synchronize();

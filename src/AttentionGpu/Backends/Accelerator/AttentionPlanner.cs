@@ -13,8 +13,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
-/// Picks the specialisation of the attention kernels: the range of keys, then the variant, then the element types and how keys and values are kept, then row
-/// reduction, tile and value fragment. A signature's kernel is made of what the signature has.
+/// Picks the specialisation of the attention kernels: the range of keys, then the variant, then the element types and how keys and values
+/// are kept, then row reduction, tile and value fragment. A signature's kernel is made of what the signature has.
 /// </summary>
 internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoader loader)
 {
@@ -72,7 +72,8 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         where TVariant : struct, IScoreVariant
     {
         IPlan<AttentionExtent, AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(signature)
-            ? TensorCoreForwardPlan.Create(signature, loader, rules, () => PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules))
+            ? TensorCoreForwardPlan.Create(
+                signature, loader, rules, () => PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules))
             : PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules);
         return signature.Scores is { } stage
             ? new ScoresPlan<TElement, TKeyValues, TRange, TVariant>(signature, stage, loader, keyValues, rules, forward)

@@ -15,7 +15,8 @@ using ILGPU.Runtime;
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>The fused attention kernel in one specialisation. It takes no workspace.</summary>
-internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant> : IPlan<AttentionExtent, AttentionBuffers>
+internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>
+    : IPlan<AttentionExtent, AttentionBuffers>
     where TTile : struct, ITile
     where TValues : struct, IFragment
     where TReduction : struct, IRowReduction
@@ -24,8 +25,8 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValu
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
 {
-    private readonly Action<AcceleratorStream, KernelConfig, AttentionArguments, ContiguousRows<TElement>, TKeyValues, TKeyValues, ArrayView<TElement>,
-        AttentionTables, TRange, TVariant> _kernel;
+    private readonly Action<AcceleratorStream, KernelConfig, AttentionArguments, ContiguousRows<TElement>, TKeyValues, TKeyValues,
+        ArrayView<TElement>, AttentionTables, TRange, TVariant> _kernel;
 
     private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
@@ -69,5 +70,6 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValu
     }
 
     private KernelConfig Groups(in AttentionExtent extent) => KernelLoader.Groups(
-        AttentionKernel.GroupCount<TTile, TValues>(AttentionLayouts.Arguments(_signature, extent), extent.Batch), ThreadPosition<TTile>.Threads);
+        AttentionKernel.GroupCount<TTile, TValues>(AttentionLayouts.Arguments(_signature, extent), extent.Batch),
+        ThreadPosition<TTile>.Threads);
 }

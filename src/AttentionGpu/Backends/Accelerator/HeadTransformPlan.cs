@@ -37,8 +37,8 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
     where TSource : unmanaged, IElement<TSource>
     where TTarget : unmanaged, IElement<TTarget>
 {
-    private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>, ArrayView<float>,
-        ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>> _kernel;
+    private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>,
+        ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>> _kernel;
 
     private readonly HeadTransformSignature _signature;
     private readonly KernelLoader _loader;
@@ -50,8 +50,9 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
         _loader = loader;
         int threads = Math.Min(HeadTransformKernel.MaxThreads, loader.Accelerator.MaxNumThreadsPerGroup);
         _threads = Math.Min(1 << BitOperations.Log2((uint)threads), (int)BitOperations.RoundUpToPowerOf2((uint)signature.Size));
-        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>, ArrayView<float>,
-            ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>>>(HeadTransformKernel.Transform<TSource, TTarget>);
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>,
+            ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>>>(
+            HeadTransformKernel.Transform<TSource, TTarget>);
     }
 
     public long WorkspaceBytes(in HeadTransformExtent extent)

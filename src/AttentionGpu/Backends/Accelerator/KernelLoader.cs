@@ -24,7 +24,8 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
     public AcceleratorGate.Scope Enter() => gate.Enter();
 
     /// <summary>
-    /// The launcher of a kernel of one-dimensional groups, compiled once. One thread compiles at a time, while others launch what is compiled already.
+    /// The launcher of a kernel of one-dimensional groups, compiled once. One thread compiles at a time, while others launch what is
+    /// compiled already.
     /// </summary>
     /// <typeparam name="TLauncher">An action of a stream, a <see cref="KernelConfig"/> and the kernel's parameters.</typeparam>
     /// <param name="kernel">The kernel's method in one specialisation.</param>

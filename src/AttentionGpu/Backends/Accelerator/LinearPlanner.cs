@@ -32,8 +32,8 @@ internal static class LinearPlanner
         public IPlan<LinearExtent, LinearBuffers> Visit<TElement>()
             where TElement : unmanaged, IElement<TElement> => signature.HasBias
                 ? new LinearPlan<TElement, BiasEpilogue<TElement>>(
-                    signature, loader, static (in LinearBuffers buffers) => new BiasEpilogue<TElement> { Bias = buffers.Bias.View<TElement>() })
-                : new LinearPlan<TElement, ScaleEpilogue>(signature, loader, static (in LinearBuffers _) => new ScaleEpilogue { Scale = 1f });
+                    signature, loader, static (in LinearBuffers buffers) => new() { Bias = buffers.Bias.View<TElement>() })
+                : new LinearPlan<TElement, ScaleEpilogue>(signature, loader, static (in LinearBuffers _) => new() { Scale = 1f });
     }
 }
 
@@ -77,5 +77,6 @@ internal sealed class LinearPlan<TElement, TEpilogue>(LinearSignature signature,
         }
     }
 
-    private MatmulArguments Sizes(in LinearExtent extent) => new() { Rows = extent.Rows, Columns = signature.Columns, Depth = signature.Depth };
+    private MatmulArguments Sizes(in LinearExtent extent) =>
+        new() { Rows = extent.Rows, Columns = signature.Columns, Depth = signature.Depth };
 }

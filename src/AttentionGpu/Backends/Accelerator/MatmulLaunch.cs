@@ -31,7 +31,8 @@ internal interface IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue>
 /// <summary>Picks the kernel for products on a device.</summary>
 internal static class MatmulLaunch
 {
-    public static IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue> Create<TLeft, TRight, TOutput, TResult, TEpilogue>(KernelLoader loader)
+    public static IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue> Create<TLeft, TRight, TOutput, TResult, TEpilogue>(
+        KernelLoader loader)
         where TLeft : struct, IMatrixRows
         where TRight : struct, IMatrixRows
         where TOutput : unmanaged, IElement<TOutput>
@@ -95,7 +96,8 @@ internal sealed class TiledMatmul<TTile, TLeft, TRight, TOutput, TResult, TEpilo
         DeviceMemory workspace) => Load()(loader.Stream, Groups(shape, matrices), shape, left, right, result, resultLayout, epilogue);
 
     private Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue> Load() =>
-        _kernel ??= loader.Load<Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
+        _kernel ??= loader.Load<
+            Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
             MatmulKernel.Multiply<TTile, TLeft, TRight, TOutput, TResult, TEpilogue>);
 
     private static KernelConfig Groups(MatmulArguments shape, int matrices) =>

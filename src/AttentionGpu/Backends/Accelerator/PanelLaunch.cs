@@ -15,7 +15,8 @@ internal sealed class PanelLaunch<TRows>(KernelLoader loader)
     private const int MaxThreads = 64;
 
     private readonly Action<AcceleratorStream, KernelConfig, PanelArguments, int, TRows, ArrayView<Sequence>, ArrayView<float>> _kernel =
-        loader.Load<Action<AcceleratorStream, KernelConfig, PanelArguments, int, TRows, ArrayView<Sequence>, ArrayView<float>>>(PanelKernel.Pack<TRows>);
+        loader.Load<Action<AcceleratorStream, KernelConfig, PanelArguments, int, TRows, ArrayView<Sequence>, ArrayView<float>>>(
+            PanelKernel.Pack<TRows>);
 
     private readonly int _threads = Math.Min(MaxThreads, loader.Accelerator.MaxNumThreadsPerGroup);
 

@@ -12,15 +12,17 @@ using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Attention on a processor: queries, keys and values are panelled, then the fused kernel runs on the panels. They are its workspace.</summary>
+/// <summary>
+/// Attention on a processor: queries, keys and values are panelled, then the fused kernel runs on the panels. They are its workspace.
+/// </summary>
 internal sealed class ProcessorForwardPlan<TElement, TKeyValues, TRange, TVariant> : IPlan<AttentionExtent, AttentionBuffers>
     where TElement : unmanaged, IElement<TElement>
     where TKeyValues : struct, IMatrixRows
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
 {
-    private readonly Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int, ArrayView<Float4>, int,
-        ArrayView<TElement>, AttentionTables, TRange, TVariant> _kernel;
+    private readonly Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int,
+        ArrayView<Float4>, int, ArrayView<TElement>, AttentionTables, TRange, TVariant> _kernel;
 
     private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
@@ -38,8 +40,9 @@ internal sealed class ProcessorForwardPlan<TElement, TKeyValues, TRange, TVarian
         _rules = rules;
         _queries = new PanelLaunch<ContiguousRows<TElement>>(loader);
         _rows = new PanelLaunch<TKeyValues>(loader);
-        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int, ArrayView<Float4>,
-            int, ArrayView<TElement>, AttentionTables, TRange, TVariant>>(ProcessorAttentionKernel.Forward<TElement, TRange, TVariant>);
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, AttentionArguments, ArrayView<Float4>, ArrayView<Float4>, int,
+            ArrayView<Float4>, int, ArrayView<TElement>, AttentionTables, TRange, TVariant>>(
+            ProcessorAttentionKernel.Forward<TElement, TRange, TVariant>);
     }
 
     public long WorkspaceBytes(in AttentionExtent extent)

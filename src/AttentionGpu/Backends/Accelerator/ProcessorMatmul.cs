@@ -24,7 +24,8 @@ internal sealed class ProcessorMatmul<TLeft, TRight, TOutput, TResult, TEpilogue
     private readonly PanelLaunch<TRight> _right = new(loader);
 
     // A plan has one for plain results and one for split heads, and needs only one of them as a rule.
-    private Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult, TEpilogue>? _kernel;
+    private Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult,
+        TEpilogue>? _kernel;
 
     public long WorkspaceBytes(MatmulArguments shape, int matrices)
     {
@@ -49,14 +50,17 @@ internal sealed class ProcessorMatmul<TLeft, TRight, TOutput, TResult, TEpilogue
             loader.Stream, Groups(shape, matrices), shape, rows.View<Float4>(), columns.View<Float4>(), result, resultLayout, epilogue);
     }
 
-    private Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult, TEpilogue> Load() =>
-        _kernel ??= loader.Load<Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>,
-            TResult, TEpilogue>>(ProcessorMatmulKernel.Multiply<TOutput, TResult, TEpilogue>);
+    private Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>, ArrayView<TOutput>, TResult,
+        TEpilogue> Load() =>
+        _kernel ??= loader.Load<Action<AcceleratorStream, KernelConfig, MatmulArguments, ArrayView<Float4>, ArrayView<Float4>,
+            ArrayView<TOutput>, TResult, TEpilogue>>(ProcessorMatmulKernel.Multiply<TOutput, TResult, TEpilogue>);
 
     private static KernelConfig Groups(MatmulArguments shape, int matrices) =>
         KernelLoader.Groups(ProcessorMatmulKernel.GroupCount(shape, matrices), 1);
 
-    private static PanelArguments Left(MatmulArguments shape) => PanelArguments.Operand(PanelArguments.LeftLanes, shape.Rows, shape.Depth);
+    private static PanelArguments Left(MatmulArguments shape) =>
+        PanelArguments.Operand(PanelArguments.LeftLanes, shape.Rows, shape.Depth);
 
-    private static PanelArguments Right(MatmulArguments shape) => PanelArguments.Operand(PanelArguments.RightLanes, shape.Columns, shape.Depth);
+    private static PanelArguments Right(MatmulArguments shape) =>
+        PanelArguments.Operand(PanelArguments.RightLanes, shape.Columns, shape.Depth);
 }

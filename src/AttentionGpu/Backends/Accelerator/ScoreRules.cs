@@ -12,7 +12,9 @@ internal delegate TRange RangeBinder<TRange>(in AttentionExtent extent)
 internal delegate TVariant VariantBinder<TVariant>(in AttentionExtent extent, in AttentionBuffers buffers)
     where TVariant : struct, IScoreVariant;
 
-/// <summary>What becomes of scores: which keys a query sees by position, and the variants so far, in the order in which they change a score.</summary>
+/// <summary>
+/// What becomes of scores: which keys a query sees by position, and the variants so far, in the order in which they change a score.
+/// </summary>
 internal sealed class ScoreRules<TRange, TVariant>(RangeBinder<TRange> range, VariantBinder<TVariant> variant)
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
@@ -40,6 +42,7 @@ internal sealed class ScoreRules<TRange, TVariant>(RangeBinder<TRange> range, Va
         VariantBinder<TVariant> first = variant;
         return new(
             range,
-            (in AttentionExtent extent, in AttentionBuffers buffers) => new() { First = first(extent, buffers), Second = next(extent, buffers) });
+            (in AttentionExtent extent, in AttentionBuffers buffers) =>
+                new() { First = first(extent, buffers), Second = next(extent, buffers) });
     }
 }

@@ -17,8 +17,8 @@ using ILGPU.Runtime;
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
-/// Attention whose scores are asked for: the fused kernel for the output, then the scores once more as a batch of products, and what becomes
-/// of them up to the stage that is wanted. The scores' workspace lies where that of the output was.
+/// Attention whose scores are asked for: the fused kernel for the output, then the scores once more as a batch of products, and what
+/// becomes of them up to the stage that is wanted. The scores' workspace lies where that of the output was.
 /// </summary>
 internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan<AttentionExtent, AttentionBuffers>
     where TElement : unmanaged, IElement<TElement>
@@ -40,8 +40,8 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         TRange, TVariant>? _softmax;
 
     public ScoresPlan(
-        AttentionSignature signature, ScoreStage stage, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules,
-        IPlan<AttentionExtent, AttentionBuffers> forward)
+        AttentionSignature signature, ScoreStage stage, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues,
+        ScoreRules<TRange, TVariant> rules, IPlan<AttentionExtent, AttentionBuffers> forward)
     {
         _signature = signature;
         _stage = stage;
@@ -52,8 +52,8 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         _products = MatmulLaunch.Create<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue>(loader);
         if (stage is ScoreStage.Weights or ScoreStage.AverageWeights)
         {
-            _softmax = loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>,
-                TRange, TVariant>>(MaskedSoftmaxKernel.Normalize<TRange, TVariant>);
+            _softmax = loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>,
+                ArrayView<float>, TRange, TVariant>>(MaskedSoftmaxKernel.Normalize<TRange, TVariant>);
         }
 
         _store = PlanStore();
@@ -101,7 +101,8 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
             AttentionLayouts.Rows(TensorLayout.Contiguous(extent.Heads, extent.QueryLength, extent.KeyLength), extent.Heads),
             new ScaleEpilogue { Scale = extent.Scale }, parts.Rest());
         _softmax?.Invoke(
-            _loader.Stream, SoftmaxGroups(extent), shape, scores, tables.Sequences, tables.Sinks, _rules.Range(extent), _rules.Variant(extent, buffers));
+            _loader.Stream, SoftmaxGroups(extent), shape, scores, tables.Sequences, tables.Sinks, _rules.Range(extent),
+            _rules.Variant(extent, buffers));
         _store?.Invoke(extent, shape, scores, buffers, tables);
     }
 
@@ -133,19 +134,23 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         where TStoredRange : struct, IKeyRange
         where TStoredVariant : struct, IScoreVariant
     {
-        var store = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>, ArrayView<Sequence>,
-            TStoredRange, TStoredVariant>>(MaskedSoftmaxKernel.Store<TElement, TStoredRange, TStoredVariant>);
-        return (in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables) =>
+        var store = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>,
+            ArrayView<Sequence>, TStoredRange, TStoredVariant>>(MaskedSoftmaxKernel.Store<TElement, TStoredRange, TStoredVariant>);
+        return (
+            in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers,
+            AttentionTables tables) =>
             store(
-                _loader.Stream, Elements(extent.ScoreCount), shape, scores, buffers.Scores.View<TElement>(), tables.Sequences, rules.Range(extent),
-                rules.Variant(extent, buffers));
+                _loader.Stream, Elements(extent.ScoreCount), shape, scores, buffers.Scores.View<TElement>(), tables.Sequences,
+                rules.Range(extent), rules.Variant(extent, buffers));
     }
 
     private ScoreStore PlanAverage()
     {
         var average = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>>(
             AverageHeadsKernel.Average<TElement>);
-        return (in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables _) =>
+        return (
+            in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers,
+            AttentionTables _) =>
         {
             long count = extent.ScoreCount / extent.Heads;
             average(_loader.Stream, Elements(count), shape, scores, buffers.Scores.Slice<TElement>(0, count).View<TElement>());

@@ -4,8 +4,8 @@ using ILGPU.Runtime;
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>
-/// Page-locked memory that small uploads pass through, one behind the other: the source may change at once, and the device reads the copy when its stream
-/// gets there. When the ring is full, it waits for the stream once and starts over.
+/// Page-locked memory that small uploads pass through, one behind the other: the source may change at once, and the device reads the copy
+/// when its stream gets there. When the ring is full, it waits for the stream once and starts over.
 /// </summary>
 internal sealed class StagingRing : IDisposable
 {

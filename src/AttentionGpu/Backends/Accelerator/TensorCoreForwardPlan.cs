@@ -18,8 +18,8 @@ internal static class TensorCoreForwardPlan
     private const int MaxHeadSize = 128;
 
     /// <summary>
-    /// Whether the kernel computes the signature: heads of 16-bit elements in pieces of 16 bytes, contiguous keys and values of the same type, and nothing
-    /// that changes scores. Scores that are asked for are computed apart.
+    /// Whether the kernel computes the signature: heads of 16-bit elements in pieces of 16 bytes, contiguous keys and values of the same
+    /// type, and nothing that changes scores. Scores that are asked for are computed apart.
     /// </summary>
     public static bool Fits(in AttentionSignature signature) =>
         signature == new AttentionSignature
@@ -47,7 +47,8 @@ internal static class TensorCoreForwardPlan
     /// <param name="rules">The keys that a query sees.</param>
     /// <param name="general">Makes the plan for calls that do not fit, and for memory that does not start at 16 bytes.</param>
     public static IPlan<AttentionExtent, AttentionBuffers> Create<TRange, TVariant>(
-        AttentionSignature signature, KernelLoader loader, ScoreRules<TRange, TVariant> rules, Func<IPlan<AttentionExtent, AttentionBuffers>> general)
+        AttentionSignature signature, KernelLoader loader, ScoreRules<TRange, TVariant> rules,
+        Func<IPlan<AttentionExtent, AttentionBuffers>> general)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant => signature.Element switch
         {
@@ -57,7 +58,8 @@ internal static class TensorCoreForwardPlan
         };
 
     private static IPlan<AttentionExtent, AttentionBuffers> Create<TTensor, TRange>(
-        AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range, Func<IPlan<AttentionExtent, AttentionBuffers>> general)
+        AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range,
+        Func<IPlan<AttentionExtent, AttentionBuffers>> general)
         where TTensor : struct, ITensorCoreElement
         where TRange : struct, IKeyRange => Math.Max(signature.HeadSize, signature.ValueHeadSize) <= TensorCoreSize64.Columns
             ? new TensorCoreForwardPlan<TTensor, TensorCoreSize64, TRange>(signature, loader, range, general)
@@ -80,7 +82,8 @@ internal sealed class TensorCoreForwardPlan<TTensor, TSize, TRange> : IPlan<Atte
     private readonly Lazy<IPlan<AttentionExtent, AttentionBuffers>> _general;
 
     public TensorCoreForwardPlan(
-        AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range, Func<IPlan<AttentionExtent, AttentionBuffers>> general)
+        AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range,
+        Func<IPlan<AttentionExtent, AttentionBuffers>> general)
     {
         _signature = signature;
         _loader = loader;

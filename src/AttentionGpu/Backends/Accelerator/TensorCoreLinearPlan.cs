@@ -25,7 +25,9 @@ internal static class TensorCoreLinearPlan
         && signature.Element is ElementType.Float16 or ElementType.BFloat16
         && signature.Columns % PieceElements == 0 && signature.Depth % PieceElements == 0;
 
-    /// <summary>Whether it computes a call of a signature that fits: the output's rows, and the heads of a split one, are in pieces of 16 bytes too.</summary>
+    /// <summary>
+    /// Whether it computes a call of a signature that fits: the output's rows, and the heads of a split one, are in pieces of 16 bytes too.
+    /// </summary>
     public static bool Fits(in LinearSignature signature, in LinearExtent extent) =>
         extent.Output.InnerRowStride % PieceElements == 0
         && (LinearPlanner.IsPlain(signature, extent)
@@ -97,7 +99,8 @@ internal sealed class TensorCoreLinearPlan<TTensor> : IPlan<LinearExtent, Linear
         _kernel(_loader.Stream, Groups(extent), arguments);
     }
 
-    private MatmulArguments Sizes(in LinearExtent extent) => new() { Rows = extent.Rows, Columns = _signature.Columns, Depth = _signature.Depth };
+    private MatmulArguments Sizes(in LinearExtent extent) =>
+        new() { Rows = extent.Rows, Columns = _signature.Columns, Depth = _signature.Depth };
 
     private KernelConfig Groups(in LinearExtent extent) =>
         KernelLoader.Groups(TensorCoreMatmulKernel.GroupCount(Sizes(extent)), TensorCoreTiles.Threads);

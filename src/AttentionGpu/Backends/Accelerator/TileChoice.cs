@@ -12,8 +12,8 @@ internal sealed record TileChoice
     public required bool Emulated { get; init; }
 
     /// <summary>
-    /// Kernels of one thread a group, without barriers, on operands that are panelled first: for a processor, whose driver makes vectors of a thread's
-    /// own work.
+    /// Kernels of one thread a group, without barriers, on operands that are panelled first: for a processor, whose driver makes vectors of
+    /// a thread's own work.
     /// </summary>
     public required bool Processor { get; init; }
 
@@ -44,8 +44,8 @@ internal sealed record TileChoice
             Processor = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
             HasTensorCores = accelerator is CudaAccelerator { Architecture.Major: >= 8 },
 
-            // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096. A row has as many threads as its tile
-            // has columns of threads.
+            // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096. A row has as many
+            // threads as its tile has columns of threads.
             UsesWarps = accelerator.AcceleratorType != AcceleratorType.OpenCL
                 && accelerator.WarpSize >= (emulated ? Tile2x2.ColumnThreads : Tile16x16.ColumnThreads),
             SoftmaxThreads = emulated ? 4 : mediumTileThreads,

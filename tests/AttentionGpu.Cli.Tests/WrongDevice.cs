@@ -72,7 +72,8 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
         Make(plan, Wrong.Linear, buffers => Spoil(buffers.Output, signature.Element, DifferenceOf(signature.Element)));
 
     protected override IPlan<AttentionExtent, AttentionBuffers> Watch(
-        AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) => Make(Planned(signature, plan), Wrong.Output, buffers =>
+        AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) =>
+        Make(Planned(signature, plan), Wrong.Output, buffers =>
         {
             if (wrong.HasFlag(Wrong.Output))
                 Spoil(buffers.Output, signature.Element, DifferenceOf(signature.Element));

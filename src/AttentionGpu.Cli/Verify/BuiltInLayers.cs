@@ -4,8 +4,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu.Cli.Verify;
 
 /// <summary>
-/// Layers with what those of published models have, in every element type, against the float64 reference, which rounds where a layer of that type
-/// does. Outputs are poisoned with NaN before each run.
+/// Layers with what those of published models have, in every element type, against the float64 reference, which rounds where a layer of that
+/// type does. Outputs are poisoned with NaN before each run.
 /// </summary>
 internal static class BuiltInLayers
 {
@@ -34,7 +34,17 @@ internal static class BuiltInLayers
             Softcap = 1.5f,
             Rotary = new(),
         }),
-        new("Qwen3", new() { EmbeddingSize = 48, Heads = 4, KeyValueHeads = 2, HeadSize = 16, Rotary = new() { Base = 1_000_000.0 } }) { HasNorms = true },
+        new("Qwen3", new()
+        {
+            EmbeddingSize = 48,
+            Heads = 4,
+            KeyValueHeads = 2,
+            HeadSize = 16,
+            Rotary = new() { Base = 1_000_000.0 },
+        })
+        {
+            HasNorms = true,
+        },
         new("gpt-oss", new()
         {
             EmbeddingSize = 45,
@@ -63,8 +73,10 @@ internal static class BuiltInLayers
     public static IReadOnlyList<VerifyCase> All { get; } =
     [
         .. _layers.Select(layer => Case<float>("layer, ", layer, value => value, value => value, VerifyOutcome.Tolerance)),
-        .. _layers.Select(layer => Case("layer, float16, ", layer, value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance)),
-        .. _layers.Select(layer => Case("layer, bfloat16, ", layer, value => (BFloat16)value, value => value, VerifyOutcome.BFloat16Tolerance)),
+        .. _layers.Select(layer => Case(
+            "layer, float16, ", layer, value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance)),
+        .. _layers.Select(layer => Case(
+            "layer, bfloat16, ", layer, value => (BFloat16)value, value => value, VerifyOutcome.BFloat16Tolerance)),
     ];
 
     private static VerifyCase Case<T>(string kind, Layer layer, Converter<float, T> store, Converter<T, float> load, double tolerance)
@@ -173,7 +185,9 @@ internal static class BuiltInLayers
                 QueryNorm = HasNorms ? Draw(random, size) : null,
                 KeyNorm = HasNorms ? Draw(random, size) : null,
                 Sinks = HasSinks ? Draw(random, Config.Heads) : null,
-                AlibiSlopes = HasSlopes ? Tensor.Create([.. Enumerable.Range(1, Config.Heads).Select(head => 1f / (1 << head))], [Config.Heads]) : null,
+                AlibiSlopes = HasSlopes
+                    ? Tensor.Create([.. Enumerable.Range(1, Config.Heads).Select(head => 1f / (1 << head))], [Config.Heads])
+                    : null,
             };
         }
     }

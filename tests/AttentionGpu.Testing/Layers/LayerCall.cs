@@ -6,8 +6,8 @@ using AttentionGpu.Tests.Variants;
 namespace AttentionGpu.Tests.Layers;
 
 /// <summary>
-/// A layer and one call of it, in float32. Tensors are batch-first, [tokens, size] where sequences are ragged, whatever the layer's order: the
-/// run on an engine puts them into it.
+/// A layer and one call of it, in float32. Tensors are batch-first, [tokens, size] where sequences are ragged, whatever the layer's order:
+/// the run on an engine puts them into it.
 /// </summary>
 internal sealed record LayerCall
 {
@@ -82,7 +82,8 @@ internal sealed record LayerCall
     public override string ToString()
     {
         var text = new StringBuilder();
-        text.Append(CultureInfo.InvariantCulture, $"{Name}, {Element}{(OnDevice ? " on the device" : "")}, {Config}, {Rotary}, query {Format(Query)}");
+        text.Append(CultureInfo.InvariantCulture, $"{Name}, {Element}{(OnDevice ? " on the device" : "")}, {Config}, {Rotary}");
+        text.Append(CultureInfo.InvariantCulture, $", query {Format(Query)}");
         text.Append(CultureInfo.InvariantCulture, $", key {Format(Key)}, value {Format(Value)}, {Causal}");
         Append(text, "mask", Mask);
         Append(text, "bias", Bias);
@@ -98,7 +99,8 @@ internal sealed record LayerCall
         }
 
         text.Append(CultureInfo.InvariantCulture, $", key lengths [{string.Join(' ', KeyLengths)}], starts [{string.Join(' ', Starts)}]");
-        text.Append(CultureInfo.InvariantCulture, $" [{string.Join(' ', KeyStarts)}], weights {HasWeights} {AveragesWeights}, sums {HasLogSumExp}");
+        text.Append(CultureInfo.InvariantCulture, $" [{string.Join(' ', KeyStarts)}]");
+        text.Append(CultureInfo.InvariantCulture, $", weights {HasWeights} {AveragesWeights}, sums {HasLogSumExp}");
         return text.ToString();
     }
 

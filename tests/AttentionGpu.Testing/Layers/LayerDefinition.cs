@@ -7,9 +7,9 @@ namespace AttentionGpu.Tests.Layers;
 /// A whole layer straight from its definition, in float64, by plain loops. It shares no code, no layout and no loop order with the product.
 /// </summary>
 /// <remarks>
-/// With 16-bit elements numbers are rounded to the type where a layer rounds them, and nowhere else: parameters and inputs; projected queries,
-/// keys and values; queries and keys once more after both normalisation and rotation; the output of each head; the output; the attention weights
-/// that are asked for. Factors of norms, sinks, slopes, additive masks and log-sum-exp are float32.
+/// With 16-bit elements numbers are rounded to the type where a layer rounds them, and nowhere else: weights, biases and inputs; projected
+/// queries, keys and values; queries and keys once more after both normalisation and rotation; the output of each head; the output; the
+/// attention weights that are asked for. Norms, sinks, slopes, additive masks and log-sum-exp are float32.
 /// </remarks>
 internal static class LayerDefinition
 {
@@ -50,7 +50,9 @@ internal static class LayerDefinition
 
         double[][] output = [.. joined.Select(row => Linear(call, row, call.Weights.Output, call.Weights.OutputBias))];
         return new LayerResult(
-            Tensor.Create([.. output.SelectMany(row => row.Select(value => (float)value))], call.Query.Lengths), Rounded(call, weights), sums);
+            Tensor.Create([.. output.SelectMany(row => row.Select(value => (float)value))], call.Query.Lengths),
+            Rounded(call, weights),
+            sums);
     }
 
     // The rows of a tensor, projected.

@@ -7,6 +7,9 @@ namespace AttentionGpu.Tests.Layers;
 /// <summary>Small layers with what the attention layers of published models have, and random parameters.</summary>
 internal static class ModelLayers
 {
+    private static readonly MultiHeadAttentionConfig _gemma =
+        new() { EmbeddingSize = 36, Heads = 4, KeyValueHeads = 2, HeadSize = 16, Scale = 0.21f, Softcap = 1.5f };
+
     private static readonly Dictionary<string, Model> _models = new()
     {
         ["Llama 2"] = new(new() { EmbeddingSize = 48, Heads = 6, KeyValueHeads = 2 }, new(10_000.0, 8)),
@@ -20,11 +23,8 @@ internal static class ModelLayers
         ["Qwen2"] = new(
             new() { EmbeddingSize = 28, Heads = 7, KeyValueHeads = 1 }, new(1_000_000.0, 4))
         { InputBiases = true },
-        ["Gemma 2"] = new(
-            new() { EmbeddingSize = 36, Heads = 4, KeyValueHeads = 2, HeadSize = 16, Scale = 0.21f, Softcap = 1.5f, Window = new() { Left = 7 } },
-            new(10_000.0, 16)),
-        ["Gemma 2, every other layer"] = new(
-            new() { EmbeddingSize = 36, Heads = 4, KeyValueHeads = 2, HeadSize = 16, Scale = 0.21f, Softcap = 1.5f }, new(10_000.0, 16)),
+        ["Gemma 2"] = new(_gemma with { Window = new() { Left = 7 } }, new(10_000.0, 16)),
+        ["Gemma 2, every other layer"] = new(_gemma, new(10_000.0, 16)),
         ["Qwen3"] = new(
             new() { EmbeddingSize = 40, Heads = 4, KeyValueHeads = 2, HeadSize = 16, NormEpsilon = 1e-5f }, new(1_000_000.0, 16))
         { Norms = true },
@@ -86,7 +86,8 @@ internal static class ModelLayers
 
                 // 2^(-8 (h + 1) / heads), as in the paper.
                 AlibiSlopes = model.Slopes
-                    ? Tensor.Create([.. Enumerable.Range(1, config.Heads).Select(head => float.Pow(2f, -8f * head / config.Heads))], [config.Heads])
+                    ? Tensor.Create(
+                        [.. Enumerable.Range(1, config.Heads).Select(head => float.Pow(2f, -8f * head / config.Heads))], [config.Heads])
                     : null,
             },
             Query = Data.Random(random, 2, length, config.EmbeddingSize),

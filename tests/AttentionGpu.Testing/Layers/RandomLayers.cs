@@ -45,7 +45,8 @@ internal static class RandomLayers
             Causal = (Causal)random.Next(3),
             HasLogSumExp = random.Next(2) == 0,
         };
-        call = call with { Config = call.Weights.QueryNorm is null && call.Weights.KeyNorm is null ? config : config with { NormEpsilon = 1e-3f } };
+        if (call.Weights.QueryNorm is not null || call.Weights.KeyNorm is not null)
+            call = call with { Config = config with { NormEpsilon = 1e-3f } };
         return Positions(random, ragged ? Ragged(random, call, cross) : Padded(random, call, cross));
     }
 
@@ -124,7 +125,11 @@ internal static class RandomLayers
         int sequences = random.Next(1, 5);
         int[] starts = Starts(random, sequences);
         int[] keyStarts = cross ? Starts(random, sequences) : [];
-        return WithInputs(random, call, cross, [starts[^1]], [cross ? keyStarts[^1] : starts[^1]]) with { Starts = starts, KeyStarts = keyStarts };
+        return WithInputs(random, call, cross, [starts[^1]], [cross ? keyStarts[^1] : starts[^1]]) with
+        {
+            Starts = starts,
+            KeyStarts = keyStarts,
+        };
     }
 
     private static int[] Starts(Random random, int sequences)

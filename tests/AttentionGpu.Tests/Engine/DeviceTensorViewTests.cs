@@ -76,7 +76,8 @@ public class DeviceTensorViewTests
             parts[i].CopyFrom(stored[i].AsReadOnlyTensorSpan());
         engine.ScaledDotProductAttention<T>(parts[0], parts[1], parts[2], parts[3]);
         Close.Assert(
-            Array.ConvertAll(Data.Flat(expected), load), Array.ConvertAll(Data.Flat(ToHost(parts[3])), load), $"{backend} {typeof(T)}", tolerance);
+            Array.ConvertAll(Data.Flat(expected), load), Array.ConvertAll(Data.Flat(ToHost(parts[3])), load), $"{backend} {typeof(T)}",
+            tolerance);
 
         // What lies between the parts is as it was.
         T[] after = Data.Flat(ToHost(all));
@@ -97,7 +98,11 @@ public class DeviceTensorViewTests
         engine.Linear<float>(input, weight, apart);
         Tensor<float> before = ToHost(all);
         foreach (DeviceTensor<float> output in new[] { overlapping, reshaped, input })
-            Assert.Contains("overlap", Assert.Throws<ArgumentException>(() => engine.Linear<float>(input, weight, output)).Message, StringComparison.Ordinal);
+        {
+            ArgumentException exception = Assert.Throws<ArgumentException>(() => engine.Linear<float>(input, weight, output));
+            Assert.Contains("overlap", exception.Message, StringComparison.Ordinal);
+        }
+
         Assert.Equal(Data.Flat(before), Data.Flat(ToHost(all)));
     }
 
@@ -144,7 +149,8 @@ public class DeviceTensorViewTests
     {
         using DeviceTensor<float> tensor = Engines.Get("simd").CreateTensor(Data.Random(new Random(1), 5, 7).AsReadOnlyTensorSpan());
         CancellationToken token = TestContext.Current.CancellationToken;
-        Assert.Equal("source", (await Assert.ThrowsAsync<ArgumentException>(() => tensor.CopyFromAsync(Data.Poisoned(7, 5), token))).ParamName);
+        Tensor<float> turned = Data.Poisoned(7, 5);
+        Assert.Equal("source", (await Assert.ThrowsAsync<ArgumentException>(() => tensor.CopyFromAsync(turned, token))).ParamName);
         Assert.Equal("target", (await Assert.ThrowsAsync<ArgumentException>(() => tensor.CopyToAsync(Data.Poisoned(35), token))).ParamName);
         Assert.Equal("source", (await Assert.ThrowsAsync<ArgumentNullException>(() => tensor.CopyFromAsync(null!, token))).ParamName);
         Assert.Equal("target", (await Assert.ThrowsAsync<ArgumentNullException>(() => tensor.CopyToAsync(null!, token))).ParamName);

@@ -25,7 +25,8 @@ public class TensorLifetimeTests
         using DeviceTensor<float> written = engine.CreateTensor(Data.Poisoned(_lengths).AsReadOnlyTensorSpan());
         long bytes = (engine.MemoryInUse - before) / 2;
         gate.Close();
-        Task call = Task.Run(() => engine.ScaledDotProductAttention<float>(read, read, read, written), TestContext.Current.CancellationToken);
+        Task call = Task.Run(
+            () => engine.ScaledDotProductAttention<float>(read, read, read, written), TestContext.Current.CancellationToken);
         gate.WaitForWork();
         read.Dispose();
         using DeviceTensor<float> zeros = engine.CreateTensor(Tensor.CreateFromShape<float>(_lengths).AsReadOnlyTensorSpan());
@@ -113,7 +114,8 @@ public class TensorLifetimeTests
         bool hasEnded = false;
         gate.Passed = () => hasEnded = end.IsDisposed;
         gate.Close();
-        Task<Tensor<float>> call = Task.Run(() => engine.ScaledDotProductAttention(input, input, input), TestContext.Current.CancellationToken);
+        Task<Tensor<float>> call = Task.Run(
+            () => engine.ScaledDotProductAttention(input, input, input), TestContext.Current.CancellationToken);
         gate.WaitForWork();
 
         var disposal = new Thread(engine.Dispose);
@@ -128,7 +130,8 @@ public class TensorLifetimeTests
         Assert.True(end.IsDisposed);
     }
 
-    private static IBackend Create(string backend) => DeviceCatalog.CreateBackend(Engines.Get(backend).Device, new AttentionEngineOptions());
+    private static IBackend Create(string backend) =>
+        DeviceCatalog.CreateBackend(Engines.Get(backend).Device, new AttentionEngineOptions());
 
     /// <summary>A device that says when it is disposed.</summary>
     private sealed class EndedBackend(IBackend inner) : IBackend

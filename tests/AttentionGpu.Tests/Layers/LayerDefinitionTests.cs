@@ -4,7 +4,7 @@ using CsCheck;
 
 namespace AttentionGpu.Tests.Layers;
 
-/// <summary>Layers with all that they can have, against <see cref="LayerDefinition"/>, in every element type and on every backend.</summary>
+/// <summary>Layers with all they can have, in every element type and on every backend, against <see cref="LayerDefinition"/>.</summary>
 public class LayerDefinitionTests
 {
     private const int Layers = 120;

@@ -123,9 +123,9 @@ public class LayerOptionTests
     {
         using MultiHeadAttention<float> layer = Create(_rotary);
         Run(layer, inputs => inputs with { QueryPositions = Numbers(new int[6], 2, 3), KeyPositions = Numbers(new int[6], 2, 3) });
-        AssertRefused<ArgumentException>(layer, "queryPositions", "[2, 3]", inputs => inputs with { QueryPositions = Numbers(new int[6], 3, 2) });
-        AssertRefused<ArgumentException>(layer, "queryPositions", "[2, 3]", inputs => inputs with { QueryPositions = Numbers(new int[6], 6) });
-        AssertRefused<ArgumentException>(layer, "keyPositions", "[2, 3]", inputs => inputs with { KeyPositions = Numbers(new int[4], 2, 2) });
+        Refused("queryPositions", inputs => inputs with { QueryPositions = Numbers(new int[6], 3, 2) });
+        Refused("queryPositions", inputs => inputs with { QueryPositions = Numbers(new int[6], 6) });
+        Refused("keyPositions", inputs => inputs with { KeyPositions = Numbers(new int[4], 2, 2) });
 
         // Those of queries serve as those of keys where both have one length.
         AssertRefused<ArgumentException>(layer, "keyPositions", "[2, 5]", inputs => inputs with
@@ -133,6 +133,8 @@ public class LayerOptionTests
             Key = Floats(2, 5, 12),
             QueryPositions = Numbers(new int[6], 2, 3),
         });
+
+        void Refused(string name, Change change) => AssertRefused<ArgumentException>(layer, name, "[2, 3]", change);
     }
 
     [Fact]
@@ -141,7 +143,8 @@ public class LayerOptionTests
         using MultiHeadAttention<float> plain = Create(_plain);
         AssertRefused<ArgumentException>(
             plain, "queryPositions", "rotary", inputs => inputs with { QueryPositions = Numbers(new int[6], 2, 3) });
-        AssertRefused<ArgumentException>(plain, "keyPositions", "rotary", inputs => inputs with { KeyPositions = Numbers(new int[6], 2, 3) });
+        AssertRefused<ArgumentException>(
+            plain, "keyPositions", "rotary", inputs => inputs with { KeyPositions = Numbers(new int[6], 2, 3) });
         AssertRefused<ArgumentException>(plain, "value", "'key'", inputs => inputs with { Value = Floats(2, 3, 12) });
         AssertRefused<ArgumentException>(
             plain, "cumulativeKeyLengths", "'cumulativeLengths'", inputs => inputs with { CumulativeKeyLengths = Starts(0, 3) });
@@ -171,7 +174,8 @@ public class LayerOptionTests
             ragged(new MultiHeadAttentionInputs<float> { Query = default }),
             new MultiHeadAttentionOutputs<float> { Output = Floats(6, 12), Weights = Floats(1, 2, 6, 6) })).ParamName);
 
-        void Refused(string name, Change change) => AssertRefused<ArgumentException>(layer, name, "", inputs => change(ragged(inputs)), [6, 12]);
+        void Refused(string name, Change change) =>
+            AssertRefused<ArgumentException>(layer, name, "", inputs => change(ragged(inputs)), [6, 12]);
     }
 
     [Fact]
@@ -211,7 +215,8 @@ public class LayerOptionTests
         try
         {
             layer.Forward(
-                change(new MultiHeadAttentionInputs<float> { Query = Floats(2, 3, 12) }), new MultiHeadAttentionOutputs<float> { Output = output });
+                change(new MultiHeadAttentionInputs<float> { Query = Floats(2, 3, 12) }),
+                new MultiHeadAttentionOutputs<float> { Output = output });
             Assert.All(Data.Flat(output), value => Assert.False(float.IsNaN(value)));
         }
         catch (ArgumentException)

@@ -2,7 +2,7 @@ using ILGPU;
 
 namespace AttentionGpu.Memory;
 
-/// <summary>The host's memory, for backends that compute there. Blocks are native memory, as long as the system has, and start at a cache line.</summary>
+/// <summary>The host's memory, for backends that compute there. Blocks are native memory, as long as the system has, and start at a page.</summary>
 internal sealed class HostMemory : IDeviceMemory, IDisposable
 {
     private readonly SizeClassPool<NativeBlock> _pool;

@@ -150,7 +150,11 @@ public class OnnxCasesTests
     [InlineData("""{"qk_matmul_output_mode": 2}""", ScoreStage.Masked)]
     [InlineData("""{"qk_matmul_output_mode": 3}""", ScoreStage.Weights)]
     public void The_mode_of_the_scores_is_their_stage(string attributes, ScoreStage stage) =>
-        Assert.Equal(stage, Node(attributes).ScoreStage);
+        Assert.Equal(stage, (Node(attributes) with { Outputs = ["Y", "", "", "qk_matmul_output"] }).ScoreStage);
+
+    [Fact]
+    public void Without_scores_there_is_no_stage() =>
+        Assert.Equal(default, Node("""{"qk_matmul_output_mode": 2}""").ScoreStage);
 
     [Fact]
     public void Every_known_attribute_and_input_can_be_run()

@@ -23,14 +23,13 @@ internal readonly struct LayerShapes
 
     /// <exception cref="ArgumentException">A shape is wrong.</exception>
     public LayerShapes(
-        MultiHeadAttentionConfig config, bool isRagged, bool isSelf, scoped ReadOnlySpan<nint> query, scoped ReadOnlySpan<nint> key,
+        MultiHeadAttentionConfig config, bool isRagged, string queryName, scoped ReadOnlySpan<nint> query, scoped ReadOnlySpan<nint> key,
         scoped ReadOnlySpan<nint> value, ReadOnlySpan<nint> output)
     {
         _config = config;
         IsRagged = isRagged;
         BatchFirst = config.BatchFirst || isRagged;
         int batchAxis = BatchFirst ? 0 : 1;
-        string queryName = isSelf ? "input" : "query";
         Span<nint> raggedQuery = [1, 0, 0];
         Span<nint> raggedKey = [1, 0, 0];
         Span<nint> raggedValue = [1, 0, 0];

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Elements;
+using AttentionGpu.Operators;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
@@ -42,13 +43,15 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <exception cref="ArgumentException">
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void Forward(
         TensorInput<T> input, TensorOutput<T> output, Causal causal = Causal.None, AttentionMask mask = default,
         TensorInput<bool> keyPaddingMask = default) =>
         Run(
             new MultiHeadAttentionInputs<T> { Query = input, Causal = causal, Mask = mask, KeyPaddingMask = keyPaddingMask },
-            new MultiHeadAttentionOutputs<T> { Output = output });
+            new MultiHeadAttentionOutputs<T> { Output = output },
+            AttentionNames.LayerOfInput);
 
     /// <summary>Self-attention, as the other call, that returns its output in host memory.</summary>
     /// <param name="input">[batch, length, embedding size], or [length, batch, embedding size] where the layer is not batch-first.</param>
@@ -57,6 +60,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
     /// <returns>A tensor of the shape of the input.</returns>
     /// <exception cref="ArgumentException">A shape does not fit, or a tensor is another engine's.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public Tensor<T> Forward(
         TensorInput<T> input, Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
@@ -75,6 +79,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <param name="keyPaddingMask">[batch, key length], true where a key is padding; leave it out for none.</param>
     /// <returns>A tensor of the shape of the query.</returns>
     /// <exception cref="ArgumentException">A shape does not fit, or a tensor is another engine's.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public Tensor<T> Forward(
         TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, Causal causal = Causal.None, AttentionMask mask = default,
@@ -94,7 +99,8 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <exception cref="ArgumentOutOfRangeException">A length or a position is out of range.</exception>
     /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
-    public void Forward(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs) => Run(inputs, outputs);
+    public void Forward(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs) =>
+        Run(inputs, outputs, AttentionNames.Layer);
 
     /// <summary>Cross-attention: queries from one tensor, keys and values from others.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
@@ -107,10 +113,13 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <exception cref="ArgumentException">
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void Forward(
         TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, TensorOutput<T> output,
-        Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default) =>
+        Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
+    {
+        RequireKeyAndValue(key, value);
         Run(
             new MultiHeadAttentionInputs<T>
             {
@@ -121,7 +130,9 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
                 Mask = mask,
                 KeyPaddingMask = keyPaddingMask,
             },
-            new MultiHeadAttentionOutputs<T> { Output = output });
+            new MultiHeadAttentionOutputs<T> { Output = output },
+            AttentionNames.Layer);
+    }
 
     /// <summary>
     /// Self-attention of several sequences that lie one after another without padding, each by itself: FlashAttention's variable-length calls. A
@@ -134,6 +145,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <exception cref="ArgumentException">
     /// A shape or a start does not fit, keys or values have a size of their own, a tensor is another engine's, or the output overlaps the input. Nothing is written.
     /// </exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void ForwardRagged(
         TensorInput<T> input, ReadOnlySpan<int> cumulativeLengths, TensorOutput<T> output, Causal causal = Causal.None)
@@ -142,7 +154,8 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
             throw new ArgumentException("'cumulativeLengths' must start with 0 and end with the number of tokens.", nameof(cumulativeLengths));
         Run(
             new MultiHeadAttentionInputs<T> { Query = input, Causal = causal, CumulativeLengths = cumulativeLengths },
-            new MultiHeadAttentionOutputs<T> { Output = output });
+            new MultiHeadAttentionOutputs<T> { Output = output },
+            AttentionNames.LayerOfInput);
     }
 
     /// <summary>As the other calls, and returns the attention weights: <c>nn.MultiheadAttention(need_weights=True)</c>.</summary>
@@ -158,6 +171,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <exception cref="ArgumentException">
     /// A shape does not fit, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
     /// </exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
     public void ForwardWithWeights(
         TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, TensorOutput<T> output, TensorOutput<T> weights,
@@ -165,6 +179,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     {
         if (!weights.IsPresent)
             throw ShapeRules.Error(weights.Lengths, "must be given", nameof(weights));
+        RequireKeyAndValue(key, value);
         Run(
             new MultiHeadAttentionInputs<T>
             {
@@ -175,6 +190,16 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
                 Mask = mask,
                 KeyPaddingMask = keyPaddingMask,
             },
-            new MultiHeadAttentionOutputs<T> { Output = output, Weights = weights, AverageWeights = averageHeads });
+            new MultiHeadAttentionOutputs<T> { Output = output, Weights = weights, AverageWeights = averageHeads },
+            AttentionNames.Layer);
+    }
+
+    // A null tensor is no tensor: without this a call for cross-attention would attend to its own queries.
+    private static void RequireKeyAndValue(TensorInput<T> key, TensorInput<T> value)
+    {
+        if (!key.IsPresent)
+            throw ShapeRules.Error(key.Lengths, "must be given", nameof(key));
+        if (!value.IsPresent)
+            throw ShapeRules.Error(value.Lengths, "must be given", nameof(value));
     }
 }

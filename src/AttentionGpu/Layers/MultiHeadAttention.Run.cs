@@ -22,7 +22,7 @@ public sealed partial class MultiHeadAttention<T>
         NormEpsilon = Parameters.QueryNorm is null && Parameters.KeyNorm is null ? AttentionOptions.DefaultNormEpsilon : Config.NormEpsilon,
     })];
 
-    private void Run(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs)
+    private void Run(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names)
     {
         var call = new CallMemory(Engine.Lifetime);
         try
@@ -38,7 +38,7 @@ public sealed partial class MultiHeadAttention<T>
             TensorInput<T> key = isSelf ? inputs.Query : inputs.Key;
             TensorInput<T> value = inputs.Value.IsPresent ? inputs.Value : key;
             var shapes = new LayerShapes(
-                Config, !inputs.CumulativeLengths.IsEmpty, isSelf, inputs.Query.Lengths, key.Lengths, value.Lengths, outputs.Output.Lengths);
+                Config, !inputs.CumulativeLengths.IsEmpty, names.Query, inputs.Query.Lengths, key.Lengths, value.Lengths, outputs.Output.Lengths);
             bool isFused = Parameters.IsJoined && inputs.Query.IsSame(key) && key.IsSame(value);
             AttentionInputs<T> attention = Lower(inputs, key, value, shapes);
             Engine.Attend(
@@ -53,7 +53,7 @@ public sealed partial class MultiHeadAttention<T>
                     LogSumExp = outputs.LogSumExp,
                 },
                 _options[(int)inputs.Causal],
-                AttentionNames.Layer,
+                names,
                 new LayerSteps(shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused));
         }
         finally
@@ -86,11 +86,14 @@ public sealed partial class MultiHeadAttention<T>
         if (Rotary is not null)
         {
             int positions = Math.Max(
-                Positions(attention.QueryPositions, shapes.QueryLength, "queryPositions"),
-                Positions(attention.KeyPositions, shapes.KeyLength, "keyPositions"));
-            (DeviceTensor<float> cosine, DeviceTensor<float> sine) = Rotary.Get(positions);
-            attention.RotaryCosine = cosine;
-            attention.RotarySine = sine;
+                Positions(attention.QueryPositions, Longest(inputs.CumulativeLengths, shapes.QueryLength), "queryPositions"),
+                Positions(
+                    attention.KeyPositions,
+                    Longest(inputs.CumulativeKeyLengths.IsEmpty ? inputs.CumulativeLengths : inputs.CumulativeKeyLengths, shapes.KeyLength),
+                    "keyPositions"));
+            RotaryTables.Pair tables = Rotary.Get(positions);
+            attention.RotaryCosine = tables.Cosine;
+            attention.RotarySine = tables.Sine;
         }
 
         return attention;
@@ -100,7 +103,12 @@ public sealed partial class MultiHeadAttention<T>
     private static int Positions(in ReadOnlyTensorSpan<int> given, int length, string name)
     {
         if (given.Rank == 0)
-            return length;
+        {
+            return length <= RotaryEmbedding.MaxPositions
+                ? length
+                : throw BadInput.OutOfRange(name, length - 1, $"A position in '{name}' must be 0 to {RotaryEmbedding.MaxPositions - 1}.");
+        }
+
         int largest = -1;
         foreach (int position in given)
         {
@@ -110,5 +118,16 @@ public sealed partial class MultiHeadAttention<T>
         }
 
         return largest + 1;
+    }
+
+    // Tokens of the longest of several ragged sequences; the starts are checked later.
+    private static int Longest(ReadOnlySpan<int> starts, int tokens)
+    {
+        if (starts.IsEmpty)
+            return tokens;
+        long longest = 0;
+        for (int i = 1; i < starts.Length; i++)
+            longest = Math.Max(longest, (long)starts[i] - starts[i - 1]);
+        return (int)Math.Min(longest, tokens);
     }
 }

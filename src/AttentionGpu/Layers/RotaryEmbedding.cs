@@ -39,8 +39,8 @@ public sealed record RotaryEmbedding
 
     internal int ActualSize(int headSize) => Size ?? headSize;
 
-    /// <summary>Cosines and sines of positions 0 to <paramref name="positions"/> - 1: [positions, rotary size / 2] each, computed in float64.</summary>
-    internal (float[] Cosine, float[] Sine) Tables(int headSize, int positions)
+    /// <summary>Cosines and sines of <paramref name="count"/> positions from a first one on: [count, rotary size / 2] each, computed in float64.</summary>
+    internal (float[] Cosine, float[] Sine) Tables(int headSize, int first, int count)
     {
         int size = ActualSize(headSize);
         int half = size / 2;
@@ -48,15 +48,15 @@ public sealed record RotaryEmbedding
         for (int i = 0; i < half; i++)
             frequencies[i] = Math.Pow(Base, -2.0 * i / size);
         double magnitude = Scaling?.Apply(frequencies, Base, size) ?? 1.0;
-        float[] cosine = new float[(long)positions * half];
+        float[] cosine = new float[(long)count * half];
         float[] sine = new float[cosine.Length];
-        for (int position = 0; position < positions; position++)
+        for (int row = 0; row < count; row++)
         {
             for (int i = 0; i < half; i++)
             {
-                double angle = position * frequencies[i];
-                cosine[(long)position * half + i] = (float)(magnitude * Math.Cos(angle));
-                sine[(long)position * half + i] = (float)(magnitude * Math.Sin(angle));
+                double angle = ((double)first + row) * frequencies[i];
+                cosine[(long)row * half + i] = (float)(magnitude * Math.Cos(angle));
+                sine[(long)row * half + i] = (float)(magnitude * Math.Sin(angle));
             }
         }
 

@@ -31,6 +31,23 @@ internal readonly struct DeviceMemory
     /// <summary>This memory, or another where it is none: a kernel's unused arguments must be some memory.</summary>
     public DeviceMemory Or(DeviceMemory other) => Exists ? this : other;
 
+    /// <summary>Whether both have bytes in common.</summary>
+    public bool Overlaps(DeviceMemory other)
+    {
+        if (ByteLength == 0 || other.ByteLength == 0)
+            return false;
+        (long first, long second) = (_address, other._address);
+        if (_owner is MemoryBuffer mine && other._owner is MemoryBuffer theirs && !ReferenceEquals(mine, theirs))
+        {
+            // Two buffers may lie over the same memory of the caller; an OpenCL buffer has no address to tell.
+            if (mine.AcceleratorType == AcceleratorType.OpenCL)
+                return false;
+            (first, second) = (mine.NativePtr + first, theirs.NativePtr + second);
+        }
+
+        return first < second + other.ByteLength && second < first + ByteLength;
+    }
+
     /// <summary>Memory on an accelerator: a part of a buffer, in bytes.</summary>
     public static DeviceMemory OnDevice(MemoryBuffer buffer, long byteLength, long firstByte = 0) => new(buffer, (nint)firstByte, byteLength);
 

@@ -15,6 +15,9 @@ internal sealed unsafe class NativeBlock : IDisposable
     {
         ByteLength = byteLength;
         _address = NativeMemory.AlignedAlloc((nuint)byteLength, Page);
+
+        // Tensors that nobody disposes of are found by a collection sooner.
+        GC.AddMemoryPressure(byteLength);
     }
 
     ~NativeBlock() => Free();
@@ -31,7 +34,10 @@ internal sealed unsafe class NativeBlock : IDisposable
 
     private void Free()
     {
+        if (_address == null)
+            return;
         NativeMemory.AlignedFree(_address);
         _address = null;
+        GC.RemoveMemoryPressure(ByteLength);
     }
 }

@@ -42,6 +42,9 @@ internal sealed class SharedMemory
         return false;
     }
 
+    /// <summary>The memory, to compare and not to read or write.</summary>
+    public DeviceMemory Peek() => _memory;
+
     /// <summary>Ends a use; the owner's too.</summary>
     public void Release()
     {

@@ -16,6 +16,7 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
 {
     private const int SmallestClassBytes = 256;
     private const long LargestSharedBytes = 64 << 20;
+    private const long LargestRequest = 1L << 60;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<long, Stack<TBlock>> _free = [];
@@ -37,6 +38,9 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
     /// <exception cref="AttentionMemoryException">The block does not fit under the limit, with what is in use. Nothing has changed.</exception>
     public TBlock Rent(long byteLength)
     {
+        // Class sizes of lengths near the end of 64 bits would wrap.
+        if (byteLength > limit || byteLength > LargestRequest)
+            throw new AttentionMemoryException(byteLength, BytesInUse, limit);
         long size = ClassSize(byteLength);
         lock (_lock)
         {

@@ -23,7 +23,7 @@ public sealed partial class AttentionEngine
         where TSteps : IAttentionSteps
     {
         using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names);
-        AttentionOverlaps.Check(inputs, outputs, names.Scores);
+        AttentionOverlaps.Check(inputs, outputs, names);
         bool strided = steps.TakesStridedRows;
         fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
         fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
@@ -52,7 +52,7 @@ public sealed partial class AttentionEngine
                 KeyPositions = call.Input(request.Tables.KeyPositions),
             };
             bool sameKey = inputs.Key.IsPresent && inputs.Query.IsSame(inputs.Key);
-            DeviceMemory queryMemory = call.Input(inputs.Query, query, "query", strided);
+            DeviceMemory queryMemory = call.Input(inputs.Query, query, names.Query, strided);
             DeviceMemory keyMemory = sameKey ? queryMemory : call.Input(inputs.Key, key, "key", strided);
             var buffers = new AttentionBuffers
             {

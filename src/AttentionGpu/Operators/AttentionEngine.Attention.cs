@@ -28,6 +28,7 @@ public sealed partial class AttentionEngine
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
     public void ScaledDotProductAttention<T>(
@@ -80,6 +81,7 @@ public sealed partial class AttentionEngine
     /// A shape does not fit, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
     public void ScaledDotProductAttentionWithWeights<T>(
@@ -119,6 +121,7 @@ public sealed partial class AttentionEngine
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option, a length or a position is out of range.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
     public void ScaledDotProductAttention<T>(
         in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options = null)

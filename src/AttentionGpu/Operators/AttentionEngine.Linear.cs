@@ -18,6 +18,8 @@ public sealed partial class AttentionEngine
     /// <exception cref="ArgumentException">
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
+    /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: products are added up in float32 and rounded once.</typeparam>
     public unsafe void Linear<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias = default)

@@ -6,39 +6,39 @@ namespace AttentionGpu.Operators;
 internal static class AttentionOverlaps
 {
     /// <exception cref="ArgumentException">An output overlaps an input or another output.</exception>
-    public static void Check<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, string scoresName)
+    public static void Check<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionNames names)
         where T : unmanaged
     {
-        Check(outputs.Output, "output", inputs);
-        Check(outputs.Scores, scoresName, inputs);
-        Check(outputs.LogSumExp, "logSumExp", inputs);
-        Check(outputs.PresentKey, "presentKey", inputs);
-        Check(outputs.PresentValue, "presentValue", inputs);
-        TensorOverlap.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), scoresName, "output");
+        Check(outputs.Output, "output", inputs, names);
+        Check(outputs.Scores, names.Scores, inputs, names);
+        Check(outputs.LogSumExp, "logSumExp", inputs, names);
+        Check(outputs.PresentKey, "presentKey", inputs, names);
+        Check(outputs.PresentValue, "presentValue", inputs, names);
+        TensorOverlap.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), names.Scores, "output");
         TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Output.AsInput(), "logSumExp", "output");
-        TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", scoresName);
+        TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", names.Scores);
         TensorOverlap.RequireDistinct(outputs.PresentValue, outputs.PresentKey.AsInput(), "presentValue", "presentKey");
-        CheckPresent(outputs.PresentKey, "presentKey", outputs, scoresName);
-        CheckPresent(outputs.PresentValue, "presentValue", outputs, scoresName);
+        CheckPresent(outputs.PresentKey, "presentKey", outputs, names);
+        CheckPresent(outputs.PresentValue, "presentValue", outputs, names);
     }
 
-    private static void CheckPresent<T>(in TensorOutput<T> present, string name, in AttentionOutputs<T> outputs, string scoresName)
+    private static void CheckPresent<T>(in TensorOutput<T> present, string name, in AttentionOutputs<T> outputs, AttentionNames names)
         where T : unmanaged
     {
         if (!present.IsPresent)
             return;
         TensorOverlap.RequireDistinct(present, outputs.Output.AsInput(), name, "output");
-        TensorOverlap.RequireDistinct(present, outputs.Scores.AsInput(), name, scoresName);
+        TensorOverlap.RequireDistinct(present, outputs.Scores.AsInput(), name, names.Scores);
         TensorOverlap.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
     }
 
-    private static void Check<TOutput, T>(in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs)
+    private static void Check<TOutput, T>(in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs, AttentionNames names)
         where TOutput : unmanaged
         where T : unmanaged
     {
         if (!output.IsPresent)
             return;
-        TensorOverlap.RequireDistinct(output, inputs.Query, name, "query");
+        TensorOverlap.RequireDistinct(output, inputs.Query, name, names.Query);
         TensorOverlap.RequireDistinct(output, inputs.Key, name, "key");
         TensorOverlap.RequireDistinct(output, inputs.Value, name, "value");
         TensorOverlap.RequireDistinct(output, inputs.PastKey, name, "pastKey");

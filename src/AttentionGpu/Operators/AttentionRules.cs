@@ -21,6 +21,8 @@ internal static class AttentionRules
         BadInput.RefuseWhen(heads.IsRagged && outputs.Scores.IsPresent, names.Scores, "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && outputs.PresentKey.IsPresent, "presentKey", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && outputs.PresentValue.IsPresent, "presentValue", "sequences are ragged");
+        if (heads.IsRagged && options.Layout != AttentionLayout.BatchHeadsLength)
+            throw BadInput.OutOfRange("options", options.Layout, "The option 'Layout' must be left out where sequences are ragged.");
         if (!heads.IsRagged && !inputs.CumulativeKeyLengths.IsEmpty)
             throw BadInput.Because("cumulativeKeyLengths", $"'cumulativeKeyLengths' must be left out where there are no '{names.CumulativeQueryLengths}'.");
         bool hasNorm = inputs.QueryNorm.IsPresent || inputs.KeyNorm.IsPresent;

@@ -27,6 +27,7 @@ internal readonly ref struct LinearRules
         if (Input.Length == 0)
             throw ShapeRules.Error(Input, "must be [..., input size]", "input");
         ShapeRules.RequireCounts(Input, "input");
+        ShapeRules.RequireCounts(Weight, "weight");
         (int columns, int depth) = ((int)Weight[0], (int)Weight[1]);
         if (columns == 0 || depth == 0)
             throw ShapeRules.Error(Weight, "must have sizes of at least 1", "weight");

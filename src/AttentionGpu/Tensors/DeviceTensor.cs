@@ -59,14 +59,14 @@ public abstract class DeviceTensor : IDisposable
         return memory.Slice<byte>(_firstByte, _byteLength);
     }
 
-    /// <summary>Whether both have bytes in common.</summary>
-    internal bool Overlaps(DeviceTensor other) =>
-        ReferenceEquals(_shared, other._shared)
-        && _firstByte < other._firstByte + other._byteLength && other._firstByte < _firstByte + _byteLength;
+    /// <summary>Whether both have bytes in common; two tensors over the same memory of the caller have.</summary>
+    internal bool Overlaps(DeviceTensor other) => Range.Overlaps(other.Range);
 
     /// <summary>Whether it is the same memory, seen in the same way.</summary>
     internal bool IsSame(DeviceTensor other) =>
         ReferenceEquals(_shared, other._shared) && _firstByte == other._firstByte && Lengths.SequenceEqual(other.Lengths);
+
+    private DeviceMemory Range => _shared.Peek().Slice<byte>(_firstByte, _byteLength);
 
     /// <summary>The memory for a view of it, which keeps it alive until it is disposed.</summary>
     private protected SharedMemory Share(out long firstByte)
@@ -146,7 +146,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
         HostCopy.Download(Lifetime.Memory, call.Use(this), target);
     }
 
-    /// <summary>As <see cref="CopyFrom"/>, on a thread of the pool. The source must not change until the task ends.</summary>
+    /// <summary>As <see cref="CopyFrom"/>, on a thread of the pool. Neither tensor may be used otherwise until the task ends: the copy has no order with later calls.</summary>
     /// <param name="source">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
     /// <exception cref="ArgumentException">The shape differs.</exception>
@@ -154,10 +154,10 @@ public sealed class DeviceTensor<T> : DeviceTensor
     {
         ArgumentNullException.ThrowIfNull(source);
         ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
-        return Task.Run(() => CopyFrom(source.AsReadOnlyTensorSpan()), cancellationToken);
+        return CopyAsync(memory => HostCopy.Upload(Lifetime.Memory, source.AsReadOnlyTensorSpan(), memory), cancellationToken);
     }
 
-    /// <summary>As <see cref="CopyTo"/>, on a thread of the pool. The target must not be used until the task ends.</summary>
+    /// <summary>As <see cref="CopyTo"/>, on a thread of the pool. Neither tensor may be used otherwise until the task ends: the copy has no order with later calls.</summary>
     /// <param name="target">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
     /// <exception cref="ArgumentException">The shape differs.</exception>
@@ -165,6 +165,28 @@ public sealed class DeviceTensor<T> : DeviceTensor
     {
         ArgumentNullException.ThrowIfNull(target);
         ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
-        return Task.Run(() => CopyTo(target.AsTensorSpan()), cancellationToken);
+        return CopyAsync(memory => HostCopy.Download(Lifetime.Memory, memory, target.AsTensorSpan()), cancellationToken);
+    }
+
+    // The memory is held from the call on, so that a tensor may be disposed of before its copy starts.
+    private async Task CopyAsync(Action<DeviceMemory> copy, CancellationToken cancellationToken)
+    {
+        Lifetime.Enter();
+        try
+        {
+            DeviceMemory memory = Acquire(out SharedMemory shared);
+            try
+            {
+                await Task.Run(() => copy(memory), cancellationToken).ConfigureAwait(false);
+            }
+            finally
+            {
+                shared.Release();
+            }
+        }
+        finally
+        {
+            Lifetime.Exit();
+        }
     }
 }

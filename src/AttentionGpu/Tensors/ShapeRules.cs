@@ -3,6 +3,9 @@ namespace AttentionGpu.Tensors;
 /// <summary>Checks of tensor shapes: each failure is one exception that names the argument, what it was and what it must be.</summary>
 internal static class ShapeRules
 {
+    // Times the size of an element it fits in 63 bits.
+    private const long MostElements = 1L << 56;
+
     /// <summary>A shape as text: <c>[2, 3]</c>.</summary>
     public static string Format(ReadOnlySpan<nint> lengths)
     {
@@ -20,14 +23,21 @@ internal static class ShapeRules
         RequireCounts(lengths, name);
     }
 
-    /// <summary>Requires every length and the number of elements to be countable.</summary>
+    /// <summary>Requires every length to fit in 32 bits, and the bytes of all elements to fit in 63.</summary>
     public static void RequireCounts(ReadOnlySpan<nint> lengths, string name)
     {
+        double count = 1.0;
         foreach (nint length in lengths)
         {
             if (length is < 0 or > int.MaxValue)
                 throw Error(lengths, $"must have no axis longer than {int.MaxValue}", name);
+
+            // An axis of 0 makes the tensor empty, but slices and strides of the others are counted too.
+            count *= Math.Max(length, 1);
         }
+
+        if (count > MostElements)
+            throw Error(lengths, $"must have at most {MostElements} elements", name);
     }
 
     /// <summary>Requires exact lengths.</summary>

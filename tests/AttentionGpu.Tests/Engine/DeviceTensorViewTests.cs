@@ -170,4 +170,28 @@ public class DeviceTensorViewTests
         tensor.CopyTo(host.AsTensorSpan());
         return host;
     }
+
+    [Fact]
+    public async Task A_copy_holds_its_tensor_until_it_ends()
+    {
+        using var engine = new AttentionEngine("simd");
+        Tensor<float> source = Data.Random(new Random(1), 3, 5);
+        DeviceTensor<float> tensor = engine.CreateTensor<float>(3, 5);
+        tensor.CopyFrom(source.AsReadOnlyTensorSpan());
+        Tensor<float> target = Data.Poisoned(3, 5);
+        Task copy = tensor.CopyToAsync(target, TestContext.Current.CancellationToken);
+        tensor.Dispose();
+        await copy;
+        Assert.Equal(Data.Flat(source), Data.Flat(target));
+        Assert.Equal(0, engine.MemoryInUse);
+    }
+
+    [Fact]
+    public void Lengths_whose_bytes_cannot_be_counted_are_refused()
+    {
+        using var engine = new AttentionEngine("simd");
+        Assert.Throws<ArgumentException>(() => engine.CreateTensor<Half>(int.MaxValue, int.MaxValue, 2));
+        Assert.Throws<AttentionMemoryException>(() => engine.CreateTensor<bool>(1 << 28, 1 << 28));
+        Assert.Throws<ArgumentException>(() => engine.CreateTensor<bool>(0, int.MaxValue, int.MaxValue, int.MaxValue));
+    }
 }

@@ -203,4 +203,16 @@ public class SizeClassPoolTests
             Assert.Equal(size, SizeClassPool<object>.ClassSize(size));
         }
     }
+
+    [Theory]
+    [InlineData((1L << 60) + 1)]
+    [InlineData(long.MaxValue)]
+    public void A_length_whose_class_would_wrap_is_refused(long byteLength)
+    {
+        var pool = new SizeClassPool<object>(_ => new object(), _ => { });
+        pool.Return(pool.Rent(256), 256);
+        AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => pool.Rent(byteLength));
+        Assert.Equal(byteLength, exception.RequestedBytes);
+        Assert.Equal(0, pool.BytesInUse);
+    }
 }

@@ -50,7 +50,7 @@ public class RotaryTests
             "gpt-oss" => (_gptOss, 64, 1.3465735902799727),
             _ => (_yarn, 128, 1.2772588722239782),
         };
-        (float[] cosine, float[] sine) = rotary.Tables(headSize, 2);
+        (float[] cosine, float[] sine) = rotary.Tables(headSize, 0, 2);
         int half = headSize / 2;
         Assert.Equal(half * 2, cosine.Length);
         Assert.Equal(magnitude, cosine[pair], 1e-7);
@@ -76,7 +76,7 @@ public class RotaryTests
                 Truncate = random.Next(2) == 0,
             };
             int positions = random.Next(1, 300);
-            (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(headSize, positions);
+            (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(headSize, 0, positions);
             int half = definition.Size / 2;
             Assert.Equal((positions * half, positions * half), (cosine.Length, sine.Length));
             for (int pair = 0; pair < half; pair++)
@@ -95,7 +95,7 @@ public class RotaryTests
     {
         var definition = new RotaryDefinition(10_000.0, 8);
         const int last = 200_000;
-        (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(8, last + 1);
+        (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(8, 0, last + 1);
         for (int pair = 0; pair < 4; pair++)
         {
             AssertNear(Math.Cos(last * definition.Frequency(pair)), cosine[last * 4 + pair], $"pair {pair}");

@@ -27,6 +27,10 @@ public class ContradictionTests
     }
 
     [Fact]
+    public void An_order_of_axes_is_left_out_where_sequences_are_ragged() =>
+        Refused("Layout", AttentionLayout.LengthBatchHeads, "ragged", new() { Layout = AttentionLayout.LengthBatchHeads }, MakeRagged, output: [3, 2, 4]);
+
+    [Fact]
     public void An_epsilon_is_left_out_where_nothing_is_normalised()
     {
         Refused("NormEpsilon", 1e-5f, "normalised", new() { NormEpsilon = 1e-5f });

@@ -67,7 +67,7 @@ public class LayerDefinitionTests
     }
 
     // All of them; one of them, drawn, where each costs the compilation of kernels.
-    private static IEnumerable<ElementForm> Elements(int seed, string model, string backend)
+    private static ElementForm[] Elements(int seed, string model, string backend)
     {
         ElementForm[] all = Enum.GetValues<ElementForm>();
         return IsOpenCL(backend) ? [all[new Random(seed + model.Length).Next(all.Length)]] : all;

@@ -10,7 +10,7 @@ public class LayerDefinitionTests
     private const int Layers = 120;
 
     // The emulator takes a thread switch for each barrier.
-    private const int EmulatedLayers = 30;
+    private const int EmulatedLayers = 15;
 
     // A driver compiles new kernels for nearly each layer.
     private const int OpenCLLayers = 3;

@@ -22,8 +22,11 @@ internal readonly struct KeyBounds(in AttentionSignature signature, WindowSize w
             CausalKind.None => default(AllKeys).EndKey(sequence, query),
             CausalKind.Causal => default(CausalRange).EndKey(sequence, query),
             CausalKind.CausalWithPrefix => default(PrefixRange).EndKey(sequence, query),
-            _ => throw new InvalidOperationException($"There is no such causal mask: {_causal}."),
+            _ => throw Unknown(_causal),
         };
         return _hasWindow ? Math.Min(end, _window.EndKey(sequence, query)) : end;
     }
+
+    // Apart, so that the method above stays small enough to be part of its callers.
+    private static InvalidOperationException Unknown(CausalKind causal) => new($"There is no such causal mask: {causal}.");
 }

@@ -16,6 +16,7 @@ internal readonly unsafe struct KeyValueView
     private readonly byte* _memory;
     private readonly ElementType _element;
     private readonly TensorLayout _layout;
+    private readonly int _elementSize;
     private readonly int _size;
     private readonly int _longestRun;
 
@@ -28,6 +29,7 @@ internal readonly unsafe struct KeyValueView
     {
         _memory = memory.Pointer<byte>();
         _element = form.Element;
+        _elementSize = form.Element.Size();
         _layout = layout;
         _size = size;
         _longestRun = longestRun;
@@ -56,7 +58,7 @@ internal readonly unsafe struct KeyValueView
     {
         count = Math.Min(count, _longestRun);
         stride = (nint)_layout.RowStride;
-        rows = ElementRows.Read(_memory + _layout.Offset(batch, head, row) * _element.Size(), _element, ref stride, count, _size, room);
+        rows = ElementRows.Read(_memory + _layout.Offset(batch, head, row) * _elementSize, _element, ref stride, count, _size, room);
         return count;
     }
 }

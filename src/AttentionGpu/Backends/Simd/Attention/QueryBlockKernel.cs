@@ -221,42 +221,54 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     private void Multiply(in QueryBlock block, in KeyRange keys, float* maxima)
     {
-        int head = block.Head / _context.Signature.GroupSize;
-        int first = block.Sequence.KeyStart + keys.First;
-        for (int done = 0; done < keys.Count;)
-        {
-            int run = _context.Keys.Read(
-                block.Batch, head, first + done, keys.Count - done, block.Converted, out float* key, out nint stride);
-            RegisterTile<TVector, TOperations>.Multiply(
-                run, block.Lanes - keys.FirstLane, _headSize, key, stride, 1, block.Panel + keys.FirstLane, block.Lanes,
-                new StoredSums(block.Scores + (nint)done * block.Lanes + keys.FirstLane, block.Lanes, maxima), block.Ahead);
-            done += run;
-        }
+        int done = MultiplyRun(block, keys, 0, maxima);
+
+        // Contiguous keys are one run.
+        while (done < keys.Count)
+            done += MultiplyRun(block, keys, done, maxima);
+    }
+
+    // The scores of the keys of one run; returns how many there are.
+    private int MultiplyRun(in QueryBlock block, in KeyRange keys, int done, float* maxima)
+    {
+        int run = _context.Keys.Read(
+            block.Batch, block.Head / _context.Signature.GroupSize, block.Sequence.KeyStart + keys.First + done, keys.Count - done,
+            block.Converted, out float* key, out nint stride);
+        RegisterTile<TVector, TOperations>.Multiply(
+            run, block.Lanes - keys.FirstLane, _headSize, key, stride, 1, block.Panel + keys.FirstLane, block.Lanes,
+            new StoredSums(block.Scores + (nint)done * block.Lanes + keys.FirstLane, block.Lanes, maxima), block.Ahead);
+        return run;
     }
 
     private void AddValues(in QueryBlock block, in KeyRange keys)
     {
-        int head = block.Head / _context.Signature.GroupSize;
-        int first = block.Sequence.KeyStart + keys.First;
-        float* sums = block.Sums + keys.FirstLane;
-        for (int done = 0; done < keys.Count;)
-        {
-            int run = _context.Values.Read(
-                block.Batch, head, first + done, keys.Count - done, block.Converted, out float* value, out nint stride);
-            float* weights = block.Scores + (nint)done * block.Lanes + keys.FirstLane;
-            int lanes = block.Lanes - keys.FirstLane;
+        // The first run of a range shrinks the sums of all keys before.
+        int done = ReadValues(block, keys, 0, out float* value, out nint stride);
+        RegisterTile<TVector, TOperations>.Multiply(
+            _valueSize, block.Lanes - keys.FirstLane, done, value, 1, stride, block.Scores + keys.FirstLane, block.Lanes,
+            new RescaledSums(block.Sums + keys.FirstLane, block.Lanes, block.Factors + keys.FirstLane), block.Ahead);
+        if (done < keys.Count)
+            AddRuns(block, keys, done);
+    }
 
-            // The first run of a range shrinks the sums of all keys before.
-            if (done == 0)
-                RegisterTile<TVector, TOperations>.Multiply(
-                    _valueSize, lanes, run, value, 1, stride, weights, block.Lanes,
-                    new RescaledSums(sums, block.Lanes, block.Factors + keys.FirstLane), block.Ahead);
-            else
-                RegisterTile<TVector, TOperations>.Multiply(
-                    _valueSize, lanes, run, value, 1, stride, weights, block.Lanes, new AddedSums(sums, block.Lanes), block.Ahead);
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private void AddRuns(in QueryBlock block, in KeyRange keys, int done)
+    {
+        while (done < keys.Count)
+        {
+            int run = ReadValues(block, keys, done, out float* value, out nint stride);
+            RegisterTile<TVector, TOperations>.Multiply(
+                _valueSize, block.Lanes - keys.FirstLane, run, value, 1, stride,
+                block.Scores + (nint)done * block.Lanes + keys.FirstLane, block.Lanes,
+                new AddedSums(block.Sums + keys.FirstLane, block.Lanes), block.Ahead);
             done += run;
         }
     }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private int ReadValues(in QueryBlock block, in KeyRange keys, int done, out float* value, out nint stride) => _context.Values.Read(
+        block.Batch, block.Head / _context.Signature.GroupSize, block.Sequence.KeyStart + keys.First + done, keys.Count - done,
+        block.Converted, out value, out stride);
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void RaiseMaxima(in QueryBlock block, in KeyRange keys)

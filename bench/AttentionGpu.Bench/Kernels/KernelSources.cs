@@ -43,15 +43,18 @@ internal static class KernelSources
         {
             yield return (
                 $"attention-{element.Name}", PtxKernels.Attention,
-                [PtxKernels.AttentionTiles[1].Tile, PtxKernels.AttentionTiles[1].Values, typeof(SharedRowReduction), element, PtxKernels.Rows(element), typeof(CausalRange),
+                [PtxKernels.AttentionTiles[1].Tile, PtxKernels.AttentionTiles[1].Values, typeof(SharedRowReduction), element,
+                    PtxKernels.Rows(element), typeof(CausalRange),
                     typeof(NoVariant)]);
             yield return (
-                $"attention-processor-{element.Name}", typeof(ProcessorAttentionKernel).GetMethod(nameof(ProcessorAttentionKernel.Forward))!,
+                $"attention-processor-{element.Name}",
+                typeof(ProcessorAttentionKernel).GetMethod(nameof(ProcessorAttentionKernel.Forward))!,
                 [element, typeof(CausalRange), typeof(NoVariant)]);
             yield return ($"pack-{element.Name}", typeof(PanelKernel).GetMethod(nameof(PanelKernel.Pack))!, [PtxKernels.Rows(element)]);
             yield return (
                 $"matmul-{element.Name}", PtxKernels.Matmul,
-                [PtxKernels.MatmulTiles[0], PtxKernels.Rows(element), PtxKernels.Rows(element), element, typeof(RowLayout), typeof(ScaleEpilogue)]);
+                [PtxKernels.MatmulTiles[0], PtxKernels.Rows(element), PtxKernels.Rows(element), element,
+                    typeof(RowLayout), typeof(ScaleEpilogue)]);
             yield return (
                 $"matmul-processor-{element.Name}", typeof(ProcessorMatmulKernel).GetMethod(nameof(ProcessorMatmulKernel.Multiply))!,
                 [element, typeof(RowLayout), typeof(ScaleEpilogue)]);

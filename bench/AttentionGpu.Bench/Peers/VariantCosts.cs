@@ -39,7 +39,8 @@ internal sealed class VariantCosts(AttentionEngine engine)
             Tensor<float> value = Random(3);
             Tensor<float> output = Tensor.CreateFromShape<float>([1, Heads, Length, Size]);
             AttentionInputs<float> Inputs() => new() { Query = query, Key = key, Value = value };
-            void Run(Change? change, AttentionOptions? options = null, Tensor<float>? logSumExp = null) => engine.ScaledDotProductAttention<float>(
+            void Run(Change? change, AttentionOptions? options = null, Tensor<float>? logSumExp = null) =>
+                engine.ScaledDotProductAttention<float>(
                 change is null ? Inputs() : change(Inputs()), new AttentionOutputs<float> { Output = output, LogSumExp = logSumExp }, options);
             VariantCost Cost(string name, double predicted, Change? change, AttentionOptions? options = null, Tensor<float>? logSumExp = null) =>
                 new(name, predicted, () => Run(null), () => Run(change, options, logSumExp));

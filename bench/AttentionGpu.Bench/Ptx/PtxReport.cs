@@ -59,7 +59,8 @@ internal static class PtxReport
             yield return (
                 $"matmul, {tile.Name}", PtxKernels.Matmul,
                 [
-                    tile, PtxKernels.Rows(typeof(SingleElement)), PtxKernels.Rows(typeof(SingleElement)), typeof(SingleElement), typeof(HeadLayout),
+                    tile, PtxKernels.Rows(typeof(SingleElement)), PtxKernels.Rows(typeof(SingleElement)), typeof(SingleElement),
+                    typeof(HeadLayout),
                     typeof(BiasEpilogue<SingleElement>),
                 ]);
         }

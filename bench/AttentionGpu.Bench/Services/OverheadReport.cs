@@ -17,7 +17,8 @@ internal static class OverheadReport
     /// <summary>Prints the table.</summary>
     public static void Run(string device)
     {
-        using ServiceProvider provider = new ServiceCollection().AddAttention(options => options.Device = device).Services.BuildServiceProvider();
+        using ServiceProvider provider = new ServiceCollection().AddAttention(options => options.Device = device)
+            .Services.BuildServiceProvider();
         var service = provider.GetRequiredService<IAttentionService>();
         var config = new MultiHeadAttentionConfig { EmbeddingSize = Embedding, Heads = 8 };
         MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(config, seed: 1);

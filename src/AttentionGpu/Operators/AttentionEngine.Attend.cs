@@ -73,11 +73,10 @@ public sealed partial class AttentionEngine
             };
 
             // The last memory of the call: after it nothing fails for want of memory.
-            var parts = default(Workspace);
-            parts.Take(steps.IntermediateBytes);
+            long intermediateBytes = steps.IntermediateBytes;
             long workspaceBytes = Math.Max(steps.WorkspaceBytes(this), WorkspaceBytes(request, memory));
-            parts = new Workspace(call.Rent(checked(parts.ByteLength + workspaceBytes)));
-            DeviceMemory intermediate = parts.Take(steps.IntermediateBytes);
+            var parts = new Workspace(call.Rent(checked(Workspace.Aligned(intermediateBytes) + workspaceBytes)));
+            DeviceMemory intermediate = parts.Take(intermediateBytes);
             DeviceMemory workspace = parts.Rest();
 
             memory.Buffers = steps.Before(this, buffers, intermediate, workspace);

@@ -48,9 +48,9 @@ internal sealed class ProcessorForwardPlan<TElement, TKeyValues, TRange, TVarian
     public long WorkspaceBytes(in AttentionExtent extent)
     {
         Groups(extent);
-        return WorkspaceParts.Aligned(_queries.Bytes(Queries(extent), extent.Batch))
-            + WorkspaceParts.Aligned(_rows.Bytes(Keys(extent), extent.Batch))
-            + WorkspaceParts.Aligned(_rows.Bytes(Values(extent), extent.Batch));
+        return Workspace.Aligned(_queries.Bytes(Queries(extent), extent.Batch))
+            + Workspace.Aligned(_rows.Bytes(Keys(extent), extent.Batch))
+            + Workspace.Aligned(_rows.Bytes(Values(extent), extent.Batch));
     }
 
     public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
@@ -60,10 +60,10 @@ internal sealed class ProcessorForwardPlan<TElement, TKeyValues, TRange, TVarian
         PanelArguments queryShape = Queries(extent);
         PanelArguments keyShape = Keys(extent);
         PanelArguments valueShape = Values(extent);
-        var parts = new WorkspaceParts(workspace);
-        DeviceMemory queries = parts.Take(_queries.Bytes(queryShape, extent.Batch));
-        DeviceMemory keys = parts.Take(_rows.Bytes(keyShape, extent.Batch));
-        DeviceMemory values = parts.Take(_rows.Bytes(valueShape, extent.Batch));
+        var parts = new Workspace(workspace);
+        DeviceMemory queries = parts.Take(_queries.Bytes(queryShape, extent.Batch)).Or(workspace);
+        DeviceMemory keys = parts.Take(_rows.Bytes(keyShape, extent.Batch)).Or(workspace);
+        DeviceMemory values = parts.Take(_rows.Bytes(valueShape, extent.Batch)).Or(workspace);
         AttentionTables tables = AttentionLayouts.Tables(buffers);
         var query = new ContiguousRows<TElement>
         {

@@ -31,7 +31,7 @@ internal sealed class ProcessorMatmul<TLeft, TRight, TOutput, TResult, TEpilogue
     {
         Groups(shape, matrices);
         Load();
-        return WorkspaceParts.Aligned(_left.Bytes(Left(shape), matrices)) + WorkspaceParts.Aligned(_right.Bytes(Right(shape), matrices));
+        return Workspace.Aligned(_left.Bytes(Left(shape), matrices)) + Workspace.Aligned(_right.Bytes(Right(shape), matrices));
     }
 
     public void Launch(
@@ -40,9 +40,9 @@ internal sealed class ProcessorMatmul<TLeft, TRight, TOutput, TResult, TEpilogue
     {
         PanelArguments leftShape = Left(shape);
         PanelArguments rightShape = Right(shape);
-        var parts = new WorkspaceParts(workspace);
-        DeviceMemory rows = parts.Take(_left.Bytes(leftShape, matrices));
-        DeviceMemory columns = parts.Take(_right.Bytes(rightShape, matrices));
+        var parts = new Workspace(workspace);
+        DeviceMemory rows = parts.Take(_left.Bytes(leftShape, matrices)).Or(workspace);
+        DeviceMemory columns = parts.Take(_right.Bytes(rightShape, matrices)).Or(workspace);
         ArrayView<Sequence> noSequences = workspace.View<Sequence>();
         _left.Launch(leftShape, matrices, left, noSequences, rows);
         _right.Launch(rightShape, matrices, right, noSequences, columns);

@@ -74,7 +74,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
             return forward;
         SoftmaxGroups(extent);
         Elements(extent.ScoreCount);
-        return Math.Max(forward, WorkspaceParts.Aligned(ScoreBytes(extent)) + _products.WorkspaceBytes(Sizes(extent), Matrices(extent)));
+        return Math.Max(forward, Workspace.Aligned(ScoreBytes(extent)) + _products.WorkspaceBytes(Sizes(extent), Matrices(extent)));
     }
 
     public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
@@ -84,7 +84,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         _forward.Execute(extent, buffers, workspace);
         if (extent.KeyLength == 0)
             return;
-        var parts = new WorkspaceParts(workspace);
+        var parts = new Workspace(workspace);
         DeviceMemory memory = IsInPlace ? buffers.Scores : parts.Take(ScoreBytes(extent));
         ArrayView<float> scores = memory.Slice<float>(0, extent.ScoreCount).View<float>();
         SoftmaxArguments shape = AttentionLayouts.Softmax(_signature, extent);

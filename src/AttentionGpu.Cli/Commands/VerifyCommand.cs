@@ -6,7 +6,9 @@ using Spectre.Console;
 
 namespace AttentionGpu.Cli.Commands;
 
-/// <summary><c>attention verify</c>: does this device compute what it should? What a user with a GPU that we never saw runs first.</summary>
+/// <summary>
+/// <c>attention verify</c>: does this device compute what it should? What a user with a GPU that we never saw runs first.
+/// </summary>
 internal static class VerifyCommand
 {
     public static Command Create(EngineFactory open)

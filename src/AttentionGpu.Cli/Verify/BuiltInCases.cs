@@ -3,7 +3,9 @@ using System.Numerics.Tensors;
 
 namespace AttentionGpu.Cli.Verify;
 
-/// <summary>A fixed set of problems whose right answers come from the float64 reference. Outputs are poisoned with NaN before each run.</summary>
+/// <summary>
+/// A fixed set of problems whose right answers come from the float64 reference. Outputs are poisoned with NaN before each run.
+/// </summary>
 internal static class BuiltInCases
 {
     private const int Seed = 2017;

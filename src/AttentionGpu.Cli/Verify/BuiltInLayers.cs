@@ -4,7 +4,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu.Cli.Verify;
 
 /// <summary>
-/// Layers with what those of published models have, in every element type, against the float64 reference, which rounds where a layer of that
+/// Layers with what those of published models have, in every element type, against the float64 reference, which rounds where a layer of
+/// that
 /// type does. Outputs are poisoned with NaN before each run.
 /// </summary>
 internal static class BuiltInLayers

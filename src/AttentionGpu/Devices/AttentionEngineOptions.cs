@@ -4,14 +4,17 @@ namespace AttentionGpu;
 public sealed record AttentionEngineOptions
 {
     /// <summary>
-    /// Most threads that a call uses, the caller's included; null for one a core. The <c>simd</c> device's: others ignore it. All engines of a
+    /// Most threads that a call uses, the caller's included; null for one a core. The <c>simd</c> device's: others ignore it. All engines
+    /// of a
     /// process share the threads, one fewer than there are cores, so a call never has more than there are cores.
     /// </summary>
     public int? Threads { get; init; }
 
     /// <summary>
-    /// Most bytes of device tensors, layers' parameters and memory of running calls (intermediate results, workspace of threads, copies of host tensors), in
-    /// use or kept for the next call; null for no limit. A call that would go beyond it is an <see cref="AttentionMemoryException"/>. Tensors of the
+    /// Most bytes of device tensors, layers' parameters and memory of running calls (intermediate results, workspace of threads, copies of
+    /// host tensors), in
+    /// use or kept for the next call; null for no limit. A call that would go beyond it is an <see cref="AttentionMemoryException"/>.
+    /// Tensors of the
     /// caller do not count.
     /// </summary>
     public long? MemoryLimitBytes { get; init; }

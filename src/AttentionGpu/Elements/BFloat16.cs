@@ -3,7 +3,8 @@ using AttentionGpu.Kernels.Common.Elements;
 namespace AttentionGpu;
 
 /// <summary>
-/// The upper half of a single: 8 exponent bits, 7 of the fraction. An element of tensors for attention; it stands for the framework's own type
+/// The upper half of a single: 8 exponent bits, 7 of the fraction. An element of tensors for attention; it stands for the framework's own
+/// type
 /// until there is one, and has the same bits.
 /// </summary>
 public readonly record struct BFloat16

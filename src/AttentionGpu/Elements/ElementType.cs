@@ -18,7 +18,9 @@ internal interface IElementVisitor<TResult>
         where TElement : unmanaged, IElement<TElement>;
 }
 
-/// <summary>Sizes and names of element types, and the one dispatch over them. A type that is not listed here is an error everywhere.</summary>
+/// <summary>
+/// Sizes and names of element types, and the one dispatch over them. A type that is not listed here is an error everywhere.
+/// </summary>
 internal static class ElementTypes
 {
     /// <summary>Bytes of an element.</summary>

@@ -9,7 +9,9 @@ internal enum KeyValueRows
     Contiguous,
 }
 
-/// <summary>How keys and values are stored: an element type of their own, and how their rows are found. A part of the key of a plan.</summary>
+/// <summary>
+/// How keys and values are stored: an element type of their own, and how their rows are found. A part of the key of a plan.
+/// </summary>
 internal readonly record struct KeyValueForm(ElementType Element, KeyValueRows Rows = KeyValueRows.Contiguous)
 {
     /// <summary>The exception for a kind of rows that does not exist.</summary>

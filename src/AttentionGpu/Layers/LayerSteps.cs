@@ -7,7 +7,8 @@ using AttentionGpu.Tensors;
 namespace AttentionGpu.Layers;
 
 /// <summary>
-/// The projections of a call of a layer: one product for queries, keys and values where they are made from the same tensor, else three; and the one
+/// The projections of a call of a layer: one product for queries, keys and values where they are made from the same tensor, else three;
+/// and the one
 /// that joins the heads. Between them lie the heads: [batch, heads, length, size] each, or all in one buffer.
 /// </summary>
 internal readonly struct LayerSteps : IAttentionSteps

@@ -7,8 +7,10 @@ namespace AttentionGpu;
 
 /// <inheritdoc cref="MultiHeadAttention"/>
 /// <typeparam name="T">
-/// The element type of parameters, inputs and outputs: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>. Arithmetic is in float32.
-/// Rounded to the type are the weights and biases; projected queries, keys and values; queries and keys once more after both normalisation and
+/// The element type of parameters, inputs and outputs: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>. Arithmetic is in
+/// float32.
+/// Rounded to the type are the weights and biases; projected queries, keys and values; queries and keys once more after both normalisation
+/// and
 /// rotation; the heads' outputs; the output and the attention weights. Norms, sinks, slopes, additive masks and log-sum-exp are float32.
 /// </typeparam>
 public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
@@ -32,7 +34,8 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     public override Type ElementType => typeof(T);
 
     /// <summary>
-    /// Self-attention: queries, keys and values are all made from <paramref name="input"/>, in one product. Tensors are in host memory or on the
+    /// Self-attention: queries, keys and values are all made from <paramref name="input"/>, in one product. Tensors are in host memory or
+    /// on the
     /// device.
     /// </summary>
     /// <param name="input">[batch, length, embedding size], or [length, batch, embedding size] where the layer is not batch-first.</param>
@@ -94,7 +97,8 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     /// <param name="inputs">What it reads.</param>
     /// <param name="outputs">What it writes.</param>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, two inputs exclude each other, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
+    /// A shape does not fit, two inputs exclude each other, a tensor is another engine's, or an output overlaps another tensor. Nothing is
+    /// written.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A length or a position is out of range.</exception>
     /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
@@ -135,15 +139,19 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     }
 
     /// <summary>
-    /// Self-attention of several sequences that lie one after another without padding, each by itself: FlashAttention's variable-length calls. A
+    /// Self-attention of several sequences that lie one after another without padding, each by itself: FlashAttention's variable-length
+    /// calls. A
     /// sequence has the result that it would have alone, up to the rounding of sums in another order.
     /// </summary>
     /// <param name="input">[tokens, embedding size]: all sequences' tokens.</param>
-    /// <param name="cumulativeLengths">Where each sequence starts, from 0 on, and the number of tokens: one more than there are sequences.</param>
+    /// <param name="cumulativeLengths">
+    /// Where each sequence starts, from 0 on, and the number of tokens: one more than there are sequences.
+    /// </param>
     /// <param name="output">The shape of the input; all of it is written. Must not overlap the input.</param>
     /// <param name="causal">Which keys a query may see by position alone.</param>
     /// <exception cref="ArgumentException">
-    /// A shape or a start does not fit, keys or values have a size of their own, a tensor is another engine's, or the output overlaps the input. Nothing is written.
+    /// A shape or a start does not fit, keys or values have a size of their own, a tensor is another engine's, or the output overlaps the
+    /// input. Nothing is written.
     /// </exception>
     /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>

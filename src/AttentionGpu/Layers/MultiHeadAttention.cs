@@ -7,7 +7,8 @@ namespace AttentionGpu;
 
 /// <summary>
 /// A multi-head attention layer: projects its inputs to queries, keys and values, attends in every head, joins the heads and projects out.
-/// PyTorch's <c>nn.MultiheadAttention</c>, with grouped-query heads (Ainslie and others, 2023), rotary embedding, normalised queries and keys, sliding
+/// PyTorch's <c>nn.MultiheadAttention</c>, with grouped-query heads (Ainslie and others, 2023), rotary embedding, normalised queries and
+/// keys, sliding
 /// windows, soft capping, sinks and ALiBi besides. Its parameters live on the engine's device. May be called from many threads at once.
 /// </summary>
 /// <remarks>
@@ -48,7 +49,8 @@ public abstract class MultiHeadAttention : IDisposable
 
     /// <summary>
     /// Loads one layer of a checkpoint in the safetensors format (F32, F16, BF16). It finds PyTorch's names (<c>in_proj_weight</c>, or
-    /// <c>q_proj_weight</c>, <c>k_proj_weight</c>, <c>v_proj_weight</c>; with <c>in_proj_bias</c>, <c>out_proj.weight</c> and <c>out_proj.bias</c>), and
+    /// <c>q_proj_weight</c>, <c>k_proj_weight</c>, <c>v_proj_weight</c>; with <c>in_proj_bias</c>, <c>out_proj.weight</c> and
+    /// <c>out_proj.bias</c>), and
     /// those of separate layers (<c>q_proj.weight</c> and so on, with <c>out_proj</c> or <c>o_proj</c>). Sizes come from the shapes.
     /// </summary>
     /// <typeparam name="T">The element type of the layer: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.</typeparam>
@@ -59,7 +61,9 @@ public abstract class MultiHeadAttention : IDisposable
     /// <param name="prefix">What stands before the names, such as <c>model.layers.0.self_attn</c>; with or without the final dot.</param>
     /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
-    /// <exception cref="InvalidDataException">The file is malformed, lacks a tensor, or its shapes fit no layer with these heads.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is malformed, lacks a tensor, or its shapes fit no layer with these heads.
+    /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>

@@ -25,7 +25,8 @@ public sealed record MultiHeadAttentionConfig
     public float? Scale { get; init; }
 
     /// <summary>
-    /// Scaled scores s become <c>c * tanh(s / c)</c> before anything is added to them; null for no cap. Finite and more than 0. Gemma 2's soft
+    /// Scaled scores s become <c>c * tanh(s / c)</c> before anything is added to them; null for no cap. Finite and more than 0. Gemma 2's
+    /// soft
     /// capping.
     /// </summary>
     public float? Softcap { get; init; }
@@ -37,7 +38,8 @@ public sealed record MultiHeadAttentionConfig
     public RotaryEmbedding? Rotary { get; init; }
 
     /// <summary>
-    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Used where
+    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Used
+    /// where
     /// <see cref="MultiHeadAttentionWeights"/> has norms.
     /// </summary>
     public float NormEpsilon { get; init; } = AttentionOptions.DefaultNormEpsilon;

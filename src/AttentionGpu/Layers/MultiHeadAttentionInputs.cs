@@ -11,7 +11,8 @@ public ref struct MultiHeadAttentionInputs<T>
     where T : unmanaged
 {
     /// <summary>
-    /// [batch, query length, embedding size]; [tokens, embedding size] where there are <see cref="CumulativeLengths"/>. Queries are made from it.
+    /// [batch, query length, embedding size]; [tokens, embedding size] where there are <see cref="CumulativeLengths"/>. Queries are made
+    /// from it.
     /// </summary>
     public required TensorInput<T> Query;
 
@@ -34,7 +35,8 @@ public ref struct MultiHeadAttentionInputs<T>
     public ReadOnlySpan<int> KeyLengths;
 
     /// <summary>
-    /// [sequences + 1]: where each of several sequences without padding starts, from 0 on, and the number of tokens at the end: FlashAttention's
+    /// [sequences + 1]: where each of several sequences without padding starts, from 0 on, and the number of tokens at the end:
+    /// FlashAttention's
     /// variable-length calls. Masks, padding, key lengths and weights are left out then.
     /// </summary>
     public ReadOnlySpan<int> CumulativeLengths;
@@ -43,7 +45,8 @@ public ref struct MultiHeadAttentionInputs<T>
     public ReadOnlySpan<int> CumulativeKeyLengths;
 
     /// <summary>
-    /// [batch, query length] ([1, tokens] for ragged sequences): positions for rotary embedding, at least 0; left out for 0 and on in each sequence.
+    /// [batch, query length] ([1, tokens] for ragged sequences): positions for rotary embedding, at least 0; left out for 0 and on in each
+    /// sequence.
     /// </summary>
     public ReadOnlyTensorSpan<int> QueryPositions;
 

@@ -9,7 +9,8 @@ public ref struct MultiHeadAttentionOutputs<T>
     public required TensorOutput<T> Output;
 
     /// <summary>
-    /// The attention weights: [batch, heads, query length, key length], or [batch, query length, key length] if averaged. Costs memory and time
+    /// The attention weights: [batch, heads, query length, key length], or [batch, query length, key length] if averaged. Costs memory and
+    /// time
     /// that the output alone does not.
     /// </summary>
     public TensorOutput<T> Weights;
@@ -17,6 +18,8 @@ public ref struct MultiHeadAttentionOutputs<T>
     /// <summary>Whether the weights are the mean over heads.</summary>
     public bool AverageWeights;
 
-    /// <summary>[batch, heads, query length], or [heads, tokens] for ragged sequences: the logarithm of the sum of exponentials of each row.</summary>
+    /// <summary>
+    /// [batch, heads, query length], or [heads, tokens] for ragged sequences: the logarithm of the sum of exponentials of each row.
+    /// </summary>
     public TensorOutput<float> LogSumExp;
 }

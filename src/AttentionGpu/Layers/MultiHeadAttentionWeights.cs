@@ -30,7 +30,9 @@ public sealed class MultiHeadAttentionWeights
     /// <summary>[embedding size].</summary>
     public Tensor<float>? OutputBias { get; init; }
 
-    /// <summary>[head size]: queries are divided by their root mean square and multiplied by this, before they are rotated (Qwen3).</summary>
+    /// <summary>
+    /// [head size]: queries are divided by their root mean square and multiplied by this, before they are rotated (Qwen3).
+    /// </summary>
     public Tensor<float>? QueryNorm { get; init; }
 
     /// <summary>[head size]: the same for keys.</summary>

@@ -14,11 +14,14 @@ public sealed record RotaryEmbedding
     /// <summary>The base of the frequencies: <c>rope_theta</c>. Finite and more than 0.</summary>
     public double Base { get; init; } = 10_000.0;
 
-    /// <summary>Elements at the start of a head that are rotated; null for all. Even, from 2 to the head size (partial rotary embedding).</summary>
+    /// <summary>
+    /// Elements at the start of a head that are rotated; null for all. Even, from 2 to the head size (partial rotary embedding).
+    /// </summary>
     public int? Size { get; init; }
 
     /// <summary>
-    /// Whether the elements of a pair are neighbours (GPT-J, the original weights of Llama), rather than half the rotary size apart (GPT-NeoX, Hugging
+    /// Whether the elements of a pair are neighbours (GPT-J, the original weights of Llama), rather than half the rotary size apart
+    /// (GPT-NeoX, Hugging
     /// Face's weights of Llama).
     /// </summary>
     public bool Interleaved { get; init; }
@@ -39,7 +42,9 @@ public sealed record RotaryEmbedding
 
     internal int ActualSize(int headSize) => Size ?? headSize;
 
-    /// <summary>Cosines and sines of <paramref name="count"/> positions from a first one on: [count, rotary size / 2] each, computed in float64.</summary>
+    /// <summary>
+    /// Cosines and sines of <paramref name="count"/> positions from a first one on: [count, rotary size / 2] each, computed in float64.
+    /// </summary>
     internal (float[] Cosine, float[] Sine) Tables(int headSize, int first, int count)
     {
         int size = ActualSize(headSize);

@@ -2,7 +2,9 @@ using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
-/// <summary>How the frequencies of rotary embedding are changed for long contexts: <c>rope_scaling</c> of a model's configuration.</summary>
+/// <summary>
+/// How the frequencies of rotary embedding are changed for long contexts: <c>rope_scaling</c> of a model's configuration.
+/// </summary>
 public abstract record RotaryScaling
 {
     private protected RotaryScaling()
@@ -17,20 +19,29 @@ public abstract record RotaryScaling
     /// Low frequencies divided by a factor, high ones kept, those between blended: Llama 3.1's <c>rope_type: llama3</c>.
     /// </summary>
     /// <param name="factor">How many times longer the context becomes; finite and at least 1.</param>
-    /// <param name="lowFrequencyFactor">Wavelengths longer than the original context by this divisor are scaled in full; more than 0.</param>
-    /// <param name="highFrequencyFactor">Wavelengths shorter than the original context by this divisor are kept; more than the low one.</param>
-    /// <param name="originalContext">Positions that the model was first trained on: <c>original_max_position_embeddings</c>; at least 1.</param>
+    /// <param name="lowFrequencyFactor">
+    /// Wavelengths longer than the original context by this divisor are scaled in full; more than 0.
+    /// </param>
+    /// <param name="highFrequencyFactor">
+    /// Wavelengths shorter than the original context by this divisor are kept; more than the low one.
+    /// </param>
+    /// <param name="originalContext">
+    /// Positions that the model was first trained on: <c>original_max_position_embeddings</c>; at least 1.
+    /// </param>
     public static RotaryScaling Llama3(double factor, double lowFrequencyFactor, double highFrequencyFactor, int originalContext) =>
         new Llama3Scaling(factor, lowFrequencyFactor, highFrequencyFactor, originalContext);
 
     /// <summary>
-    /// YaRN (Peng and others, 2023): frequencies that turn often inside the original context are kept, slow ones divided by a factor, with a ramp
+    /// YaRN (Peng and others, 2023): frequencies that turn often inside the original context are kept, slow ones divided by a factor, with
+    /// a ramp
     /// between; cosines and sines grow by <c>0.1 ln(factor) + 1</c>.
     /// </summary>
     /// <param name="factor">How many times longer the context becomes; finite and at least 1.</param>
     /// <param name="originalContext">Positions that the model was first trained on; at least 1.</param>
     /// <param name="betaFast">Turns inside the original context from which frequencies are kept.</param>
-    /// <param name="betaSlow">Turns inside the original context up to which frequencies are divided in full; more than 0, less than <paramref name="betaFast"/>.</param>
+    /// <param name="betaSlow">
+    /// Turns inside the original context up to which frequencies are divided in full; more than 0, less than <paramref name="betaFast"/>.
+    /// </param>
     /// <param name="magnitude">A factor for cosines and sines; null for <c>0.1 ln(factor) + 1</c>.</param>
     /// <param name="truncate">Whether the ends of the ramp are rounded to whole pairs, as in the paper's code; gpt-oss does not.</param>
     public static RotaryScaling Yarn(

@@ -4,7 +4,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu.Layers;
 
 /// <summary>
-/// Cosines and sines of a layer's rotary embedding on its engine's device. They grow by powers of two to the largest position that a call has, so
+/// Cosines and sines of a layer's rotary embedding on its engine's device. They grow by powers of two to the largest position that a call
+/// has, so
 /// that most calls upload nothing.
 /// </summary>
 internal sealed class RotaryTables(AttentionEngine engine, RotaryEmbedding rotary, int headSize) : IDisposable

@@ -1,7 +1,8 @@
 namespace AttentionGpu;
 
 /// <summary>
-/// A call or tensor needs more memory than the engine may have (<see cref="AttentionEngineOptions.MemoryLimitBytes"/>) or the device has left. Nothing
+/// A call or tensor needs more memory than the engine may have (<see cref="AttentionEngineOptions.MemoryLimitBytes"/>) or the device has
+/// left. Nothing
 /// is computed or written; the engine stays usable, and a smaller call, or the same when others have ended, works.
 /// </summary>
 public sealed class AttentionMemoryException : InvalidOperationException

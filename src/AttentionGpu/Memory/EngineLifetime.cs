@@ -43,7 +43,9 @@ internal sealed class EngineLifetime(object engine, IDeviceMemory memory)
             Monitor.PulseAll(_signal);
     }
 
-    /// <summary>Refuses new calls and waits for those in progress. False where another thread has closed it already; that thread waits too.</summary>
+    /// <summary>
+    /// Refuses new calls and waits for those in progress. False where another thread has closed it already; that thread waits too.
+    /// </summary>
     public bool Close()
     {
         int calls = Volatile.Read(ref _calls);

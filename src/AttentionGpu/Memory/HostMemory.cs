@@ -2,7 +2,9 @@ using ILGPU;
 
 namespace AttentionGpu.Memory;
 
-/// <summary>The host's memory, for backends that compute there. Blocks are native memory, as long as the system has, and start at a page.</summary>
+/// <summary>
+/// The host's memory, for backends that compute there. Blocks are native memory, as long as the system has, and start at a page.
+/// </summary>
 internal sealed class HostMemory : IDeviceMemory, IDisposable
 {
     private readonly SizeClassPool<NativeBlock> _pool;
@@ -54,7 +56,9 @@ internal sealed class HostMemory : IDeviceMemory, IDisposable
     {
     }
 
-    /// <summary>Frees the blocks that nobody has rented; the others are freed when they are returned to a pool nobody holds any more.</summary>
+    /// <summary>
+    /// Frees the blocks that nobody has rented; the others are freed when they are returned to a pool nobody holds any more.
+    /// </summary>
     public void Dispose() => _pool.Clear();
 
     private NativeBlock Allocate(long bytes)

@@ -3,7 +3,8 @@ using ILGPU;
 namespace AttentionGpu.Memory;
 
 /// <summary>
-/// The memory of a device. All members may be called from many threads at once. Copies keep the order of the work that was started before and
+/// The memory of a device. All members may be called from many threads at once. Copies keep the order of the work that was started before
+/// and
 /// after them.
 /// </summary>
 internal interface IDeviceMemory
@@ -24,7 +25,9 @@ internal interface IDeviceMemory
     /// <summary>Gives memory back. Work already started on a device's stream may still use it.</summary>
     void Return(DeviceMemory memory);
 
-    /// <summary>Memory of the caller at an address that the device can read and write. It must outlive its uses, and is never returned.</summary>
+    /// <summary>
+    /// Memory of the caller at an address that the device can read and write. It must outlive its uses, and is never returned.
+    /// </summary>
     /// <exception cref="NotSupportedException">The device has no addresses.</exception>
     /// <exception cref="ArgumentException">The device cannot read the address.</exception>
     DeviceMemory WrapAddress(nint address, long byteLength);
@@ -35,7 +38,8 @@ internal interface IDeviceMemory
     DeviceMemory WrapView(ArrayView<byte> view);
 
     /// <summary>
-    /// Copies from the host; the source may change when it returns. Small copies do not wait for the device, and no copy keeps other threads
+    /// Copies from the host; the source may change when it returns. Small copies do not wait for the device, and no copy keeps other
+    /// threads
     /// from starting work while it waits.
     /// </summary>
     void Upload(ReadOnlySpan<byte> source, DeviceMemory target);

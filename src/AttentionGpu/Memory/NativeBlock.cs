@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace AttentionGpu.Memory;
 
-/// <summary>A block of the host's memory outside of the garbage collector's, at the start of a page; freed by the finalizer where nobody disposes of it.</summary>
+/// <summary>
+/// A block of the host's memory outside of the garbage collector's, at the start of a page; freed by the finalizer where nobody disposes
+/// of it.
+/// </summary>
 internal sealed unsafe class NativeBlock : IDisposable
 {
     // A block that starts at a cache line only made attention of short lengths 2 to 10 % slower, from process to process.

@@ -1,7 +1,8 @@
 namespace AttentionGpu.Memory;
 
 /// <summary>
-/// Memory with an owner and users: calls and views. The owner may give it up while others still use it; the last one to leave returns it, so
+/// Memory with an owner and users: calls and views. The owner may give it up while others still use it; the last one to leave returns it,
+/// so
 /// that the next one to rent never gets memory that is still read or written.
 /// </summary>
 internal sealed class SharedMemory

@@ -4,8 +4,10 @@ namespace AttentionGpu.Memory;
 
 /// <summary>
 /// Keeps returned blocks for the next request of the same size class: four classes to a power of two, so at most a fifth of a new block is
-/// unused. A free block of less than twice the class will do too, and one that was too small gives way to the next power of two, unless they are large: a
-/// service that sees ever new lengths would otherwise come to keep blocks of every class. All blocks together, in use or not, stay within a limit. Safe
+/// unused. A free block of less than twice the class will do too, and one that was too small gives way to the next power of two, unless
+/// they are large: a
+/// service that sees ever new lengths would otherwise come to keep blocks of every class. All blocks together, in use or not, stay within
+/// a limit. Safe
 /// for many threads.
 /// </summary>
 /// <param name="allocate">Makes a block.</param>
@@ -35,7 +37,9 @@ internal sealed class SizeClassPool<TBlock>(Func<long, TBlock> allocate, Action<
         return (byteLength + step - 1) / step * step;
     }
 
-    /// <exception cref="AttentionMemoryException">The block does not fit under the limit, with what is in use. Nothing has changed.</exception>
+    /// <exception cref="AttentionMemoryException">
+    /// The block does not fit under the limit, with what is in use. Nothing has changed.
+    /// </exception>
     public TBlock Rent(long byteLength)
     {
         // Class sizes of lengths near the end of 64 bits would wrap.

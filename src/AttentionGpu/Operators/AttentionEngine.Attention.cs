@@ -10,12 +10,15 @@ public sealed partial class AttentionEngine
 {
     /// <summary>
     /// <c>output = softmax(scale * query * key^T + mask) * value</c> in every head: PyTorch's <c>scaled_dot_product_attention</c>, the ONNX
-    /// operator <c>Attention</c>. One pass over the keys with a running softmax (FlashAttention-2); memory does not grow with length squared.
+    /// operator <c>Attention</c>. One pass over the keys with a running softmax (FlashAttention-2); memory does not grow with length
+    /// squared.
     /// </summary>
     /// <remarks>
-    /// Grouped-query attention: with fewer key/value heads than query heads, query head h uses key/value head h / (heads / key/value heads).
+    /// Grouped-query attention: with fewer key/value heads than query heads, query head h uses key/value head h / (heads / key/value
+    /// heads).
     /// A query that sees no key gives a row of zeros (ONNX's rule; PyTorch gives NaN). A NaN in a query, key or visible mask value makes
-    /// its row NaN. Tensors are in host memory, where they may be strided, or on the device; the output must not overlap an input. The call returns
+    /// its row NaN. Tensors are in host memory, where they may be strided, or on the device; the output must not overlap an input. The
+    /// call returns
     /// when outputs in host memory are written; work on outputs that are on the device may still be running.
     /// </remarks>
     /// <param name="query">[batch, heads, query length, head size].</param>
@@ -41,7 +44,9 @@ public sealed partial class AttentionEngine
             options);
 
     /// <summary>
-    /// As <see cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)"/>, and
+    /// As
+    /// <see cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)"/>,
+    /// and
     /// returns the output in host memory.
     /// </summary>
     /// <inheritdoc cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)" path="/*[not(self::summary)]"/>
@@ -62,7 +67,8 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// As <see cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)"/>,
+    /// As
+    /// <see cref="ScaledDotProductAttention{T}(TensorInput{T}, TensorInput{T}, TensorInput{T}, TensorOutput{T}, AttentionOptions, AttentionMask)"/>,
     /// and returns the attention weights too: what <c>nn.MultiheadAttention(need_weights=True)</c> returns. Holds a length x length matrix
     /// per head, so it costs memory and time that the plain call does not.
     /// </summary>
@@ -71,7 +77,8 @@ public sealed partial class AttentionEngine
     /// <param name="value">[batch, key/value heads, key length, value head size].</param>
     /// <param name="output">[batch, heads, query length, value head size]; all of it is written.</param>
     /// <param name="weights">
-    /// [batch, heads, query length, key length], or [batch, query length, key length] if averaged; all of it is written. Rows add up to 1, or
+    /// [batch, heads, query length, key length], or [batch, query length, key length] if averaged; all of it is written. Rows add up to 1,
+    /// or
     /// to 0 for a query that sees no key.
     /// </param>
     /// <param name="averageHeads">Whether the weights are the mean over heads.</param>
@@ -104,12 +111,15 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// Scaled dot-product attention with all that it can have: other element types, past and present, key lengths, ragged sequences, documents,
-    /// prefixes, ALiBi, sinks, normalisation and rotary embedding of queries and keys, scores and log-sum-exp. What a call does not use costs
+    /// Scaled dot-product attention with all that it can have: other element types, past and present, key lengths, ragged sequences,
+    /// documents,
+    /// prefixes, ALiBi, sinks, normalisation and rotary embedding of queries and keys, scores and log-sum-exp. What a call does not use
+    /// costs
     /// nothing.
     /// </summary>
     /// <remarks>
-    /// A score is <c>scale * query . key</c>, both normalised and then rotated where that is asked for; then soft capping; then ALiBi; then the additive mask.
+    /// A score is <c>scale * query . key</c>, both normalised and then rotated where that is asked for; then soft capping; then ALiBi;
+    /// then the additive mask.
     /// Hidden keys take no part. Semantics as for the other overload where both can say a call.
     /// </remarks>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
@@ -117,7 +127,8 @@ public sealed partial class AttentionEngine
     /// <param name="outputs">What it writes.</param>
     /// <param name="options">Settings that are not tensors; null for the defaults.</param>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, two inputs exclude each other, a tensor is another engine's, or an output overlaps another tensor. Nothing is written.
+    /// A shape does not fit, two inputs exclude each other, a tensor is another engine's, or an output overlaps another tensor. Nothing is
+    /// written.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">An option, a length or a position is out of range.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>

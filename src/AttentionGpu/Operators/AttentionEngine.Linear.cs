@@ -13,7 +13,9 @@ public sealed partial class AttentionEngine
     /// <summary><c>output = input * weight^T + bias</c>: PyTorch's <c>linear</c>. Tensors are in host memory or on the device.</summary>
     /// <param name="input">[..., input size].</param>
     /// <param name="weight">[output size, input size].</param>
-    /// <param name="output">[..., output size], with the leading axes of the input; all of it is written. Must not overlap an input.</param>
+    /// <param name="output">
+    /// [..., output size], with the leading axes of the input; all of it is written. Must not overlap an input.
+    /// </param>
     /// <param name="bias">[output size]; leave it out for none.</param>
     /// <exception cref="ArgumentException">
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
@@ -21,7 +23,9 @@ public sealed partial class AttentionEngine
     /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: products are added up in float32 and rounded once.</typeparam>
+    /// <typeparam name="T">
+    /// <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: products are added up in float32 and rounded once.
+    /// </typeparam>
     public unsafe void Linear<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias = default)
         where T : unmanaged
     {
@@ -54,7 +58,9 @@ public sealed partial class AttentionEngine
         }
     }
 
-    /// <summary>As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})"/>, and returns the output in host memory.</summary>
+    /// <summary>
+    /// As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})"/>, and returns the output in host memory.
+    /// </summary>
     /// <inheritdoc cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})" path="/*[not(self::summary)]"/>
     /// <remarks>Without a bias, so that an output by mistake is never taken for one.</remarks>
     /// <returns>[..., output size], with the leading axes of the input.</returns>

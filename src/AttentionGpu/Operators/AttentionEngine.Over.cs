@@ -10,17 +10,20 @@ namespace AttentionGpu;
 public sealed partial class AttentionEngine
 {
     /// <summary>
-    /// A tensor over an ILGPU buffer of the engine's accelerator, without a copy: for a service that has its data on the device already. Make the
+    /// A tensor over an ILGPU buffer of the engine's accelerator, without a copy: for a service that has its data on the device already.
+    /// Make the
     /// engine over the same accelerator (<see cref="AttentionEngine(Accelerator, AttentionEngineOptions)"/>).
     /// </summary>
     /// <typeparam name="T"><see cref="float"/>, <see cref="System.Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
     /// <param name="view">
-    /// The elements, dense and row-major. The buffer must outlive the tensor and the calls that use it. The tensor does not own it and does not count in
+    /// The elements, dense and row-major. The buffer must outlive the tensor and the calls that use it. The tensor does not own it and
+    /// does not count in
     /// <see cref="MemoryInUse"/>.
     /// </param>
     /// <param name="lengths">The length of each axis; their product is the length of the view.</param>
     /// <param name="stream">
-    /// The stream whose work writes the elements; the engine waits for that work before it returns. Null where it is done. Before the caller reads an
+    /// The stream whose work writes the elements; the engine waits for that work before it returns. Null where it is done. Before the
+    /// caller reads an
     /// output, it waits by <see cref="Synchronize"/>.
     /// </param>
     /// <exception cref="ArgumentException">The lengths do not fit the view, or the buffer is another accelerator's.</exception>
@@ -44,15 +47,22 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// A tensor over memory at an address, without a copy: a CUDA device pointer of the engine's context, or an address in host memory where the device
+    /// A tensor over memory at an address, without a copy: a CUDA device pointer of the engine's context, or an address in host memory
+    /// where the device
     /// computes there (<c>simd</c>, <c>reference</c>). Otherwise as the other overload.
     /// </summary>
     /// <typeparam name="T"><see cref="float"/>, <see cref="System.Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
-    /// <param name="address">The first element; a multiple of the element's size. The memory must outlive the tensor and the calls that use it.</param>
+    /// <param name="address">
+    /// The first element; a multiple of the element's size. The memory must outlive the tensor and the calls that use it.
+    /// </param>
     /// <param name="lengths">The length of each axis.</param>
-    /// <param name="stream">The stream whose work writes the elements; the engine waits for that work before it returns. Null where it is done.</param>
+    /// <param name="stream">
+    /// The stream whose work writes the elements; the engine waits for that work before it returns. Null where it is done.
+    /// </param>
     /// <exception cref="ArgumentException">The address is not aligned, or is not of the engine's context.</exception>
-    /// <exception cref="NotSupportedException">The device has no addresses (OpenCL, the emulator), or the element type is another.</exception>
+    /// <exception cref="NotSupportedException">
+    /// The device has no addresses (OpenCL, the emulator), or the element type is another.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
     public DeviceTensor<T> Over<T>(nint address, ReadOnlySpan<nint> lengths, AcceleratorStream? stream = null)
         where T : unmanaged

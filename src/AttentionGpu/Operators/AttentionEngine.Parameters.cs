@@ -10,7 +10,10 @@ namespace AttentionGpu;
 /// <content>Parameters of layers.</content>
 public sealed partial class AttentionEngine
 {
-    /// <summary>Brings matrices of as many columns to the device, one below the other, rounded to an element type, and rearranged if the device likes it.</summary>
+    /// <summary>
+    /// Brings matrices of as many columns to the device, one below the other, rounded to an element type, and rearranged if the device
+    /// likes it.
+    /// </summary>
     /// <exception cref="AttentionMemoryException">There is not enough memory; none is kept.</exception>
     internal Parameter CreateParameter(ElementType element, params ReadOnlySpan<Tensor<float>> parts)
     {

@@ -21,7 +21,8 @@ public sealed partial class AttentionEngine : IDisposable
 
     /// <summary>An engine on a device.</summary>
     /// <param name="device">
-    /// A name from <see cref="ListDevices"/>, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else the
+    /// A name from <see cref="ListDevices"/>, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else
+    /// the
     /// first CUDA device, else the first OpenCL GPU, else <c>simd</c>.
     /// </param>
     /// <param name="options">How it uses the device; null for the defaults.</param>
@@ -34,7 +35,8 @@ public sealed partial class AttentionEngine : IDisposable
     }
 
     /// <summary>
-    /// An engine on an ILGPU accelerator of the caller's, for a service that has its data on the device already (<c>Over</c>). Work goes to the
+    /// An engine on an ILGPU accelerator of the caller's, for a service that has its data on the device already (<c>Over</c>). Work goes
+    /// to the
     /// accelerator's default stream. The engine does not dispose of the accelerator, which must outlive it.
     /// </summary>
     /// <param name="accelerator">The accelerator; its context must have been made with <c>EnableAlgorithms()</c>.</param>
@@ -117,7 +119,8 @@ public sealed partial class AttentionEngine : IDisposable
     }
 
     /// <summary>
-    /// Waits for the calls in progress, on other threads too, and frees the device. Later calls throw <see cref="ObjectDisposedException"/>.
+    /// Waits for the calls in progress, on other threads too, and frees the device. Later calls throw
+    /// <see cref="ObjectDisposedException"/>.
     /// </summary>
     public void Dispose()
     {

@@ -2,7 +2,9 @@ using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
-/// <summary>Queries, keys, values, past and output of a call as [batch, heads, length, size], with their shapes checked against each other.</summary>
+/// <summary>
+/// Queries, keys, values, past and output of a call as [batch, heads, length, size], with their shapes checked against each other.
+/// </summary>
 internal readonly struct AttentionHeads
 {
     public required HeadTensor Query { get; init; }

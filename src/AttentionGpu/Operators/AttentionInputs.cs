@@ -3,12 +3,15 @@ using System.Numerics.Tensors;
 namespace AttentionGpu;
 
 /// <summary>
-/// What scaled dot-product attention reads. Axes are written for the default <see cref="AttentionLayout"/>. Tensors are in host memory or on the
+/// What scaled dot-product attention reads. Axes are written for the default <see cref="AttentionLayout"/>. Tensors are in host memory or
+/// on the
 /// engine's device; spans of whole numbers are in host memory, where they are checked before anything is computed.
 /// </summary>
 /// <remarks>
-/// Ragged sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the output are
-/// [tokens, heads, size], one sequence after another without padding. Masks, documents, past, key and prefix lengths, and scores are not to be
+/// Ragged sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the
+/// output are
+/// [tokens, heads, size], one sequence after another without padding. Masks, documents, past, key and prefix lengths, and scores are not
+/// to be
 /// had then. Members are fields, so that a call does not copy what it does not use.
 /// </remarks>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
@@ -24,7 +27,9 @@ public ref struct AttentionInputs<T>
     /// <summary>[batch, key/value heads, key length, value head size].</summary>
     public required TensorInput<T> Value;
 
-    /// <summary>[batch, key/value heads, past length, head size]: keys before those of <see cref="Key"/>, normalised and rotated already.</summary>
+    /// <summary>
+    /// [batch, key/value heads, past length, head size]: keys before those of <see cref="Key"/>, normalised and rotated already.
+    /// </summary>
     public TensorInput<T> PastKey;
 
     /// <summary>[batch, key/value heads, past length, value head size]: values before those of <see cref="Value"/>.</summary>
@@ -54,19 +59,24 @@ public ref struct AttentionInputs<T>
     /// <summary>[sequences + 1]: the same for keys and values; left out where it is the same as for queries.</summary>
     public ReadOnlySpan<int> CumulativeKeyLengths;
 
-    /// <summary>[batch, query length]: a query sees the keys with its own number, as of a document (block-diagonal masks, segment ids).</summary>
+    /// <summary>
+    /// [batch, query length]: a query sees the keys with its own number, as of a document (block-diagonal masks, segment ids).
+    /// </summary>
     public ReadOnlyTensorSpan<int> QueryDocuments;
 
     /// <summary>[batch, key length], the past included; left out where it is the same as for queries.</summary>
     public ReadOnlyTensorSpan<int> KeyDocuments;
 
     /// <summary>
-    /// [heads]: what a step away from the query costs a key: <c>score - slope * |query position - key position|</c>, the last query standing at the
+    /// [heads]: what a step away from the query costs a key: <c>score - slope * |query position - key position|</c>, the last query
+    /// standing at the
     /// last key. ALiBi (Press and others, 2022), FlashAttention's <c>alibi_slopes</c>.
     /// </summary>
     public TensorInput<float> AlibiSlopes;
 
-    /// <summary>[heads]: a logit that takes part in each softmax and has no value: attention sinks (Xiao and others, 2024; gpt-oss).</summary>
+    /// <summary>
+    /// [heads]: a logit that takes part in each softmax and has no value: attention sinks (Xiao and others, 2024; gpt-oss).
+    /// </summary>
     public TensorInput<float> Sinks;
 
     /// <summary>[head size]: queries are divided by their root mean square and multiplied by this, before they are rotated.</summary>
@@ -76,7 +86,8 @@ public ref struct AttentionInputs<T>
     public TensorInput<float> KeyNorm;
 
     /// <summary>
-    /// [positions, rotary size / 2]: cosines of rotary position embedding (Su and others, "RoFormer", 2021). The first rotary size elements of a query
+    /// [positions, rotary size / 2]: cosines of rotary position embedding (Su and others, "RoFormer", 2021). The first rotary size
+    /// elements of a query
     /// and of a key are rotated, not those of the past.
     /// </summary>
     public TensorInput<float> RotaryCosine;
@@ -84,7 +95,9 @@ public ref struct AttentionInputs<T>
     /// <summary>[positions, rotary size / 2]: sines of rotary position embedding.</summary>
     public TensorInput<float> RotarySine;
 
-    /// <summary>[batch, query length]: rows of the rotary tables; left out for the past length and on (for ragged sequences, 0 and on).</summary>
+    /// <summary>
+    /// [batch, query length]: rows of the rotary tables; left out for the past length and on (for ragged sequences, 0 and on).
+    /// </summary>
     public ReadOnlyTensorSpan<int> QueryPositions;
 
     /// <summary>[batch, key length], the past not included; left out for the past length and on (for ragged sequences, 0 and on).</summary>

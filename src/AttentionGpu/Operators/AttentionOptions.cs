@@ -17,7 +17,8 @@ public enum Causal
 
     /// <summary>
     /// The last query sees every key: the diagonal ends at the bottom right, as when the queries are the last positions of a longer
-    /// sequence. FlashAttention's rule, and that of the ONNX operator with <c>nonpad_kv_seqlen</c>. The same as <see cref="TopLeft"/> where the
+    /// sequence. FlashAttention's rule, and that of the ONNX operator with <c>nonpad_kv_seqlen</c>. The same as <see cref="TopLeft"/>
+    /// where the
     /// lengths are equal.
     /// </summary>
     BottomRight,
@@ -29,7 +30,9 @@ public enum QueryAlignment
     /// <summary>Query i stands at key i, behind the past: the ONNX operator's rule.</summary>
     TopLeft,
 
-    /// <summary>The last query stands at the last key: FlashAttention's rule, and that of the ONNX operator with <c>nonpad_kv_seqlen</c>.</summary>
+    /// <summary>
+    /// The last query stands at the last key: FlashAttention's rule, and that of the ONNX operator with <c>nonpad_kv_seqlen</c>.
+    /// </summary>
     BottomRight,
 }
 
@@ -87,16 +90,22 @@ public sealed record AttentionOptions
     /// <summary>Which keys a query may see by position alone.</summary>
     public Causal Causal { get; init; }
 
-    /// <summary>How far a query sees to both sides; null for as far as there are keys. A key must be visible in the window and by <see cref="Causal"/>.</summary>
+    /// <summary>
+    /// How far a query sees to both sides; null for as far as there are keys. A key must be visible in the window and by
+    /// <see cref="Causal"/>.
+    /// </summary>
     public AttentionWindow? Window { get; init; }
 
     /// <summary>
-    /// Scaled scores s become <c>c * tanh(s / c)</c> before anything is added to them; null for no cap. Finite and more than 0. Gemma 2's soft
+    /// Scaled scores s become <c>c * tanh(s / c)</c> before anything is added to them; null for no cap. Finite and more than 0. Gemma 2's
+    /// soft
     /// capping, the ONNX operator's <c>softcap</c>.
     /// </summary>
     public float? Softcap { get; init; }
 
-    /// <summary>The order of the axes of queries, keys, values and outputs. Past and present are [batch, heads, length, size] always.</summary>
+    /// <summary>
+    /// The order of the axes of queries, keys, values and outputs. Past and present are [batch, heads, length, size] always.
+    /// </summary>
     public AttentionLayout Layout { get; init; }
 
     /// <summary>Query heads, where the query's last axis is heads x size; else null.</summary>
@@ -109,7 +118,8 @@ public sealed record AttentionOptions
     public float NormEpsilon { get; init; } = DefaultNormEpsilon;
 
     /// <summary>
-    /// Whether rotary embedding turns neighbouring elements (GPT-J; the ONNX operator <c>RotaryEmbedding</c> with <c>interleaved</c>), rather than
+    /// Whether rotary embedding turns neighbouring elements (GPT-J; the ONNX operator <c>RotaryEmbedding</c> with <c>interleaved</c>),
+    /// rather than
     /// elements half the rotary size apart (GPT-NeoX, Llama).
     /// </summary>
     public bool RotaryInterleaved { get; init; }

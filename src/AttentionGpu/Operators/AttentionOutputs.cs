@@ -15,7 +15,8 @@ public ref struct AttentionOutputs<T>
     public TensorOutput<T> PresentValue;
 
     /// <summary>
-    /// [batch, heads, query length, key length], or without heads for their mean. Holds a matrix per head, so it costs memory and time that the
+    /// [batch, heads, query length, key length], or without heads for their mean. Holds a matrix per head, so it costs memory and time
+    /// that the
     /// output alone does not.
     /// </summary>
     public TensorOutput<T> Scores;
@@ -24,8 +25,10 @@ public ref struct AttentionOutputs<T>
     public ScoreStage ScoreStage;
 
     /// <summary>
-    /// [batch, heads, query length], or [heads, tokens] for ragged sequences: the logarithm of the sum of the exponentials of a row's scores and its
-    /// sink, so that a weight is <c>exp(score - this)</c>; -inf for a query that sees no key. Merges partial results, and serves the backward pass.
+    /// [batch, heads, query length], or [heads, tokens] for ragged sequences: the logarithm of the sum of the exponentials of a row's
+    /// scores and its
+    /// sink, so that a weight is <c>exp(score - this)</c>; -inf for a query that sees no key. Merges partial results, and serves the
+    /// backward pass.
     /// </summary>
     public TensorOutput<float> LogSumExp;
 }

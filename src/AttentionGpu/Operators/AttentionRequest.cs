@@ -7,7 +7,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Operators;
 
 /// <summary>
-/// The one validated, lowered form of a call of attention: rows that are copied, normalised or rotated first, and the computation that is left.
+/// The one validated, lowered form of a call of attention: rows that are copied, normalised or rotated first, and the computation that is
+/// left.
 /// The operator and the layer both make it.
 /// </summary>
 internal struct AttentionRequest : IDisposable

@@ -6,7 +6,8 @@ using AttentionGpu.Tensors;
 namespace AttentionGpu.Operators;
 
 /// <summary>
-/// The small tables of a call in host memory, checked: a sequence for each batch entry, and given positions. They are in pooled arrays, so that
+/// The small tables of a call in host memory, checked: a sequence for each batch entry, and given positions. They are in pooled arrays, so
+/// that
 /// a decode step allocates nothing.
 /// </summary>
 internal struct RequestTables : IDisposable

@@ -23,7 +23,8 @@ internal readonly struct AttentionExtent
     public required float Scale { get; init; }
 
     /// <summary>
-    /// The lengths and positions of every batch entry. Where each has a sequence of its own, this one has the longest lengths, and the others
+    /// The lengths and positions of every batch entry. Where each has a sequence of its own, this one has the longest lengths, and the
+    /// others
     /// are in memory.
     /// </summary>
     public required Sequence Sequence { get; init; }

@@ -17,7 +17,8 @@ internal enum CausalKind
 }
 
 /// <summary>
-/// What an attention computation is made of: the key of its plan. Nothing in it changes from one decode step to the next. A specialised kernel
+/// What an attention computation is made of: the key of its plan. Nothing in it changes from one decode step to the next. A specialised
+/// kernel
 /// fits a signature when the signature equals itself stripped to what the kernel knows, so that a new member is never ignored.
 /// </summary>
 internal readonly record struct AttentionSignature : ISignature<AttentionExtent, AttentionBuffers>

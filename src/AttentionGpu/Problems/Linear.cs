@@ -42,7 +42,8 @@ internal readonly struct LinearBuffers
 }
 
 /// <summary>
-/// Rearranges the weight of a linear layer, once and in place, into the order in which a backend reads it best. The weight stays as large, and
+/// Rearranges the weight of a linear layer, once and in place, into the order in which a backend reads it best. The weight stays as large,
+/// and
 /// a multiple of <c>IOperators.PanelRows</c> rows stays together, so that a slice of a panelled weight is a panelled weight.
 /// </summary>
 internal readonly record struct PanelSignature(ElementType Element, int Depth) : ISignature<PanelExtent, PanelBuffers>;

@@ -3,7 +3,9 @@ namespace AttentionGpu;
 /// <summary>How far scores have come when they are written. The ONNX operator's <c>qk_matmul_output_mode</c> is in brackets.</summary>
 public enum ScoreStage
 {
-    /// <summary>The attention weights: after the softmax (3). Rows add up to 1 with their sink, or to 0 for a query that sees no key.</summary>
+    /// <summary>
+    /// The attention weights: after the softmax (3). Rows add up to 1 with their sink, or to 0 for a query that sees no key.
+    /// </summary>
     Weights,
 
     /// <summary>The scaled products of queries and keys (0).</summary>

@@ -3,7 +3,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu;
 
 /// <summary>
-/// A mask over (query, key) pairs: boolean, additive, or both. Each has rank 1 to 4 and broadcasts to [batch, heads, query length, key length]
+/// A mask over (query, key) pairs: boolean, additive, or both. Each has rank 1 to 4 and broadcasts to [batch, heads, query length, key
+/// length]
 /// by NumPy's rules. Boolean: true lets the query see the key, as in PyTorch's <c>scaled_dot_product_attention</c> and the ONNX
 /// <c>Attention</c> operator (PyTorch's <c>nn.MultiheadAttention</c> means the opposite). Additive: added to the scaled score; -inf hides
 /// the key, whatever its score. Tensors of both kinds convert to it. The default value is no mask.

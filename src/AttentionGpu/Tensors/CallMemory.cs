@@ -6,7 +6,8 @@ namespace AttentionGpu.Tensors;
 
 /// <summary>
 /// The memory of one call. Tensors on the device are used where they are; so are tensors in host memory on a device that computes there
-/// (the caller pins them), if they are contiguous. Everything else goes through memory from the pool, which <see cref="Dispose"/> returns. A
+/// (the caller pins them), if they are contiguous. Everything else goes through memory from the pool, which <see cref="Dispose"/> returns.
+/// A
 /// call takes all its memory before it computes anything, so that outputs are untouched where there is not enough.
 /// </summary>
 internal ref struct CallMemory : IDisposable
@@ -57,7 +58,10 @@ internal ref struct CallMemory : IDisposable
         return memory;
     }
 
-    /// <summary>Memory for an output; <see cref="Finish"/> brings it to the host. Parameters as for <see cref="Input{T}(in TensorInput{T}, void*, string, bool)"/>.</summary>
+    /// <summary>
+    /// Memory for an output; <see cref="Finish"/> brings it to the host. Parameters as for
+    /// <see cref="Input{T}(in TensorInput{T}, void*, string, bool)"/>.
+    /// </summary>
     public unsafe DeviceMemory Output<T>(in TensorOutput<T> tensor, void* pinned, string name, bool strided = false)
         where T : unmanaged
     {

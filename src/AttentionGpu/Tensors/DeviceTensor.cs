@@ -77,7 +77,9 @@ public abstract class DeviceTensor : IDisposable
     }
 }
 
-/// <summary>A <see cref="DeviceTensor"/> of <see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/> elements.</summary>
+/// <summary>
+/// A <see cref="DeviceTensor"/> of <see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/> elements.
+/// </summary>
 public sealed class DeviceTensor<T> : DeviceTensor
     where T : unmanaged
 {
@@ -146,7 +148,10 @@ public sealed class DeviceTensor<T> : DeviceTensor
         HostCopy.Download(Lifetime.Memory, call.Use(this), target);
     }
 
-    /// <summary>As <see cref="CopyFrom"/>, on a thread of the pool. Neither tensor may be used otherwise until the task ends: the copy has no order with later calls.</summary>
+    /// <summary>
+    /// As <see cref="CopyFrom"/>, on a thread of the pool. Neither tensor may be used otherwise until the task ends: the copy has no order
+    /// with later calls.
+    /// </summary>
     /// <param name="source">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
     /// <exception cref="ArgumentException">The shape differs.</exception>
@@ -157,7 +162,10 @@ public sealed class DeviceTensor<T> : DeviceTensor
         return CopyAsync(memory => HostCopy.Upload(Lifetime.Memory, source.AsReadOnlyTensorSpan(), memory), cancellationToken);
     }
 
-    /// <summary>As <see cref="CopyTo"/>, on a thread of the pool. Neither tensor may be used otherwise until the task ends: the copy has no order with later calls.</summary>
+    /// <summary>
+    /// As <see cref="CopyTo"/>, on a thread of the pool. Neither tensor may be used otherwise until the task ends: the copy has no order
+    /// with later calls.
+    /// </summary>
     /// <param name="target">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
     /// <exception cref="ArgumentException">The shape differs.</exception>

@@ -6,7 +6,8 @@ using AttentionGpu.Tensors;
 namespace AttentionGpu;
 
 /// <summary>
-/// A tensor that an operator reads: in host memory, or a <see cref="DeviceTensor{T}"/> of the engine. Both convert to it. The default value is no
+/// A tensor that an operator reads: in host memory, or a <see cref="DeviceTensor{T}"/> of the engine. Both convert to it. The default
+/// value is no
 /// tensor.
 /// </summary>
 /// <typeparam name="T">The type of an element.</typeparam>

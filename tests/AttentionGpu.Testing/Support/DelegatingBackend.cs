@@ -7,7 +7,8 @@ using ILGPU;
 namespace AttentionGpu.Tests.Support;
 
 /// <summary>
-/// A backend that hands every call to another one: the base of test backends that count, record, fail or compute wrong results. A plan passes
+/// A backend that hands every call to another one: the base of test backends that count, record, fail or compute wrong results. A plan
+/// passes
 /// through <c>Watch</c> when it is made.
 /// </summary>
 internal abstract class DelegatingBackend(IBackend inner) : IBackend, IOperators, IDeviceMemory

@@ -4,7 +4,8 @@ using AttentionGpu.Backends.Accelerator;
 namespace AttentionGpu.Tests.Support;
 
 /// <summary>
-/// The backends that every test of an operation runs on. A new backend adds one line; the environment variable <c>ATTENTION_TEST_DEVICES</c> (names with
+/// The backends that every test of an operation runs on. A new backend adds one line; the environment variable
+/// <c>ATTENTION_TEST_DEVICES</c> (names with
 /// commas between) takes their place, for a driver that not every machine has.
 /// </summary>
 public static class Engines
@@ -20,7 +21,8 @@ public static class Engines
             : ["reference", "ilgpu-cpu", "simd"];
 
     /// <summary>
-    /// The devices, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu processor" has a processor's, "opencl:0 tiled" a GPU's.
+    /// The devices, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu processor" has a processor's, "opencl:0
+    /// tiled" a GPU's.
     /// </summary>
     public static IReadOnlyList<string> WithOtherKernels { get; } =
     [

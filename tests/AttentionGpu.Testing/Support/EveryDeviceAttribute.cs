@@ -4,7 +4,10 @@ using Xunit.v3;
 
 namespace AttentionGpu.Tests.Support;
 
-/// <summary>Runs a theory once for each of <see cref="Engines.All"/>, or of <see cref="Engines.WithOtherKernels"/>. Its tests have the trait <c>device=every</c>, by which a driver's run finds them.</summary>
+/// <summary>
+/// Runs a theory once for each of <see cref="Engines.All"/>, or of <see cref="Engines.WithOtherKernels"/>. Its tests have the trait
+/// <c>device=every</c>, by which a driver's run finds them.
+/// </summary>
 [AttributeUsage(AttributeTargets.Method)]
 public sealed class EveryDeviceAttribute : DataAttribute, ITraitAttribute
 {

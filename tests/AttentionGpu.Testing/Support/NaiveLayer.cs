@@ -3,7 +3,9 @@ using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Support;
 
-/// <summary>A whole layer straight from its definition: the projections in float64 by indices of tensors, and <see cref="NaiveAttention"/>.</summary>
+/// <summary>
+/// A whole layer straight from its definition: the projections in float64 by indices of tensors, and <see cref="NaiveAttention"/>.
+/// </summary>
 internal static class NaiveLayer
 {
     /// <summary>Runs a layer on batch-first tensors.</summary>

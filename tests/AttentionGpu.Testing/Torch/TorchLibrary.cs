@@ -2,7 +2,9 @@ using TorchSharp;
 
 namespace AttentionGpu.Tests.Torch;
 
-/// <summary>libtorch, where its native library loads: it needs a newer C++ runtime than Debian 12 has (<c>tests/opencl-root</c> has one).</summary>
+/// <summary>
+/// libtorch, where its native library loads: it needs a newer C++ runtime than Debian 12 has (<c>tests/opencl-root</c> has one).
+/// </summary>
 internal static class TorchLibrary
 {
     /// <summary>Whether it loads here.</summary>

@@ -3,7 +3,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu.Tests.Variants;
 
 /// <summary>
-/// Attention with all variants straight from their definitions, in float64, by indices of tensors: it shares no code, no layouts and no loop
+/// Attention with all variants straight from their definitions, in float64, by indices of tensors: it shares no code, no layouts and no
+/// loop
 /// order with the engine's backends. Ragged sequences are cut apart and run one by one.
 /// </summary>
 internal static class NaiveAttention
@@ -38,7 +39,9 @@ internal static class NaiveAttention
         return result;
     }
 
-    /// <summary>What is added to the scores of a problem that is not ragged, [batch, heads, query length, key length]: -inf hides a key.</summary>
+    /// <summary>
+    /// What is added to the scores of a problem that is not ragged, [batch, heads, query length, key length]: -inf hides a key.
+    /// </summary>
     public static Tensor<float> Added(VariantCase problem)
     {
         Tensor<float> added = Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]);

@@ -5,8 +5,10 @@ using Microsoft.ML.OnnxRuntime;
 namespace AttentionGpu.Tests.Variants;
 
 /// <summary>
-/// ONNX Runtime's answers to problems with variants: <c>RMSNormalization</c>, <c>RotaryEmbedding</c> and <c>Attention</c>. Where nothing but causality,
-/// aligned top left, and one mask hides keys, they are the operator's own; elsewhere what hides keys or adds to scores by position, documents or
+/// ONNX Runtime's answers to problems with variants: <c>RMSNormalization</c>, <c>RotaryEmbedding</c> and <c>Attention</c>. Where nothing
+/// but causality,
+/// aligned top left, and one mask hides keys, they are the operator's own; elsewhere what hides keys or adds to scores by position,
+/// documents or
 /// length goes in as one additive mask, made from the definitions.
 /// </summary>
 internal static class OnnxRuntimeVariants

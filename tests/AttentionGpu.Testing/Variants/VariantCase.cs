@@ -78,7 +78,8 @@ internal sealed record VariantCase
     public bool IsRagged => QueryStarts.Length > 0;
 
     /// <summary>
-    /// The largest difference that passes, relative to the largest expected value: the element type's, and that of a score as large as the largest
+    /// The largest difference that passes, relative to the largest expected value: the element type's, and that of a score as large as the
+    /// largest
     /// ALiBi bias, whose rounding changes a weight by as much.
     /// </summary>
     public double Tolerance =>
@@ -94,7 +95,8 @@ internal sealed record VariantCase
     public double LargestValue => Data.Flat(Value).Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
 
     /// <summary>
-    /// A difference that always passes: a tenth of the tolerance, relative to the terms that a result is the sum of (terms may cancel, their
+    /// A difference that always passes: a tenth of the tolerance, relative to the terms that a result is the sum of (terms may cancel,
+    /// their
     /// rounding stays), and a step of the smallest numbers of the element type, which have fewer digits.
     /// </summary>
     public double Smallest(double largestTerm) =>

@@ -5,7 +5,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Tests.Api;
 
 /// <summary>
-/// Calls flow straight down through the folders of the engine, and nothing refers upwards. A type's folder is its namespace; those of the public
+/// Calls flow straight down through the folders of the engine, and nothing refers upwards. A type's folder is its namespace; those of the
+/// public
 /// types, which have one namespace, are listed here.
 /// </summary>
 public class ArchitectureTests

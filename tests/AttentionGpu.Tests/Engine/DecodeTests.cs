@@ -57,7 +57,8 @@ public class DecodeTests
         using var engine = new AttentionEngine("simd");
         long allocated = long.MaxValue;
 
-        // A garbage collection lets the framework's array pool go, and another test may have the worker threads: one loop of several is undisturbed.
+        // A garbage collection lets the framework's array pool go, and another test may have the worker threads: one loop of several is
+        // undisturbed.
         for (int loop = 0; loop < 20 && allocated != 0; loop++)
             allocated = AllocatedByLoop(engine);
         Assert.Equal(0, allocated);

@@ -9,7 +9,9 @@ public class SafetensorsFuzzTests
     private const int Files = 12_000;
     private const int MaxMutations = 4;
 
-    /// <summary>Every mutated file either loads, within its own bytes, or is one clear error. Seeds are fresh; a failure names its own.</summary>
+    /// <summary>
+    /// Every mutated file either loads, within its own bytes, or is one clear error. Seeds are fresh; a failure names its own.
+    /// </summary>
     [Fact]
     public void Mutated_files_never_crash_or_hang()
     {

@@ -6,12 +6,15 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Variants;
 
 /// <summary>
-/// A change of scores, or a rule beside position that hides keys, as all backends see it: the struct of the kernels with its memory, and the same for one
+/// A change of scores, or a rule beside position that hides keys, as all backends see it: the struct of the kernels with its memory, and
+/// the same for one
 /// score on the host. The reference and, for variants that it has no vector code for, the <c>simd</c> device use the latter.
 /// </summary>
 internal abstract class ScoreVariant
 {
-    /// <summary>All variants, in the order in which they change a score. A new one comes last: vector code of <c>simd</c> runs before it.</summary>
+    /// <summary>
+    /// All variants, in the order in which they change a score. A new one comes last: vector code of <c>simd</c> runs before it.
+    /// </summary>
     public static IReadOnlyList<ScoreVariant> All { get; } =
         [new SoftcapVariant(), new AlibiVariant(), new BiasVariant(), new MaskVariant(), new DocumentVariant(), new KeyPaddingVariant()];
 

@@ -118,7 +118,8 @@ internal sealed class PeerReport : IDisposable
         Line("Variants, time as a multiple of plain attention in the same turns (1 x 8 x 2,048 x 64, float32, not causal, where nothing else is said).");
         Line("");
         Row(["variant", "predicted", "came"], isHead: true);
-        foreach (VariantCost cost in new VariantCosts(_engine).All)
+        foreach (VariantCost cost in
+            new VariantCosts(_engine).All.Concat(new MaskCosts(_engine, 8, 2048).All).Concat(new MaskCosts(_engine, 4, 1024).All))
         {
             double[] medians = Timing.Medians(_window, _duration, TimeSpan.Zero, [cost.Plain, cost.Variant]);
             Row([cost.Name, Figures.Text(cost.Predicted, "F2"), Figures.Text(medians[1] / medians[0], "F2")]);

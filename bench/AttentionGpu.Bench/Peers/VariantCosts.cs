@@ -28,7 +28,7 @@ internal sealed class VariantCosts(AttentionEngine engine)
     /// <remarks>
     /// Predicted from operations: a vector of scores costs 64 cycles of products and 6 of its exponential. Soft capping is an exponential, 14
     /// operations and a division more; ALiBi 4 operations and two passes over L1; converted keys and values half an operation an element for
-    /// four multiply-adds; a mask two passes over as many bytes as there are scores. What is hidden in whole blocks costs its share.
+    /// four multiply-adds. What is hidden in whole blocks costs its share.
     /// </remarks>
     public IEnumerable<VariantCost> All
     {
@@ -46,8 +46,6 @@ internal sealed class VariantCosts(AttentionEngine engine)
                 new(name, predicted, () => Run(null), () => Run(change, options, logSumExp));
 
             Tensor<float> slopes = Tensor.Create(Enumerable.Range(1, Heads).Select(head => MathF.Pow(2f, -head)).ToArray(), [Heads]);
-            Tensor<float> bias = Tensor.Create(Peers.Inputs.Random(Length * Length, 4), [Length, Length]);
-            Tensor<bool> mask = Tensor.Create(Array.ConvertAll(Peers.Inputs.Random(Length * Length, 5), x => x > 0f), [Length, Length]);
             Tensor<int> documents = Tensor.Create(Enumerable.Range(0, Length).Select(i => i / (Length / Documents)).ToArray(), [1, Length]);
             Tensor<float> table = Tensor.Create(Peers.Inputs.Random(Length * Size / 2, 6), [Length, Size / 2]);
             Tensor<float> norm = Tensor.Create(Peers.Inputs.Random(Size, 7), [Size]);
@@ -58,8 +56,6 @@ internal sealed class VariantCosts(AttentionEngine engine)
             yield return Cost("ALiBi", 1.07, inputs => inputs with { AlibiSlopes = slopes });
             yield return Cost("sinks", 1.0, inputs => inputs with { Sinks = slopes });
             yield return Cost("log-sum-exp", 1.0, null, null, Tensor.CreateFromShape<float>([1, Heads, Length]));
-            yield return Cost("additive mask", 1.15, inputs => inputs with { Mask = bias });
-            yield return Cost("boolean mask", 1.25, inputs => inputs with { Mask = mask });
             yield return Cost("norm and rotary embedding", 1.03, inputs => inputs with { QueryNorm = norm, KeyNorm = norm, RotaryCosine = table, RotarySine = table });
             yield return Cost("half of the keys by key lengths", 0.5, inputs => inputs with { KeyLengths = half });
             yield return Cost("four documents", 1.0 / Documents, inputs => inputs with { QueryDocuments = documents.AsReadOnlyTensorSpan() });

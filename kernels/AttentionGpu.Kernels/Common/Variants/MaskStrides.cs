@@ -14,7 +14,7 @@ public struct MaskStrides
     /// <summary>From one query to the next.</summary>
     public long Query;
 
-    /// <summary>From one key to the next.</summary>
+    /// <summary>From one key to the next: 1, or 0 where the mask is the same for all keys.</summary>
     public long Key;
 
     /// <summary>The element for one query and key.</summary>

@@ -167,8 +167,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         if (_mask.Exists)
         {
             _mask.ReadRow(block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);
-            for (int i = 0; i < count; i++)
-                scores[i] = block.MaskRow[i] == float.NegativeInfinity ? float.NegativeInfinity : scores[i] + block.MaskRow[i];
+            ScoreMask<TVector, TOperations>.AddRow(block.MaskRow, scores, count);
         }
 
         _transform.ApplyOthersToRow(block.Sequence, block.Batch, Head(block, row), query, firstKey, new Span<float>(scores, count));

@@ -125,7 +125,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     {
         foreach (KeyRange keys in Ranges(block, firstKey, endKey))
         {
-            MaskEffect effect = ReadMask(block, keys);
+            MaskEffect effect = MaskEffectOn(block, keys);
             if (effect == MaskEffect.HidesAll)
                 continue;
             Buffer.MemoryCopy(block.Maxima, block.OldMaxima, block.Lanes * sizeof(float), block.Lanes * sizeof(float));
@@ -154,7 +154,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             return;
         _transform.Apply(block, keys);
         if (effect != MaskEffect.None)
-            ScoreMask<TVector, TOperations>.Apply(effect, block, keys.Count);
+            _mask.Apply(effect, block, keys.First, keys.Count);
         _transform.ApplyOthers(block, keys);
         if (keys.IsPartial)
             PositionMask<TVector, TOperations>.Apply(_context, block, keys);
@@ -169,9 +169,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             _transform.ApplySoftcap(block, keys);
     }
 
-    /// <summary>Reads what a mask does to a range of keys, for <see cref="Score"/>.</summary>
-    public MaskEffect ReadMask(in QueryBlock block, in KeyRange keys) =>
-        _mask.Read(block, keys.First, keys.Count);
+    /// <summary>What the masks do to a range of keys, for <see cref="Score"/>.</summary>
+    public MaskEffect MaskEffectOn(in QueryBlock block, in KeyRange keys) =>
+        _mask.Effect(block, keys.First, keys.Count);
 
     /// <summary>
     /// Writes the outputs of a block that has attended to all its keys, and makes <see cref="QueryBlock.Factors"/> what weights are

@@ -1,10 +1,7 @@
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
+using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -26,17 +23,17 @@ internal enum MaskEffect
 }
 
 /// <summary>
-/// Boolean, additive, document and key padding masks on the host, as one panel of what is added to the scores: -inf hides, whatever the
-/// score.
+/// Boolean, additive, document and key padding masks on the host. What is hidden gets the score -inf, whatever it was.
 /// </summary>
-internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext context)
+internal sealed unsafe partial class ScoreMask<TVector, TOperations>(AttentionContext context)
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
     /// <summary>The masks in memory.</summary>
     public const ScoreVariants Variants = ScoreVariants.Mask | ScoreVariants.Bias | ScoreVariants.Documents | ScoreVariants.KeyPadding;
 
-    private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
+    // Keys whose masks are read at once: their rows, the panel made of them and their scores stay in L1.
+    private const int PanelKeys = 64;
 
     private readonly AttentionSignature _signature = context.Signature;
 
@@ -46,200 +43,179 @@ internal sealed unsafe class ScoreMask<TVector, TOperations>(AttentionContext co
     /// <summary>Whether a signature has a mask in memory.</summary>
     public static bool IsIn(in AttentionSignature signature) => signature.Has(Variants);
 
-    /// <summary>Reads the mask of a block of keys into <see cref="QueryBlock.Mask"/>, and says what it does.</summary>
-    public MaskEffect Read(in QueryBlock block, int firstKey, int count)
+    /// <summary>What the masks do to a block of keys.</summary>
+    public MaskEffect Effect(in QueryBlock block, int firstKey, int count)
     {
         if (!Exists)
             return MaskEffect.None;
         bool byKey = (!_signature.Has(ScoreVariants.Mask) || context.Extent.Mask.Query == 0)
             && (!_signature.Has(ScoreVariants.Bias) || context.Extent.Bias.Query == 0)
             && !_signature.Has(ScoreVariants.Documents);
-        int rows = byKey ? 1 : block.Queries;
-        MaskEffect effect = Scan(block, rows, firstKey, count);
-        if (effect is MaskEffect.None or MaskEffect.HidesAll)
+        MaskEffect effect = Scan(block, byKey ? 1 : block.Queries, firstKey, count);
+        if (effect != MaskEffect.AddsByScore)
             return effect;
         if (byKey)
-        {
-            ReadRow(block.Batch, block.Head, block.FirstQuery, firstKey, count, block.Mask);
             return MaskEffect.AddsByKey;
-        }
-
-        bool isPlain = (_signature.Variants & Variants) == ScoreVariants.Bias && context.Extent.Bias.Key == 1;
-        float** pointers = stackalloc float*[rows];
-        for (int lane = 0; lane < rows; lane++)
-        {
-            if (isPlain)
-            {
-                pointers[lane] = Bias(context.Extent.Bias.Offset(block.Batch, block.Head, block.FirstQuery + lane, firstKey));
-                continue;
-            }
-
-            pointers[lane] = block.Rows + (nint)lane * count;
-            ReadRow(block.Batch, block.Head, block.FirstQuery + lane, firstKey, count, pointers[lane]);
-        }
-
-        Panel.Pack(block.Mask, block.Lanes, pointers, rows, count, 1f);
-        return MaskEffect.AddsByScore;
+        Fetch(block, firstKey, count);
+        return effect;
     }
 
-    /// <summary>Adds what <see cref="Read"/> has read.</summary>
+    // Rows of a mask lie far apart, each a few lines: the processor sees no stream. They come while the scores are computed.
+    private void Fetch(in QueryBlock block, int firstKey, int count)
+    {
+        bool bias = _signature.Has(ScoreVariants.Bias) && context.Extent.Bias is { Key: 1, Query: not 0 };
+        bool mask = _signature.Has(ScoreVariants.Mask) && context.Extent.Mask is { Key: 1, Query: not 0 };
+        for (int lane = 0; lane < block.Queries; lane++)
+        {
+            int query = block.FirstQuery + lane;
+            if (bias)
+                Prefetch.Bytes((byte*)Bias(context.Extent.Bias.Offset(block.Batch, block.Head, query, firstKey)), count * sizeof(float));
+            if (mask)
+                Prefetch.Bytes(Mask(context.Extent.Mask.Offset(block.Batch, block.Head, query, firstKey)), count);
+        }
+    }
+
+    /// <summary>Changes the scores of a block of keys that <see cref="Effect"/> has looked at.</summary>
+    public void Apply(MaskEffect effect, in QueryBlock block, int firstKey, int count)
+    {
+        if (effect == MaskEffect.AddsByKey)
+        {
+            ReadRow(block.Batch, block.Head, block.FirstQuery, firstKey, count, block.Mask);
+            AddByKey(block, count);
+            return;
+        }
+
+        for (int key = 0; key < count; key += PanelKeys)
+        {
+            int keys = Math.Min(PanelKeys, count - key);
+            float* scores = block.Scores + (nint)key * block.Lanes;
+            if (_signature.Has(ScoreVariants.Bias))
+                AddBias(block, firstKey + key, keys, scores);
+            if (_signature.Has(ScoreVariants.Mask))
+                HideByMask(block, firstKey + key, keys, scores);
+            if (_signature.Has(ScoreVariants.Documents))
+                HideByDocuments(block, firstKey + key, keys, scores);
+            if (_signature.Has(ScoreVariants.KeyPadding))
+                HideByPadding(block, firstKey + key, keys, scores);
+        }
+    }
+
+    private void AddBias(in QueryBlock block, int firstKey, int count, float* scores)
+    {
+        float* first = Bias(context.Extent.Bias.Offset(block.Batch, block.Head, block.FirstQuery, firstKey));
+        long stride = context.Extent.Bias.Key;
+        float** rows = stackalloc float*[block.Queries];
+        for (int lane = 0; lane < block.Queries; lane++)
+        {
+            float* row = first + lane * context.Extent.Bias.Query;
+            rows[lane] = stride == 1 ? row : block.Rows + (nint)lane * count;
+            if (stride == 0)
+                new Span<float>(rows[lane], count).Fill(*row);
+        }
+
+        Panel.Pack(block.Mask, block.Lanes, rows, block.Queries, count, 1f);
+        AddByScore(block, scores, count);
+    }
+
+    // The mask is read in squares of 16 queries and 16 keys.
+    private void HideByMask(in QueryBlock block, int firstKey, int count, float* scores)
+    {
+        byte* first = Mask(context.Extent.Mask.Offset(block.Batch, block.Head, block.FirstQuery, firstKey));
+        long stride = context.Extent.Mask.Key;
+        byte* square = stackalloc byte[ByteSquare.Size * ByteSquare.Size];
+        byte** rows = stackalloc byte*[ByteSquare.Size];
+        for (int lane = 0; lane < block.Queries; lane += ByteSquare.Size)
+        {
+            // Lanes beyond the last query repeat it; nobody reads them.
+            for (int i = 0; i < ByteSquare.Size; i++)
+                rows[i] = first + Math.Min(lane + i, block.Queries - 1) * context.Extent.Mask.Query;
+            if (stride == 0)
+                ByteSquare.Gather(rows, 0, stride, ByteSquare.Size, square);
+            for (int key = 0; key < count; key += ByteSquare.Size)
+            {
+                int keys = Math.Min(ByteSquare.Size, count - key);
+                if (stride == 1 && keys == ByteSquare.Size && ByteSquare.IsSupported)
+                    ByteSquare.Transpose(rows, key, square);
+                else if (stride != 0)
+                    ByteSquare.Gather(rows, key, stride, keys, square);
+                HideSquare(block, square, keys, Math.Min(ByteSquare.Size, block.Lanes - lane), scores + (nint)key * block.Lanes + lane);
+            }
+        }
+    }
+
+    // A vector of scores: 1 load of bytes, 1 widening, 1 comparison, 1 load, 1 selection, 1 store.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Apply(MaskEffect effect, in QueryBlock block, int count)
+    private static void HideSquare(in QueryBlock block, byte* square, int keys, int lanes, float* scores)
+    {
+        TVector hidden = TOperations.Broadcast(float.NegativeInfinity);
+        nint stride = block.Lanes;
+        for (int key = 0; key < keys; key++)
+        {
+            for (int lane = 0; lane < lanes; lane += TOperations.Width)
+                TOperations.Store(TOperations.SelectZero(square + lane, hidden, TOperations.Load(scores + lane)), scores + lane);
+            square += ByteSquare.Size;
+            scores += stride;
+        }
+    }
+
+    // A vector of scores: 2 loads, 1 comparison, 1 selection, 1 store.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void HideByDocuments(in QueryBlock block, int firstKey, int count, float* scores)
+    {
+        int* own = stackalloc int[block.Lanes];
+        new ReadOnlySpan<int>(QueryDocuments(block.Batch, block.FirstQuery), block.Queries).CopyTo(new Span<int>(own, block.Queries));
+        int* numbers = KeyDocuments(block.Batch, firstKey);
+        TVector hidden = TOperations.Broadcast(float.NegativeInfinity);
+        for (int key = 0; key < count; key++)
+        {
+            int number = numbers[key];
+            for (int lane = 0; lane < block.Lanes; lane += TOperations.Width, scores += TOperations.Width)
+                TOperations.Store(TOperations.SelectEqual(own + lane, number, TOperations.Load(scores), hidden), scores);
+        }
+    }
+
+    private void HideByPadding(in QueryBlock block, int firstKey, int count, float* scores)
+    {
+        byte* padding = Padding(block.Batch, firstKey);
+        for (int key = 0; key < count; key++, scores += block.Lanes)
+        {
+            if (padding[key] != 0)
+                new Span<float>(scores, block.Lanes).Fill(float.NegativeInfinity);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddByKey(in QueryBlock block, int count)
     {
         TVector lowest = TOperations.Broadcast(float.MinValue);
         TVector hidden = TOperations.Broadcast(float.NegativeInfinity);
         float* score = block.Scores;
         for (int key = 0; key < count; key++)
         {
-            TVector byKey = TOperations.Broadcast(block.Mask[key]);
-            for (int lane = 0; lane < block.Lanes; lane += TOperations.Width)
+            TVector added = TOperations.Broadcast(block.Mask[key]);
+            for (int lane = 0; lane < block.Lanes; lane += TOperations.Width, score += TOperations.Width)
             {
-                TVector added = effect == MaskEffect.AddsByKey ? byKey : TOperations.Load(block.Mask + (nint)key * block.Lanes + lane);
                 TVector sum = TOperations.Add(TOperations.Load(score), added);
                 TOperations.Store(TOperations.SelectLess(added, lowest, hidden, sum), score);
-                score += TOperations.Width;
             }
         }
     }
 
-    /// <summary>Reads what is added to the scores of one query into <paramref name="row"/>.</summary>
-    public void ReadRow(int batch, int head, int query, int firstKey, int count, float* row)
-    {
-        if (_signature.Has(ScoreVariants.Bias))
-        {
-            float* bias = Bias(context.Extent.Bias.Offset(batch, head, query, firstKey));
-            long stride = context.Extent.Bias.Key;
-            for (int key = 0; key < count; key++)
-                row[key] = bias[key * stride];
-        }
-        else
-        {
-            new Span<float>(row, count).Clear();
-        }
-
-        if (_signature.Has(ScoreVariants.Mask))
-        {
-            byte* visible = Mask(context.Extent.Mask.Offset(batch, head, query, firstKey));
-            long stride = context.Extent.Mask.Key;
-            int key = stride == 1 ? HideWhereZero(visible, row, count) : 0;
-            for (; key < count; key++)
-                row[key] = visible[key * stride] != 0 ? row[key] : float.NegativeInfinity;
-        }
-
-        if (_signature.Has(ScoreVariants.Documents))
-        {
-            int own = *QueryDocuments(batch, query);
-            int* numbers = KeyDocuments(batch, firstKey);
-            for (int key = 0; key < count; key++)
-                row[key] = numbers[key] == own ? row[key] : float.NegativeInfinity;
-        }
-
-        if (!_signature.Has(ScoreVariants.KeyPadding))
-            return;
-        byte* padding = Padding(batch, firstKey);
-        for (int key = 0; key < count; key++)
-            row[key] = padding[key] == 0 ? row[key] : float.NegativeInfinity;
-    }
-
-    // 16 keys: 1 load, 3 widenings, 4 comparisons and selections, 4 loads and stores. Returns how many keys are done.
+    // A vector of scores: 2 loads, 1 addition, 1 comparison, 1 selection, 1 store.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static int HideWhereZero(byte* visible, float* row, int count)
+    private static void AddByScore(in QueryBlock block, float* score, int count)
     {
-        int key = 0;
-        for (; key + Vector128<byte>.Count <= count; key += Vector128<byte>.Count)
+        TVector lowest = TOperations.Broadcast(float.MinValue);
+        TVector hidden = TOperations.Broadcast(float.NegativeInfinity);
+        float* mask = block.Mask;
+        for (nint left = (nint)count * block.Lanes; left > 0; left -= TOperations.Width)
         {
-            (Vector128<ushort> low, Vector128<ushort> high) = Vector128.Widen(Vector128.Load(visible + key));
-            Hide(low, row + key);
-            Hide(high, row + key + Vector128<ushort>.Count);
+            TVector added = TOperations.Load(mask);
+            TVector sum = TOperations.Add(TOperations.Load(score), added);
+            TOperations.Store(TOperations.SelectLess(added, lowest, hidden, sum), score);
+            mask += TOperations.Width;
+            score += TOperations.Width;
         }
-
-        return key;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        static void Hide(Vector128<ushort> visible, float* row)
-        {
-            (Vector128<uint> low, Vector128<uint> high) = Vector128.Widen(visible);
-            Vector128<float> hidden = Vector128.Create(float.NegativeInfinity);
-            Vector128.ConditionalSelect(Vector128.Equals(low, Vector128<uint>.Zero).AsSingle(), hidden, Vector128.Load(row)).Store(row);
-            row += Vector128<float>.Count;
-            Vector128.ConditionalSelect(Vector128.Equals(high, Vector128<uint>.Zero).AsSingle(), hidden, Vector128.Load(row)).Store(row);
-        }
-    }
-
-    /// <summary>
-    /// Whether a block is all visible or all hidden, for the usual masks whose keys are neighbours; <see cref="MaskEffect.AddsByScore"/>
-    /// where it is neither or not looked at. Stops at the first sign that it is neither, but any mask can hide it all.
-    /// </summary>
-    private MaskEffect Scan(in QueryBlock block, int rows, int firstKey, int count)
-    {
-        MaskEffect effect = ScanPadding(block, firstKey, count);
-        if (effect != MaskEffect.HidesAll)
-            effect = Join(effect, ScanDocuments(block, firstKey, count));
-        if (effect != MaskEffect.HidesAll && _signature.Has(ScoreVariants.Mask))
-            effect = Join(effect, ScanRows(block, rows, firstKey, count, context.Extent.Mask, isBoolean: true));
-        if (effect != MaskEffect.HidesAll && _signature.Has(ScoreVariants.Bias))
-            effect = Join(effect, ScanRows(block, rows, firstKey, count, context.Extent.Bias, isBoolean: false));
-        return effect;
-    }
-
-    private static MaskEffect Join(MaskEffect left, MaskEffect right) =>
-        left == MaskEffect.None || right == MaskEffect.HidesAll ? right : left;
-
-    private MaskEffect ScanPadding(in QueryBlock block, int firstKey, int count)
-    {
-        if (!_signature.Has(ScoreVariants.KeyPadding))
-            return MaskEffect.None;
-        var padding = new ReadOnlySpan<byte>(Padding(block.Batch, firstKey), count);
-        return !padding.ContainsAnyExcept((byte)0) ? MaskEffect.None
-            : padding.Contains((byte)0) ? MaskEffect.AddsByScore
-            : MaskEffect.HidesAll;
-    }
-
-    private MaskEffect ScanDocuments(in QueryBlock block, int firstKey, int count)
-    {
-        if (!_signature.Has(ScoreVariants.Documents))
-            return MaskEffect.None;
-        var queries = new ReadOnlySpan<int>(QueryDocuments(block.Batch, block.FirstQuery), block.Queries);
-        var keys = new ReadOnlySpan<int>(KeyDocuments(block.Batch, firstKey), count);
-        (int leastQuery, int mostQuery) = (TensorPrimitives.Min(queries), TensorPrimitives.Max(queries));
-        (int leastKey, int mostKey) = (TensorPrimitives.Min(keys), TensorPrimitives.Max(keys));
-        if (leastQuery > mostKey || mostQuery < leastKey)
-            return MaskEffect.HidesAll;
-        return leastQuery == mostQuery && leastKey == mostKey ? MaskEffect.None : MaskEffect.AddsByScore;
-    }
-
-    private MaskEffect ScanRows(in QueryBlock block, int rows, int firstKey, int count, in MaskStrides mask, bool isBoolean)
-    {
-        if (mask.Key != 1)
-            return MaskEffect.AddsByScore;
-        var effect = MaskEffect.None;
-        for (int row = 0; row < rows; row++)
-        {
-            long first = mask.Offset(block.Batch, block.Head, block.FirstQuery + row, firstKey);
-            MaskEffect ofRow = isBoolean ? ScanBoolean(first, count) : ScanBias(first, count);
-            if (ofRow == MaskEffect.AddsByScore || (row > 0 && ofRow != effect))
-                return MaskEffect.AddsByScore;
-            effect = ofRow;
-        }
-
-        return effect;
-    }
-
-    private MaskEffect ScanBoolean(long first, int count)
-    {
-        var visible = new ReadOnlySpan<byte>(Mask(first), count);
-        return !visible.Contains((byte)0) ? MaskEffect.None
-            : visible.ContainsAnyExcept((byte)0) ? MaskEffect.AddsByScore
-            : MaskEffect.HidesAll;
-    }
-
-    // As bits: the search is vectorised for whole numbers. A negative zero counts as something, which costs time only.
-    private MaskEffect ScanBias(long first, int count)
-    {
-        ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(Bias(first), count));
-        return !bias.ContainsAnyExcept(0u) ? MaskEffect.None
-            : bias.ContainsAnyExcept(_hiddenBits) ? MaskEffect.AddsByScore
-            : MaskEffect.HidesAll;
     }
 
     private float* Bias(long element) => context.Buffers.Bias.Pointer<float>() + element;

@@ -124,7 +124,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
             new Span<float>(block.Factors, block.Lanes).Fill(1f);
         foreach (KeyRange keys in _blocks.Ranges(block, 0, _context.Extent.KeyLength))
         {
-            MaskEffect effect = _blocks.ReadMask(block, keys);
+            MaskEffect effect = _blocks.MaskEffectOn(block, keys);
             if (effect == MaskEffect.HidesAll || block.Queries <= keys.FirstLane)
                 continue;
             _blocks.Score(block, keys, effect);

@@ -19,4 +19,13 @@ internal static unsafe class Prefetch
         for (int line = 0; line < length; line += LineFloats)
             Sse.Prefetch0(first + line);
     }
+
+    /// <summary>Asks for bytes that are needed later, in L2.</summary>
+    public static void Bytes(byte* first, int count)
+    {
+        if (!Sse.IsSupported)
+            return;
+        for (int line = 0; line < count; line += LineFloats * sizeof(float))
+            Sse.Prefetch1(first + line);
+    }
 }

@@ -52,6 +52,12 @@ internal unsafe interface IVectorOperations<TVector>
     /// <summary><paramref name="whenLess"/> in the lanes where left is less than right, else <paramref name="otherwise"/>.</summary>
     static abstract TVector SelectLess(TVector left, TVector right, TVector whenLess, TVector otherwise);
 
+    /// <summary><paramref name="whenZero"/> in the lanes whose byte is zero, else <paramref name="otherwise"/>.</summary>
+    static abstract TVector SelectZero(byte* bytes, TVector whenZero, TVector otherwise);
+
+    /// <summary><paramref name="whenEqual"/> in the lanes whose number is <paramref name="right"/>, else <paramref name="otherwise"/>.</summary>
+    static abstract TVector SelectEqual(int* left, int right, TVector whenEqual, TVector otherwise);
+
     static abstract float Sum(TVector value);
 
     /// <summary>The largest element of a vector without NaN.</summary>

@@ -58,6 +58,22 @@ internal readonly unsafe struct Operations128 : IVectorOperations<Vector128<floa
         Vector128.ConditionalSelect(Vector128.LessThan(left, right), whenLess, otherwise);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> SelectZero(byte* bytes, Vector128<float> whenZero, Vector128<float> otherwise)
+    {
+        Vector128<int> numbers = Widen(bytes);
+        return Vector128.ConditionalSelect(Vector128.Equals(numbers, Vector128<int>.Zero).AsSingle(), whenZero, otherwise);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> SelectEqual(int* left, int right, Vector128<float> whenEqual, Vector128<float> otherwise) =>
+        Vector128.ConditionalSelect(Vector128.Equals(Vector128.Load(left), Vector128.Create(right)).AsSingle(), whenEqual, otherwise);
+
+    /// <summary>Four bytes as whole numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<int> Widen(byte* bytes) =>
+        Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<uint>(bytes)).AsByte())).AsInt32();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector128<float> value) => Vector128.Sum(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

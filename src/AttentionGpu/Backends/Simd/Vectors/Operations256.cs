@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace AttentionGpu.Backends.Simd.Vectors;
 
@@ -56,6 +57,23 @@ internal readonly unsafe struct Operations256 : IVectorOperations<Vector256<floa
     public static Vector256<float> SelectLess(
         Vector256<float> left, Vector256<float> right, Vector256<float> whenLess, Vector256<float> otherwise) =>
         Vector256.ConditionalSelect(Vector256.LessThan(left, right), whenLess, otherwise);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> SelectZero(byte* bytes, Vector256<float> whenZero, Vector256<float> otherwise)
+    {
+        Vector256<int> numbers = Widen(bytes);
+        return Vector256.ConditionalSelect(Vector256.Equals(numbers, Vector256<int>.Zero).AsSingle(), whenZero, otherwise);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> SelectEqual(int* left, int right, Vector256<float> whenEqual, Vector256<float> otherwise) =>
+        Vector256.ConditionalSelect(Vector256.Equals(Vector256.Load(left), Vector256.Create(right)).AsSingle(), whenEqual, otherwise);
+
+    /// <summary>Eight bytes as whole numbers.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<int> Widen(byte* bytes) => Avx2.IsSupported
+        ? Avx2.ConvertToVector256Int32(bytes)
+        : Vector256.Create(Operations128.Widen(bytes), Operations128.Widen(bytes + Vector128<int>.Count));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector256<float> value) => Vector256.Sum(value);

@@ -62,6 +62,19 @@ internal readonly unsafe struct Operations512 : IVectorOperations<Vector512<floa
         Vector512.ConditionalSelect(Vector512.LessThan(left, right), whenLess, otherwise);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> SelectZero(byte* bytes, Vector512<float> whenZero, Vector512<float> otherwise)
+    {
+        Vector512<int> numbers = Avx512F.IsSupported
+            ? Avx512F.ConvertToVector512Int32(Vector128.Load(bytes))
+            : Vector512.Create(Operations256.Widen(bytes), Operations256.Widen(bytes + Vector256<int>.Count));
+        return Vector512.ConditionalSelect(Vector512.Equals(numbers, Vector512<int>.Zero).AsSingle(), whenZero, otherwise);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> SelectEqual(int* left, int right, Vector512<float> whenEqual, Vector512<float> otherwise) =>
+        Vector512.ConditionalSelect(Vector512.Equals(Vector512.Load(left), Vector512.Create(right)).AsSingle(), whenEqual, otherwise);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector512<float> value) => Vector512.Sum(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

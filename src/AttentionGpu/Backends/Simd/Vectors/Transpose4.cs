@@ -22,6 +22,15 @@ internal static unsafe class Transpose4
         Vector128<float> row1 = Vector128.Load(source1) * factors;
         Vector128<float> row2 = Vector128.Load(source2) * factors;
         Vector128<float> row3 = Vector128.Load(source3) * factors;
+        Store(row0, row1, row2, row3, target0, target1, target2, target3);
+    }
+
+    /// <summary>Target row j holds element j of each row.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Store(
+        Vector128<float> row0, Vector128<float> row1, Vector128<float> row2, Vector128<float> row3,
+        float* target0, float* target1, float* target2, float* target3)
+    {
         Vector128<float> low01 = InterleaveLow(row0, row1);
         Vector128<float> high01 = InterleaveHigh(row0, row1);
         Vector128<float> low23 = InterleaveLow(row2, row3);

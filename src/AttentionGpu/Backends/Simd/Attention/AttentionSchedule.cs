@@ -57,12 +57,14 @@ internal readonly struct AttentionSchedule<TVector, TOperations>
         long wantedParts = TileCount.DivideUp(wantedItems, Heads * ItemsPerHead);
         KeyParts = (int)Math.Clamp(Math.Min(wantedParts, extent.KeyLength / MinPartKeys), 1, wantedParts);
         Operations = 2.0 * extent.ScoreCount * (signature.HeadSize + signature.ValueHeadSize);
+        PreciseOffset = ThreadWorkspace.RoundUp(
+            IsFewQueries
+                ? FewQueriesKernel<TVector, TOperations>.WorkspaceSize(signature, extent)
+                : QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, extent, BlocksAtOnce));
         Workspace = new ThreadWorkspace(
             KeyParts == 1 ? 0 : SplitStates.Size(signature, extent, KeyParts),
             ParallelWork.Workers(Items, threads, Operations),
-            IsFewQueries
-                ? FewQueriesKernel<TVector, TOperations>.WorkspaceSize(signature, extent)
-                : QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, BlocksAtOnce));
+            PreciseOffset + PreciseRow<TVector, TOperations>.Size(signature));
     }
 
     /// <summary>Most threads of a call.</summary>
@@ -91,6 +93,9 @@ internal readonly struct AttentionSchedule<TVector, TOperations>
 
     /// <summary>Operations of all items.</summary>
     public double Operations { get; }
+
+    /// <summary>Where in a thread's memory that of rows which are computed again begins: after the blocks'.</summary>
+    public long PreciseOffset { get; }
 
     /// <summary>The states of the parts, and a thread's blocks.</summary>
     public ThreadWorkspace Workspace { get; }

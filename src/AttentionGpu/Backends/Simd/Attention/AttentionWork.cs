@@ -1,3 +1,4 @@
+using System.Numerics;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Tiles;
@@ -22,6 +23,7 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     private readonly AttentionContext _context;
     private readonly QueryBlockKernel<TVector, TOperations> _blocks;
     private readonly FewQueriesKernel<TVector, TOperations> _few;
+    private readonly PreciseRow<TVector, TOperations> _precise;
     private readonly bool _looksAhead;
     private readonly int _chunkKeys;
     private AttentionSchedule<TVector, TOperations> _schedule;
@@ -32,7 +34,8 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     {
         _context = new AttentionContext(signature, longestRun);
         _blocks = new(_context);
-        _few = new(_context);
+        _precise = new(_context);
+        _few = new(_context, _precise);
         _chunkKeys = QueryBlockKernel<TVector, TOperations>.ChunkKeys(signature);
         _looksAhead = signature is
         {
@@ -50,7 +53,7 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         _schedule = schedule;
         _context.Begin(extent, buffers);
         Take(schedule.Workspace, schedule.Workspace.In(workspace));
-        _few.Begin();
+        _few.Begin(schedule.PreciseOffset);
         int parts = schedule.KeyParts;
         int valueSize = _context.Signature.ValueHeadSize;
         _splitStates = parts == 1 ? null : new SplitStates(valueSize, extent, Shared, parts);
@@ -153,10 +156,20 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
 
         for (int i = 0; i < count; i++)
         {
+            _blocks.End(blocks[i]);
             if (_splitStates is { } kept)
                 Keep(kept, blocks[i], part);
             else
-                _blocks.WriteOutput(blocks[i]);
+                Correct(memory, blocks[i], _blocks.WriteOutput(blocks[i]));
+        }
+    }
+
+    private void Correct(float* memory, in QueryBlock block, ulong doubtful)
+    {
+        for (; doubtful != 0; doubtful &= doubtful - 1)
+        {
+            int query = block.FirstQuery + BitOperations.TrailingZeroCount(doubtful);
+            _precise.Attend(memory + _schedule.PreciseOffset, block.Batch, block.Head, query);
         }
     }
 
@@ -184,12 +197,16 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         Sequence sequence = _context.SequenceOf(batch);
         if (query >= sequence.QueryLength)
             return;
+        if (!states.Merge(row, _context.SinkOf(head), memory, out float* output, out double logSumExp))
+        {
+            _precise.Attend(memory + _schedule.PreciseOffset, batch, head, query);
+            return;
+        }
+
         query += sequence.QueryStart;
-        var output = new Span<float>(memory, _context.Signature.ValueHeadSize);
-        OnlineSoftmax state = states.Merge(row, _context.SinkOf(head), output);
         byte* target = ElementRows.Address(_context.Buffers.Output, element, extent.Output.Offset(batch, head, query));
-        ElementRows.Store(memory, target, element, output.Length);
+        ElementRows.Store(output, target, element, _context.Signature.ValueHeadSize);
         if (_context.Signature.HasLogSumExp)
-            _context.Buffers.LogSumExp.Pointer<float>()[extent.LogSumExp.Offset(batch, head, query)] = state.LogSumExp;
+            _context.Buffers.LogSumExp.Pointer<float>()[extent.LogSumExp.Offset(batch, head, query)] = (float)logSumExp;
     }
 }

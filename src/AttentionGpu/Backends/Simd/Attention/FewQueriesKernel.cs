@@ -29,7 +29,15 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Keys and values that come to L1 (and are converted there) for the first rows, before the next ones take them.
     private const int Step = 16;
 
+    // Keys whose float32 sums are taken into wide ones at once, and twice as many keys than which a call must have. A step's sum rounds to
+    // the same side as the next where all are equal: 1/50,000,000 of the sum for each step.
+    private const int WidePeriod = 1024;
+
+    // Vectors of weights that are added up by themselves.
+    private const int TotalVectors = 32;
+
     private readonly AttentionContext _context;
+    private readonly PreciseRow<TVector, TOperations> _precise;
     private readonly ElementType _element;
     private readonly int _headSize;
     private readonly int _valueSize;
@@ -42,11 +50,13 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private int _queryLength;
     private int _rowCount;
     private int _blockKeys;
+    private long _preciseOffset;
 
-    public FewQueriesKernel(AttentionContext context)
+    public FewQueriesKernel(AttentionContext context, PreciseRow<TVector, TOperations> precise)
     {
         AttentionSignature signature = context.Signature;
         _context = context;
+        _precise = precise;
         _element = signature.Element;
         (_headSize, _valueSize, _groupSize) = (signature.HeadSize, signature.ValueHeadSize, signature.GroupSize);
         _mask = new(context);
@@ -66,12 +76,15 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != ElementType.Float32;
         return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + 2) + MaxScores
             + BlockKeys(signature.GroupSize * extent.QueryLength) + Step * Lanes
-            + (converts ? Step : 1) * (long)Math.Max(signature.HeadSize, signature.ValueHeadSize);
+            + (converts ? Step : 1) * (long)Math.Max(signature.HeadSize, signature.ValueHeadSize)
+            + (IsWide(extent) ? WideSums.Size(MaxRows, SumsStride(signature.ValueHeadSize)) : 0);
     }
 
     /// <summary>Takes the sizes of the context's call.</summary>
-    public void Begin()
+    /// <param name="preciseOffset">Where in a thread's memory that of rows which are computed again begins.</param>
+    public void Begin(long preciseOffset)
     {
+        _preciseOffset = preciseOffset;
         _queryLength = _context.Extent.QueryLength;
         _rowCount = _groupSize * _queryLength;
         _blockKeys = BlockKeys(_rowCount);
@@ -107,7 +120,13 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             AddValues(block, keyHead, key, count);
         }
 
-        Write(block, states, part);
+        if (block.Wide.Exist)
+        {
+            TakeSums(block);
+            block.Wide.Return(block.Sums, block.Totals, _sumsStride);
+        }
+
+        Write(memory, block, states, part);
     }
 
     private Block Begin(float* memory, in Sequence sequence, int batch, int keyHead, int firstRow)
@@ -127,9 +146,10 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Sums = block.Queries + (nint)MaxRows * _headSize;
         block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
         block.Tail = block.Scores + MaxScores;
-        block.Converted = block.Tail + Step * Lanes;
+        block.Wide = IsWide(_context.Extent) ? WideSums.Begin(block.Tail + Step * Lanes, block.Rows, _sumsStride) : default;
+        block.Converted = block.Tail + Step * Lanes + (block.Wide.Exist ? WideSums.Size(MaxRows, _sumsStride) : 0);
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
-        new Span<float>(block.Totals, block.Rows).Clear();
+        new Span<float>(block.Totals, block.Rows).Fill(-0f);
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
         for (int row = 0; row < block.Rows; row++)
         {
@@ -163,7 +183,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         if (query >= block.Sequence.QueryLength)
             return;
         if (_transform.Exists)
-            _transform.ApplyRow(Head(block, row), query + block.Sequence.DistanceOffset, firstKey, new Span<float>(scores, count));
+            _transform.ApplyRow(Head(block, row), query + block.Sequence.DistanceOffset, firstKey, scores, count);
         if (_mask.Exists)
         {
             _mask.ReadRow(block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);
@@ -196,11 +216,18 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         float shift = maximum == float.NegativeInfinity ? 0f : maximum;
         TVector shifts = TOperations.Broadcast(shift);
         TVector total = TOperations.Zero;
-        for (int i = 0; i < padded; i += TOperations.Width)
+        for (int i = 0; i < padded;)
         {
-            TVector weight = VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Subtract(TOperations.Load(scores + i), shifts));
-            total = TOperations.Add(total, weight);
-            TOperations.Store(weight, scores + i);
+            TVector sum = TOperations.Zero;
+            for (int end = Math.Min(padded, i + TotalVectors * TOperations.Width); i < end; i += TOperations.Width)
+            {
+                TVector weight =
+                    VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Subtract(TOperations.Load(scores + i), shifts));
+                sum = TOperations.Add(sum, weight);
+                TOperations.Store(weight, scores + i);
+            }
+
+            total = TOperations.Add(total, sum);
         }
 
         float factor = 1f;
@@ -238,6 +265,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
                 block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* values, out nint stride);
             AddValues(values, stride, block, i, run);
             i += run;
+            if (block.Wide.Exist && block.Wide.Count(run, WidePeriod))
+                TakeSums(block);
         }
     }
 
@@ -266,6 +295,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         }
     }
 
+    private void TakeSums(in Block block) =>
+        block.Wide.TakeRows(block.Sums, block.Totals, block.Maxima, _sumsStride);
+
     private static void CopyTail(float* source, nint stride, int columns, float* target, int lanes, int rows)
     {
         for (int row = 0; row < rows; row++)
@@ -276,7 +308,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         }
     }
 
-    private void Write(in Block block, SplitStates? states, int part)
+    private void Write(float* memory, in Block block, SplitStates? states, int part)
     {
         for (int row = 0; row < block.Rows; row++)
         {
@@ -293,6 +325,12 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
                 continue;
             }
 
+            if (IsDoubtful(block, row))
+            {
+                _precise.Attend(memory + _preciseOffset, block.Batch, head, query);
+                continue;
+            }
+
             query += block.Sequence.QueryStart;
             var state = new OnlineSoftmax { Maximum = block.Maxima[row], Sum = block.Totals[row] };
             TensorPrimitives.Multiply(sums, state.Finish(_context.SinkOf(head)), new Span<float>(block.Converted, sums.Length));
@@ -302,6 +340,13 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
                 _context.Buffers.LogSumExp.Pointer<float>()[_context.Extent.LogSumExp.Offset(block.Batch, head, query)] = state.LogSumExp;
         }
     }
+
+    // -0 stands for a row that has looked at no key.
+    private bool IsDoubtful(in Block block, int row) => block.Totals[row] == 0f
+        ? !float.IsNegative(block.Totals[row])
+        : NonFinite<TVector, TOperations>.IsIn(block.Sums + (nint)row * _sumsStride, _sumsStride);
+
+    private static bool IsWide(in AttentionExtent extent) => extent.KeyLength > 2 * WidePeriod;
 
     private static int SumsStride(int valueSize) => TileCount.DivideUp(valueSize, Lanes) * Lanes;
 
@@ -324,6 +369,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
         /// <summary>Rows that are converted to floats on load, and an output row before it is stored.</summary>
         public float* Converted;
+
+        /// <summary>The sums of many keys.</summary>
+        public WideSums Wide;
 
         public Sequence Sequence;
         public float* MaskRow;

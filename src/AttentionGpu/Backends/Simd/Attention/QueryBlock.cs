@@ -33,11 +33,17 @@ internal unsafe struct QueryBlock
     /// <summary>The same before the current block of keys.</summary>
     public float* OldMaxima;
 
-    /// <summary>The sum of the weights of each lane.</summary>
+    /// <summary>
+    /// The sum of the weights of each lane; -0 before the first key, hidden or not, that the lane has looked at. Whether a lane whose sum
+    /// is 0 has seen only hidden keys, or scores that have overflowed to -inf, is to be found out.
+    /// </summary>
     public float* Totals;
 
     /// <summary>By how much a block of keys shrinks what came before.</summary>
     public float* Factors;
+
+    /// <summary>The sums of many keys.</summary>
+    public WideSums Wide;
 
     /// <summary>What the thread is likely to read next.</summary>
     public Lookahead* Ahead;
@@ -61,7 +67,8 @@ internal unsafe struct QueryBlock
     public int Lanes;
 
     /// <summary>Floats of what a block keeps from key to key.</summary>
-    public static long StateSize(int lanes, int headSize, int valueHeadSize) => (long)lanes * (headSize + valueHeadSize + LaneVectors);
+    public static long StateSize(int lanes, int headSize, int valueHeadSize, bool isWide) =>
+        (long)lanes * (headSize + valueHeadSize + LaneVectors) + (isWide ? WideSums.Size(lanes, valueHeadSize) : 0);
 
     /// <summary>
     /// Floats of what several blocks can use in turn: the scores of a block of keys, the panels of a mask or of weights, and converted
@@ -75,7 +82,7 @@ internal unsafe struct QueryBlock
         (long)lanes * blockKeys * (needsRows ? 3 : 1) + (long)Math.Max(lanes, blockKeys) * convertedSize;
 
     /// <summary>Cuts memory into the panels.</summary>
-    public void Place(float* state, float* scratch, int headSize, int blockKeys, bool needsRows)
+    public void Place(float* state, float* scratch, int headSize, int valueHeadSize, int blockKeys, bool needsRows, bool isWide)
     {
         Maxima = state;
         OldMaxima = Maxima + Lanes;
@@ -83,6 +90,8 @@ internal unsafe struct QueryBlock
         Factors = Totals + Lanes;
         Panel = Factors + Lanes;
         Sums = Panel + (nint)Lanes * headSize;
+        if (isWide)
+            Wide = WideSums.Begin(Sums + (nint)Lanes * valueHeadSize, Lanes, valueHeadSize);
         Scores = scratch;
         Mask = Scores + (nint)Lanes * blockKeys;
         Rows = Mask + (nint)Lanes * blockKeys;

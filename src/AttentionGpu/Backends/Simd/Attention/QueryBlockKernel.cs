@@ -23,6 +23,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     private const int MinBlockKeys = 24;
     private const int MaxBlockKeys = 192;
 
+    // Keys whose float32 sums are taken into wide ones at once, and more keys than which a call must have. A term of theirs rounds to the
+    // same side as the next where all are equal: 1/50,000,000 of the sum for each block of keys, and for each key of a block.
+    private const int WidePeriod = 4096;
+
     private readonly AttentionContext _context;
     private readonly ElementType _element;
     private readonly int _headSize;
@@ -62,8 +66,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         Math.Max(BlockKeys, Caches.Level2 / 2 / ((signature.HeadSize + signature.ValueHeadSize) * sizeof(float)) & ~1);
 
     /// <summary>Floats of memory for several blocks at once.</summary>
-    public static long WorkspaceSize(in AttentionSignature signature, int blocks) =>
-        ScratchSize(signature) + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize);
+    public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent, int blocks) =>
+        ScratchSize(signature) + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize, IsWide(extent));
+
+    private static bool IsWide(in AttentionExtent extent) => extent.KeyLength > WidePeriod;
 
     private static bool NeedsRows(in AttentionSignature signature) =>
         ScoreMask<TVector, TOperations>.IsIn(signature) || signature.Scores is not null;
@@ -101,10 +107,11 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             Queries = queries,
             Lanes = lanes,
         };
-        float* states = memory + _scratchSize + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize);
-        block.Place(states, memory, _headSize, BlockKeys, _needsRows);
+        bool isWide = IsWide(_context.Extent);
+        float* states = memory + _scratchSize + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize, isWide);
+        block.Place(states, memory, _headSize, _valueSize, BlockKeys, _needsRows, isWide);
         new Span<float>(block.Maxima, lanes).Fill(float.NegativeInfinity);
-        new Span<float>(block.Totals, lanes).Clear();
+        new Span<float>(block.Totals, lanes).Fill(-0f);
         new Span<float>(block.Sums, lanes * _valueSize).Clear();
         ref readonly AttentionExtent extent = ref _context.Extent;
         nint stride = (nint)extent.Query.RowStride;
@@ -120,6 +127,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     /// <summary>
     /// Attends to a range of keys that the block has not seen: its maxima, totals and sums, not divided yet, take them in.
+    /// <see cref="End"/> follows the last range.
     /// </summary>
     public void Attend(in QueryBlock block, int firstKey, int endKey)
     {
@@ -135,7 +143,18 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             else
                 Weigh<NaturalBase<TVector, TOperations>>(block, keys);
             AddValues(block, keys);
+            if (block.Wide.Exist && block.Wide.Count(keys.Count, WidePeriod))
+                block.Wide.TakePanel(block.Sums, block.Totals, block.Maxima, _valueSize, Logarithm);
         }
+    }
+
+    /// <summary>Makes the totals and sums those of all keys that the block has attended to.</summary>
+    public void End(in QueryBlock block)
+    {
+        if (!block.Wide.Exist)
+            return;
+        block.Wide.TakePanel(block.Sums, block.Totals, block.Maxima, _valueSize, Logarithm);
+        block.Wide.Return(block.Sums, block.Totals, _valueSize);
     }
 
     /// <summary>The ranges in which a block goes through its keys.</summary>
@@ -177,9 +196,10 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     /// Writes the outputs of a block that has attended to all its keys, and makes <see cref="QueryBlock.Factors"/> what weights are
     /// multiplied by.
     /// </summary>
-    public void WriteOutput(in QueryBlock block)
+    /// <returns>The lanes, as bits, that are to be computed again with <see cref="PreciseRow{TVector, TOperations}"/>.</returns>
+    public ulong WriteOutput(in QueryBlock block)
     {
-        Normalize(block);
+        ulong doubtful = Normalize(block);
         long first = block.Sequence.QueryStart + block.FirstQuery;
         TensorLayout layout = _context.Extent.Output;
         byte* output = ElementRows.Address(_context.Buffers.Output, _element, layout.Offset(block.Batch, block.Head, (int)first));
@@ -191,21 +211,50 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
         Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _valueSize, block.Factors);
         for (int lane = 0; converts && lane < block.Queries; lane++)
             ElementRows.Store(rows[lane], output + lane * stride * _element.Size(), _element, _valueSize);
+        return doubtful;
     }
 
     /// <summary>The running softmax of a lane, in natural units.</summary>
     public OnlineSoftmax State(in QueryBlock block, int lane) =>
         new() { Maximum = block.Maxima[lane] * Logarithm, Sum = block.Totals[lane] };
 
-    private void Normalize(in QueryBlock block)
+    // The maxima before the last keys are not needed any more: marks of doubtful lanes are in their place.
+    private ulong Normalize(in QueryBlock block)
     {
-        if (_context.Signature is { HasSinks: false, HasLogSumExp: false })
+        float* marks = block.OldMaxima;
+        NonFinite<TVector, TOperations>.Mark(block.Sums, block.Lanes, _valueSize, marks);
+        ulong doubtful = Invert(block, marks) ? NonFinite<TVector, TOperations>.Marked(marks, block.Queries) : 0;
+        if (_context.Signature is { HasSinks: true } or { HasLogSumExp: true })
+            EndSoftmax(block);
+        return doubtful;
+    }
+
+    /// <summary>
+    /// Makes the factors 1 / total, or 0 where the total is 0, and marks the lanes that have looked at keys and found none to weigh
+    /// anything. A vector of lanes: 1 division, 3 multiply-adds and additions, 2 selections.
+    /// </summary>
+    /// <returns>Whether any lane is marked.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static bool Invert(in QueryBlock block, float* marks)
+    {
+        TVector all = TOperations.Zero;
+        for (int lane = 0; lane < block.Lanes; lane += TOperations.Width)
         {
-            for (int lane = 0; lane < block.Lanes; lane++)
-                block.Factors[lane] = OnlineSoftmax.Reciprocal(block.Totals[lane]);
-            return;
+            // 1 / -0 is -inf, and stands for a lane that has looked at no key; 1 / 0 is inf, and inf times 0 the mark.
+            TVector inverse = TOperations.Divide(TOperations.Broadcast(1f), TOperations.Load(block.Totals + lane));
+            inverse = TOperations.SelectLess(inverse, TOperations.Zero, TOperations.Zero, inverse);
+            TVector mark = TOperations.MultiplyAdd(inverse, TOperations.Zero, TOperations.Load(marks + lane));
+            TOperations.Store(mark, marks + lane);
+            all = TOperations.Add(all, mark);
+            TVector infinity = TOperations.Broadcast(float.PositiveInfinity);
+            TOperations.Store(TOperations.SelectLess(inverse, infinity, inverse, TOperations.Zero), block.Factors + lane);
         }
 
+        return float.IsNaN(TOperations.Sum(all));
+    }
+
+    private void EndSoftmax(in QueryBlock block)
+    {
         float sink = _context.SinkOf(block.Head);
         int first = block.Sequence.QueryStart + block.FirstQuery;
         for (int lane = 0; lane < block.Queries; lane++)
@@ -284,7 +333,8 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
     }
 
     /// <summary>
-    /// Turns a block of scores into weights. A vector of scores: 1 subtraction, 1 power (9 or 11), 1 addition, 1 load, 1 store.
+    /// Turns a block of scores into weights. A vector of scores: 1 subtraction, 1 power (9 or 11), 1 addition, 1 load, 1 store. The weights
+    /// of a block are added up by themselves: in a sum of all keys each would be rounded more coarsely than the last.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Weigh<TBase>(in QueryBlock block, in KeyRange keys)
@@ -299,7 +349,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             // A lane that has seen nothing is shifted by 0: -inf minus -inf is NaN.
             TVector shift = TOperations.SelectLess(lowest, maximum, maximum, TOperations.Zero);
             TVector factor = TBase.Power(TOperations.Subtract(TOperations.Load(block.OldMaxima + lane), shift));
-            TVector sum = TOperations.Multiply(TOperations.Load(block.Totals + lane), factor);
+            TVector sum = TOperations.Zero;
             float* score = block.Scores + lane;
             for (int i = keys.Count; i > 0; i--)
             {
@@ -309,7 +359,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
                 score += lanes;
             }
 
-            TOperations.Store(sum, block.Totals + lane);
+            TOperations.Store(TOperations.MultiplyAdd(TOperations.Load(block.Totals + lane), factor, sum), block.Totals + lane);
             TOperations.Store(factor, block.Factors + lane);
         }
     }

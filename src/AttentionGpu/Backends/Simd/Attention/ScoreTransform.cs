@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Backends.Variants;
@@ -34,20 +33,15 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
             ApplyAlibi(block, keys, context.Buffers.AlibiSlopes.Pointer<float>()[block.Head]);
     }
 
-    /// <summary>Changes the scores of one query.</summary>
-    public void ApplyRow(int head, int position, int firstKey, Span<float> scores)
+    /// <summary>Changes the scores of one query; there is room for whole vectors.</summary>
+    public void ApplyRow(int head, int position, int firstKey, float* scores, int count)
     {
         if (context.Signature.Has(ScoreVariants.Softcap))
-        {
-            TensorPrimitives.Divide(scores, context.Extent.Softcap, scores);
-            TensorPrimitives.Tanh(scores, scores);
-            TensorPrimitives.Multiply(scores, context.Extent.Softcap, scores);
-        }
-
+            ApplySoftcap(scores, count);
         if (!context.Signature.Has(ScoreVariants.Alibi))
             return;
         float slope = context.Buffers.AlibiSlopes.Pointer<float>()[head];
-        for (int i = 0; i < scores.Length; i++)
+        for (int i = 0; i < count; i++)
             scores[i] -= slope * Math.Abs(position - firstKey - i);
     }
 
@@ -98,6 +92,18 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
                 TVector scaled = TOperations.Multiply(TOperations.Load(row + lane), inverse);
                 TOperations.Store(TOperations.Multiply(VectorMath<TVector, TOperations>.Tanh(scaled), cap), row + lane);
             }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ApplySoftcap(float* scores, int count)
+    {
+        TVector cap = TOperations.Broadcast(context.Extent.Softcap);
+        TVector inverse = TOperations.Broadcast(1f / context.Extent.Softcap);
+        for (int i = 0; i < count; i += TOperations.Width)
+        {
+            TVector scaled = TOperations.Multiply(TOperations.Load(scores + i), inverse);
+            TOperations.Store(TOperations.Multiply(VectorMath<TVector, TOperations>.Tanh(scaled), cap), scores + i);
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
@@ -22,6 +23,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
 {
     private readonly AttentionContext _context;
     private readonly QueryBlockKernel<TVector, TOperations> _blocks;
+    private readonly PreciseRow<TVector, TOperations> _precise;
     private readonly ElementType _element;
     private readonly ScoreStage _stage;
 
@@ -29,6 +31,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
     {
         _context = new AttentionContext(signature, longestRun);
         _blocks = new(_context);
+        _precise = new(_context);
         _element = signature.Element;
         _stage = signature.Scores!.Value;
     }
@@ -51,8 +54,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
 
     /// <summary>Floats of a thread.</summary>
     public static long SlotSize(in AttentionSignature signature, in AttentionExtent extent) =>
-        BlockSize(signature)
-        + (signature is { Scores: ScoreStage.AverageWeights, Element: not ElementType.Float32 } ? (long)Lanes * extent.KeyLength : 0);
+        PreciseOffset(signature, extent) + PreciseRow<TVector, TOperations>.Size(signature);
 
     public void Execute(in ThreadWorkspace workspace, in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory memory)
     {
@@ -79,7 +81,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
         long first = ((long)matrix * _context.Extent.QueryLength + firstQuery) * keys;
         float* sums = _element == ElementType.Float32
             ? _context.Buffers.Scores.Pointer<float>() + first
-            : memory + ThreadWorkspace.RoundUp(BlockSize(_context.Signature));
+            : memory + BlockSize(_context.Signature, _context.Extent);
         for (int query = 0; query < queries; query++)
             new Span<float>(sums + (nint)query * keys, keys).Clear();
         for (int head = 0; head < heads; head++)
@@ -88,34 +90,69 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
             ElementRows.Store(sums + (nint)query * keys, Score(first + (long)query * keys), _element, keys);
     }
 
-    private static long BlockSize(in AttentionSignature signature) =>
-        ThreadWorkspace.RoundUp(QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, 1));
+    private static long BlockSize(in AttentionSignature signature, in AttentionExtent extent) =>
+        ThreadWorkspace.RoundUp(QueryBlockKernel<TVector, TOperations>.WorkspaceSize(signature, extent, 1));
+
+    // Where in a thread's memory that of rows which are computed again begins: after the block, and averages of 16 bits.
+    private static long PreciseOffset(in AttentionSignature signature, in AttentionExtent extent)
+    {
+        bool hasAverages = signature is { Scores: ScoreStage.AverageWeights, Element: not ElementType.Float32 };
+        return BlockSize(signature, extent) + (hasAverages ? ThreadWorkspace.RoundUp((long)Lanes * extent.KeyLength) : 0);
+    }
 
     private void Attend(float* memory, float* sums, int batch, int head, int firstQuery)
     {
         QueryBlock block = _blocks.Begin(memory, 0, batch, head, firstQuery);
         _blocks.Attend(block, 0, _context.Extent.KeyLength);
-        _blocks.WriteOutput(block);
+        _blocks.End(block);
+        ulong doubtful = _blocks.WriteOutput(block);
         if (_stage is ScoreStage.Products or ScoreStage.Softcapped)
-            WriteProducts(block);
+            doubtful |= WriteProducts(block);
         else
-            WriteVisible(block, sums);
+            WriteVisible(block, sums, doubtful);
+        Correct(memory + PreciseOffset(_context.Signature, _context.Extent), sums, block, doubtful);
+    }
+
+    /// <summary>Computes the outputs and the scores of doubtful lanes again.</summary>
+    private void Correct(float* memory, float* sums, in QueryBlock block, ulong doubtful)
+    {
+        for (; doubtful != 0; doubtful &= doubtful - 1)
+        {
+            int lane = BitOperations.TrailingZeroCount(doubtful);
+            int query = block.FirstQuery + lane;
+            var state = _precise.Attend(memory, block.Batch, block.Head, query);
+            if (IsAveraged)
+            {
+                float* target = sums + (nint)lane * _context.Extent.KeyLength;
+                _precise.AddWeights(memory, block.Batch, block.Head, query, state, 1.0 / _context.Extent.Heads, target);
+            }
+            else
+            {
+                _precise.WriteScores(memory, block.Batch, block.Head, query, state, Row(block, lane));
+            }
+        }
     }
 
     /// <summary>Scores before masks: of all keys, visible or not.</summary>
-    private void WriteProducts(in QueryBlock block)
+    /// <returns>The lanes, as bits, with a score that is not finite.</returns>
+    private ulong WriteProducts(in QueryBlock block)
     {
+        ulong doubtful = 0;
         new Span<float>(block.Factors, block.Lanes).Fill(1f);
         for (int key = 0; key < _context.Extent.KeyLength; key += BlockKeys)
         {
             var keys = new KeyRange(key, Math.Min(BlockKeys, _context.Extent.KeyLength - key), 0, false);
             _blocks.ScoreUnmasked(block, keys, softcapped: _stage == ScoreStage.Softcapped);
             Write(block, keys);
+            NonFinite<TVector, TOperations>.Mark(block.Scores, block.Lanes, keys.Count, block.OldMaxima);
+            doubtful |= NonFinite<TVector, TOperations>.Marked(block.OldMaxima, block.Queries);
         }
+
+        return doubtful;
     }
 
     /// <summary>Scores or weights of the keys that are visible; the others have what a hidden key has.</summary>
-    private void WriteVisible(in QueryBlock block, float* sums)
+    private void WriteVisible(in QueryBlock block, float* sums, ulong doubtful)
     {
         bool areWeights = _stage != ScoreStage.Masked;
         for (int query = 0; !IsAveraged && query < block.Queries; query++)
@@ -131,7 +168,7 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
             if (areWeights)
                 Exponentiate(block, keys);
             if (IsAveraged)
-                Add(block, keys, sums);
+                Add(block, keys, sums, doubtful);
             else
                 Write(block, keys);
         }
@@ -167,8 +204,8 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
             ElementRows.Store(rows[query], Row(block, keys.FirstLane + query) + keys.First * _element.Size(), _element, keys.Count);
     }
 
-    /// <summary>Adds a head's share of a range of weights to the rows of a block.</summary>
-    private void Add(in QueryBlock block, in KeyRange keys, float* sums)
+    /// <summary>Adds a head's share of a range of weights to the rows of a block, doubtful ones apart.</summary>
+    private void Add(in QueryBlock block, in KeyRange keys, float* sums, ulong doubtful)
     {
         int queries = block.Queries - keys.FirstLane;
         float** rows = stackalloc float*[queries];
@@ -177,6 +214,8 @@ internal sealed unsafe class ScoresWork<TVector, TOperations> : WorkspaceWork
         Panel.Unpack(block.Scores + keys.FirstLane, block.Lanes, rows, queries, keys.Count, block.Factors + keys.FirstLane);
         for (int query = 0; query < queries; query++)
         {
+            if ((doubtful >> (keys.FirstLane + query) & 1) != 0)
+                continue;
             float* sum = sums + (nint)(keys.FirstLane + query) * _context.Extent.KeyLength + keys.First;
             var target = new Span<float>(sum, keys.Count);
             TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(rows[query], keys.Count), 1f / _context.Extent.Heads, target, target);

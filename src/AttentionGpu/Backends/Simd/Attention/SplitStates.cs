@@ -1,12 +1,12 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Kernels.Common.Softmax;
+using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
 /// Where keys are split among threads: what each part of the keys gave for each row, its sums of values and its
-/// <see cref="OnlineSoftmax"/>, until the parts are merged. [parts, batch x heads x queries, value head size + 2].
+/// softmax, until the parts are merged. [parts, batch x heads x queries, value head size + 2].
 /// </summary>
 internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent extent, float* memory, int parts)
 {
@@ -32,33 +32,48 @@ internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent ex
         sums[valueSize + 1] = total;
     }
 
-    /// <summary>Merges the parts of a row, by its number among all.</summary>
+    /// <summary>
+    /// Merges the parts of a row, by its number among all: in float64, since the parts are as many as there are threads.
+    /// </summary>
     /// <param name="row">The row.</param>
     /// <param name="sink">A last score without a value; -inf for none.</param>
-    /// <param name="output">The output of the row.</param>
-    /// <returns>The row's softmax, which has ended.</returns>
-    public OnlineSoftmax Merge(long row, float sink, Span<float> output)
+    /// <param name="memory">Memory of three times the output's size.</param>
+    /// <param name="output">The output of the row, in that memory.</param>
+    /// <param name="logSumExp">The row's log-sum-exp.</param>
+    /// <returns>
+    /// Whether that is the result; else the row is to be computed again with <see cref="PreciseRow{TVector, TOperations}"/>.
+    /// </returns>
+    public bool Merge(long row, float sink, float* memory, out float* output, out double logSumExp)
     {
-        OnlineSoftmax state = OnlineSoftmax.Empty;
+        double maximum = double.NegativeInfinity;
         for (int part = 0; part < parts; part++)
-            state = OnlineSoftmax.Merge(state, State(Sums(part, row)));
-        OnlineSoftmax whole = state;
-        float normalizer = whole.Finish(sink);
-        output.Clear();
+            maximum = Math.Max(maximum, Sums(part, row)[valueSize]);
+
+        // Two maxima of -inf have no difference.
+        double shift = double.IsNegativeInfinity(maximum) ? 0.0 : maximum;
+        double total = -0.0;
+        var sums = (double*)memory;
+        output = memory + 2 * valueSize;
+        new Span<double>(sums, valueSize).Clear();
         for (int part = 0; part < parts; part++)
         {
-            float* sums = Sums(part, row);
-            float factor = state.Weight(sums[valueSize]) * normalizer;
-            TensorPrimitives.MultiplyAdd(new ReadOnlySpan<float>(sums, output.Length), factor, output, output);
+            float* ofPart = Sums(part, row);
+            double weight = Math.Exp(ofPart[valueSize] - shift);
+            total += weight * ofPart[valueSize + 1];
+            DoubleRows.AddProduct(sums, ofPart, weight, valueSize);
         }
 
-        return whole;
+        bool isDoubtful = total == 0.0 && !double.IsNegative(total);
+        double last = Math.Max(maximum, sink);
+        shift = double.IsNegativeInfinity(last) ? 0.0 : last;
+        double factor = Math.Exp(maximum - shift);
+        total = total * factor + Math.Exp(sink - shift);
+        logSumExp = last + Math.Log(total);
+        DoubleRows.Round(sums, total == 0.0 ? 0.0 : factor / total, output, valueSize);
+        return !isDoubtful && TensorPrimitives.IsFiniteAll<float>(new(output, valueSize));
     }
 
     private static long Rows(in AttentionExtent extent) => (long)extent.Batch * extent.Heads * extent.QueryLength;
 
     private float* Sums(int part, long row) => memory + (part * _rows + row) * (valueSize + SoftmaxSize);
-
-    private OnlineSoftmax State(float* sums) =>
-        new() { Maximum = sums[valueSize], Sum = sums[valueSize + 1] };
 }

@@ -1,7 +1,7 @@
 using System.Numerics;
-using System.Numerics.Tensors;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Memory;
@@ -72,18 +72,17 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     {
         ElementRows.Load(source, signature.Element, row, signature.Size);
         if (signature.HasNorm)
-            Normalize(new Span<float>(row, signature.Size));
+            Normalize(row);
         if (signature.RotarySize > 0)
             Rotate(row, signature.HasPositions ? _buffers.Positions.Pointer<int>()[positionIndex] : _extent.FirstPosition + index);
         ElementRows.Store(row, target, signature.Target, signature.Size);
     }
 
-    private void Normalize(Span<float> row)
+    // In float64: the squares of ordinary rows overflow float32 from 1.8e19 on, and vanish from 1e-23 down.
+    private void Normalize(float* row)
     {
-        var norm = new ReadOnlySpan<float>(_buffers.Norm.Pointer<float>(), row.Length);
-        float factor = 1f / MathF.Sqrt(TensorPrimitives.SumOfSquares<float>(row) / row.Length + _extent.NormEpsilon);
-        TensorPrimitives.Multiply(row, factor, row);
-        TensorPrimitives.Multiply(row, norm, row);
+        double factor = 1.0 / Math.Sqrt(DoubleRows.SumOfSquares(row, signature.Size) / signature.Size + _extent.NormEpsilon);
+        DoubleRows.Multiply(row, factor, _buffers.Norm.Pointer<float>(), signature.Size);
     }
 
     private void Rotate(float* row, int position)

@@ -23,7 +23,7 @@ internal static class PtxKernels
 
     public static (Type Tile, Type Values)[] AttentionTiles { get; } =
     [
-        (typeof(Tile8x8), typeof(Fragment8x4)), (typeof(Tile8x16), typeof(Fragment8x4)), (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),
+        (typeof(Tile8x8), typeof(BlockedFragment8x4)), (typeof(Tile8x16), typeof(BlockedFragment8x4)), (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),
     ];
 
     public static Type[] MatmulTiles { get; } = [typeof(Tile16x16), typeof(Tile8x8)];

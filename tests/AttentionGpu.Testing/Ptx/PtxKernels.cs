@@ -19,6 +19,10 @@ internal static class PtxKernels
 
     public static MethodInfo TensorAttention { get; } = typeof(TensorCoreAttentionKernel).GetMethod(nameof(TensorCoreAttentionKernel.Forward))!;
 
+    /// <summary>The arguments of <see cref="TensorAttention"/>: the tensor core's element, the element in memory, the size and the range.</summary>
+    public static Type[] TensorArguments(Type tensor, Type size, Type range) =>
+        [tensor, tensor == typeof(HalfTensorCore) ? typeof(HalfElement) : typeof(BFloat16Element), size, range];
+
     public static MethodInfo TensorMatmul { get; } = typeof(TensorCoreMatmulKernel).GetMethod(nameof(TensorCoreMatmulKernel.Multiply))!;
 
     public static (Type Tile, Type Values)[] AttentionTiles { get; } =

@@ -105,7 +105,8 @@ public static class TensorCoreAttentionKernel
         {
             pass++;
             CudaAsm.Emit(TensorCoreText.Clear);
-            TensorCoreTiles.Copy<TSize>(queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
+            TensorCoreTiles.Copy<TSize>(
+                queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
             CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
             CudaAsm.Emit(TensorCoreText.Commit);
             int stage = 0;

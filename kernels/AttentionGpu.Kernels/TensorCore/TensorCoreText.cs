@@ -214,8 +214,8 @@ internal static class TensorCoreText
         """;
 
     /// <summary>
-    /// Whether any thread of the group has found an output that is not finite in a row whose sum of weights is not NaN, in %0: 1 or 0. It is a
-    /// barrier.
+    /// Whether any thread of the group has found an output that is not finite in a row whose sum of weights is not NaN, in %0: 1 or 0. It
+    /// is a barrier.
     /// </summary>
     public const string AnyNonFinite = """
         setp.eq.f32 p0, n0, 0f00000000; selp.f32 n0, 0fBF800000, c0, p0; setp.ge.f32 p0, n0, 0f00000000;

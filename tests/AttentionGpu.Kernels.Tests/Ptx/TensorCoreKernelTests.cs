@@ -66,7 +66,8 @@ public class TensorCoreKernelTests
     public void The_mean_of_numbers_whose_sum_overflows_is_finite()
     {
         PtxProgram program = Compile(typeof(BFloat16TensorCore), typeof(TensorCoreSize64), typeof(CausalRange));
-        TensorCoreProblem.Random(new Random(3), 64, half: false).WithLargeValues().AssertTensorKernelAgrees(program, typeof(CausalRange), "large values");
+        TensorCoreProblem.Random(new Random(3), 64, half: false).WithLargeValues()
+            .AssertTensorKernelAgrees(program, typeof(CausalRange), "large values");
     }
 
     [Theory]
@@ -99,7 +100,9 @@ public class TensorCoreKernelTests
     [InlineData("@p0 st.global", "st.global", "outside every buffer")]
     public void A_fault_is_found(string instruction, string replacement, string message)
     {
-        string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(typeof(HalfTensorCore), typeof(TensorCoreSize64), typeof(CausalRange)));
+        string ptx = PtxCompiler.Compile(
+            CudaArchitecture.SM_80, PtxKernels.TensorAttention,
+            PtxKernels.TensorArguments(typeof(HalfTensorCore), typeof(TensorCoreSize64), typeof(CausalRange)));
         int start = ptx.IndexOf(instruction, StringComparison.Ordinal);
         int end = instruction == "bar.sync" ? ptx.IndexOf(';', start) + 1 : start + instruction.Length;
         var program = new PtxProgram(ptx[..start] + replacement + ptx[end..]);

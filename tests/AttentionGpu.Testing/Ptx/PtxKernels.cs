@@ -19,7 +19,7 @@ internal static class PtxKernels
 
     public static MethodInfo TensorAttention { get; } = typeof(TensorCoreAttentionKernel).GetMethod(nameof(TensorCoreAttentionKernel.Forward))!;
 
-    /// <summary>The arguments of <see cref="TensorAttention"/>: the tensor core's element, the element in memory, the size and the range.</summary>
+    /// <summary>The arguments of <see cref="TensorAttention"/>: the tensor core's element, that in memory, the size and the range.</summary>
     public static Type[] TensorArguments(Type tensor, Type size, Type range) =>
         [tensor, tensor == typeof(HalfTensorCore) ? typeof(HalfElement) : typeof(BFloat16Element), size, range];
 

@@ -166,7 +166,7 @@ internal sealed class PtxMachine
                 for (int i = 0; i < count; i++)
                     thread.Registers[operands[i].Register] = Load(source.Slice(i * bytes, bytes));
             }
-            else
+            else if (space != "shared" || bytes * count != sizeof(uint) || !_shared.Holds(start, (uint)operands[1].Read(thread)))
             {
                 Span<byte> target = space switch
                 {

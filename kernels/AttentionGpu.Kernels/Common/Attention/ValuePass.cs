@@ -13,8 +13,9 @@ namespace AttentionGpu.Kernels.Common.Attention;
 /// that is not finite in a row whose weights are is the only sign that there may be one. Only then the group computes its rows again.
 /// </summary>
 /// <remarks>
-/// The second pass takes a value that is not finite for 0. A sum that is still not finite has overflowed on its way to a mean that does not:
-/// the third pass makes all weights smaller. After either, values that are not finite and that a query sees are added to its outputs.
+/// The second pass takes a value that is not finite for 0. A sum that is still not finite has overflowed on its way to a mean that does
+/// not: the third pass makes all weights smaller. After either, values that are not finite and that a query sees are added to its outputs.
+/// Outputs below 2^-94 may lose digits in a third pass.
 /// </remarks>
 public static class ValuePass
 {
@@ -49,7 +50,8 @@ public static class ValuePass
     }
 
     /// <summary>
-    /// Adds the values of one column that are not finite and that a query sees to its output, which makes it infinite or NaN as their sum is.
+    /// Adds the values of one column that are not finite and that a query sees to its output, which makes it infinite or NaN as their sum
+    /// is.
     /// </summary>
     /// <param name="output">The output's memory.</param>
     /// <param name="element">The output's element.</param>

@@ -30,8 +30,8 @@ public struct Softcap : IScoreVariant
     public readonly float Apply(float score, SequenceHead head, int query, int key) => Cap * Tanh(score / Cap);
 
     /// <summary>
-    /// The hyperbolic tangent: under 2 ulp, and exact at 0 (1.5 ulp where division rounds to nearest). A device's own instruction for it may
-    /// have 11 bits, and the one for exponentials 20. Near 0 it is the polynomial of Moshier's Cephes library.
+    /// The hyperbolic tangent: under 2 ulp, and exact at 0. (1.5 ulp where division rounds to nearest.) A device's own instruction for it
+    /// may have 11 bits, and the one for exponentials 20. Near 0 it is the polynomial of Moshier's Cephes library.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Tanh(float x)

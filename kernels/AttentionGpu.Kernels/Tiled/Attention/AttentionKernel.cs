@@ -22,8 +22,8 @@ namespace AttentionGpu.Kernels.Tiled.Attention;
 /// </summary>
 public static class AttentionKernel
 {
-    // Sums over more keys go on from 0, and what there was is kept in the output: their rounding errors grow with the length of a stretch and
-    // the number of stretches. A multiple of every tile's keys.
+    // Sums over more keys go on from 0, and what there was is kept in the output: their rounding errors grow with the length of a stretch
+    // and the number of stretches. A multiple of every tile's keys.
     private const int StretchKeys = 1024;
 
     /// <summary>Columns of the output that a group computes; wider values take more groups, each with its own scores.</summary>
@@ -145,7 +145,8 @@ public static class AttentionKernel
                     for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
                     {
                         PanelLoader.LoadTransposed<TTile, ContiguousRows<TElement>>(
-                            panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, firstQuery, queryLength, depth, shape.HeadSize);
+                            panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, firstQuery, queryLength, depth,
+                            shape.HeadSize);
                         PanelLoader.LoadTransposed<TTile, TKeyValues>(
                             keyPanel.Cast<float>(), 4 * keyPitch, tileKeys, key, keyOrigin, firstKey, keyLength, depth, shape.HeadSize);
                         Group.Barrier();

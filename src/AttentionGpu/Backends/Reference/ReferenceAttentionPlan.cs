@@ -52,8 +52,8 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
 
     // All keys of memory are scored, also those behind the sequence's end: they are hidden, but the products may be asked for.
     private void Score(
-        in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, Span<double> scores, Span<bool> visible,
-        Span<double> kept)
+        in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, Span<double> scores,
+        Span<bool> visible, Span<double> kept)
     {
         var queries = new ElementAccess(buffers.Query, signature.Element);
         var keys = new KeyValueAccess(buffers.Key, signature.KeyValue, extent.Key);
@@ -134,8 +134,8 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         return maximum + Math.Log(sum);
     }
 
-    private void WriteOutput(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, ReadOnlySpan<double> weights,
-        ReadOnlySpan<bool> visible)
+    private void WriteOutput(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query,
+        ReadOnlySpan<double> weights, ReadOnlySpan<bool> visible)
     {
         var values = new KeyValueAccess(buffers.Value, signature.KeyValue, extent.Value);
         var output = new ElementAccess(buffers.Output, signature.Element);

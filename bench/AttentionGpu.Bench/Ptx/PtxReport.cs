@@ -68,7 +68,7 @@ internal static class PtxReport
         foreach (Type element in new[] { typeof(HalfTensorCore), typeof(BFloat16TensorCore) })
         {
             foreach (Type size in new[] { typeof(TensorCoreSize64), typeof(TensorCoreSize128) })
-                yield return ($"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention, [element, size, typeof(CausalRange)]);
+                yield return ($"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, typeof(CausalRange)));
             yield return ($"matmul, {element.Name}", PtxKernels.TensorMatmul, [element]);
         }
 
@@ -86,8 +86,8 @@ internal static class PtxReport
         PtxLoop[] loops = [.. PtxLoop.Find(ptx)];
         IEnumerable<string> hot = loops.Where(loop => loop.MultiplyAdds >= 32 && loop.SharedLoads > 0)
             .Select(loop => $"{loop.MultiplyAdds} / {loop.SharedLoads}");
-        PtxLoop? keys = PtxLoop.FindOutermost(ptx).MaxBy(loop => loop.Count("mma."));
-        string tensor = keys is not null && keys.Count("mma.") > 0 ? $"{keys.Count("mma.")} / {keys.Count("ldmatrix.")}" : "";
+        PtxLoop? keys = PtxLoop.FindProducts(ptx);
+        string tensor = keys is not null ? $"{keys.Count("mma.")} / {keys.Count("ldmatrix.")}" : "";
         int local = PtxLoop.FindOutermost(ptx).Sum(loop => loop.Instructions.Count(line => line.Contains(".local", StringComparison.Ordinal)));
         return $"| {name} | {PtxRegisters.Estimate(program)} | {program.SharedBytes} | {string.Join("; ", hot)} | {tensor} | {local} | {PtxAssembler.Describe(ptx, "sm_80")} |";
     }

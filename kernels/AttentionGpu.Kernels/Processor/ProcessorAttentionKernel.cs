@@ -25,6 +25,9 @@ public static class ProcessorAttentionKernel
     private const int SumPitch = GroupValues / 4;
     private const int LineElements = PanelArguments.RightLanes / 4;
 
+    // After so many blocks the sums go on from 0: their rounding errors grow with the length of a stretch and the number of stretches.
+    private const int StretchBlocks = 32;
+
     /// <summary>The number of groups to launch. Values wider than 128 take several, each with its own scores.</summary>
     public static long GroupCount(AttentionArguments shape, int batch) =>
         (long)batch * shape.Heads
@@ -61,6 +64,9 @@ public static class ProcessorAttentionKernel
         ArrayView<Float4> sums = SharedMemory.Allocate<Float4>(Queries * SumPitch);
         ArrayView<OnlineSoftmax> rows = SharedMemory.Allocate<OnlineSoftmax>(Queries);
         ArrayView<float> factors = SharedMemory.Allocate<float>(Queries);
+        ArrayView<Float4> earlierSums = SharedMemory.Allocate<Float4>(Queries * SumPitch);
+        ArrayView<OnlineSoftmax> earlierRows = SharedMemory.Allocate<OnlineSoftmax>(Queries);
+        ArrayView<Float4> finite = SharedMemory.Allocate<Float4>(BlockKeys * LineElements);
 
         int valuePanels = TileCount.DivideUp(shape.ValueHeadSize, PanelArguments.RightLanes);
         int valueTiles = TileCount.DivideUp(shape.ValueHeadSize, GroupValues);
@@ -90,69 +96,153 @@ public static class ProcessorAttentionKernel
         int columns = IntrinsicMath.Min(shape.ValueHeadSize - firstValue, GroupValues);
         int columnPanels = TileCount.DivideUp(columns, PanelArguments.RightLanes);
 
-        for (int i = 0; i < Queries * SumPitch; i++)
-            sums[i] = default;
-        for (int row = 0; row < Queries; row++)
-            rows[row] = OnlineSoftmax.Empty;
-
         int lastQuery = IntrinsicMath.Min(firstQuery + Queries, queryLength) - 1;
+        int startKey = range.FirstKey(head.Sequence, firstQuery) / BlockKeys * BlockKeys;
         int endKey = range.EndKey(head.Sequence, lastQuery);
-        for (int firstKey = range.FirstKey(head.Sequence, firstQuery) / BlockKeys * BlockKeys; firstKey < endKey; firstKey += BlockKeys)
+        float sink = shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity;
+        bool isFinite;
+        int pass = ValuePass.Plain - 1;
+        do
         {
-            int firstPanel = firstKey / PanelArguments.RightLanes;
-            int panels = IntrinsicMath.Min(keyPanels - firstPanel, BlockKeys / PanelArguments.RightLanes);
-            for (int panel = 0; panel < panels; panel++)
-            {
-                Fragment8x16 scores = default;
-                ArrayView<Float4> keys =
-                    key.SubView((headKeys + firstPanel + panel) * shape.HeadSize * LineElements, shape.HeadSize * LineElements);
-                for (int depth = 0; depth < shape.HeadSize; depth++)
-                    scores.MultiplyAdd(Rows8.Load(queryPanel, depth * lineQueries, 1), keys, depth * LineElements, 1);
-                scores.Scale(Rows8.Uniform(shape.Scale));
-                scores.Store(new WeightSink { Rows = weights }, panel * LineElements, 1);
-            }
-
-            if (!TVariant.IsIdentity
-                || firstKey < range.FirstKey(head.Sequence, lastQuery)
-                || firstKey + panels * PanelArguments.RightLanes > range.EndKey(head.Sequence, firstQuery))
-            {
-                Change(weights.Cast<float>(), range, variant, head, firstQuery, firstKey, panels * PanelArguments.RightLanes);
-            }
-
+            pass++;
+            for (int i = 0; i < Queries * SumPitch; i++)
+                sums[i] = default;
             for (int row = 0; row < Queries; row++)
+                rows[row] = OnlineSoftmax.Empty;
+            bool hasEarlier = false;
+            for (int firstKey = startKey; firstKey < endKey; firstKey += BlockKeys)
             {
-                OnlineSoftmax state = rows[row];
-                factors[row] = Advance(ref state, weights, row * WeightPitch, panels);
-                rows[row] = state;
+                if (firstKey != startKey && (firstKey - startKey) / BlockKeys % StretchBlocks == 0)
+                {
+                    EndStretch(sums, rows, earlierSums, earlierRows, hasEarlier);
+                    hasEarlier = true;
+                }
+
+                int firstPanel = firstKey / PanelArguments.RightLanes;
+                int panels = IntrinsicMath.Min(keyPanels - firstPanel, BlockKeys / PanelArguments.RightLanes);
+                for (int panel = 0; panel < panels; panel++)
+                {
+                    Fragment8x16 scores = default;
+                    ArrayView<Float4> keys =
+                        key.SubView((headKeys + firstPanel + panel) * shape.HeadSize * LineElements, shape.HeadSize * LineElements);
+                    for (int depth = 0; depth < shape.HeadSize; depth++)
+                        scores.MultiplyAdd(Rows8.Load(queryPanel, depth * lineQueries, 1), keys, depth * LineElements, 1);
+                    scores.Scale(Rows8.Uniform(shape.Scale));
+                    scores.Store(new WeightSink { Rows = weights }, panel * LineElements, 1);
+                }
+
+                if (!TVariant.IsIdentity
+                    || firstKey < range.FirstKey(head.Sequence, lastQuery)
+                    || firstKey + panels * PanelArguments.RightLanes > range.EndKey(head.Sequence, firstQuery))
+                {
+                    Change(weights.Cast<float>(), range, variant, head, firstQuery, firstKey, panels * PanelArguments.RightLanes);
+                }
+
+                for (int row = 0; row < Queries; row++)
+                {
+                    OnlineSoftmax state = rows[row];
+                    factors[row] = Advance(ref state, weights, row * WeightPitch, panels);
+                    rows[row] = state;
+                }
+
+                if (pass == ValuePass.Scaled)
+                {
+                    for (int i = 0; i < Queries * WeightPitch; i++)
+                    {
+                        Float4 scaled = weights[i];
+                        scaled.Scale(ValuePass.Shrink);
+                        weights[i] = scaled;
+                    }
+                }
+
+                // The last keys of a panel may lie behind the last key: their weights are 0, and their values too.
+                int keyCount = IntrinsicMath.Min(panels * PanelArguments.RightLanes, valueLines - firstKey);
+                for (int panel = 0; panel < columnPanels; panel++)
+                {
+                    Fragment8x16 products = default;
+                    ArrayView<Float4> values =
+                        value.SubView(((headValues + panel) * valueLines + firstKey) * LineElements, keyCount * LineElements);
+                    if (pass == ValuePass.Plain)
+                    {
+                        for (int line = 0; line < keyCount; line++)
+                            products.MultiplyAdd(LoadColumn(weights.Cast<float>(), line), values, line * LineElements, 1);
+                    }
+                    else
+                    {
+                        for (int i = 0; i < keyCount * LineElements; i++)
+                            finite[i] = Finite(values[i]);
+                        for (int line = 0; line < keyCount; line++)
+                            products.MultiplyAdd(LoadColumn(weights.Cast<float>(), line), finite, line * LineElements, 1);
+                    }
+
+                    products.Store(new SumSink { Rows = sums, Factors = factors }, panel * LineElements, 1);
+                }
             }
 
-            // The last keys of a panel may lie behind the last key: their weights are 0, and their values too.
-            int keyCount = IntrinsicMath.Min(panels * PanelArguments.RightLanes, valueLines - firstKey);
-            for (int panel = 0; panel < columnPanels; panel++)
+            if (hasEarlier)
+                EndStretch(sums, rows, earlierSums, earlierRows, hasEarlier);
+            isFinite = true;
+            for (int row = 0; row <= lastQuery - firstQuery; row++)
             {
-                Fragment8x16 products = default;
-                ArrayView<Float4> values =
-                    value.SubView(((headValues + panel) * valueLines + firstKey) * LineElements, keyCount * LineElements);
-                for (int line = 0; line < keyCount; line++)
-                    products.MultiplyAdd(LoadColumn(weights.Cast<float>(), line), values, line * LineElements, 1);
-                products.Store(new SumSink { Rows = sums, Factors = factors }, panel * LineElements, 1);
+                OnlineSoftmax state = hasEarlier ? earlierRows[row] : rows[row];
+                float factor = state.Finish(sink);
+                int sequenceRow = head.Sequence.QueryStart + firstQuery + row;
+                long outputRow = shape.Output.Base(matrix) + shape.Output.Row(sequenceRow) + firstValue;
+                for (int column = 0; column < columns; column++)
+                {
+                    int result = row * GroupValues + column;
+                    float one = (hasEarlier ? earlierSums.Cast<float>()[result] : sums.Cast<float>()[result]) * factor;
+                    isFinite &= ValuePass.IsFinite(one) || !ValuePass.IsFinite(factor);
+                    output[outputRow + column] = TElement.FromSingle(pass == ValuePass.Scaled ? ValuePass.Restore(one) : one);
+                }
+
+                if (shape.HasLogSumExp != 0 && firstValue == 0)
+                    tables.LogSumExp[shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(sequenceRow)] = state.LogSumExp;
             }
         }
+        while (!isFinite && pass < ValuePass.Scaled);
 
-        float sink = shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity;
-        ArrayView<float> results = sums.Cast<float>();
+        if (pass == ValuePass.Plain)
+            return;
+        var originals = new ValuePanels { Elements = value.Cast<float>(), FirstPanel = headValues, Lines = valueLines };
         for (int row = 0; row <= lastQuery - firstQuery; row++)
         {
-            OnlineSoftmax state = rows[row];
-            float factor = state.Finish(sink);
-            int sequenceRow = head.Sequence.QueryStart + firstQuery + row;
-            long outputRow = shape.Output.Base(matrix) + shape.Output.Row(sequenceRow) + firstValue;
+            long outputRow = shape.Output.Base(matrix) + shape.Output.Row(head.Sequence.QueryStart + firstQuery + row) + firstValue;
             for (int column = 0; column < columns; column++)
-                output[outputRow + column] = TElement.FromSingle(results[row * GroupValues + column] * factor);
-            if (shape.HasLogSumExp != 0 && firstValue == 0)
-                tables.LogSumExp[shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(sequenceRow)] = state.LogSumExp;
+                ValuePass.AddVisible(output, outputRow + column, originals, 0, column, head, firstQuery + row, range, variant);
         }
     }
+
+    // Adds the sums since the last stretch to those before, and begins with 0 again. The rows' maxima stay.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void EndStretch(
+        ArrayView<Float4> sums, ArrayView<OnlineSoftmax> rows, ArrayView<Float4> earlierSums, ArrayView<OnlineSoftmax> earlierRows,
+        bool hasEarlier)
+    {
+        for (int row = 0; row < Queries; row++)
+        {
+            OnlineSoftmax state = rows[row];
+            OnlineSoftmax earlier = hasEarlier ? earlierRows[row] : OnlineSoftmax.Empty;
+            float factor = earlier.Raise(state.Maximum);
+            earlier.Sum += state.Sum;
+            earlierRows[row] = earlier;
+            state.Sum = 0f;
+            rows[row] = state;
+            for (int i = row * SumPitch; i < (row + 1) * SumPitch; i++)
+            {
+                Float4 joined = hasEarlier ? earlierSums[i] : default;
+                joined.ScaleAdd(factor, sums[i]);
+                earlierSums[i] = joined;
+                sums[i] = default;
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Float4 Finite(Float4 values) => new(Finite(values.X), Finite(values.Y), Finite(values.Z), Finite(values.W));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Finite(float value) => ValuePass.IsFinite(value) ? value : 0f;
 
     // Takes a row of scores in, makes them weights, and returns the factor by which its sums shrink.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -21,6 +21,17 @@ public struct HalfTensorCore : ITensorCoreElement
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void KeepFinite(int address) => CudaAsm.Emit(
+        """
+            ld.shared.b32 k, [%0];
+            and.b32 a0, k, 31744; setp.eq.b32 p0, a0, 31744; selp.b32 a0, 4294901760, 4294967295, p0;
+            and.b32 a1, k, 2080374784; setp.eq.b32 p0, a1, 2080374784; selp.b32 a1, 65535, 4294967295, p0;
+            and.b32 k, k, a0; and.b32 k, k, a1;
+            st.shared.b32 [%0], k;
+        """, address);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void PackLow() => CudaAsm.Emit(
         """
             cvt.rn.f16x2.f32 a0, s1, s0;

@@ -14,6 +14,9 @@ public interface ITensorCoreElement
     /// <param name="key1">The rows of the second 16 keys.</param>
     static abstract void Scores(int query, int key0, int key1);
 
+    /// <summary>Puts 0 in place of each of two neighbouring elements in shared memory that is infinite or NaN.</summary>
+    static abstract void KeepFinite(int address);
+
     /// <summary>The weights of the first 16 keys become the left operand of <see cref="ValuesLow"/> and <see cref="ValuesHigh"/>.</summary>
     static abstract void PackLow();
 

@@ -1,8 +1,12 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Attention;
+using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Tiles;
+using AttentionGpu.Kernels.Common.Variants;
 using ILGPU;
 using ILGPU.Runtime.Cuda;
 
@@ -19,6 +23,7 @@ public static class TensorCoreAttentionKernel
     private const int WarpRows = TensorCoreTiles.WarpRows;
     private const int PieceBytes = TensorCoreTiles.PieceBytes;
     private const int ElementBytes = TensorCoreTiles.ElementBytes;
+    private const int WordBytes = 4;
 
     // exp(x) = 2^(x * log2(e)).
     private const float Log2E = 1.44269504f;
@@ -34,8 +39,16 @@ public static class TensorCoreAttentionKernel
     /// A warp, a block of 32 keys, head size 64 (128): 32 (64) <c>mma.sync</c> and 20 (40) <c>ldmatrix</c>; a thread 16 exponentials.
     /// Registers: 16 scores, 32 (64) outputs, 12 operands, 11 of the softmax.
     /// </remarks>
-    public static void Forward<TTensor, TSize, TRange>(TensorCoreAttentionArguments shape, ArrayView<Sequence> sequences, TRange range)
+    /// <param name="shape">Sizes, layouts and addresses.</param>
+    /// <param name="sequences">A sequence a batch entry.</param>
+    /// <param name="range">The keys that a query can see.</param>
+    /// <param name="value">The values once more, for groups that find some that are not finite.</param>
+    /// <param name="output">The output once more, likewise.</param>
+    public static void Forward<TTensor, TElement, TSize, TRange>(
+        TensorCoreAttentionArguments shape, ArrayView<Sequence> sequences, TRange range, ContiguousRows<TElement> value,
+        ArrayView<TElement> output)
         where TTensor : struct, ITensorCoreElement
+        where TElement : unmanaged, IElement<TElement>
         where TSize : struct, ITensorCoreSize
         where TRange : struct, IKeyRange
     {
@@ -79,56 +92,99 @@ public static class TensorCoreAttentionKernel
         int end1 = range.EndKey(sequence, row1);
 
         CudaAsm.Emit(TensorCoreText.Declare);
-        CudaAsm.Emit(TensorCoreText.Clear);
         int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
         int startKey = range.FirstKey(sequence, firstQuery);
         int endKey = range.EndKey(sequence, lastQuery);
-        TensorCoreTiles.Copy<TSize>(queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
-        CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
-        CudaAsm.Emit(TensorCoreText.Commit);
-        int stage = 0;
-        for (int firstKey = startKey; firstKey < endKey; firstKey += Keys)
-        {
-            int keyTile = keyTiles + stage * blockBytes;
-            int valueTile = valueTiles + stage * blockBytes;
-            stage = 1 - stage;
-            CopyBlock<TSize>(
-                shape, sequence, keyTiles + stage * blockBytes, valueTiles + stage * blockBytes, keys, values,
-                IntrinsicMath.Min(firstKey + Keys, sequence.KeyLength));
-            CudaAsm.Emit(TensorCoreText.Commit);
-            CudaAsm.Emit(TensorCoreText.WaitForAllButLast);
-            Group.Barrier();
-
-            CudaAsm.Emit(TensorCoreText.ClearScores);
-            for (int piece = 0; piece < TSize.Columns / TensorCoreTiles.PieceElements; piece += 2)
-            {
-                int key = keyTile + rightRow + (rightPiece ^ piece) * PieceBytes;
-                TTensor.Scores(queryRow + (leftPiece ^ piece) * PieceBytes, key, key + WarpRows * rowBytes);
-            }
-
-            CudaAsm.Emit(TensorCoreText.Scale, shape.Attention.Scale * Log2E);
-            if (firstKey < range.FirstKey(sequence, lastQuery) || firstKey + Keys > range.EndKey(sequence, firstQuery))
-                CudaAsm.Emit(TensorCoreText.Mask, firstKey + column, first0, end0, first1, end1);
-            CudaAsm.Emit(TensorCoreText.Softmax);
-            CudaAsm.Emit(TensorCoreText.ShrinkLow);
-            if (TSize.Columns > 64)
-                CudaAsm.Emit(TensorCoreText.ShrinkHigh);
-            TTensor.PackLow();
-            AddValues<TTensor, TSize>(valueTile + leftRow, leftPiece);
-            TTensor.PackHigh();
-            AddValues<TTensor, TSize>(valueTile + leftRow + WarpRows * rowBytes, leftPiece);
-            Group.Barrier();
-        }
-
-        CudaAsm.Emit(TensorCoreText.WaitForAll);
-        CudaAsm.Emit(TensorCoreText.Finish);
         long output0 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row0) + column * ElementBytes;
         long output1 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row1) + column * ElementBytes;
         int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
-        TTensor.StoreLow(output0, output1, columns0, columns1);
-        if (TSize.Columns > 64)
-            TTensor.StoreHigh(output0, output1, columns0, columns1);
+        int pass = ValuePass.Plain - 1;
+        int isAgain;
+        do
+        {
+            pass++;
+            CudaAsm.Emit(TensorCoreText.Clear);
+            TensorCoreTiles.Copy<TSize>(
+                queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
+            CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
+            CudaAsm.Emit(TensorCoreText.Commit);
+            int stage = 0;
+            for (int firstKey = startKey; firstKey < endKey; firstKey += Keys)
+            {
+                int keyTile = keyTiles + stage * blockBytes;
+                int valueTile = valueTiles + stage * blockBytes;
+                stage = 1 - stage;
+                CopyBlock<TSize>(
+                    shape, sequence, keyTiles + stage * blockBytes, valueTiles + stage * blockBytes, keys, values,
+                    IntrinsicMath.Min(firstKey + Keys, sequence.KeyLength));
+                CudaAsm.Emit(TensorCoreText.Commit);
+                CudaAsm.Emit(TensorCoreText.WaitForAllButLast);
+                Group.Barrier();
+                if (pass != ValuePass.Plain)
+                    KeepFinite<TTensor>(valueTile, blockBytes);
+
+                CudaAsm.Emit(TensorCoreText.ClearScores);
+                for (int piece = 0; piece < TSize.Columns / TensorCoreTiles.PieceElements; piece += 2)
+                {
+                    int key = keyTile + rightRow + (rightPiece ^ piece) * PieceBytes;
+                    TTensor.Scores(queryRow + (leftPiece ^ piece) * PieceBytes, key, key + WarpRows * rowBytes);
+                }
+
+                CudaAsm.Emit(TensorCoreText.Scale, shape.Attention.Scale * Log2E);
+                if (firstKey < range.FirstKey(sequence, lastQuery) || firstKey + Keys > range.EndKey(sequence, firstQuery))
+                    CudaAsm.Emit(TensorCoreText.Mask, firstKey + column, first0, end0, first1, end1);
+                CudaAsm.Emit(TensorCoreText.Softmax);
+                CudaAsm.Emit(TensorCoreText.ShrinkLow);
+                if (TSize.Columns > 64)
+                    CudaAsm.Emit(TensorCoreText.ShrinkHigh);
+                if (pass == ValuePass.Scaled)
+                    CudaAsm.Emit(TensorCoreText.ShrinkWeights);
+                TTensor.PackLow();
+                AddValues<TTensor, TSize>(valueTile + leftRow, leftPiece);
+                TTensor.PackHigh();
+                AddValues<TTensor, TSize>(valueTile + leftRow + WarpRows * rowBytes, leftPiece);
+                Group.Barrier();
+            }
+
+            CudaAsm.Emit(TensorCoreText.WaitForAll);
+            CudaAsm.Emit(TensorCoreText.Finish);
+            if (pass == ValuePass.Scaled)
+                CudaAsm.Emit(TensorCoreText.GrowFactors);
+            CudaAsm.Emit(TensorCoreText.CheckLow);
+            if (TSize.Columns > 64)
+                CudaAsm.Emit(TensorCoreText.CheckHigh);
+            TTensor.StoreLow(output0, output1, columns0, columns1);
+            if (TSize.Columns > 64)
+                TTensor.StoreHigh(output0, output1, columns0, columns1);
+            CudaAsm.Emit(TensorCoreText.AnyNonFinite, out isAgain);
+        }
+        while (isAgain != 0 && pass < ValuePass.Scaled);
+
+        if (pass == ValuePass.Plain)
+            return;
+        var head = new SequenceHead { Batch = matrix / shape.Attention.Heads, Head = matrix % shape.Attention.Heads, Sequence = sequence };
+        long valueOrigin = value.Origin(matrix, sequence.KeyStart);
+        for (int i = 0; i < TSize.Columns / 2; i++)
+        {
+            int query = i % 2 == 0 ? row0 : row1;
+            int outputColumn = column + i / 4 * TensorCoreTiles.PieceElements + i / 2 % 2;
+            if (query < sequence.QueryLength && outputColumn < shape.Attention.ValueHeadSize)
+            {
+                long element = shape.Attention.Output.Base(matrix) + shape.Attention.Output.Row(sequence.QueryStart + query) + outputColumn;
+                ValuePass.AddVisible(output, element, value, valueOrigin, outputColumn, head, query, range, default(NoVariant));
+            }
+        }
+    }
+
+    // The whole group, between two barriers.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void KeepFinite<TTensor>(int tile, int bytes)
+        where TTensor : struct, ITensorCoreElement
+    {
+        for (int i = Group.IdxX * WordBytes; i < bytes; i += TensorCoreTiles.Threads * WordBytes)
+            TTensor.KeepFinite(tile + i);
+        Group.Barrier();
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

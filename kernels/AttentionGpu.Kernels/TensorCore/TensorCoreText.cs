@@ -84,6 +84,7 @@ internal static class TensorCoreText
 
     /// <summary>
     /// Takes the scores in, as exponents of 2: new maxima, weights in place of the scores, and in c0 and c1 what the outputs shrink by.
+    /// A block's weights are added up by themselves: rounding errors of equal ones grow with the number of blocks.
     /// </summary>
     public const string Softmax = """
         max.f32 n0, s0, s1;
@@ -93,15 +94,17 @@ internal static class TensorCoreText
         shfl.sync.bfly.b32 x, n0, 2, 31, 0xffffffff; max.f32 n0, n0, x;
         max.f32 n0, n0, m0;
         setp.eq.f32 p0, n0, 0fFF800000; selp.f32 h0, 0f00000000, n0, p0;
-        sub.f32 c0, m0, h0; ex2.approx.ftz.f32 c0, c0; mov.f32 m0, n0; mul.f32 l0, l0, c0;
-        sub.f32 s0, s0, h0; ex2.approx.ftz.f32 s0, s0; add.f32 l0, l0, s0;
-        sub.f32 s1, s1, h0; ex2.approx.ftz.f32 s1, s1; add.f32 l0, l0, s1;
-        sub.f32 s4, s4, h0; ex2.approx.ftz.f32 s4, s4; add.f32 l0, l0, s4;
-        sub.f32 s5, s5, h0; ex2.approx.ftz.f32 s5, s5; add.f32 l0, l0, s5;
-        sub.f32 s8, s8, h0; ex2.approx.ftz.f32 s8, s8; add.f32 l0, l0, s8;
-        sub.f32 s9, s9, h0; ex2.approx.ftz.f32 s9, s9; add.f32 l0, l0, s9;
-        sub.f32 s12, s12, h0; ex2.approx.ftz.f32 s12, s12; add.f32 l0, l0, s12;
-        sub.f32 s13, s13, h0; ex2.approx.ftz.f32 s13, s13; add.f32 l0, l0, s13;
+        sub.f32 c0, m0, h0; ex2.approx.ftz.f32 c0, c0; mov.f32 m0, n0;
+        sub.f32 s0, s0, h0; ex2.approx.ftz.f32 s0, s0;
+        sub.f32 s1, s1, h0; ex2.approx.ftz.f32 s1, s1;
+        sub.f32 s4, s4, h0; ex2.approx.ftz.f32 s4, s4;
+        sub.f32 s5, s5, h0; ex2.approx.ftz.f32 s5, s5;
+        sub.f32 s8, s8, h0; ex2.approx.ftz.f32 s8, s8;
+        sub.f32 s9, s9, h0; ex2.approx.ftz.f32 s9, s9;
+        sub.f32 s12, s12, h0; ex2.approx.ftz.f32 s12, s12;
+        sub.f32 s13, s13, h0; ex2.approx.ftz.f32 s13, s13;
+        add.f32 x, s0, s1; add.f32 n0, s4, s5; add.f32 x, x, n0; add.f32 n0, s8, s9;
+        add.f32 x, x, n0; add.f32 n0, s12, s13; add.f32 x, x, n0; fma.rn.f32 l0, l0, c0, x;
         max.f32 n1, s2, s3;
         max.f32 n1, n1, s6; max.f32 n1, n1, s7; max.f32 n1, n1, s10;
         max.f32 n1, n1, s11; max.f32 n1, n1, s14; max.f32 n1, n1, s15;
@@ -109,15 +112,17 @@ internal static class TensorCoreText
         shfl.sync.bfly.b32 x, n1, 2, 31, 0xffffffff; max.f32 n1, n1, x;
         max.f32 n1, n1, m1;
         setp.eq.f32 p0, n1, 0fFF800000; selp.f32 h1, 0f00000000, n1, p0;
-        sub.f32 c1, m1, h1; ex2.approx.ftz.f32 c1, c1; mov.f32 m1, n1; mul.f32 l1, l1, c1;
-        sub.f32 s2, s2, h1; ex2.approx.ftz.f32 s2, s2; add.f32 l1, l1, s2;
-        sub.f32 s3, s3, h1; ex2.approx.ftz.f32 s3, s3; add.f32 l1, l1, s3;
-        sub.f32 s6, s6, h1; ex2.approx.ftz.f32 s6, s6; add.f32 l1, l1, s6;
-        sub.f32 s7, s7, h1; ex2.approx.ftz.f32 s7, s7; add.f32 l1, l1, s7;
-        sub.f32 s10, s10, h1; ex2.approx.ftz.f32 s10, s10; add.f32 l1, l1, s10;
-        sub.f32 s11, s11, h1; ex2.approx.ftz.f32 s11, s11; add.f32 l1, l1, s11;
-        sub.f32 s14, s14, h1; ex2.approx.ftz.f32 s14, s14; add.f32 l1, l1, s14;
-        sub.f32 s15, s15, h1; ex2.approx.ftz.f32 s15, s15; add.f32 l1, l1, s15;
+        sub.f32 c1, m1, h1; ex2.approx.ftz.f32 c1, c1; mov.f32 m1, n1;
+        sub.f32 s2, s2, h1; ex2.approx.ftz.f32 s2, s2;
+        sub.f32 s3, s3, h1; ex2.approx.ftz.f32 s3, s3;
+        sub.f32 s6, s6, h1; ex2.approx.ftz.f32 s6, s6;
+        sub.f32 s7, s7, h1; ex2.approx.ftz.f32 s7, s7;
+        sub.f32 s10, s10, h1; ex2.approx.ftz.f32 s10, s10;
+        sub.f32 s11, s11, h1; ex2.approx.ftz.f32 s11, s11;
+        sub.f32 s14, s14, h1; ex2.approx.ftz.f32 s14, s14;
+        sub.f32 s15, s15, h1; ex2.approx.ftz.f32 s15, s15;
+        add.f32 x, s2, s3; add.f32 n1, s6, s7; add.f32 x, x, n1; add.f32 n1, s10, s11;
+        add.f32 x, x, n1; add.f32 n1, s14, s15; add.f32 x, x, n1; fma.rn.f32 l1, l1, c1, x;
         """;
 
     /// <summary>Shrinks the outputs' first 64 columns.</summary>
@@ -152,6 +157,70 @@ internal static class TensorCoreText
         shfl.sync.bfly.b32 x, l1, 1, 31, 0xffffffff; add.f32 l1, l1, x;
         shfl.sync.bfly.b32 x, l1, 2, 31, 0xffffffff; add.f32 l1, l1, x;
         setp.eq.f32 p0, l1, 0f00000000; rcp.rn.f32 c1, l1; selp.f32 c1, 0f00000000, c1, p0;
+        """;
+
+    /// <summary>Makes the weights smaller by <see cref="Common.Attention.ValuePass.Shrink"/>, 2^-32.</summary>
+    public const string ShrinkWeights = """
+        mul.f32 s0, s0, 0f2F800000; mul.f32 s1, s1, 0f2F800000; mul.f32 s2, s2, 0f2F800000; mul.f32 s3, s3, 0f2F800000;
+        mul.f32 s4, s4, 0f2F800000; mul.f32 s5, s5, 0f2F800000; mul.f32 s6, s6, 0f2F800000; mul.f32 s7, s7, 0f2F800000;
+        mul.f32 s8, s8, 0f2F800000; mul.f32 s9, s9, 0f2F800000; mul.f32 s10, s10, 0f2F800000; mul.f32 s11, s11, 0f2F800000;
+        mul.f32 s12, s12, 0f2F800000; mul.f32 s13, s13, 0f2F800000; mul.f32 s14, s14, 0f2F800000; mul.f32 s15, s15, 0f2F800000;
+        """;
+
+    /// <summary>Makes up for it at the end.</summary>
+    public const string GrowFactors = """
+        mul.f32 c0, c0, 0f4F800000; mul.f32 c1, c1, 0f4F800000;
+        """;
+
+    /// <summary>Looks for outputs among the first 64 columns that are not finite: 0 times a finite number is 0, and else NaN.</summary>
+    public const string CheckLow = """
+        mov.f32 n0, 0f00000000; mov.f32 n1, 0f00000000;
+        fma.rn.f32 n0, o0, 0f00000000, n0; fma.rn.f32 n0, o1, 0f00000000, n0;
+        fma.rn.f32 n1, o2, 0f00000000, n1; fma.rn.f32 n1, o3, 0f00000000, n1;
+        fma.rn.f32 n0, o4, 0f00000000, n0; fma.rn.f32 n0, o5, 0f00000000, n0;
+        fma.rn.f32 n1, o6, 0f00000000, n1; fma.rn.f32 n1, o7, 0f00000000, n1;
+        fma.rn.f32 n0, o8, 0f00000000, n0; fma.rn.f32 n0, o9, 0f00000000, n0;
+        fma.rn.f32 n1, o10, 0f00000000, n1; fma.rn.f32 n1, o11, 0f00000000, n1;
+        fma.rn.f32 n0, o12, 0f00000000, n0; fma.rn.f32 n0, o13, 0f00000000, n0;
+        fma.rn.f32 n1, o14, 0f00000000, n1; fma.rn.f32 n1, o15, 0f00000000, n1;
+        fma.rn.f32 n0, o16, 0f00000000, n0; fma.rn.f32 n0, o17, 0f00000000, n0;
+        fma.rn.f32 n1, o18, 0f00000000, n1; fma.rn.f32 n1, o19, 0f00000000, n1;
+        fma.rn.f32 n0, o20, 0f00000000, n0; fma.rn.f32 n0, o21, 0f00000000, n0;
+        fma.rn.f32 n1, o22, 0f00000000, n1; fma.rn.f32 n1, o23, 0f00000000, n1;
+        fma.rn.f32 n0, o24, 0f00000000, n0; fma.rn.f32 n0, o25, 0f00000000, n0;
+        fma.rn.f32 n1, o26, 0f00000000, n1; fma.rn.f32 n1, o27, 0f00000000, n1;
+        fma.rn.f32 n0, o28, 0f00000000, n0; fma.rn.f32 n0, o29, 0f00000000, n0;
+        fma.rn.f32 n1, o30, 0f00000000, n1; fma.rn.f32 n1, o31, 0f00000000, n1;
+        """;
+
+    /// <summary>Looks among the second 64 columns too.</summary>
+    public const string CheckHigh = """
+        fma.rn.f32 n0, o32, 0f00000000, n0; fma.rn.f32 n0, o33, 0f00000000, n0;
+        fma.rn.f32 n1, o34, 0f00000000, n1; fma.rn.f32 n1, o35, 0f00000000, n1;
+        fma.rn.f32 n0, o36, 0f00000000, n0; fma.rn.f32 n0, o37, 0f00000000, n0;
+        fma.rn.f32 n1, o38, 0f00000000, n1; fma.rn.f32 n1, o39, 0f00000000, n1;
+        fma.rn.f32 n0, o40, 0f00000000, n0; fma.rn.f32 n0, o41, 0f00000000, n0;
+        fma.rn.f32 n1, o42, 0f00000000, n1; fma.rn.f32 n1, o43, 0f00000000, n1;
+        fma.rn.f32 n0, o44, 0f00000000, n0; fma.rn.f32 n0, o45, 0f00000000, n0;
+        fma.rn.f32 n1, o46, 0f00000000, n1; fma.rn.f32 n1, o47, 0f00000000, n1;
+        fma.rn.f32 n0, o48, 0f00000000, n0; fma.rn.f32 n0, o49, 0f00000000, n0;
+        fma.rn.f32 n1, o50, 0f00000000, n1; fma.rn.f32 n1, o51, 0f00000000, n1;
+        fma.rn.f32 n0, o52, 0f00000000, n0; fma.rn.f32 n0, o53, 0f00000000, n0;
+        fma.rn.f32 n1, o54, 0f00000000, n1; fma.rn.f32 n1, o55, 0f00000000, n1;
+        fma.rn.f32 n0, o56, 0f00000000, n0; fma.rn.f32 n0, o57, 0f00000000, n0;
+        fma.rn.f32 n1, o58, 0f00000000, n1; fma.rn.f32 n1, o59, 0f00000000, n1;
+        fma.rn.f32 n0, o60, 0f00000000, n0; fma.rn.f32 n0, o61, 0f00000000, n0;
+        fma.rn.f32 n1, o62, 0f00000000, n1; fma.rn.f32 n1, o63, 0f00000000, n1;
+        """;
+
+    /// <summary>
+    /// Whether any thread of the group has found an output that is not finite in a row whose sum of weights is not NaN, in %0: 1 or 0. It
+    /// is a barrier.
+    /// </summary>
+    public const string AnyNonFinite = """
+        setp.eq.f32 p0, n0, 0f00000000; selp.f32 n0, 0fBF800000, c0, p0; setp.ge.f32 p0, n0, 0f00000000;
+        setp.eq.f32 p1, n1, 0f00000000; selp.f32 n1, 0fBF800000, c1, p1; setp.ge.or.f32 p0, n1, 0f00000000, p0;
+        bar.red.or.pred p1, 0, p0; selp.b32 %0, 1, 0, p1;
         """;
 
     /// <summary>What is written is what was added up.</summary>

@@ -128,8 +128,8 @@ public partial class PtxTests
     {
         foreach (Type range in PtxKernels.Ranges)
         {
-            string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, element, size, range);
-            PtxLoop keys = PtxLoop.FindOutermost(ptx).MaxBy(loop => loop.Count("mma."))!;
+            string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, range));
+            PtxLoop keys = PtxLoop.FindProducts(ptx)!;
             PtxLoop scores = PtxLoop.Find(ptx).Where(loop => loop.Count("mma.") > 0).MinBy(loop => loop.Count("mma."))!;
             Assert.Equal((4, 3), (scores.Count("mma."), scores.Count("ldmatrix.")));
             Assert.Equal((4 + columns / 4, 3 + columns / 8), (keys.Count("mma."), keys.Count("ldmatrix.")));
@@ -167,7 +167,7 @@ public partial class PtxTests
         foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange) })
         {
             string ptx = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(Fragment8x4), typeof(WarpRowReduction), typeof(SingleElement),
+                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(BlockedFragment8x4), typeof(WarpRowReduction), typeof(SingleElement),
                 PtxKernels.Rows(typeof(SingleElement)), range, typeof(NoVariant));
             int[] lengths = [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
             Assert.Equal(2, lengths.Length);

@@ -49,6 +49,28 @@ public class TensorCoreKernelTests
     }
 
     [Theory]
+    [MemberData(nameof(Kernels))]
+    public void Values_that_are_not_finite_reach_the_queries_that_see_them(Type element, Type size, Type range)
+    {
+        int seed = new Random().Next();
+        var random = new Random(seed);
+        PtxProgram program = Compile(element, size, range);
+        for (int problem = 0; problem < FewProblems; problem++)
+        {
+            TensorCoreProblem.Random(random, size == typeof(TensorCoreSize64) ? 64 : 128, element == typeof(HalfTensorCore))
+                .WithGarbage(random).AssertTensorKernelAgrees(program, range, $"seed {seed}, problem {problem}");
+        }
+    }
+
+    [Fact]
+    public void The_mean_of_numbers_whose_sum_overflows_is_finite()
+    {
+        PtxProgram program = Compile(typeof(BFloat16TensorCore), typeof(TensorCoreSize64), typeof(CausalRange));
+        TensorCoreProblem.Random(new Random(3), 64, half: false).WithLargeValues()
+            .AssertTensorKernelAgrees(program, typeof(CausalRange), "large values");
+    }
+
+    [Theory]
     [InlineData(typeof(HalfElement), typeof(AllKeys), typeof(WarpRowReduction))]
     [InlineData(typeof(BFloat16Element), typeof(CausalRange), typeof(WarpRowReduction))]
     [InlineData(typeof(HalfElement), typeof(WindowRange), typeof(SharedRowReduction))]
@@ -64,6 +86,8 @@ public class TensorCoreKernelTests
         {
             TensorCoreProblem.Random(random, 128, element == typeof(HalfElement))
                 .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(program, range, $"seed {seed}, problem {problem}");
+            TensorCoreProblem.Random(random, 128, element == typeof(HalfElement)).WithGarbage(random)
+                .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(program, range, $"seed {seed}, problem {problem} with garbage");
         }
     }
 
@@ -76,7 +100,9 @@ public class TensorCoreKernelTests
     [InlineData("@p0 st.global", "st.global", "outside every buffer")]
     public void A_fault_is_found(string instruction, string replacement, string message)
     {
-        string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, typeof(HalfTensorCore), typeof(TensorCoreSize64), typeof(CausalRange));
+        string ptx = PtxCompiler.Compile(
+            CudaArchitecture.SM_80, PtxKernels.TensorAttention,
+            PtxKernels.TensorArguments(typeof(HalfTensorCore), typeof(TensorCoreSize64), typeof(CausalRange)));
         int start = ptx.IndexOf(instruction, StringComparison.Ordinal);
         int end = instruction == "bar.sync" ? ptx.IndexOf(';', start) + 1 : start + instruction.Length;
         var program = new PtxProgram(ptx[..start] + replacement + ptx[end..]);
@@ -89,5 +115,5 @@ public class TensorCoreKernelTests
     }
 
     private static PtxProgram Compile(Type element, Type size, Type range) =>
-        new(PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, element, size, range));
+        new(PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, range)));
 }

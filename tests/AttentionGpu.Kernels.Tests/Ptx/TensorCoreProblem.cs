@@ -95,6 +95,41 @@ internal sealed class TensorCoreProblem
 
     public static TensorCoreProblem Random(Random random, int maxHeadSize, bool half) => new(random, maxHeadSize, half);
 
+    /// <summary>Some rows of values become infinite or NaN.</summary>
+    public TensorCoreProblem WithGarbage(Random random)
+    {
+        ushort infinity = Store(float.PositiveInfinity);
+        ushort[] garbage = [infinity, (ushort)(infinity | 0x8000), NotANumber];
+        for (int row = 0; row < Rows; row++)
+        {
+            if (random.Next(3) == 0)
+                _value.AsSpan((int)(row * _valueRows.RowStride) + random.Next(_shape.ValueHeadSize), 1).Fill(garbage[random.Next(3)]);
+        }
+
+        return Update();
+    }
+
+    /// <summary>Values become as large as there are numbers, of either sign a column.</summary>
+    public TensorCoreProblem WithLargeValues()
+    {
+        for (int row = 0; row < Rows; row++)
+        {
+            for (int column = 0; column < _shape.ValueHeadSize; column++)
+                _value[row * _valueRows.RowStride + column] = Store(column % 2 == 0 ? 3e38f : -3e38f);
+        }
+
+        return Update();
+    }
+
+    private int Rows => (int)(_value.Length / _valueRows.RowStride);
+
+    private TensorCoreProblem Update()
+    {
+        for (int i = 0; i < _value.Length; i++)
+            _values[i] = Load(_value[i]);
+        return this;
+    }
+
     /// <summary>Runs the tensor core kernel, compares every element, and that nothing else was written.</summary>
     public void AssertTensorKernelAgrees(PtxProgram program, Type range, string what) => AssertAgrees(range, what, (memory, output) =>
     {
@@ -110,13 +145,14 @@ internal sealed class TensorCoreProblem
             Output = (long)output,
         };
         new PtxMachine(program, memory).With(0, shape).With(2, _window)
+            .With(3, new PtxRows((ulong)shape.Value, _valueRows)).With(4, (output, long.MaxValue))
             .Run((int)TensorCoreAttentionKernel.GroupCount(_batch, _shape.Heads, _shape.QueryLength), TensorCoreTiles.Threads);
     });
 
     /// <summary>The same with the kernel for devices without tensor cores.</summary>
     public void AssertGeneralKernelAgrees<TTile, TValues>(PtxProgram program, Type range, string what)
         where TTile : struct, ITile
-        where TValues : struct, IFragment => AssertAgrees(range, what, (memory, output) =>
+        where TValues : struct, IBlockFragment => AssertAgrees(range, what, (memory, output) =>
         {
             new PtxMachine(program, memory)
                 .With(0, _shape)
@@ -146,7 +182,10 @@ internal sealed class TensorCoreProblem
                     if (column >= _shape.ValueHeadSize)
                         Assert.True(bits == NotANumber, $"{Where()} was written.");
                     else
-                        Assert.True(Math.Abs(Load(bits) - expected[column]) <= Tolerance, $"{Where()}: {Load(bits)}, expected {expected[column]}.");
+                        Assert.True(
+                            expected[column].Equals(Load(bits))
+                            || Math.Abs(Load(bits) - expected[column]) <= Tolerance * Math.Max(1.0, Math.Abs(expected[column])),
+                            $"{Where()}: {Load(bits)}, expected {expected[column]}.");
                 }
             }
         }

@@ -107,6 +107,14 @@ internal static class PtxArithmetic
                 "le" => (a, b) => Single(a) <= Single(b),
                 "gt" => (a, b) => Single(a) > Single(b),
                 "ge" => (a, b) => Single(a) >= Single(b),
+
+                // Also where one is NaN.
+                "equ" => (a, b) => !(Single(a) < Single(b) || Single(a) > Single(b)),
+                "neu" => (a, b) => Single(a) != Single(b),
+                "ltu" => (a, b) => !(Single(a) >= Single(b)),
+                "leu" => (a, b) => !(Single(a) > Single(b)),
+                "gtu" => (a, b) => !(Single(a) <= Single(b)),
+                "geu" => (a, b) => !(Single(a) < Single(b)),
                 _ => throw new PtxException($"not known here: setp.{comparison}.{type}"),
             };
         }

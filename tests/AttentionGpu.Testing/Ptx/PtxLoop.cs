@@ -20,6 +20,14 @@ internal sealed partial record PtxLoop(IReadOnlyList<string> Instructions)
     public static IReadOnlyList<PtxLoop> FindOutermost(string ptx) =>
         Find(ptx, (inner, outer) => inner != outer && inner.Start >= outer.Start && inner.End <= outer.End);
 
+    /// <summary>The smallest loop that has all the products on tensor cores; null where there is none.</summary>
+    public static PtxLoop? FindProducts(string ptx)
+    {
+        PtxLoop[] loops = Find(ptx, (_, _) => false);
+        int most = loops.Select(loop => loop.Count("mma.")).DefaultIfEmpty(0).Max();
+        return most == 0 ? null : loops.Where(loop => loop.Count("mma.") == most).MinBy(loop => loop.Instructions.Count);
+    }
+
     private static PtxLoop[] Find(string ptx, Func<(int Start, int End), (int Start, int End), bool> excludes)
     {
         string[] lines = [.. ptx.Split('\n').Select(line => line.Trim())];

@@ -110,6 +110,14 @@ internal sealed class PtxMachine
         if (Array.Exists(all, thread => thread.Next != all[0].Next))
             throw new PtxException("not all threads of a group come to a barrier");
         _shared.Barrier();
+        PtxInstruction barrier = _instructions[all[0].Next];
+        if (barrier.Opcode is ["bar", "red", "or", "pred"])
+        {
+            ulong any = Array.Exists(all, thread => barrier.Operands[2].Read(thread) != 0) ? 1UL : 0UL;
+            foreach (PtxThread thread in all)
+                thread.Registers[barrier.Operands[0].Register] = any;
+        }
+
         foreach (PtxThread thread in all)
             thread.Next++;
     }
@@ -158,7 +166,7 @@ internal sealed class PtxMachine
                 for (int i = 0; i < count; i++)
                     thread.Registers[operands[i].Register] = Load(source.Slice(i * bytes, bytes));
             }
-            else
+            else if (space != "shared" || bytes * count != sizeof(uint) || !_shared.Holds(start, (uint)operands[1].Read(thread)))
             {
                 Span<byte> target = space switch
                 {

@@ -60,6 +60,16 @@ internal sealed class PtxSharedMemory(int bytes)
         return _bytes.AsSpan(start, count);
     }
 
+    /// <summary>
+    /// Whether a word already holds what a thread is about to write, because others have written it since the last barrier: that is no race.
+    /// </summary>
+    public bool Holds(ulong address, uint value)
+    {
+        int start = Check(address, Word);
+        return _writers[start / Word] != Nobody && _readers[start / Word] == Nobody
+            && BitConverter.ToUInt32(_bytes.AsSpan(start, Word)) == value;
+    }
+
     public Span<byte> Write(ulong address, int count, int thread)
     {
         int start = Check(address, count);

@@ -52,6 +52,7 @@ internal static class PtxRegisters
 
     private static int WrittenCount(PtxInstruction instruction) => instruction.Opcode[0] switch
     {
+        "bar" when instruction.Opcode[1] == "red" => 1,
         "st" or "bar" or "bra" or "ret" or "cp" => 0,
         "mma" => 4,
         "mov" => instruction.Operands.Length - 1,

@@ -80,7 +80,7 @@ internal static class NaiveAttention
         {
             products[key] = scale * q.Zip(KeyRow(problem, sequence, keyHead, key), (a, b) => a * b).Sum();
             capped[key] = options.Softcap is float cap ? cap * Math.Tanh(products[key] / cap) : products[key];
-            scores[key] = IsVisible(problem, sequence, head, query, key, queries, seen)
+            scores[key] = IsSeen(problem, sequence, head, query, key, queries, seen)
                 ? capped[key] + Bias(problem, sequence, head, query, key, seen - queries)
                 : double.NegativeInfinity;
         }
@@ -92,7 +92,7 @@ internal static class NaiveAttention
         for (int i = 0; i < problem.ValueSize; i++)
         {
             double sum = 0.0;
-            for (int key = 0; key < seen; key++)
+            foreach (int key in Enumerable.Range(0, seen).Where(key => IsSeen(problem, sequence, head, query, key, queries, seen)))
                 sum += weights[key] * ValueRow(problem, sequence, keyHead, key, i);
             if (problem.IsRagged)
                 result.Output[problem.QueryStarts[sequence] + query, head, i] = (float)sum;
@@ -128,6 +128,18 @@ internal static class NaiveAttention
             })[key];
         }
     }
+
+    /// <summary>Whether a query sees a key, which a bias of -inf hides.</summary>
+    public static bool Sees(VariantCase problem, int sequence, int head, int query, int key)
+    {
+        int keys = problem.IsRagged ? problem.KeyStarts[sequence + 1] - problem.KeyStarts[sequence] : problem.TotalKeys;
+        int queries = problem.IsRagged ? problem.QueryStarts[sequence + 1] - problem.QueryStarts[sequence] : problem.QueryLength;
+        return IsSeen(problem, sequence, head, query, key, queries, problem.KeyLengths.Length > 0 ? problem.KeyLengths[sequence] : keys);
+    }
+
+    private static bool IsSeen(VariantCase problem, int sequence, int head, int query, int key, int queries, int seen) =>
+        IsVisible(problem, sequence, head, query, key, queries, seen)
+        && (problem.Bias is null || !float.IsNegativeInfinity(Broadcast(problem.Bias, sequence, head, query, key)));
 
     private static bool IsVisible(VariantCase problem, int sequence, int head, int query, int key, int queries, int seen)
     {

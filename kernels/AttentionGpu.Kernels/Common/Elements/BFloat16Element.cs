@@ -13,6 +13,9 @@ public struct BFloat16Element : IElement<BFloat16Element>
     public ushort Bits;
 
     /// <inheritdoc/>
+    public static bool HoldsSingle => false;
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly float ToSingle() => Interop.IntAsFloat((uint)Bits << 16);
 

@@ -32,6 +32,9 @@ public struct HalfElement : IElement<HalfElement>
     public ushort Bits;
 
     /// <inheritdoc/>
+    public static bool HoldsSingle => false;
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly float ToSingle()
     {

@@ -7,6 +7,9 @@ namespace AttentionGpu.Kernels.Common.Elements;
 public interface IElement<TSelf>
     where TSelf : unmanaged, IElement<TSelf>
 {
+    /// <summary>Whether an element holds any float32 as it is: sums can then be kept in the memory of elements.</summary>
+    static abstract bool HoldsSingle { get; }
+
     /// <summary>The value, exactly.</summary>
     float ToSingle();
 

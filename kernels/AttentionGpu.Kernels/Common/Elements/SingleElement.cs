@@ -9,6 +9,9 @@ public struct SingleElement : IElement<SingleElement>
     public float Value;
 
     /// <inheritdoc/>
+    public static bool HoldsSingle => true;
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly float ToSingle() => Value;
 

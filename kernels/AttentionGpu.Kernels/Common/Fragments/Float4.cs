@@ -33,6 +33,13 @@ public struct Float4
         W = w;
     }
 
+    /// <summary>One lane; cheap where its number is a constant.</summary>
+    public readonly float this[int lane]
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => lane == 0 ? X : lane == 1 ? Y : lane == 2 ? Z : W;
+    }
+
     /// <summary>The largest lane.</summary>
     public readonly float Max
     {
@@ -65,6 +72,16 @@ public struct Float4
         Y *= factor;
         Z *= factor;
         W *= factor;
+    }
+
+    /// <summary>Multiplies every lane by <paramref name="factor"/> and adds <paramref name="other"/>: 4 multiply-adds.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void ScaleAdd(float factor, Float4 other)
+    {
+        X = X * factor + other.X;
+        Y = Y * factor + other.Y;
+        Z = Z * factor + other.Z;
+        W = W * factor + other.W;
     }
 
     /// <summary>Lane by lane maximum.</summary>

@@ -4,7 +4,7 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Fragments;
 
 /// <summary>Eight rows by four columns of accumulators: 32 registers.</summary>
-public struct Fragment8x4 : IFragment
+public struct Fragment8x4 : IBlockFragment
 {
     /// <summary>Row 0, in the first half of the tile.</summary>
     public Float4 R0;
@@ -67,6 +67,29 @@ public struct Fragment8x4 : IFragment
         R5.Scale(factors.High.Y);
         R6.Scale(factors.High.Z);
         R7.Scale(factors.High.W);
+    }
+
+    /// <summary>Multiplies every row by its factor and adds another fragment: 32 multiply-adds.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void ScaleAdd(Rows8 factors, Fragment8x4 other)
+    {
+        R0.ScaleAdd(factors.Low.X, other.R0);
+        R1.ScaleAdd(factors.Low.Y, other.R1);
+        R2.ScaleAdd(factors.Low.Z, other.R2);
+        R3.ScaleAdd(factors.Low.W, other.R3);
+        R4.ScaleAdd(factors.High.X, other.R4);
+        R5.ScaleAdd(factors.High.Y, other.R5);
+        R6.ScaleAdd(factors.High.Z, other.R6);
+        R7.ScaleAdd(factors.High.W, other.R7);
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StartBlock(Rows8 factors) => Scale(factors);
+
+    /// <inheritdoc/>
+    public readonly void EndBlock(Rows8 factors)
+    {
     }
 
     /// <inheritdoc/>

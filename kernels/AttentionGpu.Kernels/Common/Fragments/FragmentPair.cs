@@ -4,8 +4,8 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Fragments;
 
 /// <summary>Two fragments side by side: twice the columns, for the same loads of rows.</summary>
-public struct FragmentPair<T> : IFragment
-    where T : struct, IFragment
+public struct FragmentPair<T> : IBlockFragment
+    where T : struct, IBlockFragment
 {
     /// <summary>The first half of the groups.</summary>
     public T First;
@@ -30,6 +30,22 @@ public struct FragmentPair<T> : IFragment
     {
         First.Scale(factors);
         Second.Scale(factors);
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void StartBlock(Rows8 factors)
+    {
+        First.StartBlock(factors);
+        Second.StartBlock(factors);
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void EndBlock(Rows8 factors)
+    {
+        First.EndBlock(factors);
+        Second.EndBlock(factors);
     }
 
     /// <inheritdoc/>

@@ -31,6 +31,16 @@ public interface IFragment
         where TSink : struct, IFragmentSink;
 }
 
+/// <summary>A fragment that adds up block after block, each with weights relative to another maximum.</summary>
+public interface IBlockFragment : IFragment
+{
+    /// <summary>Begins a block, for which what was accumulated so far shrinks by a factor a row.</summary>
+    void StartBlock(Rows8 factors);
+
+    /// <summary>Ends a block; the factors are those it began with.</summary>
+    void EndBlock(Rows8 factors);
+}
+
 /// <summary>Takes finished accumulators: computes their address, drops what lies outside the matrix and writes the rest.</summary>
 public interface IFragmentSink
 {

@@ -24,6 +24,13 @@ public struct Rows8
         High = high;
     }
 
+    /// <summary>The value of one row of the eight.</summary>
+    public readonly float this[int row]
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => row < 4 ? Low[row] : High[row - 4];
+    }
+
     /// <summary>The same value for all rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Rows8 Uniform(float value) => new(new Float4(value, value, value, value), new Float4(value, value, value, value));

@@ -59,6 +59,13 @@ public static class HeadTransformKernel
     /// <summary>Most threads in a group; the group's size is a power of two up to it.</summary>
     public const int MaxThreads = 128;
 
+    // Below it, squares of float32 have lost digits.
+    private const float SmallestMean = 1e-30f;
+
+    // 2^100, which leaves numbers of the smallest means 2^50 at most, and 2^-80, which leaves the largest number 2^48.
+    private const float Grow = 1.2676506e30f;
+    private const float Shrink = 8.2718061e-25f;
+
     /// <summary>
     /// One group a row. An element takes one load and one store, and a load of its partner and of sine and cosine where it is rotated:
     /// bound by memory. Normalisation adds a pass over the row and log2(threads) barriers.
@@ -95,22 +102,34 @@ public static class HeadTransformKernel
 
         long sourceBase = shape.Source.Base(matrix) + shape.Source.Row(row);
         long targetBase = shape.Target.Base(matrix) + shape.Target.Row(row);
+        float scale = 1f;
         float factor = 1f;
         if (shape.HasNorm != 0)
-            factor = XMath.Rsqrt(SumOfSquares(squares, source, sourceBase, shape.Size) / shape.Size + shape.Epsilon);
+        {
+            float mean = MeanOfSquares(shape, squares, source, sourceBase, scale);
+            if (!(mean >= SmallestMean && mean <= float.MaxValue))
+            {
+                // Squares overflow, or lose their digits, where the row itself does not. All threads have the same mean.
+                scale = mean < SmallestMean ? Grow : Shrink;
+                Group.Barrier();
+                mean = MeanOfSquares(shape, squares, source, sourceBase, scale);
+            }
+
+            factor = XMath.Rsqrt(mean);
+        }
 
         if (shape.HasPositions != 0)
             position = positions[positionIndex];
         int half = shape.RotarySize / 2;
         for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
         {
-            float value = Load(shape, source, sourceBase, norm, i, factor);
+            float value = Load(shape, source, sourceBase, norm, i, scale, factor);
             if (i < shape.RotarySize)
             {
                 bool isFirst = shape.IsInterleaved != 0 ? i % 2 == 0 : i < half;
                 int distance = shape.IsInterleaved != 0 ? 1 : half;
                 int pair = shape.IsInterleaved != 0 ? i / 2 : i % half;
-                float partner = Load(shape, source, sourceBase, norm, isFirst ? i + distance : i - distance, factor);
+                float partner = Load(shape, source, sourceBase, norm, isFirst ? i + distance : i - distance, scale, factor);
                 long angle = (long)position * half + pair;
                 value = value * cosine[angle] + (isFirst ? -partner : partner) * sine[angle];
             }
@@ -121,20 +140,23 @@ public static class HeadTransformKernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float Load<TElement>(
-        HeadTransformArguments shape, ArrayView<TElement> source, long sourceBase, ArrayView<float> norm, int element, float factor)
+        HeadTransformArguments shape, ArrayView<TElement> source, long sourceBase, ArrayView<float> norm, int element, float scale,
+        float factor)
         where TElement : unmanaged, IElement<TElement>
     {
         float value = source[sourceBase + element].ToSingle();
-        return shape.HasNorm != 0 ? value * factor * norm[element] : value;
+        return shape.HasNorm != 0 ? value * scale * factor * norm[element] : value;
     }
 
-    private static float SumOfSquares<TElement>(ArrayView<float> squares, ArrayView<TElement> source, long sourceBase, int size)
+    // Of the row times the scale, in units of the scale's square; the epsilon is in it.
+    private static float MeanOfSquares<TElement>(
+        HeadTransformArguments shape, ArrayView<float> squares, ArrayView<TElement> source, long sourceBase, float scale)
         where TElement : unmanaged, IElement<TElement>
     {
         float sum = 0f;
-        for (int i = Group.IdxX; i < size; i += Group.DimX)
+        for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
         {
-            float value = source[sourceBase + i].ToSingle();
+            float value = source[sourceBase + i].ToSingle() * scale;
             sum += value * value;
         }
 
@@ -147,6 +169,6 @@ public static class HeadTransformKernel
             Group.Barrier();
         }
 
-        return squares[0];
+        return squares[0] / shape.Size + shape.Epsilon * scale * scale;
     }
 }

@@ -3,13 +3,12 @@ using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
-using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
-using AttentionGpu.Kernels.Tiled.Matmul;
 using AttentionGpu.Kernels.Tiled.Reductions;
 using AttentionGpu.Kernels.Tiled.Softmax;
 using AttentionGpu.Kernels.Tiled.Tiles;
@@ -23,15 +22,19 @@ namespace AttentionGpu.Kernels.Tiled.Attention;
 /// </summary>
 public static class AttentionKernel
 {
+    // Sums over more keys go on from 0, and what there was is kept in the output: their rounding errors grow with the length of a stretch
+    // and the number of stretches. A multiple of every tile's keys.
+    private const int StretchKeys = 1024;
+
     /// <summary>Columns of the output that a group computes; wider values take more groups, each with its own scores.</summary>
     public static int TileValues<TTile, TValues>()
         where TTile : struct, ITile
-        where TValues : struct, IFragment => 4 * TTile.ColumnThreads * TValues.Groups;
+        where TValues : struct, IBlockFragment => 4 * TTile.ColumnThreads * TValues.Groups;
 
     /// <summary>The number of groups to launch.</summary>
     public static long GroupCount<TTile, TValues>(AttentionArguments shape, int batch)
         where TTile : struct, ITile
-        where TValues : struct, IFragment =>
+        where TValues : struct, IBlockFragment =>
         (long)batch * shape.Heads
         * TileCount.DivideUp(shape.QueryLength, ThreadPosition<TTile>.TileRows)
         * TileCount.DivideUp(shape.ValueHeadSize, TileValues<TTile, TValues>());
@@ -50,7 +53,7 @@ public static class AttentionKernel
         AttentionArguments shape, ContiguousRows<TElement> query, TKeyValues key, TKeyValues value, ArrayView<TElement> output,
         AttentionTables tables, TRange range, TVariant variant)
         where TTile : struct, ITile
-        where TValues : struct, IFragment
+        where TValues : struct, IBlockFragment
         where TReduction : struct, IRowReduction
         where TElement : unmanaged, IElement<TElement>
         where TKeyValues : struct, IMatrixRows
@@ -67,7 +70,8 @@ public static class AttentionKernel
         ArrayView<Float4> panel =
             SharedMemory.Allocate<Float4>(TTile.Depth * (ThreadPosition<TTile>.RowPitch + TTile.ColumnThreads + 1));
         ArrayView<Float4> weights = SharedMemory.Allocate<Float4>(4 * TTile.ColumnThreads * ThreadPosition<TTile>.RowPitch);
-        ArrayView<int> flags = SharedMemory.Allocate<int>(BlockScan.Flags);
+        ArrayView<int> flags = SharedMemory.Allocate<int>(BlockScan.Flags + ValuePass.Flags);
+        ArrayView<OnlineSoftmax> earlier = SharedMemory.Allocate<OnlineSoftmax>(8 * TTile.RowThreads);
         ArrayView<Float4> keyPanel = panel.SubView(TTile.Depth * rowPitch, TTile.Depth * keyPitch);
 
         int valueTiles = TileCount.DivideUp(shape.ValueHeadSize, tileValues);
@@ -98,90 +102,170 @@ public static class AttentionKernel
             Head = head,
             FirstQuery = firstQuery,
         };
-        if (TVariant.ScansBlocks)
-        {
-            BlockScan.Start(flags);
-            Group.Barrier();
-        }
-
         // Sequences that are shorter than the longest leave groups without queries.
         int lastQuery = IntrinsicMath.Min(firstQuery + tileRows, queryLength) - 1;
         int startKey = range.FirstKey(head.Sequence, firstQuery);
         int endKey = firstQuery < queryLength ? range.EndKey(head.Sequence, lastQuery) : 0;
-        RowSoftmax softmax = RowSoftmax.Empty;
-        TValues sums = default;
-        for (int firstKey = startKey; firstKey < endKey; firstKey += tileKeys)
+        var sink = new OutputSink<TTile, TElement>
         {
-            if (TVariant.ScansBlocks && !BlockScan.AnyVisible(flags, (firstKey - startKey) / tileKeys, change, firstKey, tileKeys))
-                continue;
-
-            Fragment8x4 scores = default;
-            for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
+            Result = output,
+            Layout = shape.Output,
+            MatrixBase = shape.Output.Base(matrix) + shape.Output.Row(head.Sequence.QueryStart),
+            Thread = thread,
+            FirstQuery = firstQuery,
+            Queries = queryLength,
+            Columns = shape.ValueHeadSize,
+        };
+        int firstColumn = firstValue + 4 * thread.Column;
+        if (Group.IdxX < ValuePass.Flags)
+            flags[BlockScan.Flags + Group.IdxX] = 0;
+        int pass = ValuePass.Plain;
+        while (true)
+        {
+            if (TVariant.ScansBlocks)
             {
-                PanelLoader.LoadTransposed<TTile, ContiguousRows<TElement>>(
-                    panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, firstQuery, queryLength, depth, shape.HeadSize);
-                PanelLoader.LoadTransposed<TTile, TKeyValues>(
-                    keyPanel.Cast<float>(), 4 * keyPitch, tileKeys, key, keyOrigin, firstKey, keyLength, depth, shape.HeadSize);
-                Group.Barrier();
-                for (int line = 0; line < TTile.Depth; line++)
-                    scores.MultiplyAdd(thread.LoadRows(panel, line), keyPanel, line * keyPitch + thread.Column, 0);
+                BlockScan.Start(flags);
                 Group.Barrier();
             }
 
-            scores.Scale(Rows8.Uniform(shape.Scale));
-            int blockEnd = firstKey + tileKeys;
-            if (!TVariant.IsIdentity
-                || firstKey < range.FirstKey(head.Sequence, lastQuery) || blockEnd > range.EndKey(head.Sequence, firstQuery))
+            RowSoftmax softmax = RowSoftmax.Empty;
+            int stretchKey = startKey;
+            bool isLast;
+            do
             {
-                change.Apply(ref scores, firstKey + 4 * thread.Column);
-            }
-
-            Rows8 maxima = TReduction.Max(
-                scores.RowMax, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
-            sums.Scale(softmax.Advance(ref scores, maxima));
-            scores.StoreTransposed(weights, 4 * thread.Column * rowPitch + thread.Row, rowPitch, TTile.RowThreads);
-
-            for (int depth = 0; depth < tileKeys; depth += TTile.Depth)
-            {
-                PanelLoader.Load<TTile, TKeyValues>(
-                    panel.Cast<float>(), tileValues, value, valueOrigin, firstKey + depth, keyLength, firstValue, shape.ValueHeadSize);
-                Group.Barrier();
-                for (int line = 0; line < TTile.Depth; line++)
+                int stretchEnd = TElement.HoldsSingle && endKey - stretchKey > StretchKeys ? stretchKey + StretchKeys : endKey;
+                isLast = stretchEnd == endKey;
+                TValues sums = default;
+                for (int firstKey = stretchKey; firstKey < stretchEnd; firstKey += tileKeys)
                 {
-                    sums.MultiplyAdd(
-                        thread.LoadRows(weights, depth + line),
-                        panel,
-                        line * TTile.ColumnThreads * TValues.Groups + thread.Column,
-                        TTile.ColumnThreads);
+                    if (TVariant.ScansBlocks && !BlockScan.AnyVisible(flags, (firstKey - startKey) / tileKeys, change, firstKey, tileKeys))
+                        continue;
+
+                    Fragment8x4 scores = default;
+                    for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
+                    {
+                        PanelLoader.LoadTransposed<TTile, ContiguousRows<TElement>>(
+                            panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, firstQuery, queryLength, depth,
+                            shape.HeadSize);
+                        PanelLoader.LoadTransposed<TTile, TKeyValues>(
+                            keyPanel.Cast<float>(), 4 * keyPitch, tileKeys, key, keyOrigin, firstKey, keyLength, depth, shape.HeadSize);
+                        Group.Barrier();
+                        for (int line = 0; line < TTile.Depth; line++)
+                            scores.MultiplyAdd(thread.LoadRows(panel, line), keyPanel, line * keyPitch + thread.Column, 0);
+                        Group.Barrier();
+                    }
+
+                    scores.Scale(Rows8.Uniform(shape.Scale));
+                    int blockEnd = firstKey + tileKeys;
+                    if (!TVariant.IsIdentity
+                        || firstKey < range.FirstKey(head.Sequence, lastQuery) || blockEnd > range.EndKey(head.Sequence, firstQuery))
+                    {
+                        change.Apply(ref scores, firstKey + 4 * thread.Column);
+                    }
+
+                    Rows8 maxima = TReduction.Max(
+                        scores.RowMax, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
+                    Rows8 shrinks = softmax.Advance(ref scores, maxima);
+                    sums.StartBlock(shrinks);
+                    if (pass == ValuePass.Scaled)
+                        scores.Scale(Rows8.Uniform(ValuePass.Shrink));
+                    scores.StoreTransposed(weights, 4 * thread.Column * rowPitch + thread.Row, rowPitch, TTile.RowThreads);
+
+                    for (int depth = 0; depth < tileKeys; depth += TTile.Depth)
+                    {
+                        if (pass == ValuePass.Plain)
+                        {
+                            PanelLoader.Load<TTile, TKeyValues>(
+                                panel.Cast<float>(), tileValues, value, valueOrigin, firstKey + depth, keyLength, firstValue,
+                                shape.ValueHeadSize);
+                        }
+                        else
+                        {
+                            PanelLoader.LoadFinite<TTile, TKeyValues>(
+                                panel.Cast<float>(), tileValues, value, valueOrigin, firstKey + depth, keyLength, firstValue,
+                                shape.ValueHeadSize);
+                        }
+
+                        Group.Barrier();
+                        for (int line = 0; line < TTile.Depth; line++)
+                        {
+                            sums.MultiplyAdd(
+                                thread.LoadRows(weights, depth + line),
+                                panel,
+                                line * TTile.ColumnThreads * TValues.Groups + thread.Column,
+                                TTile.ColumnThreads);
+                        }
+
+                        Group.Barrier();
+                    }
+
+                    sums.EndBlock(shrinks);
                 }
 
-                Group.Barrier();
+                Rows8 totals = TReduction.Sum(softmax.Sums, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
+                sink.HasEarlier = stretchKey != startKey;
+                if (TElement.HoldsSingle && sink.HasEarlier)
+                    sink.Earlier = softmax.Join(ref totals, earlier, thread);
+                if (isLast)
+                {
+                    sink.Factors = softmax.Finish(totals, shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity);
+                }
+                else
+                {
+                    Group.Barrier();
+                    if (thread.Column == 0)
+                        softmax.Keep(totals, earlier, thread);
+                    softmax.Restart();
+                }
+
+                sink.IsLast = isLast;
+                sink.Pass = pass;
+                sink.Flag = flags.SubView(BlockScan.Flags + IntrinsicMath.Min(pass, ValuePass.Flags - 1), 1);
+                sums.Store(sink, firstColumn, 4 * TTile.ColumnThreads);
+                stretchKey = stretchEnd;
+            }
+            while (!isLast);
+
+            if (pass == ValuePass.Plain && shape.HasLogSumExp != 0 && thread.Column == 0 && firstValue == 0)
+            {
+                StoreRows(
+                    softmax.LogSumExp, tables.LogSumExp, shape.LogSumExp,
+                    shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart), thread, firstQuery, queryLength);
+            }
+
+            if (pass == ValuePass.Scaled)
+                break;
+            Group.Barrier();
+            if (flags[BlockScan.Flags + pass] == 0)
+                break;
+            pass++;
+        }
+
+        if (pass != ValuePass.Plain)
+            AddVisible(sink, value, valueOrigin, change, firstColumn, 4 * TTile.ColumnThreads, TValues.Groups);
+    }
+
+    // Each thread its own outputs.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddVisible<TTile, TElement, TKeyValues, TRange, TVariant>(
+        OutputSink<TTile, TElement> sink, TKeyValues value, long valueOrigin, ScoreChange<TTile, TRange, TVariant> change, int firstColumn,
+        int stride, int groups)
+        where TTile : struct, ITile
+        where TElement : unmanaged, IElement<TElement>
+        where TKeyValues : struct, IMatrixRows
+        where TRange : struct, IKeyRange
+        where TVariant : struct, IScoreVariant
+    {
+        for (int i = 0; i < 8 * 4 * groups; i++)
+        {
+            int query = sink.FirstQuery + sink.Thread.TileRow(i % 8);
+            int column = firstColumn + i / 32 * stride + i / 8 % 4;
+            if (query < sink.Queries && column < sink.Columns)
+            {
+                ValuePass.AddVisible(
+                    sink.Result, sink.Element(query, column), value, valueOrigin, column, change.Head, query, change.Range, change.Variant);
             }
         }
-
-        Rows8 totals = TReduction.Sum(softmax.Sums, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
-        sums.Scale(softmax.Finish(totals, shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity));
-        if (shape.HasLogSumExp != 0 && thread.Column == 0 && firstValue == 0)
-        {
-            StoreRows(
-                softmax.LogSumExp, tables.LogSumExp, shape.LogSumExp,
-                shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart), thread, firstQuery, queryLength);
-        }
-
-        sums.Store(
-            new MatmulSink<TTile, TElement, RowLayout, ScaleEpilogue>
-            {
-                Result = output,
-                Layout = shape.Output,
-                MatrixBase = shape.Output.Base(matrix) + shape.Output.Row(head.Sequence.QueryStart),
-                Epilogue = new ScaleEpilogue { Scale = 1f },
-                Thread = thread,
-                FirstRow = firstQuery,
-                Rows = queryLength,
-                Columns = shape.ValueHeadSize,
-            },
-            firstValue + 4 * thread.Column,
-            4 * TTile.ColumnThreads);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Rows;
 using ILGPU;
 
@@ -52,6 +53,22 @@ public static class PanelLoader
             int row = firstRow + i / panelColumns;
             int column = firstColumn + i % panelColumns;
             panel[i] = row < rows && column < columns ? source.Load(source.Row(origin, row), column) : 0f;
+        }
+    }
+
+    /// <summary>As <see cref="Load"/>, with 0 in place of what is not finite.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void LoadFinite<TTile, TRows>(
+        ArrayView<float> panel, int panelColumns, TRows source, long origin, int firstRow, int rows, int firstColumn, int columns)
+        where TTile : struct, ITile
+        where TRows : struct, IMatrixRows
+    {
+        for (int i = Group.IdxX; i < panelColumns * TTile.Depth; i += ThreadPosition<TTile>.Threads)
+        {
+            int row = firstRow + i / panelColumns;
+            int column = firstColumn + i % panelColumns;
+            float value = row < rows && column < columns ? source.Load(source.Row(origin, row), column) : 0f;
+            panel[i] = ValuePass.IsFinite(value) ? value : 0f;
         }
     }
 }

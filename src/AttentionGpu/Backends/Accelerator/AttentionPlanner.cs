@@ -105,17 +105,17 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         const int narrowValues = 32;
         const int mediumValues = 64;
         if (loader.Tiles.Emulated)
-            return PlanForward<Tile2x2, FragmentPair<FragmentPair<Fragment8x4>>>();
+            return PlanForward<Tile2x2, FragmentPair<FragmentPair<BlockedFragment8x4>>>();
         return signature.ValueHeadSize switch
         {
-            <= narrowValues => PlanForward<Tile8x8, Fragment8x4>(),
-            <= mediumValues => PlanForward<Tile8x16, Fragment8x4>(),
+            <= narrowValues => PlanForward<Tile8x8, BlockedFragment8x4>(),
+            <= mediumValues => PlanForward<Tile8x16, BlockedFragment8x4>(),
             _ => PlanForward<Tile8x16, FragmentPair<Fragment8x4>>(),
         };
 
         IPlan<AttentionExtent, AttentionBuffers> PlanForward<TTile, TValues>()
             where TTile : struct, ITile
-            where TValues : struct, IFragment =>
+            where TValues : struct, IBlockFragment =>
             new ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules);
     }
 

@@ -18,7 +18,7 @@ namespace AttentionGpu.Backends.Accelerator;
 internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>
     : IPlan<AttentionExtent, AttentionBuffers>
     where TTile : struct, ITile
-    where TValues : struct, IFragment
+    where TValues : struct, IBlockFragment
     where TReduction : struct, IRowReduction
     where TElement : unmanaged, IElement<TElement>
     where TKeyValues : struct, IMatrixRows

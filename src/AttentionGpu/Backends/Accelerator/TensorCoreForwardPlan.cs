@@ -1,5 +1,7 @@
 using AttentionGpu.Elements;
+using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.TensorCore;
@@ -52,30 +54,34 @@ internal static class TensorCoreForwardPlan
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant => signature.Element switch
         {
-            ElementType.Float16 => Create<HalfTensorCore, TRange>(signature, loader, rules.Range, general),
-            ElementType.BFloat16 => Create<BFloat16TensorCore, TRange>(signature, loader, rules.Range, general),
+            ElementType.Float16 => Create<HalfTensorCore, HalfElement, TRange>(signature, loader, rules.Range, general),
+            ElementType.BFloat16 => Create<BFloat16TensorCore, BFloat16Element, TRange>(signature, loader, rules.Range, general),
             _ => throw ElementTypes.Unknown(signature.Element),
         };
 
-    private static IPlan<AttentionExtent, AttentionBuffers> Create<TTensor, TRange>(
+    private static IPlan<AttentionExtent, AttentionBuffers> Create<TTensor, TElement, TRange>(
         AttentionSignature signature, KernelLoader loader, RangeBinder<TRange> range,
         Func<IPlan<AttentionExtent, AttentionBuffers>> general)
         where TTensor : struct, ITensorCoreElement
+        where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange => Math.Max(signature.HeadSize, signature.ValueHeadSize) <= TensorCoreSize64.Columns
-            ? new TensorCoreForwardPlan<TTensor, TensorCoreSize64, TRange>(signature, loader, range, general)
-            : new TensorCoreForwardPlan<TTensor, TensorCoreSize128, TRange>(signature, loader, range, general);
+            ? new TensorCoreForwardPlan<TTensor, TElement, TensorCoreSize64, TRange>(signature, loader, range, general)
+            : new TensorCoreForwardPlan<TTensor, TElement, TensorCoreSize128, TRange>(signature, loader, range, general);
 
     private static bool IsInPieces(TensorLayout layout) =>
         layout.BatchStride % PieceElements == 0 && layout.HeadStride % PieceElements == 0 && layout.RowStride % PieceElements == 0;
 }
 
 /// <summary>The tensor core kernel in one specialisation. It takes no workspace.</summary>
-internal sealed class TensorCoreForwardPlan<TTensor, TSize, TRange> : IPlan<AttentionExtent, AttentionBuffers>
+internal sealed class TensorCoreForwardPlan<TTensor, TElement, TSize, TRange> : IPlan<AttentionExtent, AttentionBuffers>
     where TTensor : struct, ITensorCoreElement
+    where TElement : unmanaged, IElement<TElement>
     where TSize : struct, ITensorCoreSize
     where TRange : struct, IKeyRange
 {
-    private readonly Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange> _kernel;
+    private readonly Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange,
+        ContiguousRows<TElement>, ArrayView<TElement>> _kernel;
+
     private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
     private readonly RangeBinder<TRange> _range;
@@ -89,8 +95,8 @@ internal sealed class TensorCoreForwardPlan<TTensor, TSize, TRange> : IPlan<Atte
         _loader = loader;
         _range = range;
         _general = new Lazy<IPlan<AttentionExtent, AttentionBuffers>>(general);
-        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange>>(
-            TensorCoreAttentionKernel.Forward<TTensor, TSize, TRange>);
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange,
+            ContiguousRows<TElement>, ArrayView<TElement>>>(TensorCoreAttentionKernel.Forward<TTensor, TElement, TSize, TRange>);
     }
 
     public long WorkspaceBytes(in AttentionExtent extent)
@@ -126,7 +132,10 @@ internal sealed class TensorCoreForwardPlan<TTensor, TSize, TRange> : IPlan<Atte
         }
 
         using AcceleratorGate.Scope gate = _loader.Enter();
-        _kernel(_loader.Stream, Groups(extent), arguments, AttentionLayouts.Tables(buffers).Sequences, _range(extent));
+        _kernel(
+            _loader.Stream, Groups(extent), arguments, AttentionLayouts.Tables(buffers).Sequences, _range(extent),
+            new ContiguousRows<TElement> { Elements = buffers.Value.View<TElement>(), Layout = arguments.ValueRows },
+            buffers.Output.View<TElement>());
     }
 
     private static KernelConfig Groups(in AttentionExtent extent) =>

@@ -20,6 +20,7 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         long scoreCount = signature.Scores is null ? 0 : extent.ScoreCount / (signature.Scores == ScoreStage.AverageWeights ? extent.Heads : 1);
         double[] scores = new double[scoreCount];
         double[] weights = new double[extent.KeyLength];
+        bool[] visible = new bool[extent.KeyLength];
         for (int batch = 0; batch < extent.Batch; batch++)
         {
             Sequence sequence = buffers.SequenceOf(signature, extent, batch);
@@ -28,9 +29,9 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
                 for (int query = 0; query < sequence.QueryLength; query++)
                 {
                     Span<double> kept = signature.Scores is null ? default : scores.AsSpan(ScoreRow(extent, batch, head, query), extent.KeyLength);
-                    Score(extent, buffers, sequence, batch, head, query, weights, kept);
+                    Score(extent, buffers, sequence, batch, head, query, weights, visible, kept);
                     double logSumExp = Softmax(weights, buffers.SinkOf(signature, head));
-                    WriteOutput(extent, buffers, sequence, batch, head, query, weights);
+                    WriteOutput(extent, buffers, sequence, batch, head, query, weights, visible);
                     if (signature.HasLogSumExp)
                         WriteLogSumExp(buffers, extent.LogSumExp.Offset(batch, head, sequence.QueryStart + query), logSumExp);
                     AddWeights(extent.Heads, kept, weights);
@@ -51,7 +52,8 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
 
     // All keys of memory are scored, also those behind the sequence's end: they are hidden, but the products may be asked for.
     private void Score(
-        in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, Span<double> scores, Span<double> kept)
+        in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, Span<double> scores,
+        Span<bool> visible, Span<double> kept)
     {
         var queries = new ElementAccess(buffers.Query, signature.Element);
         var keys = new KeyValueAccess(buffers.Key, signature.KeyValue, extent.Key);
@@ -59,7 +61,7 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         for (int key = 0; key < scores.Length; key++)
         {
             var point = new ScorePoint(in extent, in buffers) { Sequence = sequence, Batch = batch, Head = head, Query = query, Key = key };
-            bool isVisible = IsVisible(point);
+            bool isVisible = visible[key] = IsVisible(point);
             scores[key] = double.NegativeInfinity;
             if (!isVisible && signature.Scores is null)
                 continue;
@@ -132,7 +134,8 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         return maximum + Math.Log(sum);
     }
 
-    private void WriteOutput(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query, ReadOnlySpan<double> weights)
+    private void WriteOutput(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query,
+        ReadOnlySpan<double> weights, ReadOnlySpan<bool> visible)
     {
         var values = new KeyValueAccess(buffers.Value, signature.KeyValue, extent.Value);
         var output = new ElementAccess(buffers.Output, signature.Element);
@@ -141,7 +144,13 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         {
             double sum = 0.0;
             for (int key = 0; key < sequence.KeyLength; key++)
+            {
+                // 0 times a hidden value that is not finite would be NaN.
+                if (!visible[key])
+                    continue;
                 sum += weights[key] * values[batch, head / signature.GroupSize, sequence.KeyStart + key, i];
+            }
+
             output[row + i] = sum;
         }
     }

@@ -24,7 +24,7 @@ public class BatchInvariantAttentionTests
     public void A_request_has_the_same_bits_in_every_batch(string device)
     {
         AttentionEngine engine = Engines.Get(device);
-        for (int seed = 0; seed < 6; seed++)
+        for (int seed = 0; seed < 3; seed++)
             AssertSame(seed, engine, engine, mostQueries: 9, mostKeys: 30);
     }
 

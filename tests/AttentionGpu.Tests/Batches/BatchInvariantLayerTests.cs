@@ -20,8 +20,8 @@ public class BatchInvariantLayerTests
     public void A_request_has_the_same_bits_in_every_batch(string device)
     {
         AttentionEngine engine = Engines.Get(device);
-        for (int seed = 0; seed < 4; seed++)
-            AssertSame(seed, engine, engine, embedding: 24, longest: 9);
+        for (int seed = 0; seed < 2; seed++)
+            AssertSame(seed, engine, engine, embedding: 12, longest: 6);
     }
 
     [Theory]

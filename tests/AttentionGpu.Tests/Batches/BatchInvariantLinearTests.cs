@@ -14,8 +14,8 @@ public class BatchInvariantLinearTests
     public void Rows_cut_anywhere_have_the_same_bits(string device)
     {
         AttentionEngine engine = Engines.Get(device);
-        for (int seed = 0; seed < 4; seed++)
-            AssertSame(seed, engine, engine, rows: 40, depth: 5 + 17 * seed, columns: 1 + 13 * seed);
+        for (int seed = 0; seed < 3; seed++)
+            AssertSame(seed, engine, engine, rows: 20, depth: 5 + 17 * seed, columns: 1 + 13 * seed);
     }
 
     [Theory]

@@ -15,13 +15,16 @@ public class BatchInvariantLayerTests
 
     private static readonly int[] _batches = [2, 3, 7];
 
+    // The emulator is slow.
+    private static readonly int[] _smallBatches = [2, 3];
+
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
     public void A_request_has_the_same_bits_in_every_batch(string device)
     {
         AttentionEngine engine = Engines.Get(device);
         for (int seed = 0; seed < 2; seed++)
-            AssertSame(seed, engine, engine, embedding: 12, longest: 6);
+            AssertSame(seed, engine, engine, _smallBatches, embedding: 12, longest: 6);
     }
 
     [Theory]
@@ -32,10 +35,10 @@ public class BatchInvariantLayerTests
     {
         using var alone = new AttentionEngine(new SimdBackend(width, FewThreads));
         using var together = new AttentionEngine(new SimdBackend(width, ManyThreads));
-        for (int seed = 100; seed < 112; seed++)
-            AssertSame(seed, alone, together, embedding: 48, longest: 90);
+        for (int seed = 100; seed < 106; seed++)
+            AssertSame(seed, alone, together, _batches, embedding: 48, longest: 90);
         for (int seed = 200; seed < 203; seed++)
-            AssertSame(seed, alone, together, WideEmbedding, longest: 20);
+            AssertSame(seed, alone, together, _smallBatches, WideEmbedding, longest: 20);
     }
 
     [Fact]
@@ -64,14 +67,14 @@ public class BatchInvariantLayerTests
             Bits.AreSame<Half>(Run(layer, [pair.First], [], Causal.None)[0], pair.Second));
     }
 
-    private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int embedding, int longest)
+    private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int embedding, int longest)
     {
-        AssertSame<float>(seed, alone, together, embedding, longest);
-        AssertSame<Half>(seed, alone, together, embedding, longest);
-        AssertSame<BFloat16>(seed, alone, together, embedding, longest);
+        AssertSame<float>(seed, alone, together, batches, embedding, longest);
+        AssertSame<Half>(seed, alone, together, batches, embedding, longest);
+        AssertSame<BFloat16>(seed, alone, together, batches, embedding, longest);
     }
 
-    private static void AssertSame<T>(int seed, AttentionEngine alone, AttentionEngine together, int embedding, int longest)
+    private static void AssertSame<T>(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int embedding, int longest)
         where T : unmanaged
     {
         var random = new Random(seed);
@@ -81,7 +84,7 @@ public class BatchInvariantLayerTests
         using var first = new MultiHeadAttention<T>(alone, config, weights);
         using var second = new MultiHeadAttention<T>(together, config, weights);
         string context = $"seed {seed}, {typeof(T).Name}, {config}, {causal}";
-        int count = _batches[random.Next(_batches.Length)];
+        int count = batches[random.Next(batches.Length)];
         int tokens = random.Next(1, longest);
         T[][] same = [.. Enumerable.Range(0, count).Select(_ => Values<T>(random, tokens * embedding))];
         T[][] ragged = [.. Enumerable.Range(0, count).Select(_ => Values<T>(random, random.Next(longest) * embedding))];

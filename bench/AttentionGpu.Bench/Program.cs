@@ -10,6 +10,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- peers [DEVICE [FOLDER]]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- --filter '*'
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- variants [DEVICE]
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- invariant [DEVICE]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
@@ -20,6 +21,8 @@ if (args is ["peers", ..])
     PeerReport.Run(args.ElementAtOrDefault(1) ?? "simd", args.ElementAtOrDefault(2));
 else if (args is ["variants", ..])
     PeerReport.RunVariants(args.ElementAtOrDefault(1) ?? "simd");
+else if (args is ["invariant", ..])
+    InvariantCosts.Run(args.ElementAtOrDefault(1) ?? "simd");
 else if (args is ["textbook", var device])
     YardstickReport.Run(device);
 else if (args is ["kernels", var timed])

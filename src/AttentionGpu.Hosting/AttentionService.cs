@@ -235,8 +235,12 @@ internal sealed partial class AttentionService : IAttentionService, IAsyncDispos
         }
     }
 
-    private AttentionEngine CreateEngine(string device) =>
-        _createEngine(device, new AttentionEngineOptions { Threads = _options.Threads, MemoryLimitBytes = _options.MemoryLimitBytes });
+    private AttentionEngine CreateEngine(string device) => _createEngine(device, new AttentionEngineOptions
+    {
+        Threads = _options.Threads,
+        MemoryLimitBytes = _options.MemoryLimitBytes,
+        BatchInvariant = _options.BatchInvariant,
+    });
 
     private void BatchEnded(ForwardBatch batch, TimeSpan time) => _instruments.Batch(batch.Count, batch.Bytes, time);
 

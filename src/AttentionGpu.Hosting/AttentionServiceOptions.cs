@@ -56,6 +56,12 @@ public sealed class AttentionServiceOptions
     [Range(1, long.MaxValue)]
     public long? MemoryLimitBytes { get; set; }
 
+    /// <summary>
+    /// Whether a request has the same bits alone and joined to others; see <see cref="AttentionEngineOptions.BatchInvariant"/>. A request for
+    /// weights is always alone, and its output may differ in its last bits from that of one without.
+    /// </summary>
+    public bool BatchInvariant { get; set; }
+
     /// <summary>Requests that may wait; one more is refused with an <see cref="AttentionOverloadedException"/>.</summary>
     [Range(1, 1 << 20)]
     public int QueueLimit { get; set; } = 256;

@@ -25,6 +25,7 @@ public class OptionTests
     [InlineData("BatchDelay", "00:00:00")]
     [InlineData("BatchDelay", "00:00:10")]
     [InlineData("Shutdown", "Refuse")]
+    [InlineData("BatchInvariant", "True")]
     public void An_option_at_its_border_is_taken(string option, string value)
     {
         AttentionServiceOptions options = Read(option, value);

@@ -19,6 +19,12 @@ public sealed record AttentionEngineOptions
     /// </summary>
     public long? MemoryLimitBytes { get; init; }
 
+    /// <summary>
+    /// Whether a request's results have the same bits alone and in any batch, in every call of the engine and of its layers: as
+    /// <see cref="AttentionOptions.BatchInvariant"/> for one call.
+    /// </summary>
+    public bool BatchInvariant { get; init; }
+
     internal long MemoryLimit => MemoryLimitBytes ?? long.MaxValue;
 
     internal static AttentionEngineOptions Default { get; } = new();

@@ -18,10 +18,11 @@ internal readonly struct LayerSteps : IAttentionSteps
     private readonly LayerParameters _parameters;
     private readonly ParameterMemory _memory;
     private readonly ElementType _element;
+    private readonly bool _batchInvariant;
 
     public LayerSteps(
         in LayerShapes shapes, MultiHeadAttentionConfig config, LayerParameters parameters, in ParameterMemory memory, ElementType element,
-        bool isFused)
+        bool isFused, bool batchInvariant)
     {
         _shapes = shapes;
         _config = config;
@@ -29,6 +30,7 @@ internal readonly struct LayerSteps : IAttentionSteps
         _memory = memory;
         _element = element;
         IsFused = isFused;
+        _batchInvariant = batchInvariant;
     }
 
     /// <summary>Whether one product makes queries, keys and values.</summary>
@@ -107,6 +109,7 @@ internal readonly struct LayerSteps : IAttentionSteps
         Depth = _config.QueryRows,
         HasBias = _parameters.OutputBias is not null,
         IsWeightPanelled = _parameters.Output.IsPanelled,
+        BatchInvariant = _batchInvariant,
     };
 
     private LinearExtent JoinExtent => new()
@@ -153,6 +156,7 @@ internal readonly struct LayerSteps : IAttentionSteps
         Depth = weight.Columns,
         HasBias = _parameters.InputBias is not null,
         IsWeightPanelled = weight.IsPanelled,
+        BatchInvariant = _batchInvariant,
     };
 
     private LinearExtent SplitExtent(int heads, int length) => new()

@@ -19,6 +19,7 @@ public sealed partial class MultiHeadAttention<T>
         Softcap = Config.Softcap,
         Window = Config.Window,
         RotaryInterleaved = Config.Rotary?.Interleaved ?? false,
+        BatchInvariant = Config.BatchInvariant || Engine.IsBatchInvariant,
         NormEpsilon = Parameters.QueryNorm is null && Parameters.KeyNorm is null ? AttentionOptions.DefaultNormEpsilon : Config.NormEpsilon,
     })];
 
@@ -54,7 +55,7 @@ public sealed partial class MultiHeadAttention<T>
                 },
                 _options[(int)inputs.Causal],
                 names,
-                new LayerSteps(shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused));
+                new LayerSteps(shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused, _options[0].BatchInvariant));
         }
         finally
         {

@@ -44,6 +44,12 @@ public sealed record MultiHeadAttentionConfig
     /// </summary>
     public float NormEpsilon { get; init; } = AttentionOptions.DefaultNormEpsilon;
 
+    /// <summary>
+    /// Whether a request's results have the same bits alone and in any batch, projections included: as
+    /// <see cref="AttentionOptions.BatchInvariant"/>. <see cref="AttentionEngineOptions.BatchInvariant"/> says it for all layers of an engine.
+    /// </summary>
+    public bool BatchInvariant { get; init; }
+
     /// <summary>Whether tensors are [batch, length, size] rather than [length, batch, size].</summary>
     public bool BatchFirst { get; init; } = true;
 

@@ -72,6 +72,13 @@ internal readonly struct DeviceMemory
     /// <summary>The address of the first element in the device's memory; only on an accelerator that has addresses.</summary>
     public long DeviceAddress => ((MemoryBuffer)_owner!).NativePtr + _address;
 
+    /// <summary>
+    /// Whether the first element's address on an accelerator is a multiple of a number of bytes; true where the accelerator has no addresses,
+    /// and in host memory.
+    /// </summary>
+    public bool StartsAtMultipleOf(int bytes) =>
+        _owner is not MemoryBuffer { AcceleratorType: not AcceleratorType.OpenCL } || DeviceAddress % bytes == 0;
+
     /// <summary>The address of the first element; only in host memory.</summary>
     public unsafe T* Pointer<T>()
         where T : unmanaged => (T*)_address;

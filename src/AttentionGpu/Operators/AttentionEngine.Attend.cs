@@ -22,7 +22,7 @@ public sealed partial class AttentionEngine
         where T : unmanaged
         where TSteps : IAttentionSteps
     {
-        using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names);
+        using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names, IsBatchInvariant);
         AttentionOverlaps.Check(inputs, outputs, names);
         bool strided = steps.TakesStridedRows;
         fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
@@ -71,6 +71,9 @@ public sealed partial class AttentionEngine
                 KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,
                 Sequences = call.Input(request.Tables.Sequences),
             };
+
+            if (request.Signature.BatchInvariant)
+                RequireAlignment(inputs, outputs, buffers, names);
 
             // The last memory of the call: after it nothing fails for want of memory.
             long intermediateBytes = steps.IntermediateBytes;

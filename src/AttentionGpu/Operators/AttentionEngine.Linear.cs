@@ -17,6 +17,9 @@ public sealed partial class AttentionEngine
     /// [..., output size], with the leading axes of the input; all of it is written. Must not overlap an input.
     /// </param>
     /// <param name="bias">[output size]; leave it out for none.</param>
+    /// <param name="batchInvariant">
+    /// Whether a row's results have the same bits whatever rows stand beside it: as <see cref="AttentionOptions.BatchInvariant"/>.
+    /// </param>
     /// <exception cref="ArgumentException">
     /// A shape does not fit, a tensor is another engine's, or the output overlaps an input. Nothing is written.
     /// </exception>
@@ -26,7 +29,8 @@ public sealed partial class AttentionEngine
     /// <typeparam name="T">
     /// <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: products are added up in float32 and rounded once.
     /// </typeparam>
-    public unsafe void Linear<T>(TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias = default)
+    public unsafe void Linear<T>(
+        TensorInput<T> input, TensorInput<T> weight, TensorOutput<T> output, TensorInput<T> bias = default, bool batchInvariant = false)
         where T : unmanaged
     {
         using var call = new CallMemory(Lifetime);
@@ -38,6 +42,7 @@ public sealed partial class AttentionEngine
             HasBias = bias.IsPresent,
             Bias = bias.Lengths,
             Output = output.Lengths,
+            BatchInvariant = batchInvariant || IsBatchInvariant,
         }.Lower();
         TensorOverlap.RequireDistinct(output, input, nameof(output), nameof(input));
         TensorOverlap.RequireDistinct(output, weight, nameof(output), nameof(weight));
@@ -52,6 +57,14 @@ public sealed partial class AttentionEngine
                 Weight = call.Input(weight, weightPointer, nameof(weight)),
                 Bias = call.Input(bias, biasPointer, nameof(bias)),
             };
+            if (signature.BatchInvariant)
+            {
+                RequireAlignment(input, buffers.Input, nameof(input));
+                RequireAlignment(weight, buffers.Weight, nameof(weight));
+                RequireAlignment(bias, buffers.Bias, nameof(bias));
+                RequireAlignment(output.AsInput(), buffers.Output, nameof(output));
+            }
+
             DeviceMemory workspace = call.Rent(WorkspaceBytes(signature, extent));
             Execute(signature, extent, buffers, workspace);
             call.Finish(output, buffers.Output);
@@ -59,12 +72,12 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})"/>, and returns the output in host memory.
+    /// As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T}, bool)"/>, and returns the output in host memory.
     /// </summary>
-    /// <inheritdoc cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T})" path="/*[not(self::summary)]"/>
+    /// <inheritdoc cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T}, bool)" path="/*[not(self::summary)]"/>
     /// <remarks>Without a bias, so that an output by mistake is never taken for one.</remarks>
     /// <returns>[..., output size], with the leading axes of the input.</returns>
-    public Tensor<T> Linear<T>(Tensor<T> input, Tensor<T> weight)
+    public Tensor<T> Linear<T>(Tensor<T> input, Tensor<T> weight, bool batchInvariant = false)
         where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -75,7 +88,7 @@ public sealed partial class AttentionEngine
             throw ShapeRules.Error(lengths, "must be [..., input size]", nameof(input));
         lengths[^1] = weight.Lengths[0];
         Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(lengths);
-        Linear<T>((TensorInput<T>)input, weight, output);
+        Linear<T>((TensorInput<T>)input, weight, output, batchInvariant: batchInvariant);
         return output;
     }
 }

@@ -124,6 +124,18 @@ public sealed record AttentionOptions
     /// </summary>
     public bool RotaryInterleaved { get; init; }
 
+    /// <summary>
+    /// Whether a request's results have the same bits alone and in any batch, dense, padded by key lengths or ragged, at any number of
+    /// threads. Paths and splits are then chosen by the request's own query and key length alone, which costs time where there is little
+    /// to share among threads. <see cref="AttentionEngineOptions.BatchInvariant"/> says it for all calls of an engine.
+    /// </summary>
+    /// <remarks>
+    /// Of one device and one build, and of calls with the same features: masks and outputs that are asked for are part of a request. Requests
+    /// of different query lengths are joined as ragged sequences, since rows that pad the queries are queries; keys may be padded where key
+    /// lengths say so. On CUDA and the emulator 16-bit tensors over memory of the caller must start at a multiple of 16 bytes.
+    /// </remarks>
+    public bool BatchInvariant { get; init; }
+
     /// <summary>The changes of scores that need no tensor.</summary>
     internal ScoreVariants Variants => Softcap is null ? ScoreVariants.None : ScoreVariants.Softcap;
 

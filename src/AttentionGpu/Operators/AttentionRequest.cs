@@ -40,15 +40,19 @@ internal struct AttentionRequest : IDisposable
     /// <param name="outputs">The other tensors that it writes.</param>
     /// <param name="options">Its options, validated.</param>
     /// <param name="names">The public names of its arguments.</param>
+    /// <param name="batchInvariant">Whether the call is batch-invariant whatever the options say.</param>
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
     public static AttentionRequest Create<T>(
-        in AttentionHeads heads, in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, AttentionNames names)
+        in AttentionHeads heads, in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, AttentionNames names,
+        bool batchInvariant)
         where T : unmanaged
     {
         var request = default(AttentionRequest);
         try
         {
             request.Lower(heads, inputs, outputs, options, names);
+            if (batchInvariant)
+                request.Signature = request.Signature with { BatchInvariant = true };
             return request;
         }
         catch
@@ -85,6 +89,7 @@ internal struct AttentionRequest : IDisposable
             HasSequences = Tables.HasSequences,
             HasLogSumExp = outputs.LogSumExp.IsPresent,
             Scores = AttentionRules.Scores(outputs, scores, names.Scores),
+            BatchInvariant = options.BatchInvariant,
         };
         AttentionRules.CheckPresent(outputs, heads);
         LowerRows(heads, inputs, outputs, options, element, rotarySize);

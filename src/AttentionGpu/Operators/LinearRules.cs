@@ -19,6 +19,8 @@ internal readonly ref struct LinearRules
 
     public required ReadOnlySpan<nint> Output { get; init; }
 
+    public bool BatchInvariant { get; init; }
+
     /// <summary>Validates the call and lowers it.</summary>
     /// <exception cref="ArgumentException">A shape is wrong.</exception>
     public (LinearSignature Signature, LinearExtent Extent) Lower()
@@ -45,7 +47,7 @@ internal readonly ref struct LinearRules
         if (rows > int.MaxValue)
             throw ShapeRules.Error(Input, $"must have at most {int.MaxValue} rows", "input");
         return (
-            new LinearSignature { Columns = columns, Depth = depth, HasBias = HasBias, Element = Element },
+            new LinearSignature { Columns = columns, Depth = depth, HasBias = HasBias, Element = Element, BatchInvariant = BatchInvariant },
             new LinearExtent { Rows = (int)rows, Output = MatrixLayouts.Plain((int)rows, columns) });
     }
 }

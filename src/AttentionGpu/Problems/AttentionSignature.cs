@@ -57,6 +57,9 @@ internal readonly record struct AttentionSignature : ISignature<AttentionExtent,
     /// <summary>Whether the rows' logarithms of sums are asked for.</summary>
     public bool HasLogSumExp { get; init; }
 
+    /// <summary>Whether a sequence's results may depend on its own lengths only, and never on the rest of the call.</summary>
+    public bool BatchInvariant { get; init; }
+
     /// <summary>Which scores are asked for; null for none.</summary>
     public ScoreStage? Scores
     {

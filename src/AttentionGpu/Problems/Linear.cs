@@ -18,6 +18,9 @@ internal readonly record struct LinearSignature : ISignature<LinearExtent, Linea
 
     /// <summary>Whether the weight has the form that <see cref="PanelSignature"/> makes.</summary>
     public bool IsWeightPanelled { get; init; }
+
+    /// <summary>Whether a row's results may not depend on how many rows there are.</summary>
+    public bool BatchInvariant { get; init; }
 }
 
 /// <summary>The sizes of one call of a linear layer.</summary>

@@ -44,6 +44,7 @@ public class TensorCoreChoiceTests
     {
         Assert.True(TensorCoreForwardPlan.Fits(_signature));
         Assert.True(TensorCoreForwardPlan.Fits(_attention.Extent));
+        Assert.True(TensorCoreForwardPlan.Fits(_signature with { BatchInvariant = true }));
         Assert.True(TensorCoreForwardPlan.Fits(
             OfType(ElementType.BFloat16) with { Causal = CausalKind.Causal, HasWindow = true, HasSequences = true, GroupSize = 7 }));
     }
@@ -137,6 +138,7 @@ public class TensorCoreChoiceTests
         LinearSignature signature = _linear with { Columns = columns, Depth = depth };
         Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature));
         Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature with { HasBias = false }));
+        Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature with { BatchInvariant = true }));
         Assert.False(TensorCoreLinearPlan.Fits(signature with { IsWeightPanelled = true }));
     }
 

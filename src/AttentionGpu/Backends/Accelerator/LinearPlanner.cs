@@ -48,10 +48,12 @@ internal sealed class LinearPlan<TElement, TEpilogue>(LinearSignature signature,
     where TEpilogue : struct, IEpilogue
 {
     private readonly IMatmulLaunch<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, RowLayout, TEpilogue> _plain =
-        MatmulLaunch.Create<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, RowLayout, TEpilogue>(loader);
+        MatmulLaunch.Create<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, RowLayout, TEpilogue>(
+            loader, signature.BatchInvariant);
 
     private readonly IMatmulLaunch<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, HeadLayout, TEpilogue> _split =
-        MatmulLaunch.Create<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, HeadLayout, TEpilogue>(loader);
+        MatmulLaunch.Create<ContiguousRows<TElement>, ContiguousRows<TElement>, TElement, HeadLayout, TEpilogue>(
+            loader, signature.BatchInvariant);
 
     public long WorkspaceBytes(in LinearExtent extent) => LinearPlanner.IsPlain(signature, extent)
         ? _plain.WorkspaceBytes(Sizes(extent), 1)
@@ -65,7 +67,7 @@ internal sealed class LinearPlan<TElement, TEpilogue>(LinearSignature signature,
         var input = new ContiguousRows<TElement> { Elements = buffers.Input.View<TElement>(), Layout = layout };
         var weight = new ContiguousRows<TElement> { Elements = buffers.Weight.View<TElement>(), Layout = layout };
         using AcceleratorGate.Scope gate = loader.Enter();
-        if (LinearPlanner.IsPlain(signature, extent))
+        if (IsPlain(extent))
         {
             _plain.Launch(
                 Sizes(extent), 1, input, weight, buffers.Output.View<TElement>(),
@@ -76,6 +78,9 @@ internal sealed class LinearPlan<TElement, TEpilogue>(LinearSignature signature,
             _split.Launch(Sizes(extent), 1, input, weight, buffers.Output.View<TElement>(), extent.Output, epilogue(buffers), workspace);
         }
     }
+
+    // One head of one batch entry is plain, and of two it is not: a batch-invariant product has one kernel for both.
+    private bool IsPlain(in LinearExtent extent) => !signature.BatchInvariant && LinearPlanner.IsPlain(signature, extent);
 
     private MatmulArguments Sizes(in LinearExtent extent) =>
         new() { Rows = extent.Rows, Columns = signature.Columns, Depth = signature.Depth };

@@ -31,8 +31,12 @@ internal interface IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue>
 /// <summary>Picks the kernel for products on a device.</summary>
 internal static class MatmulLaunch
 {
+    /// <param name="loader">The device's kernels.</param>
+    /// <param name="batchInvariant">
+    /// Whether one tile is taken for all sizes. Tiles add up in the same order, but a driver may fuse multiply-adds in one and not in another.
+    /// </param>
     public static IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue> Create<TLeft, TRight, TOutput, TResult, TEpilogue>(
-        KernelLoader loader)
+        KernelLoader loader, bool batchInvariant)
         where TLeft : struct, IMatrixRows
         where TRight : struct, IMatrixRows
         where TOutput : unmanaged, IElement<TOutput>
@@ -43,7 +47,7 @@ internal static class MatmulLaunch
             return new ProcessorMatmul<TLeft, TRight, TOutput, TResult, TEpilogue>(loader);
         if (loader.Tiles.Emulated)
             return new TiledMatmul<Tile2x2, TLeft, TRight, TOutput, TResult, TEpilogue>(loader);
-        return loader.Tiles.AllowsLargeTiles
+        return loader.Tiles.AllowsLargeTiles && !batchInvariant
             ? new MatmulBySize<TLeft, TRight, TOutput, TResult, TEpilogue>(loader)
             : new TiledMatmul<Tile8x8, TLeft, TRight, TOutput, TResult, TEpilogue>(loader);
     }

@@ -49,7 +49,8 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         _keyValues = keyValues;
         _rules = rules;
         _forward = forward;
-        _products = MatmulLaunch.Create<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue>(loader);
+        _products = MatmulLaunch.Create<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue>(
+            loader, signature.BatchInvariant);
         if (stage is ScoreStage.Weights or ScoreStage.AverageWeights)
         {
             _softmax = loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>,

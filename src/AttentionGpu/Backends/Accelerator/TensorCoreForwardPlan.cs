@@ -35,6 +35,7 @@ internal static class TensorCoreForwardPlan
             HasWindow = signature.HasWindow,
             HasSequences = signature.HasSequences,
             Scores = signature.Scores,
+            BatchInvariant = signature.BatchInvariant,
         }
         && signature.Element is ElementType.Float16 or ElementType.BFloat16
         && signature.HeadSize <= MaxHeadSize && signature.ValueHeadSize <= MaxHeadSize

@@ -21,6 +21,7 @@ internal static class TensorCoreLinearPlan
             Columns = signature.Columns,
             Depth = signature.Depth,
             HasBias = signature.HasBias,
+            BatchInvariant = signature.BatchInvariant,
         }
         && signature.Element is ElementType.Float16 or ElementType.BFloat16
         && signature.Columns % PieceElements == 0 && signature.Depth % PieceElements == 0;

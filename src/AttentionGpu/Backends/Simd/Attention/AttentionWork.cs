@@ -56,13 +56,13 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         _few.Begin(schedule.PreciseOffset);
         int parts = schedule.KeyParts;
         int valueSize = _context.Signature.ValueHeadSize;
-        _splitStates = parts == 1 ? null : new SplitStates(valueSize, extent, Shared, parts);
+        _splitStates = schedule.KeepsStates ? new SplitStates(valueSize, extent, schedule.QueryLength, Shared, parts) : null;
         _merging = false;
         Run(schedule.Items, schedule.Operations);
-        if (parts > 1)
+        if (schedule.KeepsStates)
         {
             _merging = true;
-            long rows = (long)extent.Batch * extent.Heads * extent.QueryLength;
+            long rows = (long)extent.Batch * extent.Heads * schedule.QueryLength;
             Run(rows, (double)rows * parts * valueSize);
         }
 
@@ -90,12 +90,12 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         int heads = _schedule.IsFewQueries ? _context.Extent.KeyValueHeads : _context.Extent.Heads;
         int batch = head / heads;
         Sequence sequence = _context.SequenceOf(batch);
+        if (!_schedule.Has(sequence))
+            return;
 
-        // The keys that any query of the head sees, in equal parts.
-        int visible = _context.Bounds.FirstKey(sequence, 0);
-        long count = Math.Max(0, _context.Bounds.EndKey(sequence, sequence.QueryLength - 1) - visible);
-        int firstKey = visible + (int)(count * part / parts);
-        int endKey = visible + (int)(count * (part + 1) / parts);
+        // Of the keys that any query of the head sees.
+        (int firstKey, int endKey) = _schedule.Part(
+            part, _context.Bounds.FirstKey(sequence, 0), _context.Bounds.EndKey(sequence, sequence.QueryLength - 1));
         if (_schedule.IsFewQueries)
         {
             _few.Attend(memory, batch, head % heads, inHead, firstKey, endKey, _splitStates, part);
@@ -147,7 +147,8 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
             blocks[i].Ahead = ahead;
         }
 
-        int chunk = count == 1 ? endKey - firstKey : _chunkKeys;
+        // Chunks are borders of ranges, which show in the bits: blocks that happen to be alone have them too where the batch may not show.
+        int chunk = count == 1 && !_schedule.IsBatchInvariant ? endKey - firstKey : _chunkKeys;
         for (int key = firstKey; key < endKey; key += chunk)
         {
             for (int i = 0; i < count; i++)
@@ -191,11 +192,11 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     {
         ref readonly AttentionExtent extent = ref _context.Extent;
         ElementType element = _context.Signature.Element;
-        int query = (int)(row % extent.QueryLength);
-        int matrix = (int)(row / extent.QueryLength);
+        int query = (int)(row % _schedule.QueryLength);
+        int matrix = (int)(row / _schedule.QueryLength);
         (int batch, int head) = (matrix / extent.Heads, matrix % extent.Heads);
         Sequence sequence = _context.SequenceOf(batch);
-        if (query >= sequence.QueryLength)
+        if (query >= sequence.QueryLength || !_schedule.Has(sequence))
             return;
         if (!states.Merge(row, _context.SinkOf(head), memory, out float* output, out double logSumExp))
         {

@@ -47,9 +47,6 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private readonly int _sumsStride;
 
     // Of the call.
-    private int _queryLength;
-    private int _rowCount;
-    private int _blockKeys;
     private long _preciseOffset;
 
     public FewQueriesKernel(AttentionContext context, PreciseRow<TVector, TOperations> precise)
@@ -67,27 +64,24 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
 
     /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
-    public static int RowBlocks(in AttentionSignature signature, in AttentionExtent extent) =>
-        TileCount.DivideUp(signature.GroupSize * extent.QueryLength, MaxRows);
+    public static int RowBlocks(in AttentionSignature signature, int queryLength) =>
+        TileCount.DivideUp(signature.GroupSize * queryLength, MaxRows);
 
     /// <summary>Floats of a block's memory.</summary>
     public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent)
     {
         bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != ElementType.Float32;
         return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + 2) + MaxScores
-            + BlockKeys(signature.GroupSize * extent.QueryLength) + Step * Lanes
+            + BlockKeys(signature.GroupSize) + Step * Lanes
             + (converts ? Step : 1) * (long)Math.Max(signature.HeadSize, signature.ValueHeadSize)
-            + (IsWide(extent) ? WideSums.Size(MaxRows, SumsStride(signature.ValueHeadSize)) : 0);
+            + (IsWide(extent.KeyLength) ? WideSums.Size(MaxRows, SumsStride(signature.ValueHeadSize)) : 0);
     }
 
-    /// <summary>Takes the sizes of the context's call.</summary>
+    /// <summary>Begins a call.</summary>
     /// <param name="preciseOffset">Where in a thread's memory that of rows which are computed again begins.</param>
     public void Begin(long preciseOffset)
     {
         _preciseOffset = preciseOffset;
-        _queryLength = _context.Extent.QueryLength;
-        _rowCount = _groupSize * _queryLength;
-        _blockKeys = BlockKeys(_rowCount);
     }
 
     /// <summary>Attends to a range of keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
@@ -95,7 +89,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         float* memory, int batch, int keyHead, int rowBlock, int firstKey, int endKey, SplitStates? states, int part)
     {
         Sequence sequence = _context.SequenceOf(batch);
-        if (sequence.QueryLength == 0)
+        if (rowBlock * MaxRows >= _groupSize * sequence.QueryLength)
             return;
         Block block = Begin(memory, sequence, batch, keyHead, rowBlock * MaxRows);
         firstKey = Math.Max(firstKey, _context.Bounds.FirstKey(block.Sequence, FirstQuery(block)));
@@ -105,9 +99,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         bool changes = _mask.Exists || _transform.Exists;
         int firstPlain = changes ? int.MaxValue : _context.Bounds.FirstKey(block.Sequence, LastQuery(block));
         int endPlain = _context.Bounds.EndKey(block.Sequence, FirstQuery(block));
-        for (int key = firstKey; key < endKey; key += _blockKeys)
+        for (int key = firstKey; key < endKey; key += block.Keys)
         {
-            int count = Math.Min(_blockKeys, endKey - key);
+            int count = Math.Min(block.Keys, endKey - key);
             bool isPlain = key >= firstPlain && key + count <= endPlain;
             Score(block, keyHead, key, count);
             for (int row = 0; row < block.Rows; row++)
@@ -131,29 +125,31 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     private Block Begin(float* memory, in Sequence sequence, int batch, int keyHead, int firstRow)
     {
+        int rowCount = _groupSize * sequence.QueryLength;
         var block = new Block
         {
             Batch = batch,
             Sequence = sequence,
             FirstHead = keyHead * _groupSize,
             FirstRow = firstRow,
-            Rows = Math.Min(MaxRows, _rowCount - firstRow),
+            Rows = Math.Min(MaxRows, rowCount - firstRow),
+            Keys = BlockKeys(rowCount),
             Maxima = memory,
             Totals = memory + MaxRows,
             MaskRow = memory + 2 * MaxRows,
         };
-        block.Queries = block.MaskRow + _blockKeys;
+        block.Queries = block.MaskRow + block.Keys;
         block.Sums = block.Queries + (nint)MaxRows * _headSize;
         block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
         block.Tail = block.Scores + MaxScores;
-        block.Wide = IsWide(_context.Extent) ? WideSums.Begin(block.Tail + Step * Lanes, block.Rows, _sumsStride) : default;
+        block.Wide = IsWide(sequence.KeyLength) ? WideSums.Begin(block.Tail + Step * Lanes, block.Rows, _sumsStride) : default;
         block.Converted = block.Tail + Step * Lanes + (block.Wide.Exist ? WideSums.Size(MaxRows, _sumsStride) : 0);
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Fill(-0f);
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
         for (int row = 0; row < block.Rows; row++)
         {
-            int query = block.Sequence.QueryStart + Math.Min(Query(block, row), block.Sequence.QueryLength - 1);
+            int query = block.Sequence.QueryStart + Query(block, row);
             var target = new Span<float>(block.Queries + (nint)row * _headSize, _headSize);
             ElementRows.Load(
                 ElementRows.Address(_context.Buffers.Query, _element, _context.Extent.Query.Offset(batch, Head(block, row), query)),
@@ -164,24 +160,22 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         return block;
     }
 
-    private int Head(in Block block, int row) => block.FirstHead + (block.FirstRow + row) / _queryLength;
+    private static int Head(in Block block, int row) => block.FirstHead + (block.FirstRow + row) / block.Sequence.QueryLength;
 
-    private int Query(in Block block, int row) => (block.FirstRow + row) % _queryLength;
+    private static int Query(in Block block, int row) => (block.FirstRow + row) % block.Sequence.QueryLength;
 
     // Rows of more than one head have all of its queries.
-    private bool IsOneHead(in Block block) => Head(block, 0) == Head(block, block.Rows - 1);
+    private static bool IsOneHead(in Block block) => Head(block, 0) == Head(block, block.Rows - 1);
 
-    private int FirstQuery(in Block block) => IsOneHead(block) ? Query(block, 0) : 0;
+    private static int FirstQuery(in Block block) => IsOneHead(block) ? Query(block, 0) : 0;
 
-    private int LastQuery(in Block block) =>
-        Math.Min(IsOneHead(block) ? Query(block, block.Rows - 1) : _queryLength - 1, block.Sequence.QueryLength - 1);
+    private static int LastQuery(in Block block) =>
+        IsOneHead(block) ? Query(block, block.Rows - 1) : block.Sequence.QueryLength - 1;
 
     private void Mask(in Block block, int row, int firstKey, int count)
     {
-        float* scores = block.Scores + row * _blockKeys;
+        float* scores = block.Scores + row * block.Keys;
         int query = Query(block, row);
-        if (query >= block.Sequence.QueryLength)
-            return;
         if (_transform.Exists)
             _transform.ApplyRow(Head(block, row), query + block.Sequence.DistanceOffset, firstKey, scores, count);
         if (_mask.Exists)
@@ -201,7 +195,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Weigh(in Block block, int row, int count)
     {
-        float* scores = block.Scores + row * _blockKeys;
+        float* scores = block.Scores + row * block.Keys;
 
         // Whole vectors: what is not there weighs nothing.
         int padded = TileCount.DivideUp(count, TOperations.Width) * TOperations.Width;
@@ -251,7 +245,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             int run = _context.Keys.Read(
                 block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* keys, out nint stride);
             DotTile<TVector, TOperations>.Multiply(
-                block.Rows, run, _headSize, block.Queries, _headSize, keys, stride, block.Scores + i, _blockKeys);
+                block.Rows, run, _headSize, block.Queries, _headSize, keys, stride, block.Scores + i, block.Keys);
             i += run;
         }
     }
@@ -289,7 +283,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             }
 
             RegisterTile<TVector, TOperations>.Multiply(
-                block.Rows, lanes, count, block.Scores + firstKey, _blockKeys, 1, right, rightStride,
+                block.Rows, lanes, count, block.Scores + firstKey, block.Keys, 1, right, rightStride,
                 new AddedSums(block.Sums + column, _sumsStride));
             column += lanes;
         }
@@ -315,8 +309,6 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             var sums = new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _valueSize);
             int head = Head(block, row);
             int query = Query(block, row);
-            if (query >= block.Sequence.QueryLength)
-                continue;
             if (states is { } kept)
             {
                 float* target = kept.Sums(part, block.Batch, head, query);
@@ -346,7 +338,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         ? !float.IsNegative(block.Totals[row])
         : NonFinite<TVector, TOperations>.IsIn(block.Sums + (nint)row * _sumsStride, _sumsStride);
 
-    private static bool IsWide(in AttentionExtent extent) => extent.KeyLength > 2 * WidePeriod;
+    private static bool IsWide(int keys) => keys > 2 * WidePeriod;
 
     private static int SumsStride(int valueSize) => TileCount.DivideUp(valueSize, Lanes) * Lanes;
 
@@ -381,5 +373,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         public int FirstHead;
         public int FirstRow;
         public int Rows;
+
+        /// <summary>Most keys at once.</summary>
+        public int Keys;
     }
 }

@@ -67,9 +67,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     /// <summary>Floats of memory for several blocks at once.</summary>
     public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent, int blocks) =>
-        ScratchSize(signature) + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize, IsWide(extent));
+        ScratchSize(signature) + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize, IsWide(extent.KeyLength));
 
-    private static bool IsWide(in AttentionExtent extent) => extent.KeyLength > WidePeriod;
+    private static bool IsWide(int keys) => keys > WidePeriod;
 
     private static bool NeedsRows(in AttentionSignature signature) =>
         ScoreMask<TVector, TOperations>.IsIn(signature) || signature.Scores is not null;
@@ -107,9 +107,9 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
             Queries = queries,
             Lanes = lanes,
         };
-        bool isWide = IsWide(_context.Extent);
-        float* states = memory + _scratchSize + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize, isWide);
-        block.Place(states, memory, _headSize, _valueSize, BlockKeys, _needsRows, isWide);
+        float* states = memory + _scratchSize
+            + slot * QueryBlock.StateSize(Lanes, _headSize, _valueSize, IsWide(_context.Extent.KeyLength));
+        block.Place(states, memory, _headSize, _valueSize, BlockKeys, _needsRows, IsWide(sequence.KeyLength));
         new Span<float>(block.Maxima, lanes).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, lanes).Fill(-0f);
         new Span<float>(block.Sums, lanes * _valueSize).Clear();

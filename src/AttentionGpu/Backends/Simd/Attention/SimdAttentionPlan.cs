@@ -1,3 +1,4 @@
+using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
@@ -29,7 +30,13 @@ internal sealed class SimdAttentionPlan<TVector, TOperations> : IPlan<AttentionE
         _longestRun = longestRun;
     }
 
-    public long WorkspaceBytes(in AttentionExtent extent) => extent.IsEmpty ? 0 : Schedule(extent).Workspace.ByteLength;
+    public long WorkspaceBytes(in AttentionExtent extent)
+    {
+        if (extent.IsEmpty)
+            return 0;
+        long bytes = Schedule(extent).Workspace.ByteLength;
+        return MayHaveBoth(extent) ? Math.Max(bytes, ScheduleOfFew(extent).Workspace.ByteLength) : bytes;
+    }
 
     public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
     {
@@ -37,9 +44,30 @@ internal sealed class SimdAttentionPlan<TVector, TOperations> : IPlan<AttentionE
             return;
         AttentionWork<TVector, TOperations> work = _idle.Take() ?? new(_signature, _longestRun);
         work.Execute(Schedule(extent), extent, buffers, workspace);
+        if (MayHaveBoth(extent) && HasFew(extent, buffers))
+            work.Execute(ScheduleOfFew(extent), extent, buffers, workspace);
         _idle.Keep(work);
     }
 
     /// <summary>How the threads share a call.</summary>
-    internal AttentionSchedule<TVector, TOperations> Schedule(in AttentionExtent extent) => new(_signature, extent, _threads);
+    internal AttentionSchedule<TVector, TOperations> Schedule(in AttentionExtent extent) =>
+        new(_signature, extent, _threads, AttentionSchedule<TVector, TOperations>.AreFew(extent.QueryLength));
+
+    // Of the sequences with few queries, beside those with more.
+    private AttentionSchedule<TVector, TOperations> ScheduleOfFew(in AttentionExtent extent) =>
+        new(_signature, extent, _threads, isFewQueries: true);
+
+    private bool MayHaveBoth(in AttentionExtent extent) =>
+        _signature is { BatchInvariant: true, HasSequences: true } && !AttentionSchedule<TVector, TOperations>.AreFew(extent.QueryLength);
+
+    private bool HasFew(in AttentionExtent extent, in AttentionBuffers buffers)
+    {
+        for (int batch = 0; batch < extent.Batch; batch++)
+        {
+            if (AttentionSchedule<TVector, TOperations>.AreFew(buffers.SequenceOf(_signature, extent, batch).QueryLength))
+                return true;
+        }
+
+        return false;
+    }
 }

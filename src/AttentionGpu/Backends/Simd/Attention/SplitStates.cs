@@ -8,22 +8,21 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// Where keys are split among threads: what each part of the keys gave for each row, its sums of values and its
 /// softmax, until the parts are merged. [parts, batch x heads x queries, value head size + 2].
 /// </summary>
-internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent extent, float* memory, int parts)
+internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent extent, int queries, float* memory, int parts)
 {
     // A maximum and a sum.
     private const int SoftmaxSize = 2;
 
-    private readonly long _rows = Rows(extent);
+    private readonly long _rows = Rows(extent, queries);
     private readonly int _heads = extent.Heads;
-    private readonly int _queries = extent.QueryLength;
 
     /// <summary>Floats of all states.</summary>
-    public static long Size(in AttentionSignature signature, in AttentionExtent extent, int parts) =>
-        Rows(extent) * (signature.ValueHeadSize + SoftmaxSize) * parts;
+    public static long Size(in AttentionSignature signature, in AttentionExtent extent, int queries, int parts) =>
+        Rows(extent, queries) * (signature.ValueHeadSize + SoftmaxSize) * parts;
 
     /// <summary>The sums of a part for a row.</summary>
     public float* Sums(int part, int batch, int head, int query) =>
-        Sums(part, ((long)batch * _heads + head) * _queries + query);
+        Sums(part, ((long)batch * _heads + head) * queries + query);
 
     /// <summary>Keeps the softmax beside a row's sums.</summary>
     public void Write(float* sums, float maximum, float total)
@@ -60,7 +59,10 @@ internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent ex
             float* ofPart = Sums(part, row);
             double weight = Math.Exp(ofPart[valueSize] - shift);
             total += weight * ofPart[valueSize + 1];
-            DoubleRows.AddProduct(sums, ofPart, weight, valueSize);
+
+            // Parts without a visible key change no bit, not even the sign of a zero: as if the others were all that there are.
+            if (!float.IsNegativeInfinity(ofPart[valueSize]))
+                DoubleRows.AddProduct(sums, ofPart, weight, valueSize);
         }
 
         bool isDoubtful = total == 0.0 && !double.IsNegative(total);
@@ -73,7 +75,7 @@ internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent ex
         return !isDoubtful && TensorPrimitives.IsFiniteAll<float>(new(output, valueSize));
     }
 
-    private static long Rows(in AttentionExtent extent) => (long)extent.Batch * extent.Heads * extent.QueryLength;
+    private static long Rows(in AttentionExtent extent, int queries) => (long)extent.Batch * extent.Heads * queries;
 
     private float* Sums(int part, long row) => memory + (part * _rows + row) * (valueSize + SoftmaxSize);
 }

@@ -25,7 +25,7 @@ internal readonly struct LinearSchedule<TVector, TOperations>
     // Rows of the tallest tile: a block of rows is a multiple.
     private const int TileRows = 6;
 
-    // So few rows are done with a converted block before it leaves L1.
+    // So few rows are done with a converted block before it leaves L1. A batch-invariant product has the same blocks for all rows.
     private const int MaxRowsInLevel1 = 2 * TileRows;
     private const int Level1Floats = 4 << 10;
 
@@ -46,7 +46,7 @@ internal readonly struct LinearSchedule<TVector, TOperations>
         PacksFirst = !signature.IsWeightPanelled && RowBlocks > 1;
 
         bool converts = signature.Element != ElementType.Float32;
-        bool staysInLevel1 = converts && !PacksFirst && extent.Rows <= MaxRowsInLevel1;
+        bool staysInLevel1 = converts && !PacksFirst && !signature.BatchInvariant && extent.Rows <= MaxRowsInLevel1;
         int blockDepth = staysInLevel1 && signature.IsWeightPanelled ? Math.Min(BlockDepth, Level1Floats / Lanes) : BlockDepth;
         DepthParts = Math.Max(1, TileCount.DivideUp(signature.Depth, blockDepth));
         SumsStart = ThreadWorkspace.RoundUp((long)blockDepth * Lanes);

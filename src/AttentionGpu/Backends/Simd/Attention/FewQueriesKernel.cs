@@ -163,7 +163,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         if (query >= block.Sequence.QueryLength)
             return;
         if (_transform.Exists)
-            _transform.ApplyRow(Head(block, row), query + block.Sequence.DistanceOffset, firstKey, new Span<float>(scores, count));
+        {
+            int position = query + block.Sequence.DistanceOffset;
+            _transform.ApplyRow(block.Batch, Head(block, row), position, firstKey, new Span<float>(scores, count));
+        }
+
         if (_mask.Exists)
         {
             _mask.ReadRow(block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);

@@ -24,10 +24,10 @@ internal static class BuiltInVariants
     private static readonly int[] _queryDocuments = [.. Enumerable.Range(0, Batch * Queries).Select(i => i / 11)];
     private static readonly int[] _keyDocuments = [.. Enumerable.Range(0, Batch * Keys).Select(i => i / 15)];
 
-    // The last sequence ends before the queries and keys do, and none uses all of its keys.
+    // Each of them uses a part of its keys, the second none; or the last ends before the queries and keys do.
+    private static readonly int[] _usedKeys = [17, 0, 11];
     private static readonly int[] _shortQueryStarts = [0, 10, 11, Batch * Queries - 7];
     private static readonly int[] _shortKeyStarts = [0, 20, 24, Batch * Keys - 9];
-    private static readonly int[] _usedKeys = [17, 0, 11];
     private static readonly bool[] _shortMask = [.. Enumerable.Range(0, Queries * (Keys - 6)).Select(i => i % 3 != 0)];
 
     private delegate AttentionInputs<T> Change<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
@@ -47,7 +47,8 @@ internal static class BuiltInVariants
             KeyDocuments = new ReadOnlyTensorSpan<int>(_keyDocuments, [Batch, Keys]),
         }),
         Case("ragged sequences, causal", MakeRagged, new() { Causal = Causal.BottomRight }, ragged: true),
-        Case("ragged sequences with key lengths", MakeRaggedWithGaps, new() { Causal = Causal.BottomRight }, ragged: true),
+        Case("ragged sequences with key lengths", MakeRaggedWithKeyLengths, new() { Causal = Causal.BottomRight }, ragged: true),
+        Case("ragged sequences that end before the tokens", MakeRaggedWithRest, ragged: true),
         Case("ALiBi", (inputs, draw) => inputs with { AlibiSlopes = draw([Heads]) }),
         Case("ALiBi of each batch entry", (inputs, draw) => inputs with { AlibiSlopes = draw([Batch, Heads]) }),
         Case("boolean mask with fewer keys", (inputs, _) => inputs with
@@ -96,13 +97,11 @@ internal static class BuiltInVariants
         CumulativeKeyLengths = _keyStarts,
     };
 
-    private static AttentionInputs<float> MakeRaggedWithGaps(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
-        MakeRagged(inputs, draw) with
-        {
-            CumulativeQueryLengths = _shortQueryStarts,
-            CumulativeKeyLengths = _shortKeyStarts,
-            KeyLengths = _usedKeys,
-        };
+    private static AttentionInputs<float> MakeRaggedWithKeyLengths(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
+        MakeRagged(inputs, draw) with { KeyLengths = _usedKeys };
+
+    private static AttentionInputs<float> MakeRaggedWithRest(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
+        MakeRagged(inputs, draw) with { CumulativeQueryLengths = _shortQueryStarts, CumulativeKeyLengths = _shortKeyStarts };
 
     private static VerifyOutcome Run<T>(
         string name, AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, double tolerance, Change<T>? change,

@@ -9,10 +9,12 @@ public class WrongDeviceTests
     private static readonly string[] _linear = [.. Names("linear "), .. Names("layer, ")];
     private static readonly string[] _attention = [.. All.Where(name => !name.StartsWith("linear ", StringComparison.Ordinal))];
     private static readonly string[] _layersWithWeights = [.. All.Where(name => name.EndsWith("log-sum-exp", StringComparison.Ordinal))];
-    private static readonly string[] _scores = [.. Names("weights"), "masked scores", "float16", "bfloat16", .. _layersWithWeights];
+    private static readonly string[] _scores =
+        [.. Names("weights"), "masked scores", "additive mask with fewer keys", "float16", "bfloat16", .. _layersWithWeights];
+
     private static readonly string[] _rows =
     [
-        "past and present", "norm and rotary embedding", "float16", "bfloat16",
+        "past and present", "norm and rotary embedding", "rotary tables of each batch entry", "float16", "bfloat16",
         .. BuiltInLayers.All.Select(one => one.Name).Except(_layersWithWeights),
     ];
 
@@ -57,7 +59,7 @@ public class WrongDeviceTests
     public void NaN_where_a_query_sees_no_key_fails_the_cases_that_have_one() => Expect(
         [
             "attention no key", "boolean mask, causal", "causal bottom right, more queries", "fully masked rows", "key lengths, causal",
-            "weights, fully masked rows",
+            "weights, fully masked rows", "ragged sequences with key lengths", "ragged sequences that end before the tokens",
         ],
         Wrong.HiddenRows);
 

@@ -24,6 +24,12 @@ internal static class BuiltInVariants
     private static readonly int[] _queryDocuments = [.. Enumerable.Range(0, Batch * Queries).Select(i => i / 11)];
     private static readonly int[] _keyDocuments = [.. Enumerable.Range(0, Batch * Keys).Select(i => i / 15)];
 
+    // Each of them uses a part of its keys, the second none; or the last ends before the queries and keys do.
+    private static readonly int[] _usedKeys = [17, 0, 11];
+    private static readonly int[] _shortQueryStarts = [0, 10, 11, Batch * Queries - 7];
+    private static readonly int[] _shortKeyStarts = [0, 20, 24, Batch * Keys - 9];
+    private static readonly bool[] _shortMask = [.. Enumerable.Range(0, Queries * (Keys - 6)).Select(i => i % 3 != 0)];
+
     private delegate AttentionInputs<T> Change<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
         where T : unmanaged;
 
@@ -41,7 +47,15 @@ internal static class BuiltInVariants
             KeyDocuments = new ReadOnlyTensorSpan<int>(_keyDocuments, [Batch, Keys]),
         }),
         Case("ragged sequences, causal", MakeRagged, new() { Causal = Causal.BottomRight }, ragged: true),
+        Case("ragged sequences with key lengths", MakeRaggedWithKeyLengths, new() { Causal = Causal.BottomRight }, ragged: true),
+        Case("ragged sequences that end before the tokens", MakeRaggedWithRest, ragged: true),
         Case("ALiBi", (inputs, draw) => inputs with { AlibiSlopes = draw([Heads]) }),
+        Case("ALiBi of each batch entry", (inputs, draw) => inputs with { AlibiSlopes = draw([Batch, Heads]) }),
+        Case("boolean mask with fewer keys", (inputs, _) => inputs with
+        {
+            Mask = new AttentionMask(new ReadOnlyTensorSpan<bool>(_shortMask, [Queries, Keys - 6])),
+        }),
+        Case("additive mask with fewer keys", (inputs, draw) => inputs with { Mask = draw([Batch, 1, 1, 5]) }, stage: ScoreStage.Weights),
         Case("sinks", (inputs, draw) => inputs with { Sinks = draw([Heads]) }),
         Case("past and present", AddPast, new() { Causal = Causal.TopLeft }, past: Past),
         Case("norm and rotary embedding", (inputs, draw) => inputs with
@@ -50,6 +64,11 @@ internal static class BuiltInVariants
             KeyNorm = draw([HeadSize]),
             RotaryCosine = draw([Keys, HeadSize / 2]),
             RotarySine = draw([Keys, HeadSize / 2]),
+        }),
+        Case("rotary tables of each batch entry", (inputs, draw) => inputs with
+        {
+            RotaryCosine = draw([Batch, Keys, HeadSize / 2]),
+            RotarySine = draw([Batch, Keys, HeadSize / 2]),
         }),
         Case("masked scores", stage: ScoreStage.Masked, options: new() { Softcap = 3f }),
         Case16("float16", value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance),
@@ -77,6 +96,12 @@ internal static class BuiltInVariants
         CumulativeQueryLengths = _queryStarts,
         CumulativeKeyLengths = _keyStarts,
     };
+
+    private static AttentionInputs<float> MakeRaggedWithKeyLengths(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
+        MakeRagged(inputs, draw) with { KeyLengths = _usedKeys };
+
+    private static AttentionInputs<float> MakeRaggedWithRest(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
+        MakeRagged(inputs, draw) with { CumulativeQueryLengths = _shortQueryStarts, CumulativeKeyLengths = _shortKeyStarts };
 
     private static VerifyOutcome Run<T>(
         string name, AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, double tolerance, Change<T>? change,

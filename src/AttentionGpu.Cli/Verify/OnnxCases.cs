@@ -61,17 +61,15 @@ internal static class OnnxCases
         Dictionary<string, Tensor<T>?> outputs = node.Outputs.Where(name => name.Length > 0).ToDictionary(name => name, Output);
         int[] keyLengths = node.Inputs.Contains("nonpad_kv_seqlen") ? [.. file.ReadInt64("input.nonpad_kv_seqlen").Select(length => (int)length)] : [];
         Tensor<T> query = Read("Q")!;
-        Tensor<T> key = Read("K")!;
-        int keyLength = (int)key.Lengths[^2] + (int)(Read("past_key")?.Lengths[2] ?? 0);
         var inputs = new AttentionInputs<T>
         {
             Query = query,
-            Key = key,
+            Key = Read("K")!,
             Value = Read("V")!,
             PastKey = Read("past_key"),
             PastValue = Read("past_value"),
             KeyLengths = keyLengths,
-            Mask = node.Inputs.Contains("attn_mask") ? ReadMask(file, keyLength) : default,
+            Mask = node.Inputs.Contains("attn_mask") ? ReadMask(file) : default,
         };
         long start = Stopwatch.GetTimestamp();
         engine.ScaledDotProductAttention(
@@ -99,26 +97,10 @@ internal static class OnnxCases
         return worst.Status == VerifyStatus.Passed ? worst with { Note = null } : worst;
     }
 
-    // A mask may have fewer keys than there are: the others are hidden.
-    private static AttentionMask ReadMask(SafetensorsFile file, int keyLength)
+    private static AttentionMask ReadMask(SafetensorsFile file)
     {
         const string name = "input.attn_mask";
-        return file.Entries[name].Type == SafetensorsType.Bool
-            ? Pad(file.ReadBoolean(name), keyLength, false)
-            : Pad(file.Read(name), keyLength, float.NegativeInfinity);
-    }
-
-    private static Tensor<T> Pad<T>(Tensor<T> mask, int keyLength, T hidden)
-    {
-        int keys = (int)mask.Lengths[^1];
-        if (keys == 1 || keys >= keyLength)
-            return mask;
-        T[] values = Flatten(mask);
-        var padded = new T[values.Length / keys * keyLength];
-        Array.Fill(padded, hidden);
-        for (int row = 0; row < values.Length / keys; row++)
-            Array.Copy(values, row * keys, padded, row * keyLength, keys);
-        return Tensor.Create(padded, [.. mask.Lengths[..^1], keyLength]);
+        return file.Entries[name].Type == SafetensorsType.Bool ? file.ReadBoolean(name) : file.Read(name);
     }
 
     private static Tensor<T> Convert<T>(Tensor<float> tensor, Converter<float, T> convert) =>

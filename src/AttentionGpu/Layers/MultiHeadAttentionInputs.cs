@@ -25,19 +25,25 @@ public ref struct MultiHeadAttentionInputs<T>
     /// <summary>Which keys a query may see by position alone.</summary>
     public Causal Causal;
 
-    /// <summary>Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added, or both.</summary>
+    /// <summary>
+    /// Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added, or both. Keys behind the end of a
+    /// shorter mask are hidden.
+    /// </summary>
     public AttentionMask Mask;
 
     /// <summary>[batch, key length]: true where a key is padding.</summary>
     public TensorInput<bool> KeyPaddingMask;
 
-    /// <summary>[batch]: how many keys of a batch entry there are; the others are hidden. 0 to the key length each.</summary>
+    /// <summary>
+    /// [batch]: how many keys of a batch entry there are; the others are hidden. 0 to the key length each. For ragged sequences [sequences]:
+    /// how many of its keys each uses.
+    /// </summary>
     public ReadOnlySpan<int> KeyLengths;
 
     /// <summary>
-    /// [sequences + 1]: where each of several sequences without padding starts, from 0 on, and the number of tokens at the end:
-    /// FlashAttention's
-    /// variable-length calls. Masks, padding, key lengths and weights are left out then.
+    /// [sequences + 1]: where each of several sequences starts, from 0 on, and where the last one ends, at most at the number of tokens:
+    /// FlashAttention's variable-length calls. Masks, padding and weights are left out then. Tokens behind the last sequence see no key:
+    /// their outputs are the bias of the output projection.
     /// </summary>
     public ReadOnlySpan<int> CumulativeLengths;
 

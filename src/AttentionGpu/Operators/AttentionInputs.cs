@@ -10,9 +10,11 @@ namespace AttentionGpu;
 /// <remarks>
 /// Ragged sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the
 /// output are
-/// [tokens, heads, size], one sequence after another without padding. Masks, documents, past, key and prefix lengths, and scores are not
-/// to be
-/// had then. Members are fields, so that a call does not copy what it does not use.
+/// [tokens, heads, size], one sequence after another. Masks, documents, past, prefix lengths and scores are not to be had then. A sequence
+/// may use fewer keys than it has room for, see <see cref="KeyLengths"/>. The last sequence may end before the tokens: the tokens behind it
+/// belong to no sequence. Their keys and values are not read, and their outputs are those of a query that sees no key: zeros, with a
+/// log-sum-exp of -inf or of the head's sink. (FlashAttention leaves them unwritten.) Members are fields, so that a call does not copy what
+/// it does not use.
 /// </remarks>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
 public ref struct AttentionInputs<T>
@@ -35,7 +37,9 @@ public ref struct AttentionInputs<T>
     /// <summary>[batch, key/value heads, past length, value head size]: values before those of <see cref="Value"/>.</summary>
     public TensorInput<T> PastValue;
 
-    /// <summary>Hides keys and adds to scores. Its key axis is the past and the keys together.</summary>
+    /// <summary>
+    /// Hides keys and adds to scores. Its key axis is the past and the keys together; keys behind the end of a shorter mask are hidden.
+    /// </summary>
     public AttentionMask Mask;
 
     /// <summary>[batch, key length], the past included: true where a key is padding, which no query sees.</summary>
@@ -43,7 +47,8 @@ public ref struct AttentionInputs<T>
 
     /// <summary>
     /// [batch]: how many keys of a batch entry there are; what lies behind them is not read. 0 to the key length each. The ONNX operator's
-    /// <c>nonpad_kv_seqlen</c>.
+    /// <c>nonpad_kv_seqlen</c>. For ragged sequences [sequences]: how many of its keys each uses, from its start on, as FlashAttention's
+    /// <c>seqused_k</c>; 0 to the distance to the next start each.
     /// </summary>
     public ReadOnlySpan<int> KeyLengths;
 
@@ -51,7 +56,7 @@ public ref struct AttentionInputs<T>
     public ReadOnlySpan<int> PrefixLengths;
 
     /// <summary>
-    /// [sequences + 1]: where each ragged sequence's queries start, and where the last ones end: 0 first, never falling, the number of
+    /// [sequences + 1]: where each ragged sequence's queries start, and where the last ones end: 0 first, never falling, at most the number of
     /// query tokens last.
     /// </summary>
     public ReadOnlySpan<int> CumulativeQueryLengths;
@@ -68,9 +73,9 @@ public ref struct AttentionInputs<T>
     public ReadOnlyTensorSpan<int> KeyDocuments;
 
     /// <summary>
-    /// [heads]: what a step away from the query costs a key: <c>score - slope * |query position - key position|</c>, the last query
-    /// standing at the
-    /// last key. ALiBi (Press and others, 2022), FlashAttention's <c>alibi_slopes</c>.
+    /// [heads], or [batch, heads] ([sequences, heads] for ragged sequences): what a step away from the query costs a key:
+    /// <c>score - slope * |query position - key position|</c>, the last query standing at the last key. ALiBi (Press and others, 2022),
+    /// FlashAttention's <c>alibi_slopes</c>.
     /// </summary>
     public TensorInput<float> AlibiSlopes;
 
@@ -90,9 +95,16 @@ public ref struct AttentionInputs<T>
     /// elements of a query
     /// and of a key are rotated, not those of the past.
     /// </summary>
+    /// <remarks>
+    /// Or [batch, length, rotary size / 2], as the ONNX operator <c>RotaryEmbedding</c> takes without <c>position_ids</c>: row i of an
+    /// entry's table is that of its i-th query and of its i-th key, the past not counted. The length is then that of the queries or of the
+    /// keys, whichever is longer. A batch axis of 1 is for all entries; for ragged sequences the tables are [1, tokens, rotary size / 2].
+    /// With <see cref="QueryPositions"/> and <see cref="KeyPositions"/>, both of them, positions are rows of the entry's own table, which may
+    /// have any length.
+    /// </remarks>
     public TensorInput<float> RotaryCosine;
 
-    /// <summary>[positions, rotary size / 2]: sines of rotary position embedding.</summary>
+    /// <summary>The shape of <see cref="RotaryCosine"/>: sines of rotary position embedding.</summary>
     public TensorInput<float> RotarySine;
 
     /// <summary>

@@ -72,7 +72,8 @@ internal struct AttentionRequest : IDisposable
         ElementType element = ElementTypes.Of<T>();
         AttentionRules.RefuseContradictions(heads, inputs, outputs, options, names);
         Sequence sequence = LowerSequences(heads, inputs, options, names);
-        int rotarySize = AttentionRules.RotarySize(inputs, options, heads.Query.Size);
+        int rotarySize = AttentionRules.RotarySize(inputs, heads);
+        int sequences = heads.IsRagged ? Tables.GivenSequences.Length : heads.Query.Batch;
         AttentionRules.RequireHeads(inputs.Sinks, heads.Query.Heads, "sinks");
         ReadOnlySpan<nint> scores = [heads.Query.Batch, heads.Query.Heads, heads.Query.Length, heads.TotalKeys];
         Signature = new AttentionSignature
@@ -105,6 +106,8 @@ internal struct AttentionRequest : IDisposable
             Value = Value.IsNeeded ? Value.Extent.Target : heads.Value.Layout,
             Output = heads.Output.Layout,
             LogSumExp = AttentionRules.LogSumExp(outputs, heads),
+            AlibiBatchStride = AttentionRules.AlibiBatchStride(inputs.AlibiSlopes, sequences, heads.Query.Heads),
+            HiddenKeys = Tables.HasSequences ? 0 : heads.TotalKeys - sequence.KeyLength,
             Window = options.Window is { } window ? WindowOf(window) : default,
             Softcap = options.Softcap ?? 0f,
             Bias = MaskRules.LayOut(inputs.Mask.Bias, scores),
@@ -124,17 +127,20 @@ internal struct AttentionRequest : IDisposable
         {
             return SequenceTable.FillRagged(
                 ref Tables, options, inputs.CumulativeQueryLengths, heads.Query.Length, inputs.CumulativeKeyLengths, heads.Key.Length,
-                names.CumulativeQueryLengths);
+                inputs.KeyLengths, names.CumulativeQueryLengths);
         }
 
+        Sequence sequence = SequenceTable.Create(options, heads.Query.Length, heads.TotalKeys, heads.PastLength);
+        int visibleKeys = MaskRules.VisibleKeys(inputs.Mask, heads.TotalKeys);
         if (!inputs.KeyLengths.IsEmpty || !inputs.PrefixLengths.IsEmpty)
         {
             SequenceTable.Fill(
                 ref Tables, options, heads.Query.Batch, heads.Query.Length, heads.TotalKeys, heads.PastLength, inputs.KeyLengths,
-                inputs.PrefixLengths);
+                inputs.PrefixLengths, visibleKeys);
+            return sequence;
         }
 
-        return SequenceTable.Create(options, heads.Query.Length, heads.TotalKeys, heads.PastLength);
+        return sequence with { KeyLength = visibleKeys };
     }
 
     private void LowerRows<T>(
@@ -143,11 +149,16 @@ internal struct AttentionRequest : IDisposable
         where T : unmanaged
     {
         int past = heads.PastLength;
-        int tableLength = rotarySize > 0 ? (int)inputs.RotaryCosine.Lengths[0] : 0;
+        int tableLength = rotarySize > 0 ? (int)inputs.RotaryCosine.Lengths[^2] : 0;
+        bool areTablesOfTokens = rotarySize > 0 && inputs.RotaryCosine.Lengths.Length == 3;
         if (inputs.QueryPositions.Rank != 0)
             Tables.AddQueryPositions(inputs.QueryPositions, heads.Query, tableLength);
         if (inputs.KeyPositions.Rank != 0)
             Tables.AddKeyPositions(inputs.KeyPositions, heads.Key, tableLength);
+        if (areTablesOfTokens && heads.IsRagged && inputs.QueryPositions.Rank == 0)
+            Tables.AddTokenPositions(heads.Query.Length, heads.Key.Length);
+        int first = areTablesOfTokens ? 0 : past;
+        int tableStride = areTablesOfTokens && inputs.RotaryCosine.Lengths[0] > 1 ? tableLength : 0;
         var rotary = new HeadTransformSignature
         {
             Element = element,
@@ -160,30 +171,30 @@ internal struct AttentionRequest : IDisposable
         if (inputs.QueryNorm.IsPresent || rotarySize > 0)
         {
             Query = Rows(
-                heads, heads.Query, heads.Query.Length, ofKeys: false, past, options.NormEpsilon,
-                rotary with { HasNorm = inputs.QueryNorm.IsPresent, HasPositions = inputs.QueryPositions.Rank != 0 });
+                heads, heads.Query, heads.Query.Length, ofKeys: false, first, tableStride, options.NormEpsilon,
+                rotary with { HasNorm = inputs.QueryNorm.IsPresent, HasPositions = Tables.HasQueryPositions });
             RequirePositions(Query, tableLength, "queryPositions");
         }
 
         if (inputs.KeyNorm.IsPresent || rotarySize > 0 || past > 0 || outputs.PresentKey.IsPresent)
         {
             Key = Rows(
-                heads, heads.Key, heads.TotalKeys, ofKeys: true, past, options.NormEpsilon,
-                rotary with { HasNorm = inputs.KeyNorm.IsPresent, HasPositions = inputs.KeyPositions.Rank != 0 });
+                heads, heads.Key, heads.TotalKeys, ofKeys: true, first, tableStride, options.NormEpsilon,
+                rotary with { HasNorm = inputs.KeyNorm.IsPresent, HasPositions = Tables.HasKeyPositions });
             RequirePositions(Key, tableLength, "keyPositions");
         }
 
         HeadTransformSignature values = new() { Element = element, Target = element, Size = heads.Value.Size };
         if (past > 0 || outputs.PresentValue.IsPresent)
-            Value = Rows(heads, heads.Value, heads.TotalKeys, ofKeys: true, 0, 0f, values);
+            Value = Rows(heads, heads.Value, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values);
         if (past == 0)
             return;
-        PastKey = Rows(heads, heads.PastKey, heads.TotalKeys, ofKeys: true, 0, 0f, values with { Size = heads.Key.Size });
-        PastValue = Rows(heads, heads.PastValue, heads.TotalKeys, ofKeys: true, 0, 0f, values);
+        PastKey = Rows(heads, heads.PastKey, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values with { Size = heads.Key.Size });
+        PastValue = Rows(heads, heads.PastValue, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values);
     }
 
     private readonly HeadTransformStep Rows(
-        in AttentionHeads heads, in HeadTensor source, int targetLength, bool ofKeys, int firstPosition, float epsilon,
+        in AttentionHeads heads, in HeadTensor source, int targetLength, bool ofKeys, int firstPosition, int tableStride, float epsilon,
         HeadTransformSignature signature) => new()
         {
             IsNeeded = true,
@@ -191,7 +202,7 @@ internal struct AttentionRequest : IDisposable
             TargetElements = (long)source.Batch * source.Heads * targetLength * source.Size,
             Extent = new HeadTransformExtent
             {
-                Batch = signature.HasSequences ? Tables.Sequences.Length : source.Batch,
+                Batch = signature.HasSequences ? Tables.GivenSequences.Length : source.Batch,
                 Heads = source.Heads,
                 Length = signature.HasSequences ? Longest(ofKeys) : source.Length,
                 Source = source.Layout,
@@ -200,6 +211,7 @@ internal struct AttentionRequest : IDisposable
                     : TensorLayout.Contiguous(source.Heads, targetLength, source.Size),
                 NormEpsilon = epsilon,
                 FirstPosition = firstPosition,
+                TableStride = tableStride,
                 RowsAreKeys = ofKeys,
             },
         };
@@ -207,7 +219,7 @@ internal struct AttentionRequest : IDisposable
     private readonly int Longest(bool ofKeys)
     {
         int longest = 0;
-        foreach (Sequence sequence in Tables.Sequences)
+        foreach (Sequence sequence in Tables.GivenSequences)
             longest = Math.Max(longest, ofKeys ? sequence.KeyLength : sequence.QueryLength);
         return longest;
     }

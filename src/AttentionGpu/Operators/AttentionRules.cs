@@ -14,7 +14,6 @@ internal static class AttentionRules
         bool hasPrefix = !inputs.PrefixLengths.IsEmpty;
         BadInput.RefuseWhen(hasPrefix && options.Causal == Causal.None, "prefixLengths", "nothing is causal");
         BadInput.RefuseWhen(heads.IsRagged && hasPrefix, "prefixLengths", "sequences are ragged");
-        BadInput.RefuseWhen(heads.IsRagged && !inputs.KeyLengths.IsEmpty, "keyLengths", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && (inputs.Mask.Visible.IsPresent || inputs.Mask.Bias.IsPresent), "mask", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && inputs.KeyPaddingMask.IsPresent, "keyPaddingMask", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && inputs.QueryDocuments.Rank != 0, "queryDocuments", "sequences are ragged");
@@ -55,11 +54,10 @@ internal static class AttentionRules
         return outputs.ScoreStage;
     }
 
-    /// <summary>The changes of scores that come from tensors, with the shapes of padding, documents and slopes checked.</summary>
+    /// <summary>The changes of scores that come from tensors, with the shapes of padding and documents checked.</summary>
     public static ScoreVariants Variants<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
         where T : unmanaged
     {
-        RequireHeads(inputs.AlibiSlopes, heads.Query.Heads, "alibiSlopes");
         return (inputs.AlibiSlopes.IsPresent ? ScoreVariants.Alibi : 0)
             | (inputs.Mask.Bias.IsPresent ? ScoreVariants.Bias : 0)
             | (inputs.Mask.Visible.IsPresent ? ScoreVariants.Mask : 0)
@@ -102,6 +100,19 @@ internal static class AttentionRules
             ShapeRules.Require(tensor.Lengths, [heads], "[heads]", name);
     }
 
+    /// <summary>The slopes from one batch entry to the next, with the shape of slopes checked.</summary>
+    /// <param name="slopes">[heads], or [batch, heads]; or none.</param>
+    /// <param name="batch">Batch entries; ragged sequences.</param>
+    /// <param name="heads">Query heads.</param>
+    public static int AlibiBatchStride(in TensorInput<float> slopes, int batch, int heads)
+    {
+        if (slopes.Lengths.Length == 2)
+            ShapeRules.Require(slopes.Lengths, [batch, heads], "[heads], or [batch (ragged sequences), heads]", "alibiSlopes");
+        else
+            RequireHeads(slopes, heads, "alibiSlopes");
+        return slopes.Lengths.Length == 2 ? heads : 0;
+    }
+
     /// <summary>Where the logarithms of sums go, with their shape checked.</summary>
     public static TensorLayout LogSumExp<T>(in AttentionOutputs<T> outputs, in AttentionHeads heads)
         where T : unmanaged
@@ -129,9 +140,10 @@ internal static class AttentionRules
     }
 
     /// <summary>Elements of a row that are rotated, with the shapes of norms and rotary tables checked; 0 for none.</summary>
-    public static int RotarySize<T>(in AttentionInputs<T> inputs, AttentionOptions options, int headSize)
+    public static int RotarySize<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
         where T : unmanaged
     {
+        int headSize = heads.Query.Size;
         if (inputs.QueryNorm.IsPresent)
             ShapeRules.Require(inputs.QueryNorm.Lengths, [headSize], "[head size]", "queryNorm");
         if (inputs.KeyNorm.IsPresent)
@@ -143,11 +155,40 @@ internal static class AttentionRules
             return 0;
         }
 
-        ShapeRules.RequireRank(inputs.RotaryCosine.Lengths, 2, "[positions, rotary size / 2]", "rotaryCosine");
-        nint half = inputs.RotaryCosine.Lengths[1];
+        ReadOnlySpan<nint> table = inputs.RotaryCosine.Lengths;
+        ShapeRules.RequireRank(
+            table, table.Length == 3 ? 3 : 2, "[positions, rotary size / 2], or [batch, length, rotary size / 2]", "rotaryCosine");
+        nint half = table[^1];
         if (half < 1 || 2 * half > headSize)
             throw ShapeRules.Error(inputs.RotaryCosine.Lengths, $"must have 1 to {headSize / 2} columns, half of the head size {headSize} at most", "rotaryCosine");
-        ShapeRules.Require(inputs.RotarySine.Lengths, inputs.RotaryCosine.Lengths, "the shape of 'rotaryCosine'", "rotarySine");
+        ShapeRules.Require(inputs.RotarySine.Lengths, table, "the shape of 'rotaryCosine'", "rotarySine");
+        if (table.Length == 3)
+            CheckTablesOfTokens(inputs, heads);
         return 2 * (int)half;
+    }
+
+    // Without positions row i is that of an entry's i-th query and of its i-th new key: there are as many rows, so that tables with rows of
+    // the past are never taken for others.
+    private static void CheckTablesOfTokens<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        ReadOnlySpan<nint> table = inputs.RotaryCosine.Lengths;
+        if (table[0] != heads.Query.Batch && table[0] != 1)
+        {
+            string rule = heads.IsRagged ? "must have 1 as axis 0 where sequences are ragged" : $"must have query's batch, {heads.Query.Batch}, or 1 as axis 0";
+            throw ShapeRules.Error(table, rule, "rotaryCosine");
+        }
+
+        bool hasQueryPositions = inputs.QueryPositions.Rank != 0;
+        if (hasQueryPositions != (inputs.KeyPositions.Rank != 0))
+        {
+            throw BadInput.Because(
+                hasQueryPositions ? "keyPositions" : "queryPositions",
+                "'queryPositions' and 'keyPositions' must be given together, or neither, where 'rotaryCosine' is [batch, length, rotary size / 2].");
+        }
+
+        int rows = Math.Max(heads.Query.Length, heads.Key.Length);
+        if (!hasQueryPositions && table[1] != rows)
+            throw ShapeRules.Error(table, $"must have {rows} as axis 1 (length, of the longer of 'query' and 'key') where there are no positions", "rotaryCosine");
     }
 }

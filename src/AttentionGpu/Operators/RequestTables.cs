@@ -16,11 +16,18 @@ internal struct RequestTables : IDisposable
     private int[]? _queryPositions;
     private int[]? _keyPositions;
     private int _sequenceCount;
+    private int _restCount;
     private int _queryPositionCount;
     private int _keyPositionCount;
 
     /// <summary>A sequence for each batch entry; empty where all entries are alike.</summary>
     public readonly ReadOnlySpan<Sequence> Sequences => _sequences.AsSpan(0, _sequenceCount);
+
+    /// <summary>
+    /// The same without those at the end that stand for query tokens behind the last ragged sequence: they have no keys, and nobody reads
+    /// their queries.
+    /// </summary>
+    public readonly ReadOnlySpan<Sequence> GivenSequences => _sequences.AsSpan(0, _sequenceCount - _restCount);
 
     /// <summary>Whether batch entries have sequences of their own; there may be no batch entry.</summary>
     public readonly bool HasSequences => _sequences is not null;
@@ -28,15 +35,33 @@ internal struct RequestTables : IDisposable
     /// <summary>[batch, query length]: rows of the rotary tables; empty for those that follow each other.</summary>
     public readonly ReadOnlySpan<int> QueryPositions => _queryPositions.AsSpan(0, _queryPositionCount);
 
-    /// <summary>[batch, key length].</summary>
+    /// <summary>Whether there are positions of queries.</summary>
+    public readonly bool HasQueryPositions => _queryPositions is not null;
+
+    /// <summary>Whether there are positions of keys.</summary>
+    public readonly bool HasKeyPositions => _keyPositions is not null;
+
+    /// <summary>[batch, key length]; empty for those that follow each other.</summary>
     public readonly ReadOnlySpan<int> KeyPositions => _keyPositions.AsSpan(0, _keyPositionCount);
 
     /// <summary>Room for the sequences of a number of batch entries, to fill.</summary>
-    public Span<Sequence> AddSequences(int count)
+    /// <param name="count">Batch entries.</param>
+    /// <param name="restCount">Sequences behind them, see <see cref="GivenSequences"/>.</param>
+    public Span<Sequence> AddSequences(int count, int restCount = 0)
     {
-        _sequences = ArrayPool<Sequence>.Shared.Rent(count);
-        _sequenceCount = count;
-        return _sequences.AsSpan(0, count);
+        _sequenceCount = checked(count + restCount);
+        _restCount = restCount;
+        _sequences = ArrayPool<Sequence>.Shared.Rent(_sequenceCount);
+        return _sequences.AsSpan(0, _sequenceCount);
+    }
+
+    /// <summary>Gives each ragged token its own row of rotary tables of tokens. The tables have as many rows.</summary>
+    public void AddTokenPositions(int queries, int keys)
+    {
+        _queryPositions = CountUp(queries);
+        _queryPositionCount = queries;
+        _keyPositions = CountUp(keys);
+        _keyPositionCount = keys;
     }
 
     /// <summary>Takes the positions of queries.</summary>
@@ -58,6 +83,14 @@ internal struct RequestTables : IDisposable
         if (_keyPositions is not null)
             ArrayPool<int>.Shared.Return(_keyPositions);
         this = default;
+    }
+
+    private static int[] CountUp(int count)
+    {
+        int[] positions = ArrayPool<int>.Shared.Rent(count);
+        for (int i = 0; i < count; i++)
+            positions[i] = i;
+        return positions;
     }
 
     private static void AddPositions(

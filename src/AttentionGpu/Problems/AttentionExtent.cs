@@ -49,6 +49,15 @@ internal readonly struct AttentionExtent
     /// <summary>What scores are bounded by.</summary>
     public float Softcap { get; init; }
 
+    /// <summary>Slopes from one batch entry to the next: 0 where all have the same.</summary>
+    public int AlibiBatchStride { get; init; }
+
+    /// <summary>
+    /// Keys at the end of every batch entry that no query sees, because a mask ends before them. <see cref="Sequence"/> does not count
+    /// them; 0 where each batch entry has a sequence of its own, which does not count them either.
+    /// </summary>
+    public int HiddenKeys { get; init; }
+
     /// <summary>The additive mask.</summary>
     public MaskStrides Bias { get; init; }
 
@@ -59,9 +68,10 @@ internal readonly struct AttentionExtent
     public int QueryLength => Sequence.QueryLength;
 
     /// <summary>
-    /// Keys of a head; of the longest sequence where they differ. It is also the length of the key axis of masks, documents and scores.
+    /// Keys of a head, hidden ones included; of the longest sequence where they differ. It is also the length of the key axis of documents,
+    /// padding and scores.
     /// </summary>
-    public int KeyLength => Sequence.KeyLength;
+    public int KeyLength => Sequence.KeyLength + HiddenKeys;
 
     /// <summary>Elements of the scores of all heads.</summary>
     public long ScoreCount => (long)Batch * Heads * QueryLength * KeyLength;

@@ -55,6 +55,9 @@ internal readonly struct HeadTransformExtent
     /// <summary>The position of the first row, where positions are not in memory.</summary>
     public int FirstPosition { get; init; }
 
+    /// <summary>Rows from one batch entry's rotary tables to the next: 0 where all have the same.</summary>
+    public int TableStride { get; init; }
+
     /// <summary>Whether the rows are a sequence's keys; else they are its queries. Only where sequences are in memory.</summary>
     public bool RowsAreKeys { get; init; }
 
@@ -77,10 +80,10 @@ internal readonly struct HeadTransformBuffers
     /// <summary>A factor for each element of a normalised row.</summary>
     public DeviceMemory Norm { get; init; }
 
-    /// <summary>[positions, rotary size / 2].</summary>
+    /// <summary>[positions, rotary size / 2]; one after another where batch entries have tables of their own.</summary>
     public DeviceMemory Cosine { get; init; }
 
-    /// <summary>[positions, rotary size / 2].</summary>
+    /// <summary>The shape of <see cref="Cosine"/>.</summary>
     public DeviceMemory Sine { get; init; }
 
     /// <summary>[batch, length]; [1, tokens] where sequences are ragged.</summary>

@@ -4,8 +4,9 @@ namespace AttentionGpu;
 
 /// <summary>
 /// A mask over (query, key) pairs: boolean, additive, or both. Each has rank 1 to 4 and broadcasts to [batch, heads, query length, key
-/// length]
-/// by NumPy's rules. Boolean: true lets the query see the key, as in PyTorch's <c>scaled_dot_product_attention</c> and the ONNX
+/// length] by NumPy's rules, except that its last axis may be shorter than the keys: the keys behind it are hidden, as the ONNX operator
+/// <c>Attention</c> pads such masks (with false or -inf). A last axis of 1 is broadcast, not padded: the operator's shapes must be
+/// broadcastable. Boolean: true lets the query see the key, as in PyTorch's <c>scaled_dot_product_attention</c> and the ONNX
 /// <c>Attention</c> operator (PyTorch's <c>nn.MultiheadAttention</c> means the opposite). Additive: added to the scaled score; -inf hides
 /// the key, whatever its score. Tensors of both kinds convert to it. The default value is no mask.
 /// </summary>

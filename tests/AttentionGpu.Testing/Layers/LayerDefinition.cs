@@ -48,11 +48,22 @@ internal static class LayerDefinition
             }
         }
 
+        WriteRest(call, sums);
         double[][] output = [.. joined.Select(row => Linear(call, row, call.Weights.Output, call.Weights.OutputBias))];
         return new LayerResult(
             Tensor.Create([.. output.SelectMany(row => row.Select(value => (float)value))], call.Query.Lengths),
             Rounded(call, weights),
             sums);
+    }
+
+    // Tokens behind the last ragged sequence see no key.
+    private static void WriteRest(LayerCall call, Tensor<float>? sums)
+    {
+        for (int token = call.IsRagged ? call.Starts[^1] : call.QueryLength; sums is not null && token < call.QueryLength; token++)
+        {
+            for (int head = 0; head < call.Config.Heads; head++)
+                sums[head, token] = call.Weights.Sinks is { } sinks ? sinks[head] : float.NegativeInfinity;
+        }
     }
 
     // The rows of a tensor, projected.
@@ -126,7 +137,7 @@ internal static class LayerDefinition
                 score = cap * Math.Tanh(score / cap);
             if (call.Weights.AlibiSlopes is { } slopes)
                 score -= slopes[head] * (double)Math.Abs(query + part.SeenKeys - part.Queries - key);
-            if (call.Bias is { } bias)
+            if (call.Bias is { } bias && Reaches(bias, key))
                 score += Broadcast(bias, part.Entry, head, query, key);
             scores[key] = IsVisible(call, part, head, query, key) ? score : double.NegativeInfinity;
         }
@@ -151,8 +162,12 @@ internal static class LayerDefinition
             && (window.Left is not int left || key >= (long)position - left)
             && (window.Right is not int right || key <= (long)position + right)
             && (call.Padding is null || !call.Padding[part.Entry, key])
-            && (call.Mask is null || Broadcast(call.Mask, part.Entry, head, query, key));
+            && (call.Bias is null || Reaches(call.Bias, key))
+            && (call.Mask is null || (Reaches(call.Mask, key) && Broadcast(call.Mask, part.Entry, head, query, key)));
     }
+
+    // Keys behind the end of a mask are hidden.
+    private static bool Reaches<T>(Tensor<T> mask, int key) => mask.Lengths[^1] == 1 || key < mask.Lengths[^1];
 
     private static T Broadcast<T>(Tensor<T> tensor, params int[] indices)
     {
@@ -192,7 +207,8 @@ internal static class LayerDefinition
         return Enumerable.Range(0, call.Starts.Length - 1).Select(entry =>
         {
             int keys = keyStarts[entry + 1] - keyStarts[entry];
-            return new Part(entry, call.Starts[entry], call.Starts[entry + 1] - call.Starts[entry], keyStarts[entry], keys, keys);
+            int seen = call.KeyLengths.Length == 0 ? keys : call.KeyLengths[entry];
+            return new Part(entry, call.Starts[entry], call.Starts[entry + 1] - call.Starts[entry], keyStarts[entry], keys, seen);
         });
     }
 

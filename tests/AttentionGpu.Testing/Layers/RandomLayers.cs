@@ -125,10 +125,15 @@ internal static class RandomLayers
         int sequences = random.Next(1, 5);
         int[] starts = Starts(random, sequences);
         int[] keyStarts = cross ? Starts(random, sequences) : [];
-        return WithInputs(random, call, cross, [starts[^1]], [cross ? keyStarts[^1] : starts[^1]]) with
+
+        // Tokens behind the last sequence, and keys that a sequence does not use.
+        int rest = random.Next(3) == 0 ? random.Next(7) : 0;
+        int[] used = [.. (cross ? keyStarts : starts).Zip((cross ? keyStarts : starts).Skip(1), (start, end) => random.Next(end - start + 1))];
+        return WithInputs(random, call, cross, [starts[^1] + rest], [(cross ? keyStarts : starts)[^1] + rest]) with
         {
             Starts = starts,
             KeyStarts = keyStarts,
+            KeyLengths = random.Next(3) == 0 ? used : [],
         };
     }
 
@@ -157,6 +162,8 @@ internal static class RandomLayers
     {
         nint[] full = [batch, heads, queries, keys];
         nint[] broadcast = [.. full.Select(length => random.Next(4) == 0 ? 1 : length)];
+        if (random.Next(4) == 0)
+            broadcast[^1] = random.Next(keys + 1);
         return broadcast[random.Next(4)..];
     }
 

@@ -36,6 +36,7 @@ internal static class NaiveAttention
             }
         }
 
+        WriteRest(problem, result);
         return result;
     }
 
@@ -141,6 +142,18 @@ internal static class NaiveAttention
         IsVisible(problem, sequence, head, query, key, queries, seen)
         && (problem.Bias is null || !float.IsNegativeInfinity(Broadcast(problem.Bias, sequence, head, query, key)));
 
+    // Tokens behind the last ragged sequence: outputs are zeros.
+    private static void WriteRest(VariantCase problem, VariantResult result)
+    {
+        if (!problem.IsRagged || result.LogSumExp is null)
+            return;
+        for (int head = 0; head < problem.Heads; head++)
+        {
+            for (int token = problem.QueryStarts[^1]; token < problem.QueryLength; token++)
+                result.LogSumExp[head, token] = problem.Sinks?[head] ?? float.NegativeInfinity;
+        }
+    }
+
     private static bool IsVisible(VariantCase problem, int sequence, int head, int query, int key, int queries, int seen)
     {
         int topLeft = query + problem.PastLength;
@@ -159,12 +172,18 @@ internal static class NaiveAttention
             && key >= (long)position - (problem.Options.Window?.Left ?? 1_000_000)
             && key <= (long)position + (problem.Options.Window?.Right ?? 1_000_000)
             && (problem.QueryDocuments is null || problem.QueryDocuments[sequence, query] == problem.KeyDocuments![sequence, key])
-            && (problem.Mask is null || Broadcast(problem.Mask, sequence, head, query, key));
+            && (problem.Mask is null || (Reaches(problem.Mask, key) && Broadcast(problem.Mask, sequence, head, query, key)))
+            && (problem.Bias is null || Reaches(problem.Bias, key));
     }
 
     private static double Bias(VariantCase problem, int sequence, int head, int query, int key, int offset) =>
         (problem.Bias is null ? 0.0 : Broadcast(problem.Bias, sequence, head, query, key))
-        - (problem.Slopes is null ? 0.0 : (double)problem.Slopes[head] * Math.Abs(query + offset - key));
+        - (problem.Slopes is null ? 0.0 : Slope(problem.Slopes, sequence, head) * Math.Abs(query + offset - key));
+
+    private static double Slope(Tensor<float> slopes, int sequence, int head) => slopes.Rank == 2 ? slopes[sequence, head] : slopes[head];
+
+    // Keys behind the end of a mask are hidden.
+    private static bool Reaches<T>(Tensor<T> mask, int key) => mask.Lengths[^1] == 1 || key < mask.Lengths[^1];
 
     private static T Broadcast<T>(Tensor<T> tensor, params nint[] indices)
     {
@@ -176,8 +195,9 @@ internal static class NaiveAttention
     {
         int row = problem.IsRagged ? problem.QueryStarts[sequence] + query : query;
         int batch = problem.IsRagged ? 0 : sequence;
-        int position = problem.QueryPositions is not null ? problem.QueryPositions[batch, row] : problem.PastLength + query;
-        return Prepared(problem, Elements(problem, problem.Query, batch, head, row), problem.QueryNorm, position);
+        int position = problem.QueryPositions is not null ? problem.QueryPositions[batch, row] : problem.Cosine?.Rank == 3 ? row
+            : problem.PastLength + query;
+        return Prepared(problem, Elements(problem, problem.Query, batch, head, row), problem.QueryNorm, batch, position);
     }
 
     private static double[] KeyRow(VariantCase problem, int sequence, int head, int key)
@@ -187,8 +207,10 @@ internal static class NaiveAttention
         int own = key - problem.PastLength;
         int row = problem.IsRagged ? problem.KeyStarts[sequence] + own : own;
         int batch = problem.IsRagged ? 0 : sequence;
-        int position = problem.KeyPositions is not null ? problem.KeyPositions[batch, row] : key;
-        return Prepared(problem, Elements(problem, problem.Key, batch, head, row), problem.KeyNorm, position);
+        int position = problem.KeyPositions is not null ? problem.KeyPositions[batch, row]
+            : problem.Cosine?.Rank == 3 ? row
+            : key;
+        return Prepared(problem, Elements(problem, problem.Key, batch, head, row), problem.KeyNorm, batch, position);
     }
 
     private static double ValueRow(VariantCase problem, int sequence, int head, int key, int element) =>
@@ -204,7 +226,7 @@ internal static class NaiveAttention
         return elements;
     }
 
-    private static double[] Prepared(VariantCase problem, double[] row, Tensor<float>? norm, int position)
+    private static double[] Prepared(VariantCase problem, double[] row, Tensor<float>? norm, int batch, int position)
     {
         if (norm is not null)
         {
@@ -214,7 +236,9 @@ internal static class NaiveAttention
 
         if (problem.Cosine is null)
             return norm is null ? row : Stored(problem, row);
-        int half = (int)problem.Cosine.Lengths[1];
+        int half = (int)problem.Cosine.Lengths[^1];
+        float Entry(Tensor<float> table, int pair) =>
+            table.Rank == 3 ? table[table.Lengths[0] == 1 ? 0 : batch, position, pair] : table[position, pair];
         var rotated = (double[])row.Clone();
         for (int pair = 0; pair < half; pair++)
         {
@@ -222,7 +246,7 @@ internal static class NaiveAttention
 
             // A complex number times another.
             var turned = new System.Numerics.Complex(row[first], row[second])
-                * new System.Numerics.Complex(problem.Cosine[position, pair], problem.Sine![position, pair]);
+                * new System.Numerics.Complex(Entry(problem.Cosine, pair), Entry(problem.Sine!, pair));
             (rotated[first], rotated[second]) = (turned.Real, turned.Imaginary);
         }
 

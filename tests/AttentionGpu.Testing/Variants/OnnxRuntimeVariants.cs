@@ -23,7 +23,7 @@ internal static class OnnxRuntimeVariants
         choices[VariantKind.Index("element type")] = 0;
         choices[VariantKind.Index("sinks")] = 0;
         choices[VariantKind.Index("log-sum-exp")] = 0;
-        if (kind.Sequences is SequenceForm.Ragged or SequenceForm.KeyLengths)
+        if (kind.IsRagged || kind.Sequences == SequenceForm.KeyLengths)
             choices[VariantKind.Index("sequences")] = (int)SequenceForm.Past;
         if (kind.Scores is not null)
             choices[VariantKind.Index("scores")] = 1 + (int)ScoreStage.Weights;
@@ -32,7 +32,7 @@ internal static class OnnxRuntimeVariants
 
     /// <summary>Whether causality and the mask are the operator's own.</summary>
     public static bool HasOwnMask(VariantKind kind) =>
-        kind.Causal != Causal.BottomRight && kind.Mask != VariantMask.Both && kind.Sequences == SequenceForm.Plain && kind.Window == WindowForm.None
+        kind.Causal != Causal.BottomRight && kind.Mask is not (VariantMask.Both or VariantMask.ShortBoth) && kind.Sequences == SequenceForm.Plain && kind.Window == WindowForm.None
         && !kind.Prefix && !kind.Alibi && !kind.Documents;
 
     public static VariantResult Run(VariantCase problem)
@@ -55,6 +55,14 @@ internal static class OnnxRuntimeVariants
             long[] ids = positions is not null
                 ? Array.ConvertAll(Data.Flat(positions), position => (long)position)
                 : [.. Enumerable.Range(0, problem.Batch * length).Select(i => (long)(problem.PastLength + i % length))];
+            if (problem.Cosine.Rank == 3)
+            {
+                Tensor<float> Of(Tensor<float> table) => TablesOfTokens(table, positions, problem.Batch, length);
+                return model.AddNode(
+                    "RotaryEmbedding", [result, Input(name + "_cos", Of(problem.Cosine)), Input(name + "_sin", Of(problem.Sine!))],
+                    [name + "_rotated"], ("interleaved", 0), ("rotary_embedding_dim", 2 * (int)problem.Cosine.Lengths[^1]));
+            }
+
             string position = OnnxRuntimeOracle.Add(model, values, name + "_positions", Tensor.Create(ids, [problem.Batch, length]));
             return model.AddNode(
                 "RotaryEmbedding", [result, Input(name + "_cos", problem.Cosine), Input(name + "_sin", problem.Sine), position], [name + "_rotated"],
@@ -66,8 +74,8 @@ internal static class OnnxRuntimeVariants
         Tensor<float> added = NaiveAttention.Added(problem);
         bool own = HasOwnMask(problem.Kind);
         string mask = !own ? Input("mask", added)
-            : problem.Mask is not null ? OnnxRuntimeOracle.Add(model, values, "mask", Broadcast(problem.Mask, problem))
-            : problem.Bias is not null ? Input("mask", Broadcast(problem.Bias, problem))
+            : problem.Mask is not null ? OnnxRuntimeOracle.Add(model, values, "mask", Broadcast(problem.Mask, problem, hidden: false))
+            : problem.Bias is not null ? Input("mask", Broadcast(problem.Bias, problem, float.NegativeInfinity))
             : "";
 
         // A negative scale goes in as negative queries.
@@ -102,9 +110,35 @@ internal static class OnnxRuntimeVariants
             results[0], needsWeights ? results[1] : null, null, problem.Kind.Present ? results[^2] : null, problem.Kind.Present ? results[^1] : null);
     }
 
-    // ONNX Runtime takes masks of rank 2 to 4 only, and does not broadcast their query axis.
-    private static Tensor<T> Broadcast<T>(Tensor<T> mask, VariantCase problem) =>
-        Tensor.Broadcast(mask.AsReadOnlyTensorSpan(), [problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]);
+    // ONNX Runtime 1.31 takes masks of rank 2 to 4 only, does not broadcast their query axis, and refuses those with fewer keys.
+    private static Tensor<T> Broadcast<T>(Tensor<T> mask, VariantCase problem, T hidden)
+    {
+        nint[] all = [problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys];
+        nint keys = mask.Lengths[^1];
+        if (keys == 1)
+            return Tensor.Broadcast(mask.AsReadOnlyTensorSpan(), all);
+        Tensor<T> padded = Tensor.CreateFromShape<T>(all);
+        padded.AsTensorSpan().Fill(hidden);
+        if (keys > 0)
+            Tensor.Broadcast(mask.AsReadOnlyTensorSpan(), [.. all[..3], keys]).CopyTo(padded.AsTensorSpan()[.., .., .., ..(int)keys]);
+        return padded;
+    }
+
+    // A row of a batch entry's table for each of its tokens: the operator takes no positions then, and no other number of rows.
+    private static Tensor<float> TablesOfTokens(Tensor<float> table, Tensor<int>? positions, int batch, int length)
+    {
+        Tensor<float> result = Tensor.CreateFromShape<float>([batch, length, table.Lengths[2]]);
+        for (int entry = 0; entry < batch; entry++)
+        {
+            for (int token = 0; token < length; token++)
+            {
+                for (nint pair = 0; pair < table.Lengths[2]; pair++)
+                    result[entry, token, pair] = table[table.Lengths[0] == 1 ? 0 : entry, positions?[entry, token] ?? token, pair];
+            }
+        }
+
+        return result;
+    }
 
     // ONNX Runtime 1.31 gives the mean of the values where every key is hidden; the operator's definition says zeros.
     private static void ZeroRowsThatSeeNothing(Tensor<float> added, Tensor<float> result)

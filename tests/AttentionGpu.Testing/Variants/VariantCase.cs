@@ -111,31 +111,55 @@ internal sealed record VariantCase
     {
         (int batch, int keyValueHeads, int heads) = (sizes.Batch, sizes.KeyValueHeads, sizes.KeyValueHeads * sizes.Group);
         (int headSize, int valueSize) = (sizes.HeadSize, sizes.ValueSize);
-        bool ragged = kind.Sequences == SequenceForm.Ragged;
+        bool ragged = kind.IsRagged;
+        int rest = kind.Sequences == SequenceForm.RaggedEnd ? random.Next(1, 9) : 0;
         int[] queryStarts = ragged ? Starts(sizes.QueryLengths) : [];
         int[] keyStarts = ragged ? Starts(sizes.KeyLengths) : [];
-        int queryLength = ragged ? queryStarts[^1] : sizes.QueryLengths[0];
-        int keyLength = ragged ? keyStarts[^1] : sizes.KeyLengths[0];
+        int queryLength = ragged ? queryStarts[^1] + rest : sizes.QueryLengths[0];
+        int keyLength = ragged ? keyStarts[^1] + rest / 2 : sizes.KeyLengths[0];
         int past = kind.Sequences == SequenceForm.Past ? sizes.PastLength : 0;
         int total = past + keyLength;
         int maxLength = Math.Max(2, sizes.KeyLengths.Max());
         Tensor<float> Rows(int rowHeads, int length, int size) => Round(
             kind, ragged ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
-        nint[] maskLengths =
-            [.. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, total }.TakeLast(random.Next(1, 5))];
+        nint[] MaskLengths(int keys) =>
+            [.. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, keys }.TakeLast(random.Next(1, 5))];
+        bool hasShortMask = kind.Mask is VariantMask.ShortBoolean or VariantMask.ShortAdditive or VariantMask.ShortBoth;
+        nint[] maskLengths = MaskLengths(hasShortMask ? random.Next(total) : total);
+        nint[] biasLengths = kind.Mask == VariantMask.ShortBoth ? MaskLengths(random.Next(total)) : maskLengths;
         int rotarySize = kind.Rotary == RotaryForm.InterleavedPart ? 2 * random.Next(1, headSize / 2 + 1) : headSize;
-        Tensor<float> angles = Data.Random(random, Math.Max(total, queryLength + past) + 9, rotarySize / 2);
+        bool hasOwnTables = kind.Rotary is RotaryForm.OwnTables or RotaryForm.OwnTablesAndPositions;
+        bool hasPositions = kind.Rotary is RotaryForm.GivenPositions or RotaryForm.OwnTablesAndPositions;
+        int tableRows = kind.Rotary == RotaryForm.OwnTables ? Math.Max(queryLength, keyLength) : Math.Max(total, queryLength + past) + 9;
+        Tensor<float> angles = hasOwnTables
+            ? Data.Random(random, ragged || random.Next(4) == 0 ? 1 : batch, tableRows, rotarySize / 2)
+            : Data.Random(random, tableRows, rotarySize / 2);
         Tensor<float>? Table(Func<float, float> function) =>
             kind.Rotary == RotaryForm.None ? null : Tensor.Create(Array.ConvertAll(Data.Flat(angles), angle => function(3f * angle)), angles.Lengths);
         Tensor<int> Numbers(int length, int most) =>
             Tensor.Create(Enumerable.Range(0, (ragged ? 1 : batch) * length).Select(_ => random.Next(most)).ToArray(), [ragged ? 1 : batch, length]);
-        int[] keyLengths = kind.Sequences == SequenceForm.KeyLengths ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))] : [];
-        Tensor<float> Poisoned(Tensor<float> rows)
+        int[] keyLengths = kind.Sequences switch
         {
-            for (int i = 0; i < keyLengths.Length; i++)
+            SequenceForm.KeyLengths => [.. Enumerable.Range(0, batch).Select(_ => random.Next(keyLength + 1))],
+            SequenceForm.RaggedKeyLengths => Array.ConvertAll(sizes.KeyLengths, length => random.Next(length + 1)),
+            _ => [],
+        };
+
+        // Rows that are not to be read.
+        Tensor<float> Poisoned(Tensor<float> rows, int[] starts)
+        {
+            for (int i = 0; i < keyLengths.Length && !ragged; i++)
                 rows.AsTensorSpan()[i..(i + 1), .., keyLengths[i].., ..].Fill(float.NaN);
+            for (int i = 0; i < keyLengths.Length && ragged; i++)
+                rows.AsTensorSpan()[(starts[i] + keyLengths[i])..starts[i + 1], .., ..].Fill(float.NaN);
+            if (ragged)
+                rows.AsTensorSpan()[starts[^1].., .., ..].Fill(float.NaN);
             return rows;
         }
+
+        Tensor<float> queries = Rows(heads, queryLength, headSize);
+        if (ragged)
+            queries.AsTensorSpan()[queryStarts[^1].., .., ..].Fill(float.NaN);
 
         return new VariantCase
         {
@@ -161,15 +185,16 @@ internal sealed record VariantCase
             ValueSize = valueSize,
             QueryLength = queryLength,
             KeyLength = keyLength,
-            Query = Rows(heads, queryLength, headSize),
-            Key = Poisoned(Rows(keyValueHeads, keyLength, headSize)),
-            Value = Poisoned(Rows(keyValueHeads, keyLength, valueSize)),
+            Query = queries,
+            Key = Poisoned(Rows(keyValueHeads, keyLength, headSize), keyStarts),
+            Value = Poisoned(Rows(keyValueHeads, keyLength, valueSize), keyStarts),
             PastKey = past > 0 ? Rows(keyValueHeads, past, headSize) : null,
             PastValue = past > 0 ? Rows(keyValueHeads, past, valueSize) : null,
-            Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both ? Data.RandomBoolean(random, 0.6, maskLengths) : null,
+            Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both or VariantMask.ShortBoolean or VariantMask.ShortBoth ? Data.RandomBoolean(random, 0.6, maskLengths) : null,
             Bias = kind.Mask switch
             {
-                VariantMask.Additive or VariantMask.Both => Data.Random(random, maskLengths),
+                VariantMask.Additive or VariantMask.Both or VariantMask.ShortAdditive or VariantMask.ShortBoth =>
+                    Data.Random(random, biasLengths),
                 VariantMask.Infinite => Tensor.Create(
                     Array.ConvertAll(Data.Flat(Data.Random(random, maskLengths)), value => value < 0.4f ? float.NegativeInfinity : value), maskLengths),
                 _ => null,
@@ -180,14 +205,16 @@ internal sealed record VariantCase
             KeyStarts = keyStarts,
             QueryDocuments = kind.Documents ? Sorted(Numbers(queryLength, 4)) : null,
             KeyDocuments = kind.Documents ? Sorted(Numbers(total, 4)) : null,
-            Slopes = kind.Alibi ? Data.Random(random, heads) : null,
+            Slopes = !kind.Alibi ? null
+                : kind.AlibiOfEntries ? Data.Random(random, ragged ? sizes.QueryLengths.Length : batch, heads)
+                : Data.Random(random, heads),
             Sinks = kind.Sinks ? Data.Random(random, heads) : null,
             QueryNorm = kind.Norm != NormForm.None ? Data.Random(random, headSize) : null,
             KeyNorm = kind.Norm == NormForm.Both ? Data.Random(random, headSize) : null,
             Cosine = Table(MathF.Cos),
             Sine = Table(MathF.Sin),
-            QueryPositions = kind.Rotary == RotaryForm.GivenPositions ? Numbers(queryLength, (int)angles.Lengths[0]) : null,
-            KeyPositions = kind.Rotary == RotaryForm.GivenPositions ? Numbers(keyLength, (int)angles.Lengths[0]) : null,
+            QueryPositions = hasPositions ? Numbers(queryLength, tableRows) : null,
+            KeyPositions = hasPositions ? Numbers(keyLength, tableRows) : null,
         };
     }
 

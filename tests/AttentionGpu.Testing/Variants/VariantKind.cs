@@ -7,6 +7,12 @@ public enum SequenceForm
     KeyLengths,
     Past,
     Ragged,
+
+    /// <summary>Ragged, and a sequence uses a part of its keys.</summary>
+    RaggedKeyLengths,
+
+    /// <summary>Ragged, and the last sequence ends before the queries and keys do.</summary>
+    RaggedEnd,
 }
 
 /// <summary>How the tensors of a problem lie.</summary>
@@ -41,6 +47,11 @@ public enum VariantMask
     /// <summary>Additive with many -inf, so that some rows see nothing.</summary>
     Infinite,
     Both,
+    ShortBoolean,
+    ShortAdditive,
+
+    /// <summary>A boolean and an additive mask, which end at keys of their own.</summary>
+    ShortBoth,
 }
 
 /// <summary>How queries and keys are rotated.</summary>
@@ -50,6 +61,12 @@ public enum RotaryForm
     Halves,
     InterleavedPart,
     GivenPositions,
+
+    /// <summary>Each batch entry has a table with a row for each of its tokens.</summary>
+    OwnTables,
+
+    /// <summary>Each batch entry has a table, and its tokens have positions in it.</summary>
+    OwnTablesAndPositions,
 }
 
 /// <summary>Which of queries and keys are normalised.</summary>
@@ -78,16 +95,31 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         ("prefix", ["", "prefix"]),
         ("window", ["", "window to the left", "window to the right", "window to both sides", "window, aligned bottom right"]),
         ("softcap", ["", "softcap"]),
-        ("ALiBi", ["", "ALiBi"]),
+        ("ALiBi", ["", "ALiBi", "ALiBi, slopes of each batch entry"]),
         ("sinks", ["", "sinks"]),
-        ("mask", ["", "boolean mask", "additive mask", "additive mask with -inf", "boolean and additive mask"]),
+        (
+            "mask",
+            [
+                "", "boolean mask", "additive mask", "additive mask with -inf", "boolean and additive mask", "boolean mask with fewer keys",
+                "additive mask with fewer keys", "boolean and additive mask, each with fewer keys",
+            ]),
         ("documents", ["", "documents"]),
-        ("sequences", ["", "key lengths", "past", "ragged sequences"]),
+        (
+            "sequences",
+            [
+                "", "key lengths", "past", "ragged sequences", "ragged sequences with key lengths",
+                "ragged sequences that end before the tokens",
+            ]),
         ("layout", ["", "[batch, length, heads, size]", "[batch, length, heads x size]", "[length, batch, heads x size]", "strided"]),
         ("grouped heads", ["", "grouped heads"]),
         ("value head size", ["", "value head size of its own"]),
         ("normalisation", ["", "RMS norm of queries", "RMS norm of queries and keys"]),
-        ("rotary embedding", ["", "rotary embedding", "rotary embedding, interleaved, of a part", "rotary embedding at given positions"]),
+        (
+            "rotary embedding",
+            [
+                "", "rotary embedding", "rotary embedding, interleaved, of a part", "rotary embedding at given positions",
+                "rotary embedding, tables of each batch entry", "rotary embedding, tables of each batch entry, at given positions",
+            ]),
         ("scores", ["", "products", "softcapped scores", "masked scores", "weights", "average weights"]),
         ("log-sum-exp", ["", "log-sum-exp"]),
         ("present", ["", "present"]),
@@ -146,7 +178,9 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
 
     public bool Softcap => Choices[4] == 1;
 
-    public bool Alibi => Choices[5] == 1;
+    public bool Alibi => Choices[5] != 0;
+
+    public bool AlibiOfEntries => Choices[5] == 2;
 
     public bool Sinks => Choices[6] == 1;
 
@@ -155,6 +189,8 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
     public bool Documents => Choices[8] == 1;
 
     public SequenceForm Sequences => (SequenceForm)Choices[9];
+
+    public bool IsRagged => Sequences is SequenceForm.Ragged or SequenceForm.RaggedKeyLengths or SequenceForm.RaggedEnd;
 
     public LayoutForm Layout => (LayoutForm)Choices[10];
 
@@ -178,7 +214,7 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
     /// <summary>Whether the engine takes such a problem.</summary>
     public bool IsValid =>
         (!Prefix || Causal != Causal.None)
-        && (Sequences != SequenceForm.Ragged
+        && (!IsRagged
             || (!Prefix && Mask == VariantMask.None && !Documents && Scores is null && !Present && Layout == LayoutForm.HeadsFirst));
 
     public override string ToString() =>

@@ -8,7 +8,7 @@ internal sealed record VariantSizes(
     public static VariantSizes Draw(VariantKind kind, Random random, int maxLength)
     {
         int headSize = kind.Rotary == RotaryForm.None ? random.Next(1, 41) : 2 * random.Next(2, 17);
-        bool ragged = kind.Sequences == SequenceForm.Ragged;
+        bool ragged = kind.IsRagged;
         int sequences = ragged ? random.Next(1, 5) : 1;
         int first = ragged ? 0 : 1;
         int longest = kind.FewQueries ? 4 : maxLength;

@@ -35,7 +35,7 @@ internal static class BadInputTable
         Attention("scale NaN", ["Scale", "finite"], options: new() { Scale = float.NaN }, type: typeof(ArgumentOutOfRangeException)),
         Attention("scale infinite", ["Scale", "finite"], options: new() { Scale = float.PositiveInfinity }, type: typeof(ArgumentOutOfRangeException)),
         Attention("causal without a name", ["Causal"], options: new() { Causal = (Causal)7 }, type: typeof(ArgumentOutOfRangeException)),
-        Attention("mask of another key length", ["mask", "[5, 6]", "[2, 4, 5, 7]"], mask: [5, 6]),
+        Attention("mask of another key length", ["mask", "[5, 8]", "[2, 4, 5, 7]"], mask: [5, 8]),
         Attention("mask of another query length", ["mask"], mask: [4, 7]),
         Attention("mask of key/value heads", ["mask"], mask: [2, 2, 5, 7]),
         Attention("mask of rank 5", ["mask"], mask: [1, 2, 4, 5, 7]),
@@ -91,7 +91,7 @@ internal static class BadInputTable
         Layer("layer causal without a name", ["causal"], causal: (Causal)9),
         Layer("layer padding of another length", ["keyPaddingMask", "[2, 7]"], padding: [2, 6]),
         Layer("layer padding of rank 1", ["keyPaddingMask"], padding: [7]),
-        Layer("layer mask that does not broadcast", ["mask"], mask: [5, 5]),
+        Layer("layer mask that does not broadcast", ["mask"], mask: [4, 5]),
 
         new("disposed engine", typeof(ObjectDisposedException), ["AttentionEngine"], (engine, outputs) =>
         {

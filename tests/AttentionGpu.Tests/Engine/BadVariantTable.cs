@@ -66,9 +66,46 @@ internal static class BadVariantTable
             RotarySine = Floats(9, 4),
             KeyPositions = Numbers(2, 6),
         }),
-        Inputs("mask and bias, one of which does not broadcast", ["mask", "[5, 6]"], inputs => inputs with
+        Inputs("mask and bias, one of which does not broadcast", ["mask", "[4, 7]"], inputs => inputs with
         {
-            Mask = new AttentionMask(Data.RandomBoolean(new Random(1), 0.5, 5, 7), Floats(5, 6)),
+            Mask = new AttentionMask(Data.RandomBoolean(new Random(1), 0.5, 5, 7), Floats(4, 7)),
+        }),
+        Inputs("mask with more keys", ["mask", "[2, 4, 5, 7]", "[5, 8]"], inputs => inputs with
+        {
+            Mask = Data.RandomBoolean(new Random(1), 0.5, 5, 8),
+        }),
+        Inputs("mask with fewer keys and more queries", ["mask", "[6, 3]"], inputs => inputs with { Mask = Floats(6, 3) }),
+        Inputs("slopes of another batch", ["alibiSlopes", "[2, 4]"], inputs => inputs with { AlibiSlopes = Floats(3, 4) }),
+        Inputs("slopes of rank 3", ["alibiSlopes", "[4]"], inputs => inputs with { AlibiSlopes = Floats(1, 2, 4) }),
+        Inputs("rotary tables of rank 4", ["rotaryCosine", "[batch, length, rotary size / 2]"], inputs => inputs with
+        {
+            RotaryCosine = Floats(1, 2, 9, 4),
+            RotarySine = Floats(1, 2, 9, 4),
+        }),
+        Inputs("rotary tables of another batch", ["rotaryCosine", "batch, 2", "[3, 7, 4]"], inputs => inputs with
+        {
+            RotaryCosine = Floats(3, 7, 4),
+            RotarySine = Floats(3, 7, 4),
+        }),
+        Inputs("rotary tables of tokens with rows of the past", ["rotaryCosine", "7", "[2, 10, 4]"], inputs => inputs with
+        {
+            RotaryCosine = Floats(2, 10, 4),
+            RotarySine = Floats(2, 10, 4),
+            PastKey = Floats(2, 2, 3, 8),
+            PastValue = Floats(2, 2, 3, 6),
+        }),
+        Inputs("rotary tables of tokens with positions of queries alone", ["keyPositions", "together"], inputs => inputs with
+        {
+            RotaryCosine = Floats(2, 7, 4),
+            RotarySine = Floats(2, 7, 4),
+            QueryPositions = Numbers(2, 5),
+        }),
+        OutOfRange("a position behind its batch entry's table", ["keyPositions", "0 to 5"], inputs => inputs with
+        {
+            RotaryCosine = Floats(2, 6, 4),
+            RotarySine = Floats(2, 6, 4),
+            QueryPositions = Numbers(2, 5),
+            KeyPositions = new ReadOnlyTensorSpan<int>(Ints(0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 5), [2, 7]),
         }),
         Inputs("joined heads that do not divide", ["query", "3 heads"], inputs => inputs with { Query = Floats(2, 5, 32) }, new()
         {
@@ -82,14 +119,28 @@ internal static class BadVariantTable
 
         Ragged("ragged tensors of rank 4", ["query", "tokens"], inputs => inputs with { Query = Floats(2, 4, 5, 8) }),
         Ragged("starts that do not begin with 0", ["cumulativeQueryLengths", "0"], inputs => inputs with { CumulativeQueryLengths = Ints(1, 9) }),
-        Ragged("starts that end before the tokens", ["cumulativeQueryLengths", "9"], inputs => inputs with { CumulativeQueryLengths = Ints(0, 4, 8) }),
+        Ragged("starts that end behind the tokens", ["cumulativeQueryLengths", "9", "10"], inputs => inputs with
+        {
+            CumulativeQueryLengths = Ints(0, 4, 10),
+        }),
         Ragged("starts that fall", ["cumulativeQueryLengths", "fall"], inputs => inputs with { CumulativeQueryLengths = Ints(0, 5, 4, 9) }),
-        Ragged("starts of fewer keys", ["cumulativeKeyLengths", "11"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 4, 9) }),
+        Ragged("starts of more keys", ["cumulativeKeyLengths", "11"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 4, 12) }),
         Ragged("starts of fewer sequences", ["cumulativeKeyLengths", "3"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 11) }),
         Ragged("ragged sequences with a mask", ["mask", "ragged"], inputs => inputs with { Mask = new AttentionMask(Floats(9, 11)) }),
         Ragged("ragged sequences with documents", ["queryDocuments", "ragged"], inputs => inputs with { QueryDocuments = Numbers(1, 9) }),
         Ragged("ragged sequences with a past", ["pastKey", "ragged"], inputs => inputs with { PastKey = Floats(1, 2, 3, 8), PastValue = Floats(1, 2, 3, 6) }),
-        Ragged("ragged sequences with key lengths", ["keyLengths", "ragged"], inputs => inputs with { KeyLengths = Ints(1) }),
+        Ragged("key lengths of fewer sequences", ["keyLengths", "2 sequences", "1"], inputs => inputs with { KeyLengths = Ints(1) }),
+        Ragged("slopes of more sequences", ["alibiSlopes", "[2, 4]"], inputs => inputs with { AlibiSlopes = Floats(3, 4) }),
+        Ragged("rotary tables of sequences", ["rotaryCosine", "ragged", "[2, 11, 4]"], inputs => inputs with
+        {
+            RotaryCosine = Floats(2, 11, 4),
+            RotarySine = Floats(2, 11, 4),
+        }),
+        Ragged("rotary tables of fewer tokens", ["rotaryCosine", "11", "[1, 9, 4]"], inputs => inputs with
+        {
+            RotaryCosine = Floats(1, 9, 4),
+            RotarySine = Floats(1, 9, 4),
+        }),
         Inputs("starts of keys alone", ["cumulativeKeyLengths"], inputs => inputs with { CumulativeKeyLengths = Ints(0, 7) }),
 
         Output("scores of another length", ["scores", "[2, 4, 5, 7]"], (outputs, made) => outputs with { Scores = made.Make(2, 4, 5, 6) }),

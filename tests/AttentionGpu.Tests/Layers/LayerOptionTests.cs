@@ -156,15 +156,15 @@ public class LayerOptionTests
     }
 
     [Fact]
-    public void Ragged_sequences_have_no_masks_paddings_key_lengths_or_weights()
+    public void Ragged_sequences_have_no_masks_paddings_or_weights()
     {
         using MultiHeadAttention<float> layer = Create(_rotary);
         Change ragged = inputs => inputs with { Query = Floats(6, 12), CumulativeLengths = Starts(0, 2, 6) };
         Run(layer, ragged, [6, 12]);
         Refused("mask", inputs => inputs with { Mask = Floats(6, 6) });
         Refused("keyPaddingMask", inputs => inputs with { KeyPaddingMask = Tensor.CreateFromShape<bool>([1, 6]) });
-        Refused("keyLengths", inputs => inputs with { KeyLengths = Starts(6) });
-        Refused("cumulativeLengths", inputs => inputs with { CumulativeLengths = Starts(0, 2, 5) });
+        Refused("keyLengths", inputs => inputs with { KeyLengths = Starts(2) });
+        Refused("cumulativeLengths", inputs => inputs with { CumulativeLengths = Starts(0, 2, 7) });
         Refused("cumulativeLengths", inputs => inputs with { CumulativeLengths = Starts(0, 4, 2, 6) });
         Refused("cumulativeLengths", inputs => inputs with { CumulativeLengths = Starts(1, 6) });
         Refused("cumulativeKeyLengths", inputs => inputs with { CumulativeKeyLengths = Starts(0, 6) });

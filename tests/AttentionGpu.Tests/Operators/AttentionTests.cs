@@ -18,7 +18,8 @@ public class AttentionTests
         {
             VariantKind drawn = ShortCall.DrawKind(random);
             var kind = VariantKind.Of(
-                drawn.Causal == Causal.BottomRight ? Causal.None : drawn.Causal, drawn.Mask == VariantMask.Both ? VariantMask.None : drawn.Mask,
+                drawn.Causal == Causal.BottomRight ? Causal.None : drawn.Causal,
+                drawn.Mask is VariantMask.Both or VariantMask.ShortBoth ? VariantMask.None : drawn.Mask,
                 i % 2 == 0 ? null : ScoreStage.Weights);
             Assert.True(OnnxRuntimeVariants.HasOwnMask(kind));
             var problem = VariantCase.Create(kind, random, VariantSizes.Draw(drawn, random, MaxLength));

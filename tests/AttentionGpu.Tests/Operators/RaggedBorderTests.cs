@@ -11,7 +11,8 @@ public class RaggedBorderTests
     private static readonly (string Name, string Parameter, Change Good, Change Bad)[] _ragged =
     [
         ("first start", "cumulativeQueryLengths", Starts([0, 9], [0, 11]), Starts([1, 9], [0, 11])),
-        ("last start", "cumulativeQueryLengths", Starts([0, 9], [0, 11]), Starts([0, 8], [0, 11])),
+        ("last start", "cumulativeQueryLengths", Starts([0, 9], [0, 11]), Starts([0, 10], [0, 11])),
+        ("last start before the tokens", "cumulativeQueryLengths", Starts([0, 3, 8], [0, 6, 10]), Starts([1, 3, 8], [0, 6, 10])),
         ("start that falls", "cumulativeQueryLengths", Starts([0, 4, 4, 9], [0, 0, 11, 11]), Starts([0, 4, 3, 9], [0, 0, 11, 11])),
         ("second start that falls", "cumulativeQueryLengths", Starts([0, 0, 9], [0, 0, 11]), Starts([0, -1, 9], [0, 0, 11])),
         ("last start that falls", "cumulativeQueryLengths", Starts([0, 9, 9], [0, 0, 11]), Starts([0, 10, 9], [0, 0, 11])),
@@ -22,7 +23,9 @@ public class RaggedBorderTests
         ("number of starts", "cumulativeKeyLengths", Starts([0, 9], [0, 11]), Starts([0, 0, 9], [0, 11])),
         ("starts of keys left out", "cumulativeKeyLengths", Same, (ref i, ref _) => i.CumulativeKeyLengths = []),
         ("prefix", "prefixLengths", None, (ref i, ref _) => i.PrefixLengths = new[] { 1, 1 }),
-        ("key lengths", "keyLengths", None, (ref i, ref _) => i.KeyLengths = new[] { 1, 1 }),
+        ("key lengths", "keyLengths", KeyLengths(5, 6), KeyLengths(5, 7)),
+        ("key lengths below", "keyLengths", KeyLengths(0, 0), KeyLengths(0, -1)),
+        ("number of key lengths", "keyLengths", KeyLengths(1, 1), KeyLengths(1, 1, 0)),
         ("boolean mask", "mask", None, (ref i, ref _) => i.Mask = Tensor.CreateFromShape<bool>([9, 11])),
         ("additive mask", "mask", None, (ref i, ref _) => i.Mask = Floats(9, 11)),
         (
@@ -34,6 +37,7 @@ public class RaggedBorderTests
         ("scores", "scores", None, (ref _, ref o) => o.Scores = Floats(2, 4, 5, 6)),
         ("log-sum-exp", "logSumExp", (ref _, ref o) => o.LogSumExp = Floats(4, 9), (ref _, ref o) => o.LogSumExp = Floats(9, 4)),
         ("slopes", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(4), (ref i, ref _) => i.AlibiSlopes = Floats(2)),
+        ("slopes of sequences", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(2, 4), (ref i, ref _) => i.AlibiSlopes = Floats(1, 4)),
         ("output", "output", None, (ref _, ref o) => o.Output = Floats(9, 4, 7)),
         ("output's tokens", "output", None, (ref _, ref o) => o.Output = Floats(8, 4, 8)),
         ("rank", "query", None, (ref i, ref _) => i.Query = Floats(1, 9, 4, 8)),
@@ -119,6 +123,8 @@ public class RaggedBorderTests
         inputs.CumulativeQueryLengths = queries;
         inputs.CumulativeKeyLengths = keys;
     };
+
+    private static Change KeyLengths(params int[] lengths) => (ref inputs, ref _) => inputs.KeyLengths = lengths;
 
     private static void Same(ref AttentionInputs<float> inputs, ref AttentionOutputs<float> outputs)
     {

@@ -66,10 +66,14 @@ public class TorchTests
         if (problem.Options.Causal != Causal.None)
             visible = visible.tril(problem.Options.Causal == Causal.TopLeft ? 0 : keys - queries);
         if (problem.Mask is not null)
-            visible = visible.logical_and(torch.tensor(Data.Flat(problem.Mask), Lengths(problem.Mask.Lengths)));
+            visible = visible.logical_and(Padded(torch.tensor(Data.Flat(problem.Mask), Lengths(problem.Mask.Lengths)), keys, 0.0));
         torch.Tensor hidden = torch.zeros(visible.shape, dtype: torch.float64).masked_fill(visible.logical_not(), double.NegativeInfinity);
-        return problem.Bias is null ? hidden : hidden + Double(problem.Bias);
+        return problem.Bias is null ? hidden : hidden + Padded(Double(problem.Bias), keys, double.NegativeInfinity);
     }
+
+    // PyTorch's masks have all keys.
+    private static torch.Tensor Padded(torch.Tensor mask, long keys, double hidden) =>
+        mask.shape[^1] == 1 ? mask : torch.nn.functional.pad(mask, [0, keys - mask.shape[^1]], value: hidden);
 
     private static torch.Tensor Double(Tensor<float> tensor) =>
         torch.tensor(Data.Flat(tensor), Lengths(tensor.Lengths)).to(torch.float64);

@@ -37,6 +37,9 @@ public struct HeadTransformArguments
     /// <summary>The position of a sequence's first row, where positions are not in memory.</summary>
     public int FirstPosition;
 
+    /// <summary>Rows from one batch entry's rotary tables to the next; 0 where all have the same.</summary>
+    public int TableStride;
+
     /// <summary>Not 0 where the batch entries' sequences come from a table.</summary>
     public int HasSequences;
 
@@ -74,8 +77,8 @@ public static class HeadTransformKernel
     /// <param name="source">The rows.</param>
     /// <param name="target">Where they go; not the source.</param>
     /// <param name="norm">A factor for each element of a normalised row.</param>
-    /// <param name="cosine">[positions, rotary size / 2].</param>
-    /// <param name="sine">[positions, rotary size / 2].</param>
+    /// <param name="cosine">[positions, rotary size / 2], or as many tables as batch entries.</param>
+    /// <param name="sine">The shape of <paramref name="cosine"/>.</param>
     /// <param name="positions">The position of each row: [batch, length], or [tokens] where there are sequences.</param>
     /// <param name="sequences">A sequence a batch entry.</param>
     public static void Transform<TSource, TTarget>(
@@ -120,6 +123,7 @@ public static class HeadTransformKernel
 
         if (shape.HasPositions != 0)
             position = positions[positionIndex];
+        long tableRow = (long)(matrix / shape.Heads) * shape.TableStride + position;
         int half = shape.RotarySize / 2;
         for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
         {
@@ -130,7 +134,7 @@ public static class HeadTransformKernel
                 int distance = shape.IsInterleaved != 0 ? 1 : half;
                 int pair = shape.IsInterleaved != 0 ? i / 2 : i % half;
                 float partner = Load(shape, source, sourceBase, norm, isFirst ? i + distance : i - distance, scale, factor);
-                long angle = (long)position * half + pair;
+                long angle = tableRow * half + pair;
                 value = value * cosine[angle] + (isFirst ? -partner : partner) * sine[angle];
             }
 

@@ -76,6 +76,7 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
             Epsilon = extent.NormEpsilon,
             HasPositions = _signature.HasPositions ? 1 : 0,
             FirstPosition = extent.FirstPosition,
+            TableStride = extent.TableStride,
             HasSequences = _signature.HasSequences ? 1 : 0,
             RowsAreKeys = extent.RowsAreKeys ? 1 : 0,
             Source = AttentionLayouts.Rows(extent.Source, extent.Heads),

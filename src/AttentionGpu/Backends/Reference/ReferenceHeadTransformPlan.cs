@@ -30,14 +30,15 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
                         ? buffers.Positions.Pointer<int>()[signature.HasSequences ? start + i : (long)batch * extent.Length + i]
                         : extent.FirstPosition + i;
                     Transform(
-                        extent, buffers, row, extent.Source.Offset(batch, head, start + i), extent.Target.Offset(batch, head, start + i), position);
+                        extent, buffers, row, extent.Source.Offset(batch, head, start + i), extent.Target.Offset(batch, head, start + i),
+                        (long)batch * extent.TableStride + position);
                 }
             }
         }
     }
 
     private void Transform(
-        in HeadTransformExtent extent, in HeadTransformBuffers buffers, double[] row, long sourceRow, long targetRow, int position)
+        in HeadTransformExtent extent, in HeadTransformBuffers buffers, double[] row, long sourceRow, long targetRow, long tableRow)
     {
         var source = new ElementAccess(buffers.Source, signature.Element);
         var target = new ElementAccess(buffers.Target, signature.Target);
@@ -46,7 +47,7 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
         if (signature.HasNorm)
             Normalize(row, buffers, extent.NormEpsilon);
         if (signature.RotarySize > 0)
-            Rotate(row, buffers, position);
+            Rotate(row, buffers, tableRow);
         for (int element = 0; element < row.Length; element++)
             target[targetRow + element] = row[element];
     }
@@ -59,11 +60,11 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
             row[i] *= factor * norm[i];
     }
 
-    private unsafe void Rotate(double[] row, in HeadTransformBuffers buffers, int position)
+    private unsafe void Rotate(double[] row, in HeadTransformBuffers buffers, long tableRow)
     {
         int half = signature.RotarySize / 2;
-        float* cosine = buffers.Cosine.Pointer<float>() + (long)position * half;
-        float* sine = buffers.Sine.Pointer<float>() + (long)position * half;
+        float* cosine = buffers.Cosine.Pointer<float>() + tableRow * half;
+        float* sine = buffers.Sine.Pointer<float>() + tableRow * half;
         for (int i = 0; i < half; i++)
         {
             int first = signature.IsInterleaved ? 2 * i : i;

@@ -12,10 +12,12 @@ internal sealed class AlibiVariant : ScoreVariant
     public override unsafe double Change(double score, in ScorePoint point)
     {
         double distance = Math.Abs((double)point.Query + point.Sequence.DistanceOffset - point.Key);
-        return score - point.Buffers.AlibiSlopes.Pointer<float>()[point.Head] * distance;
+        return score - point.Buffers.AlibiSlopes.Pointer<float>()[point.Batch * point.Extent.AlibiBatchStride + point.Head] * distance;
     }
 
     public override IPlan<AttentionExtent, AttentionBuffers> Plan<TRange, TVariant>(
         AttentionPlanner planner, ScoreRules<TRange, TVariant> rules, int next) => planner.PlanVariants(
-            rules.Add((in AttentionExtent _, in AttentionBuffers buffers) => new Alibi { Slopes = buffers.AlibiSlopes.View<float>() }), next);
+            rules.Add((in AttentionExtent extent, in AttentionBuffers buffers) =>
+                new Alibi { Slopes = buffers.AlibiSlopes.View<float>(), BatchStride = extent.AlibiBatchStride }),
+            next);
 }

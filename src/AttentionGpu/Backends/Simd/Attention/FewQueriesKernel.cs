@@ -177,7 +177,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         float* scores = block.Scores + row * block.Keys;
         int query = Query(block, row);
         if (_transform.Exists)
-            _transform.ApplyRow(Head(block, row), query + block.Sequence.DistanceOffset, firstKey, scores, count);
+        {
+            int position = query + block.Sequence.DistanceOffset;
+            _transform.ApplyRow(block.Batch, Head(block, row), position, firstKey, scores, count);
+        }
+
         if (_mask.Exists)
         {
             _mask.ReadRow(block.Batch, Head(block, row), query, firstKey, count, block.MaskRow);

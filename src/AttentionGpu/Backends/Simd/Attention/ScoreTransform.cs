@@ -30,17 +30,17 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
         if (context.Signature.Has(ScoreVariants.Softcap))
             ApplySoftcap(block, keys);
         if (context.Signature.Has(ScoreVariants.Alibi))
-            ApplyAlibi(block, keys, context.Buffers.AlibiSlopes.Pointer<float>()[block.Head]);
+            ApplyAlibi(block, keys, Slope(block.Batch, block.Head));
     }
 
     /// <summary>Changes the scores of one query; there is room for whole vectors.</summary>
-    public void ApplyRow(int head, int position, int firstKey, float* scores, int count)
+    public void ApplyRow(int batch, int head, int position, int firstKey, float* scores, int count)
     {
         if (context.Signature.Has(ScoreVariants.Softcap))
             ApplySoftcap(scores, count);
         if (!context.Signature.Has(ScoreVariants.Alibi))
             return;
-        float slope = context.Buffers.AlibiSlopes.Pointer<float>()[head];
+        float slope = Slope(batch, head);
         for (int i = 0; i < count; i++)
             scores[i] -= slope * Math.Abs(position - firstKey - i);
     }
@@ -62,6 +62,9 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
         for (int i = 0; i < scores.Length && _others.Length != 0; i++)
             scores[i] = ApplyOthers(scores[i], sequence, batch, head, query, firstKey + i);
     }
+
+    private float Slope(int batch, int head) =>
+        context.Buffers.AlibiSlopes.Pointer<float>()[batch * context.Extent.AlibiBatchStride + head];
 
     private float ApplyOthers(double score, in Sequence sequence, int batch, int head, int query, int key)
     {

@@ -42,6 +42,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
         }
 
         long firstPosition = signature.HasSequences ? start : (long)batch * _extent.Length;
+        long firstTableRow = (long)batch * _extent.TableStride;
         byte* source = ElementRows.Address(_buffers.Source, signature.Element, _extent.Source.Offset(batch, head, start));
         byte* target = ElementRows.Address(_buffers.Target, signature.Target, _extent.Target.Offset(batch, head, start));
         long sourceStride = _extent.Source.RowStride * signature.Element.Size();
@@ -51,7 +52,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
             if (signature is { HasNorm: false, RotarySize: 0 })
                 Copy(source + i * sourceStride, target + i * targetStride, memory);
             else
-                Transform(source + i * sourceStride, target + i * targetStride, memory, i, firstPosition + i);
+                Transform(source + i * sourceStride, target + i * targetStride, memory, i, firstPosition + i, firstTableRow);
         }
     }
 
@@ -68,13 +69,17 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
         ElementRows.Store(row, target, signature.Target, signature.Size);
     }
 
-    private void Transform(byte* source, byte* target, float* row, int index, long positionIndex)
+    private void Transform(byte* source, byte* target, float* row, int index, long positionIndex, long firstTableRow)
     {
         ElementRows.Load(source, signature.Element, row, signature.Size);
         if (signature.HasNorm)
             Normalize(row);
         if (signature.RotarySize > 0)
-            Rotate(row, signature.HasPositions ? _buffers.Positions.Pointer<int>()[positionIndex] : _extent.FirstPosition + index);
+        {
+            int position = signature.HasPositions ? _buffers.Positions.Pointer<int>()[positionIndex] : _extent.FirstPosition + index;
+            Rotate(row, firstTableRow + position);
+        }
+
         ElementRows.Store(row, target, signature.Target, signature.Size);
     }
 
@@ -85,11 +90,11 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
         DoubleRows.Multiply(row, factor, _buffers.Norm.Pointer<float>(), signature.Size);
     }
 
-    private void Rotate(float* row, int position)
+    private void Rotate(float* row, long tableRow)
     {
         int half = signature.RotarySize / 2;
-        float* cosine = _buffers.Cosine.Pointer<float>() + (long)position * half;
-        float* sine = _buffers.Sine.Pointer<float>() + (long)position * half;
+        float* cosine = _buffers.Cosine.Pointer<float>() + tableRow * half;
+        float* sine = _buffers.Sine.Pointer<float>() + tableRow * half;
         int pair = signature.IsInterleaved ? 0 : RotateVectors(row, row + half, cosine, sine, half);
         (int step, int distance) = signature.IsInterleaved ? (2, 1) : (1, half);
         for (; pair < half; pair++)

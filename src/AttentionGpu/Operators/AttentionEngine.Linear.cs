@@ -39,6 +39,7 @@ public sealed partial class AttentionEngine
             Bias = bias.Lengths,
             Output = output.Lengths,
         }.Lower();
+        TensorOverlap.RequireOwnElements(output, nameof(output));
         TensorOverlap.RequireDistinct(output, input, nameof(output), nameof(input));
         TensorOverlap.RequireDistinct(output, weight, nameof(output), nameof(weight));
         TensorOverlap.RequireDistinct(output, bias, nameof(output), nameof(bias));

@@ -1,6 +1,7 @@
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
@@ -31,6 +32,9 @@ internal struct AttentionRequest : IDisposable
 
     /// <summary>Copies the past values.</summary>
     public HeadTransformStep PastValue;
+
+    /// <summary>Joins extra keys to what attention has computed.</summary>
+    public ExtraKeysStep ExtraKeys;
 
     public RequestTables Tables;
 
@@ -71,6 +75,9 @@ internal struct AttentionRequest : IDisposable
         int rotarySize = AttentionRules.RotarySize(inputs, options, heads.Query.Size);
         AttentionRules.RequireHeads(inputs.Sinks, heads.Query.Heads, "sinks");
         ReadOnlySpan<nint> scores = [heads.Query.Batch, heads.Query.Heads, heads.Query.Length, heads.TotalKeys];
+        int extraKeys = AttentionRules.ExtraKeys(heads, inputs, options);
+        ScoreStage? stage = AttentionRules.Scores(
+            outputs, [scores[0], scores[1], scores[2], scores[3] + extraKeys], heads.AxesLeftOut, names.Scores);
         Signature = new AttentionSignature
         {
             Element = element,
@@ -83,8 +90,10 @@ internal struct AttentionRequest : IDisposable
             Variants = options.Variants | AttentionRules.Variants(inputs, heads),
             HasSinks = inputs.Sinks.IsPresent,
             HasSequences = Tables.HasSequences,
-            HasLogSumExp = outputs.LogSumExp.IsPresent,
-            Scores = AttentionRules.Scores(outputs, scores, names.Scores),
+            HasLogSumExp = outputs.LogSumExp.IsPresent || extraKeys > 0,
+
+            // Means over heads are made when the extra keys have joined each head.
+            Scores = extraKeys > 0 && stage == ScoreStage.AverageWeights ? ScoreStage.Weights : stage,
         };
         AttentionRules.CheckPresent(outputs, heads);
         LowerRows(heads, inputs, outputs, options, element, rotarySize);
@@ -102,10 +111,53 @@ internal struct AttentionRequest : IDisposable
             LogSumExp = AttentionRules.LogSumExp(outputs, heads),
             Window = options.Window is { } window ? WindowOf(window) : default,
             Softcap = options.Softcap ?? 0f,
-            Bias = MaskRules.LayOut(inputs.Mask.Bias, scores),
+            Bias = inputs.Mask.Bias.IsPresent ? MaskRules.LayOut(inputs.Mask.Bias, scores) : LayOutKeyBias(inputs, scores),
+            KeyBias = inputs.Mask.Bias.IsPresent ? LayOutKeyBias(inputs, scores) : default,
             Mask = MaskRules.LayOut(inputs.Mask.Visible, scores),
         };
+        if (extraKeys > 0)
+        {
+            ExtraKeys = LowerExtraKeys(
+                heads, inputs.ExtraKey.IsPresent, options.AddZeroAttention, stage, outputs.LogSumExp.IsPresent);
+        }
     }
+
+    private readonly ExtraKeysStep LowerExtraKeys(in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
+    {
+        Signature = new ExtraKeysSignature
+        {
+            Element = Signature.Element,
+            HeadSize = Signature.HeadSize,
+            ValueHeadSize = Signature.ValueHeadSize,
+            GroupSize = Signature.GroupSize,
+            HasKey = hasKey,
+            HasZeroKey = hasZeroKey,
+            HasSoftcap = Signature.Has(ScoreVariants.Softcap),
+            Scores = stage,
+        },
+        Extent = new ExtraKeysExtent
+        {
+            Batch = heads.Query.Batch,
+            Heads = Extent.Heads,
+
+            // Ragged sequences need not fill the tensor.
+            Length = !heads.IsRagged ? heads.Query.Length
+                : Tables.Sequences.IsEmpty ? 0
+                : Tables.Sequences[^1].QueryStart + Tables.Sequences[^1].QueryLength,
+            KeyLength = heads.TotalKeys,
+            Scale = Extent.Scale,
+            Softcap = Extent.Softcap,
+            Query = Extent.Query,
+            Output = Extent.Output,
+            LogSumExp = Extent.LogSumExp,
+        },
+        SumsInWorkspace = hasLogSumExp ? 0 : (long)heads.Query.Batch * Extent.Heads * heads.Query.Length,
+    };
+
+    // [batch, key length] as a mask of every head and query.
+    private static MaskStrides LayOutKeyBias<T>(in AttentionInputs<T> inputs, ReadOnlySpan<nint> scores)
+        where T : unmanaged =>
+        inputs.KeyPaddingBias.IsPresent ? MaskRules.LayOut([scores[0], 1, 1, scores[3]], scores) : default;
 
     private static WindowSize WindowOf(AttentionWindow window) => new(
         Math.Min(window.Left ?? int.MaxValue, WindowRange.Unbounded), Math.Min(window.Right ?? int.MaxValue, WindowRange.Unbounded));
@@ -140,9 +192,9 @@ internal struct AttentionRequest : IDisposable
         int past = heads.PastLength;
         int tableLength = rotarySize > 0 ? (int)inputs.RotaryCosine.Lengths[0] : 0;
         if (inputs.QueryPositions.Rank != 0)
-            Tables.AddQueryPositions(inputs.QueryPositions, heads.Query, tableLength);
+            Tables.AddQueryPositions(inputs.QueryPositions, heads.Query, tableLength, Math.Min(heads.AxesLeftOut, 1));
         if (inputs.KeyPositions.Rank != 0)
-            Tables.AddKeyPositions(inputs.KeyPositions, heads.Key, tableLength);
+            Tables.AddKeyPositions(inputs.KeyPositions, heads.Key, tableLength, Math.Min(heads.AxesLeftOut, 1));
         var rotary = new HeadTransformSignature
         {
             Element = element,

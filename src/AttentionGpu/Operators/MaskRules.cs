@@ -12,7 +12,8 @@ internal static class MaskRules
         where T : unmanaged =>
         mask.IsPresent ? LayOut(mask.Lengths, target) : default;
 
-    private static MaskStrides LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
+    /// <summary>The same for a mask of these lengths.</summary>
+    public static MaskStrides LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
     {
         if (mask.Length is < 1 or > 4)
             throw Error(mask, target);

@@ -18,8 +18,8 @@ internal static class NaiveAttention
             problem.Kind.Scores switch
             {
                 null => null,
-                ScoreStage.AverageWeights => Tensor.CreateFromShape<float>([problem.Batch, problem.QueryLength, problem.TotalKeys]),
-                _ => Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]),
+                ScoreStage.AverageWeights => Tensor.CreateFromShape<float>([problem.Batch, problem.QueryLength, problem.ScoreColumns]),
+                _ => Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.ScoreColumns]),
             },
             !problem.Kind.LogSumExp ? null
                 : Tensor.CreateFromShape<float>(problem.IsRagged ? [problem.Heads, problem.QueryLength] : [problem.Batch, problem.Heads, problem.QueryLength]),
@@ -73,14 +73,21 @@ internal static class NaiveAttention
         double[] q = QueryRow(problem, sequence, head, query);
         AttentionOptions options = problem.Options;
         double scale = options.Scale ?? 1.0 / Math.Sqrt(problem.HeadSize);
-        var products = new double[keys];
-        var capped = new double[keys];
-        var scores = new double[keys];
-        for (int key = 0; key < keys; key++)
+
+        // The caller's extra key and that of zeros come last.
+        int columns = keys + problem.ScoreColumns - problem.TotalKeys;
+        var products = new double[columns];
+        var capped = new double[columns];
+        var scores = new double[columns];
+        for (int key = 0; key < columns; key++)
         {
-            products[key] = scale * q.Zip(KeyRow(problem, sequence, keyHead, key), (a, b) => a * b).Sum();
+            double[] row = key < keys ? KeyRow(problem, sequence, keyHead, key)
+                : key == keys && problem.ExtraKey is not null ? [.. Enumerable.Range(0, q.Length).Select(i => (double)problem.ExtraKey[keyHead, i])]
+                : new double[q.Length];
+            products[key] = scale * q.Zip(row, (a, b) => a * b).Sum();
             capped[key] = options.Softcap is float cap ? cap * Math.Tanh(products[key] / cap) : products[key];
-            scores[key] = IsVisible(problem, sequence, head, query, key, queries, seen)
+            scores[key] = key >= keys ? capped[key]
+                : IsVisible(problem, sequence, head, query, key, queries, seen)
                 ? capped[key] + Bias(problem, sequence, head, query, key, seen - queries)
                 : double.NegativeInfinity;
         }
@@ -94,6 +101,8 @@ internal static class NaiveAttention
             double sum = 0.0;
             for (int key = 0; key < seen; key++)
                 sum += weights[key] * ValueRow(problem, sequence, keyHead, key, i);
+            if (problem.ExtraValue is not null)
+                sum += weights[keys] * problem.ExtraValue[keyHead, i];
             if (problem.IsRagged)
                 result.Output[problem.QueryStarts[sequence] + query, head, i] = (float)sum;
             else
@@ -111,7 +120,7 @@ internal static class NaiveAttention
 
         if (result.Scores is null)
             return;
-        for (int key = 0; key < keys; key++)
+        for (int key = 0; key < columns; key++)
         {
             if (problem.Kind.Scores == ScoreStage.AverageWeights)
             {
@@ -147,11 +156,13 @@ internal static class NaiveAttention
             && key >= (long)position - (problem.Options.Window?.Left ?? 1_000_000)
             && key <= (long)position + (problem.Options.Window?.Right ?? 1_000_000)
             && (problem.QueryDocuments is null || problem.QueryDocuments[sequence, query] == problem.KeyDocuments![sequence, key])
+            && (problem.Padding is null || !problem.Padding[sequence, key])
             && (problem.Mask is null || Broadcast(problem.Mask, sequence, head, query, key));
     }
 
     private static double Bias(VariantCase problem, int sequence, int head, int query, int key, int offset) =>
         (problem.Bias is null ? 0.0 : Broadcast(problem.Bias, sequence, head, query, key))
+        + (problem.PaddingBias is null ? 0.0 : problem.PaddingBias[sequence, key])
         - (problem.Slopes is null ? 0.0 : (double)problem.Slopes[head] * Math.Abs(query + offset - key));
 
     private static T Broadcast<T>(Tensor<T> tensor, params nint[] indices)

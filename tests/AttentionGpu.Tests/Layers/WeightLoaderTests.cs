@@ -113,8 +113,6 @@ public sealed class WeightLoaderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("bias_k")]
-    [InlineData("bias_v")]
     [InlineData("q_norm.weight")]
     [InlineData("k_norm.weight")]
     [InlineData("q_layernorm.weight")]

@@ -126,7 +126,9 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
         if (!Has(name))
             return null;
         Tensor<float> rows = Ranked(name, 3);
-        return Tensor.Reshape(rows, [rows.FlattenedLength]);
+        var values = new float[rows.FlattenedLength];
+        rows.FlattenTo(values);
+        return Tensor.Create(values, [rows.FlattenedLength]);
     }
 
     private Tensor<float> Ranked(string name, int rank)

@@ -22,6 +22,9 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     /// <inheritdoc/>
     public abstract Type ElementType { get; }
 
+    /// <inheritdoc/>
+    public abstract int ExtraKeys { get; }
+
     /// <summary>The element type that the options name; null where there is none of that name.</summary>
     public static Type? TypeOf(AttentionLayerOptions options) => _types.GetValueOrDefault(options.ElementType);
 
@@ -41,10 +44,10 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     {
         AttentionLayer<T> layer = Of<T>();
         long tokens = input.Length / Config.EmbeddingSize;
-        return weights.Length == tokens * tokens * Config.Heads
+        return weights.Length == tokens * (tokens + ExtraKeys) * Config.Heads
             ? service.ForwardAsync(layer, input, output, weights, causal, cancellationToken)
             : throw new ArgumentException(
-                $"'weights' must have {Config.Heads} x {tokens} x {tokens} elements; it has {weights.Length}.", nameof(weights));
+                $"'weights' must have {Config.Heads} x {tokens} x {tokens + ExtraKeys} elements; it has {weights.Length}.", nameof(weights));
     }
 
     /// <summary>Makes the layer again, of the same element type, on another engine.</summary>
@@ -85,6 +88,9 @@ internal sealed class AttentionLayer<T> : AttentionLayer
 
     /// <inheritdoc/>
     public override Type ElementType => typeof(T);
+
+    /// <inheritdoc/>
+    public override int ExtraKeys => Current.ExtraKeys;
 
     /// <summary>The layer on the engine that the service uses now.</summary>
     public MultiHeadAttention<T> Current { get; private set; }

@@ -115,6 +115,8 @@ internal sealed partial class AttentionService : IAttentionService, IAsyncDispos
             throw new ArgumentException($"'input' must hold rows of {size}, the embedding size; it has {input.Length} elements.", nameof(input));
         if (output.Length != input.Length)
             throw new ArgumentException($"'output' must be as long as the input, {input.Length}; it has {output.Length} elements.", nameof(output));
+        if (!weights.IsEmpty && output.Span.Overlaps(weights.Span))
+            throw new ArgumentException("'weights' must not overlap 'output': both are written.", nameof(weights));
         if (!Enum.IsDefined(causal))
             throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
         ObjectDisposedException.ThrowIf(_disposed != 0, this);

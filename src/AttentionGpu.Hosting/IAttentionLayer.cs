@@ -17,6 +17,9 @@ public interface IAttentionLayer
     /// </summary>
     Type ElementType { get; }
 
+    /// <summary>Columns of the weights behind those of the tokens: <see cref="MultiHeadAttention.ExtraKeys"/>.</summary>
+    int ExtraKeys => 0;
+
     /// <summary>
     /// Self-attention of one sequence, joined with others that wait. The result is that of
     /// <see cref="MultiHeadAttention{T}.ForwardRagged"/>: as alone, up to the rounding of sums in another order (1e-5 of the largest output
@@ -46,8 +49,8 @@ public interface IAttentionLayer
     /// </summary>
     /// <typeparam name="T">The layer's element type.</typeparam>
     /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
-    /// <param name="output">As long as the input.</param>
-    /// <param name="weights">[heads, tokens, tokens]: heads times tokens squared elements.</param>
+    /// <param name="output">As long as the input; may be the same memory. Written only by a task that ends well.</param>
+    /// <param name="weights">[heads, tokens, tokens + <see cref="ExtraKeys"/>]. Must not overlap the output.</param>
     /// <param name="causal">Which keys a query may see by position alone.</param>
     /// <param name="cancellationToken">Ends the task at once.</param>
     Task ForwardWithWeightsAsync<T>(

@@ -69,10 +69,11 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
             return new AttentionResponse(JsonNumbers.Rows(output, size));
         }
 
-        var heads = new T[layer.Config.Heads * tokens * tokens];
+        int columns = tokens + layer.ExtraKeys;
+        var heads = new T[layer.Config.Heads * tokens * columns];
         await layer.ForwardWithWeightsAsync<T>(rounded, output, heads, causal, cancellationToken).ConfigureAwait(false);
         return new AttentionResponse(
-            JsonNumbers.Rows(output, size), [.. heads.Chunk(tokens * tokens).Select(head => JsonNumbers.Rows(head, tokens))]);
+            JsonNumbers.Rows(output, size), [.. heads.Chunk(tokens * columns).Select(head => JsonNumbers.Rows(head, columns))]);
     }
 
     /// <inheritdoc/>

@@ -70,6 +70,43 @@ public class BatchTests
     }
 
     [Fact]
+    public async Task Weights_over_the_output_are_refused_before_the_request_waits()
+    {
+        await using GatedService gated = await GatedService.StartAsync(new());
+        int count = 3 * 3 * Fixture.Config.Heads;
+        float[] input = Fixture.Input(3, seed: 1);
+        float[] memory = new float[input.Length + count];
+        foreach (int start in new[] { 0, input.Length - 1 })
+        {
+            ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>("weights", () => gated.Layer.ForwardWithWeightsAsync<float>(
+                input, memory.AsMemory(0, input.Length), memory.AsMemory(start, count),
+                cancellationToken: TestContext.Current.CancellationToken));
+            Assert.Contains("must not overlap 'output'", exception.Message, StringComparison.Ordinal);
+        }
+
+        Assert.Equal(0, gated.Service.QueueDepth);
+        Task task = gated.Layer.ForwardWithWeightsAsync<float>(
+            input, memory.AsMemory(0, input.Length), memory.AsMemory(input.Length, count),
+            cancellationToken: TestContext.Current.CancellationToken);
+        await gated.OpenAndAssertRightAsync();
+        await task;
+        Close.Assert(Fixture.Expected(input), memory[..input.Length], "output");
+    }
+
+    [Fact]
+    public async Task Weights_have_columns_of_extra_keys()
+    {
+        await using AttentionService service = Fixture.Create(new() { Device = "simd" });
+        IAttentionLayer layer = service.AddLayer<float>("zeros", Fixture.Config with { AddZeroAttention = true }, Fixture.Weights);
+        Assert.Equal(1, layer.ExtraKeys);
+        float[] output = new float[2 * Fixture.Embedding];
+        float[] weights = new float[Fixture.Config.Heads * 2 * 3];
+        await layer.ForwardWithWeightsAsync<float>(
+            Fixture.Input(2, seed: 1), output, weights, cancellationToken: TestContext.Current.CancellationToken);
+        Assert.All(weights.Chunk(3), row => Assert.Equal(1f, row.Sum(), 1e-5f));
+    }
+
+    [Fact]
     public async Task Requests_that_see_other_keys_are_not_joined()
     {
         await using GatedService gated = await GatedService.StartAsync(new());

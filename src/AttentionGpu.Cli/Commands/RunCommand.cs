@@ -74,7 +74,7 @@ internal static class RunCommand
             MultiHeadAttention.Load<float>(engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix);
         Tensor<float> output = Tensor.CreateFromShape<float>(input.Lengths);
         Tensor<float>? weights = settings.NeedWeights
-            ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1]])
+            ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1] + layer.ExtraKeys])
             : null;
 
         (TimeSpan first, TimeSpan time) = LongWork.Run($"attention on {engine.Device.Name}", report =>

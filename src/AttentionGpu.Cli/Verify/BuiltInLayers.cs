@@ -68,6 +68,12 @@ internal static class BuiltInLayers
             KeyLengths = [Length, 11],
             HasWeights = true,
         },
+        new("extra key and zero attention, weights", new() { EmbeddingSize = 48, Heads = 4, AddZeroAttention = true })
+        {
+            HasExtraKey = true,
+            KeyLengths = [Length, 0],
+            HasWeights = true,
+        },
     ];
 
     /// <summary>All cases.</summary>
@@ -114,7 +120,7 @@ internal static class BuiltInLayers
             : [Length, Batch, config.EmbeddingSize];
         Tensor<T> input = Convert(Draw(random, lengths));
         Tensor<T> output = Convert(Poisoned(lengths));
-        Tensor<T>? weights = layer.HasWeights ? Convert(Poisoned(Batch, config.Heads, Length, Length)) : null;
+        Tensor<T>? weights = layer.HasWeights ? Convert(Poisoned(Batch, config.Heads, Length, Length + attention.ExtraKeys)) : null;
         Tensor<float>? sums = layer.HasWeights ? Poisoned(Batch, config.Heads, Length) : null;
         attention.Forward(
             new MultiHeadAttentionInputs<T>
@@ -159,6 +165,8 @@ internal static class BuiltInLayers
 
         public bool HasSinks { get; init; }
 
+        public bool HasExtraKey { get; init; }
+
         public bool HasSlopes { get; init; }
 
         /// <summary>Whether attention weights and log-sum-exp are asked for.</summary>
@@ -183,6 +191,8 @@ internal static class BuiltInLayers
                 KeyBias = Draw(random, keyRows),
                 ValueBias = Draw(random, keyRows),
                 OutputBias = Draw(random, Config.EmbeddingSize),
+                ExtraKey = HasExtraKey ? Draw(random, keyRows) : null,
+                ExtraValue = HasExtraKey ? Draw(random, keyRows) : null,
                 QueryNorm = HasNorms ? Draw(random, size) : null,
                 KeyNorm = HasNorms ? Draw(random, size) : null,
                 Sinks = HasSinks ? Draw(random, Config.Heads) : null,

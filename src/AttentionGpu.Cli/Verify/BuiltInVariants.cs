@@ -46,9 +46,9 @@ internal static class BuiltInVariants
             QueryDocuments = new ReadOnlyTensorSpan<int>(_queryDocuments, [Batch, Queries]),
             KeyDocuments = new ReadOnlyTensorSpan<int>(_keyDocuments, [Batch, Keys]),
         }),
-        Case("ragged sequences, causal", MakeRagged, new() { Causal = Causal.BottomRight }, ragged: true),
-        Case("ragged sequences with key lengths", MakeRaggedWithKeyLengths, new() { Causal = Causal.BottomRight }, ragged: true),
-        Case("ragged sequences that end before the tokens", MakeRaggedWithRest, ragged: true),
+        Case("ragged sequences, causal", MakeRagged, new() { Causal = Causal.BottomRight }, form: Form.Ragged),
+        Case("ragged sequences with key lengths", MakeRaggedWithKeyLengths, new() { Causal = Causal.BottomRight }, form: Form.Ragged),
+        Case("ragged sequences that end before the tokens", MakeRaggedWithRest, form: Form.Ragged),
         Case("ALiBi", (inputs, draw) => inputs with { AlibiSlopes = draw([Heads]) }),
         Case("ALiBi of each batch entry", (inputs, draw) => inputs with { AlibiSlopes = draw([Batch, Heads]) }),
         Case("boolean mask with fewer keys", (inputs, _) => inputs with
@@ -70,23 +70,37 @@ internal static class BuiltInVariants
             RotaryCosine = draw([Batch, Keys, HeadSize / 2]),
             RotarySine = draw([Batch, Keys, HeadSize / 2]),
         }),
+        Case("key padding, added", (inputs, draw) => inputs with { KeyPaddingBias = draw([Batch, Keys]), Mask = draw([Queries, Keys]) }),
+        Case("extra key and zero attention", AddExtraKey, new() { Causal = Causal.TopLeft, AddZeroAttention = true }),
+        Case("no batch", LeaveOutBatch, new() { Causal = Causal.BottomRight }, form: Form.NoBatch),
         Case("masked scores", stage: ScoreStage.Masked, options: new() { Softcap = 3f }),
         Case16("float16", value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance),
         Case16("bfloat16", value => (BFloat16)value, value => value, VerifyOutcome.BFloat16Tolerance),
     ];
 
     private static VerifyCase Case(
-        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, bool ragged = false, ScoreStage? stage = null) =>
-        new(name, engine => Run(name, engine, value => value, value => value, VerifyOutcome.Tolerance, change, options, past, ragged, stage));
+        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, Form form = Form.Batch, ScoreStage? stage = null) =>
+        new(name, engine => Run(name, engine, value => value, value => value, VerifyOutcome.Tolerance, change, options, past, form, stage));
 
     private static VerifyCase Case16<T>(string name, Converter<float, T> store, Converter<T, float> load, double tolerance)
         where T : unmanaged =>
         new(name, engine => Run(
-            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, ragged: false, ScoreStage.Weights));
+            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, Form.Batch, ScoreStage.Weights));
 
     private static AttentionInputs<T> AddPast<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
         where T : unmanaged =>
         inputs with { PastKey = draw([Batch, KeyValueHeads, Past, HeadSize]), PastValue = draw([Batch, KeyValueHeads, Past, ValueSize]) };
+
+    private static AttentionInputs<float> AddExtraKey(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
+        inputs with { ExtraKey = draw([KeyValueHeads, HeadSize]), ExtraValue = draw([KeyValueHeads, ValueSize]) };
+
+    private static AttentionInputs<float> LeaveOutBatch(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
+    {
+        Query = draw([Heads, Queries, HeadSize]),
+        Key = draw([KeyValueHeads, Keys, HeadSize]),
+        Value = draw([KeyValueHeads, Keys, ValueSize]),
+        KeyPaddingBias = draw([Keys]),
+    };
 
     private static AttentionInputs<float> MakeRagged(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {
@@ -105,12 +119,12 @@ internal static class BuiltInVariants
 
     private static VerifyOutcome Run<T>(
         string name, AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, double tolerance, Change<T>? change,
-        AttentionOptions? options, int past, bool ragged, ScoreStage? stage)
+        AttentionOptions? options, int past, Form form, ScoreStage? stage)
         where T : unmanaged
     {
         using var reference = new AttentionEngine("reference");
-        (float[] expected, _) = Run(reference, store, load, change, options, past, ragged, stage);
-        (float[] actual, double milliseconds) = Run(engine, store, load, change, options, past, ragged, stage);
+        (float[] expected, _) = Run(reference, store, load, change, options, past, form, stage);
+        (float[] actual, double milliseconds) = Run(engine, store, load, change, options, past, form, stage);
         return expected.Any(float.IsNaN)
             ? new VerifyOutcome(name, VerifyStatus.Failed, null, milliseconds, "the reference left elements unwritten")
             : VerifyOutcome.Compare(name, actual, expected, milliseconds, tolerance);
@@ -118,7 +132,7 @@ internal static class BuiltInVariants
 
     /// <summary>Runs the case into poisoned outputs, which are returned one after another.</summary>
     private static (float[] Outputs, double Milliseconds) Run<T>(
-        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past, bool ragged,
+        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past, Form form,
         ScoreStage? stage)
         where T : unmanaged
     {
@@ -133,12 +147,19 @@ internal static class BuiltInVariants
         };
         if (change is not null)
             inputs = change(inputs, Draw);
-        Tensor<T> output = ragged ? Poisoned(Batch * Queries, Heads, ValueSize) : Poisoned(Batch, Heads, Queries, ValueSize);
+        nint[] rows = form switch
+        {
+            Form.Batch => [Batch, Heads, Queries],
+            Form.Ragged => [Batch * Queries, Heads],
+            _ => [Heads, Queries],
+        };
+        Tensor<T> output = Poisoned([.. rows, ValueSize]);
         Tensor<T>? presentKey = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, HeadSize) : null;
         Tensor<T>? presentValue = past > 0 ? Poisoned(Batch, KeyValueHeads, past + Keys, ValueSize) : null;
         Tensor<T>? scores = stage is null ? null : Poisoned(Batch, Heads, Queries, past + Keys);
         Tensor<float> logSumExp = Tensor.Create(
-            Enumerable.Repeat(float.NaN, Batch * Heads * Queries).ToArray(), ragged ? [Heads, Batch * Queries] : [Batch, Heads, Queries]);
+            Enumerable.Repeat(float.NaN, (int)rows.Aggregate((product, length) => product * length)).ToArray(),
+            form == Form.Ragged ? [rows[1], rows[0]] : rows);
         long start = Stopwatch.GetTimestamp();
         engine.ScaledDotProductAttention(
             inputs,
@@ -176,5 +197,12 @@ internal static class BuiltInVariants
         var values = new T[tensor.FlattenedLength];
         tensor.FlattenTo(values);
         return Array.ConvertAll(values, load);
+    }
+
+    private enum Form
+    {
+        Batch,
+        Ragged,
+        NoBatch,
     }
 }

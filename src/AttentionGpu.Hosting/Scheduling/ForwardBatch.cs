@@ -80,7 +80,7 @@ internal sealed class ForwardBatch<T> : ForwardBatch
         var sequence = new ReadOnlyTensorSpan<T>(input, lengths);
         _layer.Current.ForwardWithWeights(
             sequence, sequence, sequence, new TensorSpan<T>(output, lengths),
-            new TensorSpan<T>(_weights, [1, _layer.Config.Heads, tokens, tokens]), causal: _requests[0].Causal);
+            new TensorSpan<T>(_weights, [1, _layer.Config.Heads, tokens, tokens + _layer.ExtraKeys]), causal: _requests[0].Causal);
     }
 
     /// <inheritdoc/>

@@ -38,6 +38,8 @@ internal sealed class LayerParameters : IDisposable
 
             Output = Own(engine.CreateParameter(element, weights.Output));
             OutputBias = weights.OutputBias is null ? null : Own(engine.CreateParameter(element, weights.OutputBias));
+            ExtraKey = Heads(engine, config, weights.ExtraKey, element);
+            ExtraValue = Heads(engine, config, weights.ExtraValue, element);
             QueryNorm = Vector(engine, weights.QueryNorm);
             KeyNorm = Vector(engine, weights.KeyNorm);
             Sinks = Vector(engine, weights.Sinks);
@@ -66,6 +68,12 @@ internal sealed class LayerParameters : IDisposable
 
     public Parameter? OutputBias { get; }
 
+    /// <summary>[key/value heads, head size], of the layer's element type.</summary>
+    public DeviceTensor? ExtraKey { get; }
+
+    /// <summary>The same for its value.</summary>
+    public DeviceTensor? ExtraValue { get; }
+
     public DeviceTensor<float>? QueryNorm { get; }
 
     public DeviceTensor<float>? KeyNorm { get; }
@@ -85,6 +93,22 @@ internal sealed class LayerParameters : IDisposable
     {
         _owned.Add(parameter);
         return parameter;
+    }
+
+    // Rows of heads in the layer's element type, as a tensor that the operator takes.
+    private DeviceTensor? Heads(AttentionEngine engine, MultiHeadAttentionConfig config, Tensor<float>? values, ElementType element)
+    {
+        if (values is null)
+            return null;
+        ReadOnlySpan<nint> lengths = [config.ActualKeyValueHeads, config.ActualHeadSize];
+        SharedMemory memory = engine.CreateParameter(element, values).Memory;
+        return Own<DeviceTensor>(element switch
+        {
+            ElementType.Float32 => new DeviceTensor<float>(memory, lengths),
+            ElementType.Float16 => new DeviceTensor<Half>(memory, lengths),
+            ElementType.BFloat16 => new DeviceTensor<BFloat16>(memory, lengths),
+            _ => throw ElementTypes.Unknown(element),
+        });
     }
 
     // Numbers that kernels read in float32, whatever the element type.

@@ -14,6 +14,9 @@ internal readonly struct LayerShapes
 
     public bool IsRagged { get; }
 
+    /// <summary>Whether tensors leave out the batch: [length, size] of one batch entry.</summary>
+    public bool IsUnbatched { get; }
+
     /// <summary>Batch entries; 1 for all ragged sequences together.</summary>
     public int Batch { get; }
 
@@ -28,19 +31,23 @@ internal readonly struct LayerShapes
     {
         _config = config;
         IsRagged = isRagged;
-        BatchFirst = config.BatchFirst || isRagged;
+        IsUnbatched = !isRagged && query.Length == 2;
+        bool isOneEntry = isRagged || IsUnbatched;
+        BatchFirst = config.BatchFirst || isOneEntry;
         int batchAxis = BatchFirst ? 0 : 1;
-        Span<nint> raggedQuery = [1, 0, 0];
-        Span<nint> raggedKey = [1, 0, 0];
-        Span<nint> raggedValue = [1, 0, 0];
-        if (isRagged)
+        Span<nint> oneQuery = [1, 0, 0];
+        Span<nint> oneKey = [1, 0, 0];
+        Span<nint> oneValue = [1, 0, 0];
+        if (isOneEntry)
         {
-            // One batch entry of all tokens, as far as the projections go.
-            query = Ragged(query, raggedQuery, "embedding size", queryName);
-            key = Ragged(key, raggedKey, "key size", "key");
-            value = Ragged(value, raggedValue, "value size", "value");
-            ShapeRules.RequireRank(output, 2, "[tokens, embedding size]", "output");
-            ShapeRules.Require(output, query[1..], "[tokens, embedding size]", "output");
+            // Ragged sequences are one batch entry of all tokens, as far as the projections go.
+            string rows = isRagged ? "tokens" : "length";
+            string besideQuery = isRagged ? "" : $", as '{queryName}' has no axis of the batch";
+            query = OneEntry(query, oneQuery, $"[{rows}, embedding size]", queryName);
+            key = OneEntry(key, oneKey, $"[{rows}, key size]{besideQuery}", "key");
+            value = OneEntry(value, oneValue, $"[{rows}, value size]{besideQuery}", "value");
+            ShapeRules.RequireRank(output, 2, $"[{rows}, embedding size]", "output");
+            ShapeRules.Require(output, query[1..], $"[{rows}, embedding size]", "output");
         }
 
         RequireInput(query, "embedding size", config.EmbeddingSize, queryName);
@@ -52,7 +59,7 @@ internal readonly struct LayerShapes
         ShapeRules.RequireAxis(key, batchAxis, Batch, "the batch, as in query", "key");
         ShapeRules.RequireAxis(value, batchAxis, Batch, "the batch, as in query", "value");
         ShapeRules.RequireAxis(value, 1 - batchAxis, KeyLength, "the length, as in key", "value");
-        if (!isRagged && !output.SequenceEqual(query))
+        if (!isOneEntry && !output.SequenceEqual(query))
             ShapeRules.Require(output, query, $"[{(BatchFirst ? "batch, length" : "length, batch")}, embedding size]", "output");
         RequireRows(Batch, QueryLength, query, queryName);
         RequireRows(Batch, KeyLength, key, "key");
@@ -88,6 +95,7 @@ internal readonly struct LayerShapes
             Value = key,
             Output = new HeadTensor(Batch, heads, QueryLength, size, output),
             IsRagged = IsRagged,
+            AxesLeftOut = IsUnbatched ? 1 : 0,
         };
     }
 
@@ -97,18 +105,18 @@ internal readonly struct LayerShapes
         return new HeadTensor(Batch, heads, length, size, IsRagged ? layout with { BatchStride = 0 } : layout);
     }
 
-    private static ReadOnlySpan<nint> Ragged(ReadOnlySpan<nint> lengths, Span<nint> joined, string sizeName, string name)
+    private static ReadOnlySpan<nint> OneEntry(ReadOnlySpan<nint> lengths, Span<nint> batched, string rule, string name)
     {
         if (lengths.Length != 2)
-            throw ShapeRules.Error(lengths, $"must be [tokens, {sizeName}]", name);
-        lengths.CopyTo(joined[1..]);
-        return joined;
+            throw ShapeRules.Error(lengths, $"must be {rule}", name);
+        lengths.CopyTo(batched[1..]);
+        return batched;
     }
 
     private void RequireInput(ReadOnlySpan<nint> lengths, string sizeName, int size, string name)
     {
         if (lengths.Length != 3)
-            throw ShapeRules.Error(lengths, $"must be [{(BatchFirst ? "batch, length" : "length, batch")}, {sizeName}]", name);
+            throw ShapeRules.Error(lengths, $"must be [{(BatchFirst ? "batch, length" : "length, batch")}, {sizeName}] or [length, {sizeName}]", name);
         ShapeRules.RequireCounts(lengths, name);
         if (lengths[2] != size)
             ShapeRules.RequireAxis(lengths, 2, size, $"the layer's {sizeName}", name);

@@ -18,9 +18,10 @@ public sealed partial class MultiHeadAttention<T>
         Scale = Config.Scale,
         Softcap = Config.Softcap,
         Window = Config.Window,
+        AddZeroAttention = Config.AddZeroAttention,
         RotaryInterleaved = Config.Rotary?.Interleaved ?? false,
         BatchInvariant = Config.BatchInvariant || Engine.IsBatchInvariant,
-        NormEpsilon = Parameters.QueryNorm is null && Parameters.KeyNorm is null ? AttentionOptions.DefaultNormEpsilon : Config.NormEpsilon,
+        NormEpsilon = Config.NormEpsilon,
     })];
 
     private void Run(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names)
@@ -74,11 +75,14 @@ public sealed partial class MultiHeadAttention<T>
             Value = value,
             Mask = inputs.Mask,
             KeyPaddingMask = inputs.KeyPaddingMask,
+            KeyPaddingBias = inputs.KeyPaddingBias,
             KeyLengths = inputs.KeyLengths,
             CumulativeQueryLengths = inputs.CumulativeLengths,
             CumulativeKeyLengths = inputs.CumulativeKeyLengths,
             QueryPositions = inputs.QueryPositions,
             KeyPositions = inputs.KeyPositions.Rank == 0 ? inputs.QueryPositions : inputs.KeyPositions,
+            ExtraKey = (DeviceTensor<T>?)Parameters.ExtraKey,
+            ExtraValue = (DeviceTensor<T>?)Parameters.ExtraValue,
             QueryNorm = Parameters.QueryNorm,
             KeyNorm = Parameters.KeyNorm,
             Sinks = Parameters.Sinks,

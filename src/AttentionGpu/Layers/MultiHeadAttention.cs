@@ -13,7 +13,8 @@ namespace AttentionGpu;
 /// </summary>
 /// <remarks>
 /// Masks: a boolean <see cref="AttentionMask"/> is true where a key is visible (<c>nn.MultiheadAttention</c> means the opposite); a key
-/// padding mask is true where a key is padding (as there). A query that sees no key attends to nothing: its output is the output bias.
+/// padding mask is true where a key is padding (as there). Inputs may leave out the batch, [length, size], whatever the order of axes: the
+/// call is one batch entry, and its other tensors leave out the batch too ([heads, query length, key length] for weights). A query that sees no key attends to nothing: its output is the output bias.
 /// This is what layers of all element types have in common; calls are members of <see cref="MultiHeadAttention{T}"/>.
 /// </remarks>
 public abstract class MultiHeadAttention : IDisposable
@@ -38,6 +39,12 @@ public abstract class MultiHeadAttention : IDisposable
     /// <summary>The layer's sizes and variants.</summary>
     public MultiHeadAttentionConfig Config { get; }
 
+    /// <summary>
+    /// Keys that every query sees beside those of its input, 0 to 2: the extra key of the parameters, and that of
+    /// <see cref="MultiHeadAttentionConfig.AddZeroAttention"/>. Attention weights have as many columns more.
+    /// </summary>
+    public int ExtraKeys => (Parameters.ExtraKey is null ? 0 : 1) + (Config.AddZeroAttention ? 1 : 0);
+
     /// <summary>The type of the elements of parameters, inputs and outputs.</summary>
     public abstract Type ElementType { get; }
 
@@ -49,8 +56,8 @@ public abstract class MultiHeadAttention : IDisposable
 
     /// <summary>
     /// Loads one layer of a checkpoint in the safetensors format (F32, F16, BF16). It finds PyTorch's names (<c>in_proj_weight</c>, or
-    /// <c>q_proj_weight</c>, <c>k_proj_weight</c>, <c>v_proj_weight</c>; with <c>in_proj_bias</c>, <c>out_proj.weight</c> and
-    /// <c>out_proj.bias</c>), and
+    /// <c>q_proj_weight</c>, <c>k_proj_weight</c>, <c>v_proj_weight</c>; with <c>in_proj_bias</c>, <c>out_proj.weight</c>,
+    /// <c>out_proj.bias</c>, <c>bias_k</c> and <c>bias_v</c>), and
     /// those of separate layers (<c>q_proj.weight</c> and so on, with <c>out_proj</c> or <c>o_proj</c>). Sizes come from the shapes.
     /// </summary>
     /// <typeparam name="T">The element type of the layer: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.</typeparam>

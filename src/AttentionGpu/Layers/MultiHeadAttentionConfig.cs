@@ -38,9 +38,8 @@ public sealed record MultiHeadAttentionConfig
     public RotaryEmbedding? Rotary { get; init; }
 
     /// <summary>
-    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Used
-    /// where
-    /// <see cref="MultiHeadAttentionWeights"/> has norms.
+    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Left out
+    /// where <see cref="MultiHeadAttentionWeights"/> has no norms.
     /// </summary>
     public float NormEpsilon { get; init; } = AttentionOptions.DefaultNormEpsilon;
 
@@ -49,6 +48,12 @@ public sealed record MultiHeadAttentionConfig
     /// <see cref="AttentionOptions.BatchInvariant"/>. <see cref="AttentionEngineOptions.BatchInvariant"/> says it for all layers of an engine.
     /// </summary>
     public bool BatchInvariant { get; init; }
+
+    /// <summary>
+    /// Whether every query sees one more key, of zeros, whose value is zeros: PyTorch's <c>add_zero_attn</c>. Attention weights have a column
+    /// for it, the last one.
+    /// </summary>
+    public bool AddZeroAttention { get; init; }
 
     /// <summary>Whether tensors are [batch, length, size] rather than [length, batch, size].</summary>
     public bool BatchFirst { get; init; } = true;

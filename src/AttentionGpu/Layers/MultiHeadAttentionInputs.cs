@@ -11,7 +11,7 @@ public ref struct MultiHeadAttentionInputs<T>
     where T : unmanaged
 {
     /// <summary>
-    /// [batch, query length, embedding size]; [tokens, embedding size] where there are <see cref="CumulativeLengths"/>. Queries are made
+    /// [batch, query length, embedding size], or [query length, embedding size] for one batch entry; [tokens, embedding size] where there are <see cref="CumulativeLengths"/>. Queries are made
     /// from it.
     /// </summary>
     public required TensorInput<T> Query;
@@ -33,6 +33,12 @@ public ref struct MultiHeadAttentionInputs<T>
 
     /// <summary>[batch, key length]: true where a key is padding.</summary>
     public TensorInput<bool> KeyPaddingMask;
+
+    /// <summary>
+    /// [batch, key length]: added to the score of a key in every head and for every query; -inf hides the key. PyTorch's
+    /// <c>key_padding_mask</c> of floats.
+    /// </summary>
+    public TensorInput<float> KeyPaddingBias;
 
     /// <summary>
     /// [batch]: how many keys of a batch entry there are; the others are hidden. 0 to the key length each. For ragged sequences [sequences]:

@@ -31,6 +31,15 @@ public sealed class MultiHeadAttentionWeights
     public Tensor<float>? OutputBias { get; init; }
 
     /// <summary>
+    /// [key/value heads x head size]: a key that every query sees beside the others, whatever hides those: PyTorch's <c>bias_k</c>, flat. It
+    /// is not normalised or rotated, and nothing but soft capping changes its score. Attention weights have a column for it behind the keys.
+    /// </summary>
+    public Tensor<float>? ExtraKey { get; init; }
+
+    /// <summary>[key/value heads x head size]: its value, PyTorch's <c>bias_v</c>, flat.</summary>
+    public Tensor<float>? ExtraValue { get; init; }
+
+    /// <summary>
     /// [head size]: queries are divided by their root mean square and multiplied by this, before they are rotated (Qwen3).
     /// </summary>
     public Tensor<float>? QueryNorm { get; init; }
@@ -81,10 +90,23 @@ public sealed class MultiHeadAttentionWeights
         RequireBias(KeyBias, config.KeyValueRows, nameof(KeyBias));
         RequireBias(ValueBias, config.KeyValueRows, nameof(ValueBias));
         RequireBias(OutputBias, config.EmbeddingSize, nameof(OutputBias));
+        RequireVector(ExtraKey, config.KeyValueRows, "[key/value heads x head size]", nameof(ExtraKey));
+        RequireVector(ExtraValue, config.KeyValueRows, "[key/value heads x head size]", nameof(ExtraValue));
+        if (ExtraKey is null != ExtraValue is null)
+        {
+            string missing = ExtraKey is null ? nameof(ExtraKey) : nameof(ExtraValue);
+            throw BadInput.Because(missing, $"'ExtraKey' and 'ExtraValue' must be given together; '{missing}' is missing.");
+        }
+
         RequireVector(QueryNorm, config.ActualHeadSize, "[head size]", nameof(QueryNorm));
         RequireVector(KeyNorm, config.ActualHeadSize, "[head size]", nameof(KeyNorm));
         RequireVector(Sinks, config.Heads, "[heads]", nameof(Sinks));
         RequireVector(AlibiSlopes, config.Heads, "[heads]", nameof(AlibiSlopes));
+        if (QueryNorm is null && KeyNorm is null && config.NormEpsilon != AttentionOptions.DefaultNormEpsilon)
+        {
+            throw BadInput.OutOfRange(
+                "config", config.NormEpsilon, "NormEpsilon must be left out where the weights have neither QueryNorm nor KeyNorm.");
+        }
     }
 
     private static void RequireBias(Tensor<float>? bias, nint expected, string name) =>

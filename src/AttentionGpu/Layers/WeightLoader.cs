@@ -11,7 +11,10 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
 {
     // Parameters that change the result but that this layer does not apply.
     private static readonly string[] _unsupported =
-        ["bias_k", "bias_v", "q_norm.weight", "k_norm.weight", "q_layernorm.weight", "k_layernorm.weight", "sinks"];
+        ["q_norm.weight", "k_norm.weight", "q_layernorm.weight", "k_layernorm.weight", "sinks"];
+
+    // Parameters of PyTorch's layer that separate layers do not have.
+    private static readonly string[] _joinedOnly = ["bias_k", "bias_v"];
 
     private readonly string _prefix = string.IsNullOrEmpty(prefix) || prefix.EndsWith('.') ? prefix ?? "" : prefix + ".";
 
@@ -88,11 +91,15 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
             KeyBias = bias is null ? null : Rows(bias, queryRows, keyRows),
             ValueBias = bias is null ? null : Rows(bias, queryRows + keyRows, valueRows),
             OutputBias = Vector("out_proj.bias"),
+            ExtraKey = Flat("bias_k"),
+            ExtraValue = Flat("bias_v"),
         };
     }
 
     private MultiHeadAttentionWeights LoadLayers()
     {
+        if (_joinedOnly.FirstOrDefault(Has) is string extra)
+            throw Error($"holds '{_prefix}{extra}' beside '{_prefix}q_proj.weight', which this layer does not apply: its results would be wrong");
         string output = Has("out_proj.weight") || !Has("o_proj.weight") ? "out_proj" : "o_proj";
         return new MultiHeadAttentionWeights
         {
@@ -112,6 +119,17 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
     private Tensor<float> Matrix(string name) => Ranked(name, 2);
 
     private Tensor<float>? Vector(string name) => Has(name) ? Ranked(name, 1) : null;
+
+    // [1, 1, size], as one vector.
+    private Tensor<float>? Flat(string name)
+    {
+        if (!Has(name))
+            return null;
+        Tensor<float> rows = Ranked(name, 3);
+        var values = new float[rows.FlattenedLength];
+        rows.FlattenTo(values);
+        return Tensor.Create(values, [rows.FlattenedLength]);
+    }
 
     private Tensor<float> Ranked(string name, int rank)
     {

@@ -48,6 +48,16 @@ internal readonly struct DeviceMemory
         return first < second + other.ByteLength && second < first + ByteLength;
     }
 
+    /// <summary>The address in host memory; false where the memory is a device's own. The emulator's buffers are in host memory.</summary>
+    public bool TryGetHostAddress(out nint address)
+    {
+        address = _address;
+        if (_owner is not MemoryBuffer buffer)
+            return true;
+        address = buffer.NativePtr + _address;
+        return buffer.AcceleratorType == AcceleratorType.CPU;
+    }
+
     /// <summary>Memory on an accelerator: a part of a buffer, in bytes.</summary>
     public static DeviceMemory OnDevice(MemoryBuffer buffer, long byteLength, long firstByte = 0) => new(buffer, (nint)firstByte, byteLength);
 

@@ -27,10 +27,11 @@ public sealed partial class AttentionEngine
         bool strided = steps.TakesStridedRows;
         fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
         fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
+        fixed (T* extraKey = inputs.ExtraKey.Host, extraValue = inputs.ExtraValue.Host)
         fixed (T* output = outputs.Output.Host, scores = outputs.Scores.Host)
         fixed (T* presentKey = outputs.PresentKey.Host, presentValue = outputs.PresentValue.Host)
         fixed (bool* mask = inputs.Mask.Visible.Host, padding = inputs.KeyPaddingMask.Host)
-        fixed (float* bias = inputs.Mask.Bias.Host, slopes = inputs.AlibiSlopes.Host, sinks = inputs.Sinks.Host)
+        fixed (float* bias = inputs.Mask.Bias.Host, keyBias = inputs.KeyPaddingBias.Host, slopes = inputs.AlibiSlopes.Host, sinks = inputs.Sinks.Host)
         fixed (float* queryNorm = inputs.QueryNorm.Host, keyNorm = inputs.KeyNorm.Host)
         fixed (float* cosine = inputs.RotaryCosine.Host, sine = inputs.RotarySine.Host, logSumExp = outputs.LogSumExp.Host)
         fixed (int* queryDocuments = inputs.QueryDocuments, keyDocuments = inputs.KeyDocuments)
@@ -44,6 +45,8 @@ public sealed partial class AttentionEngine
                 PresentValue = call.Output(outputs.PresentValue, presentValue, "presentValue"),
                 PastKey = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true),
                 PastValue = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true),
+                ExtraKey = call.Input(inputs.ExtraKey, extraKey, "extraKey"),
+                ExtraValue = call.Input(inputs.ExtraValue, extraValue, "extraValue"),
                 QueryNorm = call.Input(inputs.QueryNorm, queryNorm, "queryNorm"),
                 KeyNorm = call.Input(inputs.KeyNorm, keyNorm, "keyNorm"),
                 Cosine = call.Input(inputs.RotaryCosine, cosine, "rotaryCosine"),
@@ -54,6 +57,8 @@ public sealed partial class AttentionEngine
             bool sameKey = inputs.Key.IsPresent && inputs.Query.IsSame(inputs.Key);
             DeviceMemory queryMemory = call.Input(inputs.Query, query, names.Query, strided);
             DeviceMemory keyMemory = sameKey ? queryMemory : call.Input(inputs.Key, key, "key", strided);
+            // An additive mask of padding takes the place of an additive mask, or stands beside it.
+            DeviceMemory keyBiases = call.Input(inputs.KeyPaddingBias, keyBias, "keyPaddingBias");
             var buffers = new AttentionBuffers
             {
                 Output = call.Output(outputs.Output, output, "output", strided),
@@ -63,7 +68,8 @@ public sealed partial class AttentionEngine
                 Key = keyMemory,
                 Value = inputs.Key.IsSame(inputs.Value) ? keyMemory : call.Input(inputs.Value, value, "value", strided),
                 Mask = call.Input(inputs.Mask.Visible, mask, "mask"),
-                Bias = call.Input(inputs.Mask.Bias, bias, "mask"),
+                Bias = inputs.Mask.Bias.IsPresent ? call.Input(inputs.Mask.Bias, bias, "mask") : keyBiases,
+                KeyBias = inputs.Mask.Bias.IsPresent ? keyBiases : default,
                 KeyPadding = call.Input(inputs.KeyPaddingMask, padding, "keyPaddingMask"),
                 AlibiSlopes = call.Input(inputs.AlibiSlopes, slopes, "alibiSlopes"),
                 Sinks = call.Input(inputs.Sinks, sinks, "sinks"),

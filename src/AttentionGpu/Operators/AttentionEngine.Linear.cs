@@ -44,6 +44,7 @@ public sealed partial class AttentionEngine
             Output = output.Lengths,
             BatchInvariant = batchInvariant || IsBatchInvariant,
         }.Lower();
+        TensorOverlap.RequireOwnElements(output, nameof(output));
         TensorOverlap.RequireDistinct(output, input, nameof(output), nameof(input));
         TensorOverlap.RequireDistinct(output, weight, nameof(output), nameof(weight));
         TensorOverlap.RequireDistinct(output, bias, nameof(output), nameof(bias));

@@ -18,9 +18,18 @@ public sealed partial class AttentionEngine
         TakeRows(ref parts, request.Query, default);
         TakeRows(ref parts, request.Key, memory.PresentKey);
         TakeRows(ref parts, request.Value, memory.PresentValue);
+        request.ExtraKeys.Take(ref parts, default);
         long bytes = 0;
         if (!request.Extent.IsEmpty)
             bytes = Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).WorkspaceBytes(request.Extent);
+        if (request.ExtraKeys.IsNeeded && !request.ExtraKeys.Extent.IsEmpty)
+        {
+            bytes = Math.Max(
+                bytes,
+                Plan<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(request.ExtraKeys.Signature)
+                    .WorkspaceBytes(request.ExtraKeys.Extent));
+        }
+
         bytes = Math.Max(bytes, WorkspaceBytes(request.Query));
         bytes = Math.Max(bytes, WorkspaceBytes(request.Key));
         bytes = Math.Max(bytes, WorkspaceBytes(request.Value));
@@ -39,8 +48,8 @@ public sealed partial class AttentionEngine
         DeviceMemory query = TakeRows(ref parts, request.Query, default);
         DeviceMemory key = TakeRows(ref parts, request.Key, memory.PresentKey);
         DeviceMemory value = TakeRows(ref parts, request.Value, memory.PresentValue);
+        AttentionBuffers buffers = request.ExtraKeys.Take(ref parts, memory.Buffers);
         DeviceMemory rest = parts.Rest();
-        AttentionBuffers buffers = memory.Buffers;
         var rows = new HeadTransformBuffers { Cosine = memory.Cosine, Sine = memory.Sine, Sequences = buffers.Sequences };
         if (request.Query.IsNeeded)
         {
@@ -73,6 +82,22 @@ public sealed partial class AttentionEngine
         // Keys that the call has made have no memory where there are none; a kernel's argument must be some memory.
         buffers = buffers with { Key = buffers.Key.Or(buffers.Query), Value = buffers.Value.Or(buffers.Query) };
         Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
+        if (request.ExtraKeys.IsNeeded && !request.ExtraKeys.Extent.IsEmpty)
+        {
+            Plan<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(request.ExtraKeys.Signature).Execute(
+                request.ExtraKeys.Extent,
+                new ExtraKeysBuffers
+                {
+                    Query = buffers.Query,
+                    Key = memory.ExtraKey,
+                    Value = memory.ExtraValue,
+                    Output = buffers.Output,
+                    LogSumExp = buffers.LogSumExp,
+                    StoredScores = buffers.Scores,
+                    Scores = memory.Buffers.Scores,
+                },
+                rest);
+        }
     }
 
     /// <summary>Bytes of memory that a product takes beside its tensors.</summary>

@@ -23,6 +23,11 @@ internal readonly struct AttentionHeads
     /// <summary>Whether several sequences lie one after another in one batch entry.</summary>
     public bool IsRagged { get; init; }
 
+    /// <summary>
+    /// Axes that the call's tensors leave out: 0 for none, 1 for the batch, 2 for batch and heads. The same for all tensors of the call.
+    /// </summary>
+    public int AxesLeftOut { get; init; }
+
     public int PastLength => PastKey.Length;
 
     /// <summary>Keys of the past and new ones.</summary>
@@ -40,11 +45,18 @@ internal readonly struct AttentionHeads
         bool isRagged = !inputs.CumulativeQueryLengths.IsEmpty;
         int? keyHeads = options.KeyValueHeads ?? options.Heads;
         HeadTensor query = Read(inputs.Query, options.Layout, options.Heads, "head size", "query", isRagged, inPlace);
+        int leftOut = isRagged || options.Layout != AttentionLayout.BatchHeadsLength ? 0 : 4 - inputs.Query.Lengths.Length;
+        if (!isRagged && options.Layout == AttentionLayout.BatchHeadsLength)
+        {
+            RequireAxesOfQuery(inputs.Query.Lengths, inputs.Key.Lengths, "key");
+            RequireAxesOfQuery(inputs.Query.Lengths, inputs.Value.Lengths, "value");
+        }
+
         HeadTensor key = Read(inputs.Key, options.Layout, keyHeads, "head size", "key", isRagged, inPlace);
         HeadTensor value = Read(inputs.Value, options.Layout, keyHeads, "value head size", "value", isRagged, inPlace);
-        RequireOptionOfJoinedHeads(options, inputs.Query.Lengths, inputs.Key.Lengths, inputs.Value.Lengths, isRagged);
+        RequireOptionsOfJoinedHeads(options, inputs.Query.Lengths, inputs.Key.Lengths, inputs.Value.Lengths, isRagged);
         CheckShapes(query, key, value, inputs);
-        (HeadTensor pastKey, HeadTensor pastValue) = ReadPast(inputs, key, value, isRagged, inPlace);
+        (HeadTensor pastKey, HeadTensor pastValue) = ReadPast(inputs, key, value, isRagged, leftOut, inPlace);
         return new AttentionHeads
         {
             Query = query,
@@ -54,7 +66,14 @@ internal readonly struct AttentionHeads
             PastKey = pastKey,
             PastValue = pastValue,
             IsRagged = isRagged,
+            AxesLeftOut = leftOut,
         };
+    }
+
+    private static void RequireAxesOfQuery(ReadOnlySpan<nint> query, ReadOnlySpan<nint> lengths, string name)
+    {
+        if (lengths.Length != query.Length)
+            throw ShapeRules.Error(lengths, $"must have as many axes as 'query', {ShapeRules.Format(query)}", name);
     }
 
     private static HeadTensor Read<T>(
@@ -68,13 +87,16 @@ internal readonly struct AttentionHeads
     }
 
     // A number of heads beside an axis of heads is either the same or wrong.
-    private static void RequireOptionOfJoinedHeads(
+    private static void RequireOptionsOfJoinedHeads(
         AttentionOptions options, ReadOnlySpan<nint> query, ReadOnlySpan<nint> key, ReadOnlySpan<nint> value, bool isRagged)
     {
-        const string rule = "must be left out where tensors have an axis of heads";
-        if (options.Heads is int heads && (isRagged || query.Length == 4))
+        bool isSplit = isRagged || options.Layout == AttentionLayout.BatchHeadsLength;
+        string rule = isSplit && !isRagged
+            ? "must be left out where 'Layout' is BatchHeadsLength, whose tensors have an axis of heads"
+            : "must be left out where tensors have an axis of heads";
+        if (options.Heads is int heads && (isSplit || query.Length == 4))
             throw BadInput.OutOfRange("options", heads, $"The option 'Heads' {rule}; 'query' is {ShapeRules.Format(query)}.");
-        if (options.KeyValueHeads is int keyHeads && (isRagged || key.Length == 4 || value.Length == 4))
+        if (options.KeyValueHeads is int keyHeads && (isSplit || key.Length == 4 || value.Length == 4))
             throw BadInput.OutOfRange("options", keyHeads, $"The option 'KeyValueHeads' {rule}; 'key' is {ShapeRules.Format(key)}.");
     }
 
@@ -102,9 +124,10 @@ internal readonly struct AttentionHeads
     }
 
     private static (HeadTensor Key, HeadTensor Value) ReadPast<T>(
-        in AttentionInputs<T> inputs, in HeadTensor key, in HeadTensor value, bool isRagged, bool inPlace)
+        in AttentionInputs<T> inputs, in HeadTensor key, in HeadTensor value, bool isRagged, int leftOut, bool inPlace)
         where T : unmanaged
     {
+        const string keyAxes = "[batch, key/value heads, past length, head size]";
         if (!inputs.PastKey.IsPresent && !inputs.PastValue.IsPresent)
             return default;
         const string missing = "'pastKey' and 'pastValue' must be given together; '{0}' is missing.";
@@ -114,12 +137,12 @@ internal readonly struct AttentionHeads
             throw BadInput.Because("pastValue", string.Format(null, missing, "pastValue"));
         BadInput.RefuseWhen(isRagged, "pastKey", "sequences are ragged");
         BadInput.RefuseWhen(!inputs.KeyLengths.IsEmpty, "pastKey", "there are key lengths");
-        ShapeRules.RequireRank(inputs.PastKey.Lengths, 4, "[batch, key/value heads, past length, head size]", "pastKey");
-        int past = (int)inputs.PastKey.Lengths[2];
+        ShapeRules.RequireRank(inputs.PastKey.Lengths, 4 - leftOut, ShapeRules.Axes(keyAxes, leftOut), "pastKey");
+        int past = (int)inputs.PastKey.Lengths[^2];
+        ShapeRules.Require(inputs.PastKey.Lengths, [key.Batch, key.Heads, past, key.Size], keyAxes, "pastKey", leftOut);
         ShapeRules.Require(
-            inputs.PastKey.Lengths, [key.Batch, key.Heads, past, key.Size], "[batch, key/value heads, past length, head size]", "pastKey");
-        ShapeRules.Require(
-            inputs.PastValue.Lengths, [key.Batch, key.Heads, past, value.Size], "[batch, key/value heads, past length, value head size]", "pastValue");
+            inputs.PastValue.Lengths, [key.Batch, key.Heads, past, value.Size], "[batch, key/value heads, past length, value head size]",
+            "pastValue", leftOut);
         if (past > int.MaxValue - key.Length)
             throw ShapeRules.Error(inputs.PastKey.Lengths, $"must leave room for {key.Length} keys below {int.MaxValue}", "pastKey");
         return (
@@ -137,7 +160,8 @@ internal readonly struct AttentionHeads
         ReadOnlySpan<nint> value = inputs.Value.Lengths;
         if (value.Length == 0)
             throw ShapeRules.Error(value, "must be given", "value");
-        bool isJoined = inputs.CumulativeQueryLengths.IsEmpty && expected.Length == 3 && options.Heads is not null;
+        bool isJoined = inputs.CumulativeQueryLengths.IsEmpty && expected.Length == 3 && options.Heads is not null
+            && options.Layout != AttentionLayout.BatchHeadsLength;
         expected[^1] = isJoined ? value[^1] / (options.KeyValueHeads ?? options.Heads!.Value) * options.Heads!.Value : value[^1];
         return expected;
     }
@@ -149,7 +173,7 @@ internal readonly struct AttentionHeads
     {
         // The shape of the query, with the values' size.
         ReadOnlySpan<nint> lengths = inputs.Query.Lengths;
-        bool isJoined = !isRagged && lengths.Length == 3;
+        bool isJoined = !isRagged && lengths.Length == 3 && options.Layout != AttentionLayout.BatchHeadsLength;
         Span<nint> expected = stackalloc nint[lengths.Length];
         lengths.CopyTo(expected);
         expected[^1] = isJoined ? (nint)query.Heads * value.Size : value.Size;

@@ -8,6 +8,9 @@ namespace AttentionGpu;
 /// engine's device; spans of whole numbers are in host memory, where they are checked before anything is computed.
 /// </summary>
 /// <remarks>
+/// Tensors in the layout <see cref="AttentionLayout.BatchHeadsLength"/> may leave out the batch, [heads, length, size], or batch and heads,
+/// [length, size], as in PyTorch: what is left out is 1 long. All tensors of the call then leave out the same axes, the output and other
+/// outputs too: scores are [heads, query length, key length], padding is [key length]. Masks broadcast as ever.
 /// Ragged sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the
 /// output are
 /// [tokens, heads, size], one sequence after another. Masks, documents, past, prefix lengths and scores are not to be had then. A sequence
@@ -44,6 +47,12 @@ public ref struct AttentionInputs<T>
 
     /// <summary>[batch, key length], the past included: true where a key is padding, which no query sees.</summary>
     public TensorInput<bool> KeyPaddingMask;
+
+    /// <summary>
+    /// [batch, key length], the past included: added to the score of a key in every head and for every query, beside <see cref="Mask"/>;
+    /// -inf hides the key. PyTorch's <c>nn.MultiheadAttention</c> with a <c>key_padding_mask</c> of floats.
+    /// </summary>
+    public TensorInput<float> KeyPaddingBias;
 
     /// <summary>
     /// [batch]: how many keys of a batch entry there are; what lies behind them is not read. 0 to the key length each. The ONNX operator's
@@ -83,6 +92,15 @@ public ref struct AttentionInputs<T>
     /// [heads]: a logit that takes part in each softmax and has no value: attention sinks (Xiao and others, 2024; gpt-oss).
     /// </summary>
     public TensorInput<float> Sinks;
+
+    /// <summary>
+    /// [key/value heads, head size]: a key that every query of every batch entry sees beside the others, whatever hides those. It is not
+    /// normalised or rotated, and nothing but soft capping changes its score. <c>bias_k</c> of PyTorch's <c>nn.MultiheadAttention</c>.
+    /// </summary>
+    public TensorInput<T> ExtraKey;
+
+    /// <summary>[key/value heads, value head size]: its value, <c>bias_v</c>.</summary>
+    public TensorInput<T> ExtraValue;
 
     /// <summary>[head size]: queries are divided by their root mean square and multiplied by this, before they are rotated.</summary>
     public TensorInput<float> QueryNorm;

@@ -17,6 +17,10 @@ internal struct AttentionMemory
 
     public DeviceMemory PresentValue;
 
+    public DeviceMemory ExtraKey;
+
+    public DeviceMemory ExtraValue;
+
     public DeviceMemory QueryNorm;
 
     public DeviceMemory KeyNorm;

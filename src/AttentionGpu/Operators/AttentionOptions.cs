@@ -48,7 +48,7 @@ public sealed record AttentionWindow
     /// <summary>Keys after its own position that a query sees; null for all. At least 0.</summary>
     public int? Right { get; init; }
 
-    /// <summary>Where queries stand among the keys.</summary>
+    /// <summary>Where queries stand among the keys. Left out where no side is limited.</summary>
     public QueryAlignment Alignment { get; init; }
 
     /// <exception cref="ArgumentOutOfRangeException">A member is out of range.</exception>
@@ -60,13 +60,18 @@ public sealed record AttentionWindow
             throw BadInput.OutOfRange(argument, Left, "The option 'Window.Left' must be at least 0.");
         if (Right is < 0)
             throw BadInput.OutOfRange(argument, Right, "The option 'Window.Right' must be at least 0.");
+        if (Alignment != QueryAlignment.TopLeft && Left is null && Right is null)
+        {
+            throw BadInput.OutOfRange(
+                argument, Alignment, "The option 'Window.Alignment' must be left out where neither 'Window.Left' nor 'Window.Right' is given.");
+        }
     }
 }
 
 /// <summary>The order of the axes of queries, keys, values and outputs.</summary>
 public enum AttentionLayout
 {
-    /// <summary>[batch, heads, length, size].</summary>
+    /// <summary>[batch, heads, length, size]; [heads, length, size] for one batch entry, [length, size] for one head of one.</summary>
     BatchHeadsLength,
 
     /// <summary>[batch, length, heads, size], or [batch, length, heads x size].</summary>
@@ -104,7 +109,7 @@ public sealed record AttentionOptions
     public float? Softcap { get; init; }
 
     /// <summary>
-    /// The order of the axes of queries, keys, values and outputs. Past and present are [batch, heads, length, size] always.
+    /// The order of the axes of queries, keys, values and outputs. Past and present have the order [batch, heads, length, size] always.
     /// </summary>
     public AttentionLayout Layout { get; init; }
 
@@ -123,6 +128,12 @@ public sealed record AttentionOptions
     /// elements half the rotary size apart (GPT-NeoX, Llama).
     /// </summary>
     public bool RotaryInterleaved { get; init; }
+
+    /// <summary>
+    /// Whether every query sees one more key, of zeros, whose value is zeros: <c>add_zero_attn</c> of PyTorch's <c>nn.MultiheadAttention</c>.
+    /// The same output as sinks of 0; scores have a column for it, the last one.
+    /// </summary>
+    public bool AddZeroAttention { get; init; }
 
     /// <summary>
     /// Whether a request's results have the same bits alone and in any batch, dense, padded by key lengths or ragged, at any number of

@@ -2,10 +2,10 @@ using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
-/// <summary>Refuses calls of attention whose outputs share memory with anything.</summary>
+/// <summary>Refuses calls of attention whose outputs share memory with anything, themselves included.</summary>
 internal static class AttentionOverlaps
 {
-    /// <exception cref="ArgumentException">An output overlaps an input or another output.</exception>
+    /// <exception cref="ArgumentException">An output overlaps an input, another output or itself.</exception>
     public static void Check<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionNames names)
         where T : unmanaged
     {
@@ -38,6 +38,7 @@ internal static class AttentionOverlaps
     {
         if (!output.IsPresent)
             return;
+        TensorOverlap.RequireOwnElements(output, name);
         TensorOverlap.RequireDistinct(output, inputs.Query, name, names.Query);
         TensorOverlap.RequireDistinct(output, inputs.Key, name, "key");
         TensorOverlap.RequireDistinct(output, inputs.Value, name, "value");
@@ -48,10 +49,13 @@ internal static class AttentionOverlaps
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.QueryDocuments, name, "queryDocuments");
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.KeyDocuments, name, "keyDocuments");
         TensorOverlap.RequireDistinct(output, inputs.KeyPaddingMask, name, "keyPaddingMask");
+        TensorOverlap.RequireDistinct(output, inputs.KeyPaddingBias, name, "keyPaddingBias");
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.QueryPositions, name, "queryPositions");
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.KeyPositions, name, "keyPositions");
         TensorOverlap.RequireDistinct(output, inputs.AlibiSlopes, name, "alibiSlopes");
         TensorOverlap.RequireDistinct(output, inputs.Sinks, name, "sinks");
+        TensorOverlap.RequireDistinct(output, inputs.ExtraKey, name, "extraKey");
+        TensorOverlap.RequireDistinct(output, inputs.ExtraValue, name, "extraValue");
         TensorOverlap.RequireDistinct(output, inputs.QueryNorm, name, "queryNorm");
         TensorOverlap.RequireDistinct(output, inputs.KeyNorm, name, "keyNorm");
         TensorOverlap.RequireDistinct(output, inputs.RotaryCosine, name, "rotaryCosine");

@@ -1,6 +1,7 @@
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
@@ -31,6 +32,9 @@ internal struct AttentionRequest : IDisposable
 
     /// <summary>Copies the past values.</summary>
     public HeadTransformStep PastValue;
+
+    /// <summary>Joins extra keys to what attention has computed.</summary>
+    public ExtraKeysStep ExtraKeys;
 
     public RequestTables Tables;
 
@@ -76,6 +80,9 @@ internal struct AttentionRequest : IDisposable
         int sequences = heads.IsRagged ? Tables.GivenSequences.Length : heads.Query.Batch;
         AttentionRules.RequireHeads(inputs.Sinks, heads.Query.Heads, "sinks");
         ReadOnlySpan<nint> scores = [heads.Query.Batch, heads.Query.Heads, heads.Query.Length, heads.TotalKeys];
+        int extraKeys = AttentionRules.ExtraKeys(heads, inputs, options);
+        ScoreStage? stage = AttentionRules.Scores(
+            outputs, [scores[0], scores[1], scores[2], scores[3] + extraKeys], heads.AxesLeftOut, names.Scores);
         Signature = new AttentionSignature
         {
             Element = element,
@@ -88,8 +95,10 @@ internal struct AttentionRequest : IDisposable
             Variants = options.Variants | AttentionRules.Variants(inputs, heads),
             HasSinks = inputs.Sinks.IsPresent,
             HasSequences = Tables.HasSequences,
-            HasLogSumExp = outputs.LogSumExp.IsPresent,
-            Scores = AttentionRules.Scores(outputs, scores, names.Scores),
+            HasLogSumExp = outputs.LogSumExp.IsPresent || extraKeys > 0,
+
+            // Means over heads are made when the extra keys have joined each head.
+            Scores = extraKeys > 0 && stage == ScoreStage.AverageWeights ? ScoreStage.Weights : stage,
             BatchInvariant = options.BatchInvariant,
         };
         AttentionRules.CheckPresent(outputs, heads);
@@ -110,10 +119,53 @@ internal struct AttentionRequest : IDisposable
             HiddenKeys = Tables.HasSequences ? 0 : heads.TotalKeys - sequence.KeyLength,
             Window = options.Window is { } window ? WindowOf(window) : default,
             Softcap = options.Softcap ?? 0f,
-            Bias = MaskRules.LayOut(inputs.Mask.Bias, scores),
+            Bias = inputs.Mask.Bias.IsPresent ? MaskRules.LayOut(inputs.Mask.Bias, scores) : LayOutKeyBias(inputs, scores),
+            KeyBias = inputs.Mask.Bias.IsPresent ? LayOutKeyBias(inputs, scores) : default,
             Mask = MaskRules.LayOut(inputs.Mask.Visible, scores),
         };
+        if (extraKeys > 0)
+        {
+            ExtraKeys = LowerExtraKeys(
+                heads, inputs.ExtraKey.IsPresent, options.AddZeroAttention, stage, outputs.LogSumExp.IsPresent);
+        }
     }
+
+    private readonly ExtraKeysStep LowerExtraKeys(in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
+    {
+        Signature = new ExtraKeysSignature
+        {
+            Element = Signature.Element,
+            HeadSize = Signature.HeadSize,
+            ValueHeadSize = Signature.ValueHeadSize,
+            GroupSize = Signature.GroupSize,
+            HasKey = hasKey,
+            HasZeroKey = hasZeroKey,
+            HasSoftcap = Signature.Has(ScoreVariants.Softcap),
+            Scores = stage,
+        },
+        Extent = new ExtraKeysExtent
+        {
+            Batch = heads.Query.Batch,
+            Heads = Extent.Heads,
+
+            // Ragged sequences need not fill the tensor.
+            Length = !heads.IsRagged ? heads.Query.Length
+                : Tables.Sequences.IsEmpty ? 0
+                : Tables.Sequences[^1].QueryStart + Tables.Sequences[^1].QueryLength,
+            KeyLength = heads.TotalKeys,
+            Scale = Extent.Scale,
+            Softcap = Extent.Softcap,
+            Query = Extent.Query,
+            Output = Extent.Output,
+            LogSumExp = Extent.LogSumExp,
+        },
+        SumsInWorkspace = hasLogSumExp ? 0 : (long)heads.Query.Batch * Extent.Heads * heads.Query.Length,
+    };
+
+    // [batch, key length] as a mask of every head and query.
+    private static MaskStrides LayOutKeyBias<T>(in AttentionInputs<T> inputs, ReadOnlySpan<nint> scores)
+        where T : unmanaged =>
+        inputs.KeyPaddingBias.IsPresent ? MaskRules.LayOut([scores[0], 1, 1, scores[3]], scores) : default;
 
     private static WindowSize WindowOf(AttentionWindow window) => new(
         Math.Min(window.Left ?? int.MaxValue, WindowRange.Unbounded), Math.Min(window.Right ?? int.MaxValue, WindowRange.Unbounded));
@@ -152,9 +204,9 @@ internal struct AttentionRequest : IDisposable
         int tableLength = rotarySize > 0 ? (int)inputs.RotaryCosine.Lengths[^2] : 0;
         bool areTablesOfTokens = rotarySize > 0 && inputs.RotaryCosine.Lengths.Length == 3;
         if (inputs.QueryPositions.Rank != 0)
-            Tables.AddQueryPositions(inputs.QueryPositions, heads.Query, tableLength);
+            Tables.AddQueryPositions(inputs.QueryPositions, heads.Query, tableLength, Math.Min(heads.AxesLeftOut, 1));
         if (inputs.KeyPositions.Rank != 0)
-            Tables.AddKeyPositions(inputs.KeyPositions, heads.Key, tableLength);
+            Tables.AddKeyPositions(inputs.KeyPositions, heads.Key, tableLength, Math.Min(heads.AxesLeftOut, 1));
         if (areTablesOfTokens && heads.IsRagged && inputs.QueryPositions.Rank == 0)
             Tables.AddTokenPositions(heads.Query.Length, heads.Key.Length);
         int first = areTablesOfTokens ? 0 : past;

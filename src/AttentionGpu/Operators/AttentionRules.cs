@@ -16,6 +16,7 @@ internal static class AttentionRules
         BadInput.RefuseWhen(heads.IsRagged && hasPrefix, "prefixLengths", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && (inputs.Mask.Visible.IsPresent || inputs.Mask.Bias.IsPresent), "mask", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && inputs.KeyPaddingMask.IsPresent, "keyPaddingMask", "sequences are ragged");
+        BadInput.RefuseWhen(heads.IsRagged && inputs.KeyPaddingBias.IsPresent, "keyPaddingBias", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && inputs.QueryDocuments.Rank != 0, "queryDocuments", "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && outputs.Scores.IsPresent, names.Scores, "sequences are ragged");
         BadInput.RefuseWhen(heads.IsRagged && outputs.PresentKey.IsPresent, "presentKey", "sequences are ragged");
@@ -34,8 +35,9 @@ internal static class AttentionRules
     /// <summary>The stage of the scores that are asked for, with their shape checked; null for none.</summary>
     /// <param name="outputs">The outputs.</param>
     /// <param name="lengths">[batch, heads, query length, key length].</param>
+    /// <param name="leftOut">How many of the first axes the call's tensors leave out.</param>
     /// <param name="name">The public name of the scores.</param>
-    public static ScoreStage? Scores<T>(in AttentionOutputs<T> outputs, ReadOnlySpan<nint> lengths, string name)
+    public static ScoreStage? Scores<T>(in AttentionOutputs<T> outputs, ReadOnlySpan<nint> lengths, int leftOut, string name)
         where T : unmanaged
     {
         if (!Enum.IsDefined(outputs.ScoreStage))
@@ -48,9 +50,15 @@ internal static class AttentionRules
         }
 
         if (outputs.ScoreStage == ScoreStage.AverageWeights)
-            ShapeRules.Require(outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name);
+        {
+            ShapeRules.Require(
+                outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name, Math.Min(leftOut, 1));
+        }
         else
-            ShapeRules.Require(outputs.Scores.Lengths, lengths, "[batch, heads, query length, key length]", name);
+        {
+            ShapeRules.Require(outputs.Scores.Lengths, lengths, "[batch, heads, query length, key length]", name, leftOut);
+        }
+
         return outputs.ScoreStage;
     }
 
@@ -60,6 +68,7 @@ internal static class AttentionRules
     {
         return (inputs.AlibiSlopes.IsPresent ? ScoreVariants.Alibi : 0)
             | (inputs.Mask.Bias.IsPresent ? ScoreVariants.Bias : 0)
+            | KeyPaddingBias(inputs, heads)
             | (inputs.Mask.Visible.IsPresent ? ScoreVariants.Mask : 0)
             | (HasDocuments(inputs, heads) ? ScoreVariants.Documents : 0)
             | (HasKeyPadding(inputs, heads) ? ScoreVariants.KeyPadding : 0);
@@ -75,9 +84,9 @@ internal static class AttentionRules
             return false;
         }
 
-        ShapeRules.Require(inputs.QueryDocuments.Lengths, [heads.Query.Batch, heads.Query.Length], "[batch, query length]", "queryDocuments");
+        RequireRows(inputs.QueryDocuments.Lengths, heads, heads.Query.Length, "[batch, query length]", "queryDocuments");
         if (inputs.KeyDocuments.Rank != 0)
-            ShapeRules.Require(inputs.KeyDocuments.Lengths, [heads.Query.Batch, heads.TotalKeys], "[batch, key length]", "keyDocuments");
+            RequireRows(inputs.KeyDocuments.Lengths, heads, heads.TotalKeys, "[batch, key length]", "keyDocuments");
         else if (heads.TotalKeys != heads.Query.Length)
             throw BadInput.Because("keyDocuments", "'keyDocuments' must be given where there are not as many keys as queries.");
         return true;
@@ -89,9 +98,25 @@ internal static class AttentionRules
     {
         if (!inputs.KeyPaddingMask.IsPresent)
             return false;
-        ShapeRules.Require(inputs.KeyPaddingMask.Lengths, [heads.Query.Batch, heads.TotalKeys], "[batch, key length]", "keyPaddingMask");
+        RequireRows(inputs.KeyPaddingMask.Lengths, heads, heads.TotalKeys, "[batch, key length]", "keyPaddingMask");
         return true;
     }
+
+    /// <summary>
+    /// What an additive mask of padding makes of the computation, with its shape checked: an additive mask, or one beside the call's own.
+    /// </summary>
+    private static ScoreVariants KeyPaddingBias<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
+        where T : unmanaged
+    {
+        if (!inputs.KeyPaddingBias.IsPresent)
+            return ScoreVariants.None;
+        RequireRows(inputs.KeyPaddingBias.Lengths, heads, heads.TotalKeys, "[batch, key length]", "keyPaddingBias");
+        return inputs.Mask.Bias.IsPresent ? ScoreVariants.KeyBias : ScoreVariants.Bias;
+    }
+
+    /// <summary>Requires [batch, length], without the batch where the call's tensors leave it out.</summary>
+    private static void RequireRows(ReadOnlySpan<nint> lengths, in AttentionHeads heads, int length, string axes, string name) =>
+        ShapeRules.Require(lengths, [heads.Query.Batch, length], axes, name, Math.Min(heads.AxesLeftOut, 1));
 
     /// <summary>Requires a number for each query head, where there is a tensor.</summary>
     public static void RequireHeads(in TensorInput<float> tensor, int heads, string name)
@@ -117,14 +142,40 @@ internal static class AttentionRules
     public static TensorLayout LogSumExp<T>(in AttentionOutputs<T> outputs, in AttentionHeads heads)
         where T : unmanaged
     {
-        if (!outputs.LogSumExp.IsPresent)
-            return default;
         HeadTensor query = heads.Query;
-        if (heads.IsRagged)
+        if (!outputs.LogSumExp.IsPresent)
+        {
+            // Nobody has asked; the call may need them for itself.
+        }
+        else if (heads.IsRagged)
+        {
             ShapeRules.Require(outputs.LogSumExp.Lengths, [query.Heads, query.Length], "[heads, tokens]", "logSumExp");
+        }
         else
-            ShapeRules.Require(outputs.LogSumExp.Lengths, [query.Batch, query.Heads, query.Length], "[batch, heads, query length]", "logSumExp");
+        {
+            ShapeRules.Require(
+                outputs.LogSumExp.Lengths, [query.Batch, query.Heads, query.Length], "[batch, heads, query length]", "logSumExp",
+                heads.AxesLeftOut);
+        }
+
         return heads.IsRagged ? new TensorLayout(0, query.Length, 1) : TensorLayout.Contiguous(query.Heads, query.Length, 1);
+    }
+
+    /// <summary>Keys that every query sees beside the others, with the shapes of the caller's checked.</summary>
+    public static int ExtraKeys<T>(in AttentionHeads heads, in AttentionInputs<T> inputs, AttentionOptions options)
+        where T : unmanaged
+    {
+        int zeros = options.AddZeroAttention ? 1 : 0;
+        if (!inputs.ExtraKey.IsPresent && !inputs.ExtraValue.IsPresent)
+            return zeros;
+        const string missing = "'extraKey' and 'extraValue' must be given together; '{0}' is missing.";
+        if (!inputs.ExtraKey.IsPresent)
+            throw BadInput.Because("extraKey", string.Format(null, missing, "extraKey"));
+        if (!inputs.ExtraValue.IsPresent)
+            throw BadInput.Because("extraValue", string.Format(null, missing, "extraValue"));
+        ShapeRules.Require(inputs.ExtraKey.Lengths, [heads.Key.Heads, heads.Key.Size], "[key/value heads, head size]", "extraKey");
+        ShapeRules.Require(inputs.ExtraValue.Lengths, [heads.Key.Heads, heads.Value.Size], "[key/value heads, value head size]", "extraValue");
+        return 1 + zeros;
     }
 
     /// <summary>Checks the shapes of the present.</summary>
@@ -134,9 +185,13 @@ internal static class AttentionRules
         const string axes = "[batch, key/value heads, past and key length, size]";
         HeadTensor key = heads.Key;
         if (outputs.PresentKey.IsPresent)
-            ShapeRules.Require(outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey");
+            ShapeRules.Require(outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey", heads.AxesLeftOut);
         if (outputs.PresentValue.IsPresent)
-            ShapeRules.Require(outputs.PresentValue.Lengths, [key.Batch, key.Heads, heads.TotalKeys, heads.Value.Size], axes, "presentValue");
+        {
+            ShapeRules.Require(
+                outputs.PresentValue.Lengths, [key.Batch, key.Heads, heads.TotalKeys, heads.Value.Size], axes, "presentValue",
+                heads.AxesLeftOut);
+        }
     }
 
     /// <summary>Elements of a row that are rotated, with the shapes of norms and rotary tables checked; 0 for none.</summary>

@@ -36,9 +36,23 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
 
             lengths = splitLengths;
         }
+        else if (order == AttentionLayout.BatchHeadsLength && lengths.Length is 2 or 3)
+        {
+            // Axes that are left out are the first ones, and 1 long.
+            int leftOut = 4 - lengths.Length;
+            splitLengths[..leftOut].Fill(1);
+            lengths.CopyTo(splitLengths[leftOut..]);
+            lengths = splitLengths;
+            if (!strides.IsEmpty)
+            {
+                splitStrides[..leftOut].Clear();
+                strides.CopyTo(splitStrides[leftOut..]);
+                strides = splitStrides;
+            }
+        }
 
         if (lengths.Length != 4)
-            throw ShapeRules.Error(lengths, $"must be [{Axes(order)}, {sizeName}]", name);
+            throw ShapeRules.Error(lengths, $"must be {Axes(order, sizeName)}", name);
         ShapeRules.RequireCounts(lengths, name);
         (int batch, int head, int row) = order switch
         {
@@ -73,10 +87,10 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
         return new HeadTensor(1, (int)lengths[1], (int)lengths[0], (int)lengths[2], new TensorLayout(0, strides[1], strides[0]));
     }
 
-    private static string Axes(AttentionLayout order) => order switch
+    private static string Axes(AttentionLayout order, string sizeName) => order switch
     {
-        AttentionLayout.BatchHeadsLength => "batch, heads, length",
-        AttentionLayout.BatchLengthHeads => "batch, length, heads",
-        _ => "length, batch, heads",
+        AttentionLayout.BatchHeadsLength => $"[batch, heads, length, {sizeName}], or that without the batch, or without batch and heads",
+        AttentionLayout.BatchLengthHeads => $"[batch, length, heads, {sizeName}], or [batch, length, heads x {sizeName}] with the option 'Heads'",
+        _ => $"[length, batch, heads, {sizeName}], or [length, batch, heads x {sizeName}] with the option 'Heads'",
     };
 }

@@ -23,7 +23,8 @@ internal static class MaskRules
     private static int VisibleKeys(bool isPresent, ReadOnlySpan<nint> mask, int keys) =>
         !isPresent || mask.IsEmpty || mask[^1] == 1 ? keys : (int)Math.Min(mask[^1], keys);
 
-    private static MaskStrides LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
+    /// <summary>The same for a mask of these lengths.</summary>
+    public static MaskStrides LayOut(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target)
     {
         if (mask.Length is < 1 or > 4)
             throw Error(mask, target);

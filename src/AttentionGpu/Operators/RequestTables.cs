@@ -65,13 +65,17 @@ internal struct RequestTables : IDisposable
     }
 
     /// <summary>Takes the positions of queries.</summary>
+    /// <param name="given">The positions.</param>
+    /// <param name="rows">The queries.</param>
+    /// <param name="tableLength">Rows of the rotary tables.</param>
+    /// <param name="leftOut">1 where the positions have no axis of the batch, else 0.</param>
     /// <exception cref="ArgumentException">The shape is wrong, or a position is not in the rotary tables.</exception>
-    public void AddQueryPositions(in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength) => AddPositions(
-        given, rows, tableLength, "[batch, query length]", "queryPositions", ref _queryPositions, ref _queryPositionCount);
+    public void AddQueryPositions(in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength, int leftOut) => AddPositions(
+        given, rows, tableLength, leftOut, "[batch, query length]", "queryPositions", ref _queryPositions, ref _queryPositionCount);
 
     /// <summary>Takes the positions of keys. Errors as for queries.</summary>
-    public void AddKeyPositions(in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength) => AddPositions(
-        given, rows, tableLength, "[batch, key length]", "keyPositions", ref _keyPositions, ref _keyPositionCount);
+    public void AddKeyPositions(in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength, int leftOut) => AddPositions(
+        given, rows, tableLength, leftOut, "[batch, key length]", "keyPositions", ref _keyPositions, ref _keyPositionCount);
 
     /// <summary>Gives the arrays back.</summary>
     public void Dispose()
@@ -94,9 +98,10 @@ internal struct RequestTables : IDisposable
     }
 
     private static void AddPositions(
-        in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength, string axes, string name, ref int[]? array, ref int count)
+        in ReadOnlyTensorSpan<int> given, HeadTensor rows, int tableLength, int leftOut, string axes, string name, ref int[]? array,
+        ref int count)
     {
-        ShapeRules.Require(given.Lengths, [rows.Batch, rows.Length], axes, name);
+        ShapeRules.Require(given.Lengths, [rows.Batch, rows.Length], axes, name, leftOut);
         count = checked((int)given.FlattenedLength);
         array = ArrayPool<int>.Shared.Rent(count);
         Span<int> positions = array.AsSpan(0, count);

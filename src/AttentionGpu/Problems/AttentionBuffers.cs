@@ -17,6 +17,9 @@ internal readonly struct AttentionBuffers
 
     public DeviceMemory Bias { get; init; }
 
+    /// <summary>The additive mask of keys beside the additive mask.</summary>
+    public DeviceMemory KeyBias { get; init; }
+
     public DeviceMemory KeyPadding { get; init; }
 
     public DeviceMemory QueryDocuments { get; init; }

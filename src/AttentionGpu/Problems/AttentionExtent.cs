@@ -61,6 +61,9 @@ internal readonly struct AttentionExtent
     /// <summary>The additive mask.</summary>
     public MaskStrides Bias { get; init; }
 
+    /// <summary>The additive mask of keys beside it.</summary>
+    public MaskStrides KeyBias { get; init; }
+
     /// <summary>The boolean mask.</summary>
     public MaskStrides Mask { get; init; }
 

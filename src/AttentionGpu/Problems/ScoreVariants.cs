@@ -23,4 +23,7 @@ internal enum ScoreVariants
 
     /// <summary>There is a [batch, key length] mask whose bytes mark padding.</summary>
     KeyPadding = 32,
+
+    /// <summary>There is an additive mask of keys beside the additive mask.</summary>
+    KeyBias = 64,
 }

@@ -66,6 +66,13 @@ public abstract class DeviceTensor : IDisposable
     internal bool IsSame(DeviceTensor other) =>
         ReferenceEquals(_shared, other._shared) && _firstByte == other._firstByte && Lengths.SequenceEqual(other.Lengths);
 
+    /// <summary>Its bytes in host memory; false where they are elsewhere, and where there are none.</summary>
+    internal bool TryGetHostRange(out nint address, out long byteLength)
+    {
+        byteLength = _byteLength;
+        return Range.TryGetHostAddress(out address) && byteLength > 0;
+    }
+
     private DeviceMemory Range => _shared.Peek().Slice<byte>(_firstByte, _byteLength);
 
     /// <summary>The memory for a view of it, which keeps it alive until it is disposed.</summary>
@@ -129,22 +136,22 @@ public sealed class DeviceTensor<T> : DeviceTensor
     }
 
     /// <summary>Copies a host tensor of the same shape to the device.</summary>
-    /// <exception cref="ArgumentException">The shape differs.</exception>
+    /// <exception cref="ArgumentException">The shape differs, or both share memory.</exception>
     /// <exception cref="ObjectDisposedException">The tensor or its engine is disposed.</exception>
     public void CopyFrom(in ReadOnlyTensorSpan<T> source)
     {
         using var call = new CallMemory(Lifetime);
-        ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
+        RequireSource(source);
         HostCopy.Upload(Lifetime.Memory, source, call.Use(this));
     }
 
     /// <summary>Copies to a host tensor of the same shape, after all work that the engine has started.</summary>
-    /// <exception cref="ArgumentException">The shape differs.</exception>
+    /// <exception cref="ArgumentException">The shape differs, or the target shares memory with this tensor or within itself.</exception>
     /// <exception cref="ObjectDisposedException">The tensor or its engine is disposed.</exception>
     public void CopyTo(in TensorSpan<T> target)
     {
         using var call = new CallMemory(Lifetime);
-        ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
+        RequireTarget(target);
         HostCopy.Download(Lifetime.Memory, call.Use(this), target);
     }
 
@@ -154,11 +161,11 @@ public sealed class DeviceTensor<T> : DeviceTensor
     /// </summary>
     /// <param name="source">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
-    /// <exception cref="ArgumentException">The shape differs.</exception>
+    /// <exception cref="ArgumentException">The shape differs, or both share memory.</exception>
     public Task CopyFromAsync(Tensor<T> source, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(source);
-        ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
+        RequireSource(source.AsReadOnlyTensorSpan());
         return CopyAsync(memory => HostCopy.Upload(Lifetime.Memory, source.AsReadOnlyTensorSpan(), memory), cancellationToken);
     }
 
@@ -168,13 +175,31 @@ public sealed class DeviceTensor<T> : DeviceTensor
     /// </summary>
     /// <param name="target">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
-    /// <exception cref="ArgumentException">The shape differs.</exception>
+    /// <exception cref="ArgumentException">The shape differs, or the target shares memory with this tensor or within itself.</exception>
     public Task CopyToAsync(Tensor<T> target, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(target);
-        ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
+        RequireTarget(target.AsTensorSpan());
         return CopyAsync(memory => HostCopy.Download(Lifetime.Memory, memory, target.AsTensorSpan()), cancellationToken);
     }
+
+    private void RequireSource(in ReadOnlyTensorSpan<T> source)
+    {
+        ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
+        if (TensorOverlap.Overlap<T>(source, this))
+            throw SharedMemoryError(nameof(source));
+    }
+
+    private void RequireTarget(in TensorSpan<T> target)
+    {
+        ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
+        if (TensorOverlap.Overlap<T>(target, this))
+            throw SharedMemoryError(nameof(target));
+        TensorOverlap.RequireOwnElements<T>(target, nameof(target));
+    }
+
+    private static ArgumentException SharedMemoryError(string name) =>
+        BadInput.Because(name, $"'{name}' must not share memory with the device tensor.");
 
     // The memory is held from the call on, so that a tensor may be disposed of before its copy starts.
     private async Task CopyAsync(Action<DeviceMemory> copy, CancellationToken cancellationToken)

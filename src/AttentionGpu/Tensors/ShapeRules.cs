@@ -41,10 +41,23 @@ internal static class ShapeRules
     }
 
     /// <summary>Requires exact lengths.</summary>
-    public static void Require(ReadOnlySpan<nint> lengths, ReadOnlySpan<nint> expected, string axes, string name)
+    /// <param name="lengths">The tensor's.</param>
+    /// <param name="expected">What they must be.</param>
+    /// <param name="axes">The axes as text.</param>
+    /// <param name="name">The tensor's public name.</param>
+    /// <param name="leftOut">How many of the first axes the tensor leaves out.</param>
+    public static void Require(ReadOnlySpan<nint> lengths, ReadOnlySpan<nint> expected, string axes, string name, int leftOut = 0)
     {
-        if (!lengths.SequenceEqual(expected))
-            throw Error(lengths, $"must be {axes} = {Format(expected)}", name);
+        if (!lengths.SequenceEqual(expected[leftOut..]))
+            throw Error(lengths, $"must be {Axes(axes, leftOut)} = {Format(expected[leftOut..])}", name);
+    }
+
+    /// <summary>The names of axes, <c>[a, b, c]</c>, without the first ones.</summary>
+    public static string Axes(string axes, int leftOut)
+    {
+        for (; leftOut > 0; leftOut--)
+            axes = "[" + axes[(axes.IndexOf(", ", StringComparison.Ordinal) + 2)..];
+        return axes;
     }
 
     /// <summary>Requires one length of a tensor.</summary>

@@ -42,6 +42,9 @@ internal sealed record LayerCall
 
     public Tensor<bool>? Padding { get; init; }
 
+    /// <summary>The same, added.</summary>
+    public Tensor<float>? PaddingBias { get; init; }
+
     public int[] KeyLengths { get; init; } = [];
 
     /// <summary>Where ragged sequences start; empty where they are not ragged.</summary>
@@ -62,6 +65,12 @@ internal sealed record LayerCall
 
     public bool HasLogSumExp { get; init; }
 
+    /// <summary>Whether the run leaves out the batch, of one entry.</summary>
+    public bool LeavesOutBatch { get; init; }
+
+    /// <summary>Columns of the weights.</summary>
+    public int WeightColumns => KeyLength + (Weights.ExtraKey is null ? 0 : 1) + (Config.AddZeroAttention ? 1 : 0);
+
     public bool IsRagged => Starts.Length > 0;
 
     public int Batch => IsRagged ? 1 : (int)Query.Lengths[0];
@@ -75,7 +84,7 @@ internal sealed record LayerCall
     public int HeadSize => Config.HeadSize ?? Config.EmbeddingSize / Config.Heads;
 
     public nint[] WeightLengths =>
-        AveragesWeights ? [Batch, QueryLength, KeyLength] : [Batch, Config.Heads, QueryLength, KeyLength];
+        AveragesWeights ? [Batch, QueryLength, WeightColumns] : [Batch, Config.Heads, QueryLength, WeightColumns];
 
     public nint[] LogSumExpLengths => IsRagged ? [Config.Heads, QueryLength] : [Batch, Config.Heads, QueryLength];
 
@@ -88,11 +97,12 @@ internal sealed record LayerCall
         Append(text, "mask", Mask);
         Append(text, "bias", Bias);
         Append(text, "padding", Padding);
+        Append(text, "padding bias", PaddingBias);
         Append(text, "query positions", QueryPositions);
         Append(text, "key positions", KeyPositions);
         foreach ((string name, Tensor<float>? tensor) in new[]
         {
-            ("query norm", Weights.QueryNorm), ("key norm", Weights.KeyNorm), ("sinks", Weights.Sinks), ("slopes", Weights.AlibiSlopes),
+            ("extra key", Weights.ExtraKey), ("query norm", Weights.QueryNorm), ("key norm", Weights.KeyNorm), ("sinks", Weights.Sinks), ("slopes", Weights.AlibiSlopes),
         })
         {
             Append(text, name, tensor);
@@ -100,7 +110,7 @@ internal sealed record LayerCall
 
         text.Append(CultureInfo.InvariantCulture, $", key lengths [{string.Join(' ', KeyLengths)}], starts [{string.Join(' ', Starts)}]");
         text.Append(CultureInfo.InvariantCulture, $" [{string.Join(' ', KeyStarts)}]");
-        text.Append(CultureInfo.InvariantCulture, $", weights {HasWeights} {AveragesWeights}, sums {HasLogSumExp}");
+        text.Append(CultureInfo.InvariantCulture, $", weights {HasWeights} {AveragesWeights}, sums {HasLogSumExp}, no batch {LeavesOutBatch}");
         return text.ToString();
     }
 

@@ -34,10 +34,10 @@ internal static class LayerDefinition
                 for (int i = 0; i < part.Queries; i++)
                 {
                     double[] q = Prepare(call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i));
-                    (double[] row, double sum) = Softmax(call, head, part, i, [.. k.Select(key => Dot(q, key))]);
+                    (double[] row, double sum) = Softmax(call, head, part, i, [.. k.Select(key => Dot(q, key)), .. ExtraProducts(call, q, keyHead)]);
                     for (int e = 0; e < size; e++)
                     {
-                        double attended = 0.0;
+                        double attended = call.Weights.ExtraValue is { } extra ? row[part.Keys] * Round(call, extra[keyHead * size + e]) : 0.0;
                         for (int j = 0; j < part.Keys; j++)
                             attended += row[j] * values[part.KeyStart + j][keyHead * size + e];
                         joined[part.QueryStart + i][head * size + e] = Round(call, attended);
@@ -125,6 +125,15 @@ internal static class LayerDefinition
         return sum;
     }
 
+    // The products of a query and the keys that all queries see: the extra key, then that of zeros.
+    private static IEnumerable<double> ExtraProducts(LayerCall call, double[] query, int keyHead)
+    {
+        if (call.Weights.ExtraKey is { } extra)
+            yield return Dot(query, [.. Enumerable.Range(0, query.Length).Select(i => Round(call, extra[keyHead * query.Length + i]))]);
+        if (call.Config.AddZeroAttention)
+            yield return 0.0;
+    }
+
     // A row of weights and the logarithm of its sum.
     private static (double[] Weights, double Sum) Softmax(LayerCall call, int head, Part part, int query, double[] products)
     {
@@ -135,10 +144,19 @@ internal static class LayerDefinition
             double score = scale * products[key];
             if (call.Config.Softcap is float cap)
                 score = cap * Math.Tanh(score / cap);
+            if (key >= part.Keys)
+            {
+                // Nothing else changes the score of an extra key, or hides it.
+                scores[key] = score;
+                continue;
+            }
+
             if (call.Weights.AlibiSlopes is { } slopes)
                 score -= slopes[head] * (double)Math.Abs(query + part.SeenKeys - part.Queries - key);
             if (call.Bias is { } bias && Reaches(bias, key))
                 score += Broadcast(bias, part.Entry, head, query, key);
+            if (call.PaddingBias is { } padding)
+                score += padding[part.Entry, key];
             scores[key] = IsVisible(call, part, head, query, key) ? score : double.NegativeInfinity;
         }
 

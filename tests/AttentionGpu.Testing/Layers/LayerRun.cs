@@ -40,24 +40,25 @@ internal static class LayerRun
     {
         using var layer = new MultiHeadAttention<T>(engine, call.Config with { Rotary = call.Rotary?.ToEmbedding() }, call.Weights);
         using var tensors = new Tensors(call.OnDevice ? engine : null);
-        Tensor<T> query = Stored(Ordered(call, call.Query), store);
+        Tensor<T> query = Stored(Entry(call, Ordered(call, call.Query))!, store);
         Tensor<T> output = Stored(Data.Poisoned(query.Lengths), store);
-        Tensor<T>? weights = call.HasWeights ? Stored(Data.Poisoned(call.WeightLengths), store) : null;
-        Tensor<float>? sums = call.HasLogSumExp ? Data.Poisoned(call.LogSumExpLengths) : null;
+        Tensor<T>? weights = call.HasWeights ? Stored(Entry(call, Data.Poisoned(call.WeightLengths))!, store) : null;
+        Tensor<float>? sums = call.HasLogSumExp ? Entry(call, Data.Poisoned(call.LogSumExpLengths)) : null;
         layer.Forward(
             new MultiHeadAttentionInputs<T>
             {
                 Query = tensors.Input(query),
-                Key = call.Key is null ? default : tensors.Input(Stored(Ordered(call, call.Key), store)),
-                Value = call.Value is null ? default : tensors.Input(Stored(Ordered(call, call.Value), store)),
+                Key = call.Key is null ? default : tensors.Input(Stored(Entry(call, Ordered(call, call.Key))!, store)),
+                Value = call.Value is null ? default : tensors.Input(Stored(Entry(call, Ordered(call, call.Value))!, store)),
                 Causal = call.Causal,
                 Mask = new AttentionMask(tensors.Input(call.Mask), tensors.Input(call.Bias)),
-                KeyPaddingMask = tensors.Input(call.Padding),
+                KeyPaddingMask = tensors.Input(Entry(call, call.Padding)),
+                KeyPaddingBias = tensors.Input(Entry(call, call.PaddingBias)),
                 KeyLengths = call.KeyLengths,
                 CumulativeLengths = call.Starts,
                 CumulativeKeyLengths = call.KeyStarts,
-                QueryPositions = Numbers(call.QueryPositions),
-                KeyPositions = Numbers(call.KeyPositions),
+                QueryPositions = Numbers(Entry(call, call.QueryPositions)),
+                KeyPositions = Numbers(Entry(call, call.KeyPositions)),
             },
             new MultiHeadAttentionOutputs<T>
             {
@@ -68,7 +69,9 @@ internal static class LayerRun
             });
         tensors.CopyBack();
         return new LayerResult(
-            Ordered(call, Loaded(output, load)), weights is null ? null : Loaded(weights, load), sums);
+            call.LeavesOutBatch ? Shaped(Loaded(output, load), call.Query.Lengths) : Ordered(call, Loaded(output, load)),
+            weights is null ? null : Shaped(Loaded(weights, load), call.WeightLengths),
+            sums is null ? null : Shaped(sums, call.LogSumExpLengths));
     }
 
     private static Tensor<T> Stored<T>(Tensor<float> tensor, Converter<float, T> store) =>
@@ -76,6 +79,14 @@ internal static class LayerRun
 
     private static Tensor<float> Loaded<T>(Tensor<T> tensor, Converter<T, float> load) =>
         Tensor.Create(Array.ConvertAll(Data.Flat(tensor), load), tensor.Lengths);
+
+    // Without the axis of the batch, where the call leaves it out.
+    private static Tensor<T>? Entry<T>(LayerCall call, Tensor<T>? tensor) =>
+        tensor is null || !call.LeavesOutBatch ? tensor
+        : tensor.Rank == 3 && tensor.Lengths[1] == 1 && !call.Config.BatchFirst ? Shaped(tensor, [tensor.Lengths[0], tensor.Lengths[2]])
+        : Shaped(tensor, tensor.Lengths[1..]);
+
+    private static Tensor<T> Shaped<T>(Tensor<T> tensor, ReadOnlySpan<nint> lengths) => Tensor.Create(Data.Flat(tensor), lengths);
 
     // Batch-first as the layer has it, and back.
     private static Tensor<float> Ordered(LayerCall call, Tensor<float> tensor) =>

@@ -31,6 +31,7 @@ internal static class RandomLayers
             Softcap = random.Next(3) == 0 ? 0.2f + random.NextSingle() : null,
             Window = random.Next(3) == 0 ? Window(random) : null,
             BatchFirst = random.Next(3) != 0,
+            AddZeroAttention = random.Next(5) == 0,
         };
         RotaryDefinition? rotary = headSize > 1 && random.Next(2) == 0 ? Rotary(random, headSize) : null;
         var call = new LayerCall
@@ -56,6 +57,7 @@ internal static class RandomLayers
         int keyRows = config.KeyValueHeads!.Value * headSize;
         int rows = config.Heads * headSize;
         Tensor<float>? Vector(int length) => random.Next(2) == 0 ? Data.Random(random, length) : null;
+        bool hasExtraKey = random.Next(4) == 0;
         Tensor<float>? Factors() => random.Next(3) == 0 ? Scaled(Data.Random(random, headSize), 0.5f, 1f) : null;
         return new MultiHeadAttentionWeights
         {
@@ -67,6 +69,8 @@ internal static class RandomLayers
             KeyBias = Vector(keyRows),
             ValueBias = Vector(keyRows),
             OutputBias = Vector(config.EmbeddingSize),
+            ExtraKey = hasExtraKey ? Data.Random(random, keyRows) : null,
+            ExtraValue = hasExtraKey ? Data.Random(random, keyRows) : null,
             QueryNorm = Factors(),
             KeyNorm = Factors(),
             Sinks = random.Next(3) == 0 ? Data.Random(random, config.Heads) : null,
@@ -82,12 +86,13 @@ internal static class RandomLayers
     public static Tensor<float> Scaled(Tensor<float> tensor, float factor, float offset) =>
         Tensor.Create(Array.ConvertAll(Data.Flat(tensor), value => value * factor + offset), tensor.Lengths);
 
-    private static AttentionWindow Window(Random random) => new()
+    private static AttentionWindow Window(Random random)
     {
-        Left = random.Next(4) == 0 ? null : random.Next(6),
-        Right = random.Next(3) == 0 ? null : random.Next(4),
-        Alignment = (QueryAlignment)random.Next(2),
-    };
+        int? left = random.Next(4) == 0 ? null : random.Next(6);
+        int? right = random.Next(3) == 0 ? null : random.Next(4);
+        bool hasSide = left is not null || right is not null;
+        return new() { Left = left, Right = right, Alignment = hasSide ? (QueryAlignment)random.Next(2) : QueryAlignment.TopLeft };
+    }
 
     private static RotaryDefinition Rotary(Random random, int headSize) => new(
         Pick(random, 100.0, 10_000.0, 500_000.0), random.Next(2) == 0 ? headSize / 2 * 2 : 2 * random.Next(1, headSize / 2 + 1))
@@ -106,6 +111,7 @@ internal static class RandomLayers
     {
         MultiHeadAttentionConfig config = call.Config;
         int batch = random.Next(1, 4);
+        bool leavesOutBatch = batch == 1 && random.Next(2) == 0;
         int queries = Pick(random, _lengths);
         int keys = cross ? Pick(random, _lengths) : queries;
         bool weights = random.Next(3) == 0;
@@ -114,6 +120,8 @@ internal static class RandomLayers
             Mask = random.Next(3) == 0 ? Data.RandomBoolean(random, 0.7, MaskLengths(random, batch, config.Heads, queries, keys)) : null,
             Bias = random.Next(3) == 0 ? Bias(random, MaskLengths(random, batch, config.Heads, queries, keys)) : null,
             Padding = random.Next(3) == 0 ? Data.RandomBoolean(random, 0.2, batch, keys) : null,
+            PaddingBias = random.Next(4) == 0 ? Bias(random, [batch, keys]) : null,
+            LeavesOutBatch = leavesOutBatch,
             KeyLengths = random.Next(3) == 0 ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(keys + 1))] : [],
             HasWeights = weights,
             AveragesWeights = weights && random.Next(2) == 0,

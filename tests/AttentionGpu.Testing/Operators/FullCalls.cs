@@ -44,11 +44,12 @@ internal sealed class FullCalls
             [
                 new("query", [1, 2, 4, 8]), new("key", [1, 1, 5, 8]), new("value", [1, 1, 5, 6]), new("pastKey", [1, 1, 3, 8]),
                 new("pastValue", [1, 1, 3, 6]), new("mask", [4, 8], Bytes), new("bias", [4, 8]), new("queryDocuments", [1, 4]),
-                new("keyDocuments", [1, 8]), new("alibiSlopes", [2]), new("sinks", [2]), new("queryNorm", [8]), new("keyNorm", [8]),
+                new("keyDocuments", [1, 8]), new("keyPaddingMask", [1, 8], Bytes), new("keyPaddingBias", [1, 8]),
+                new("extraKey", [1, 8]), new("extraValue", [1, 6]), new("alibiSlopes", [2]), new("sinks", [2]), new("queryNorm", [8]), new("keyNorm", [8]),
                 new("rotaryCosine", [9, 4]), new("rotarySine", [9, 4]),
             ],
             [
-                new("output", [1, 2, 4, 6]), new("scores", [1, 2, 4, 8]), new("logSumExp", [1, 2, 4]), new("presentKey", [1, 1, 8, 8]),
+                new("output", [1, 2, 4, 6]), new("scores", [1, 2, 4, 9]), new("logSumExp", [1, 2, 4]), new("presentKey", [1, 1, 8, 8]),
                 new("presentValue", [1, 1, 8, 6]),
             ],
             Attend),
@@ -70,9 +71,9 @@ internal sealed class FullCalls
         ["layer"] = new(
             [
                 new("query", [2, 4, 12]), new("key", [2, 6, 12]), new("value", [2, 6, 12]), new("mask", [4, 6], Bytes),
-                new("bias", [2, 1, 4, 6]), new("keyPaddingMask", [2, 6], Bytes),
+                new("bias", [2, 1, 4, 6]), new("keyPaddingMask", [2, 6], Bytes), new("keyPaddingBias", [2, 6]),
             ],
-            [new("output", [2, 4, 12]), new("weights", [2, 4, 6])],
+            [new("output", [2, 4, 12]), new("weights", [2, 4, 6]), new("logSumExp", [2, 3, 4])],
             Forward),
     };
 
@@ -95,6 +96,10 @@ internal sealed class FullCalls
             Mask = new AttentionMask(tensors.Input<bool>("mask"), tensors.Input<float>("bias")),
             QueryDocuments = tensors.Numbers("queryDocuments"),
             KeyDocuments = tensors.Numbers("keyDocuments"),
+            KeyPaddingMask = tensors.Input<bool>("keyPaddingMask"),
+            KeyPaddingBias = tensors.Input<float>("keyPaddingBias"),
+            ExtraKey = tensors.Input<float>("extraKey"),
+            ExtraValue = tensors.Input<float>("extraValue"),
             AlibiSlopes = tensors.Input<float>("alibiSlopes"),
             Sinks = tensors.Input<float>("sinks"),
             QueryNorm = tensors.Input<float>("queryNorm"),
@@ -115,10 +120,22 @@ internal sealed class FullCalls
     private static void Forward(AttentionEngine engine, TensorSource tensors)
     {
         using var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
-        layer.ForwardWithWeights(
-            tensors.Input<float>("query"), tensors.Input<float>("key"), tensors.Input<float>("value"), tensors.Output<float>("output"),
-            tensors.Output<float>("weights"), averageHeads: true,
-            mask: new AttentionMask(tensors.Input<bool>("mask"), tensors.Input<float>("bias")),
-            keyPaddingMask: tensors.Input<bool>("keyPaddingMask"));
+        layer.Forward(
+            new MultiHeadAttentionInputs<float>
+            {
+                Query = tensors.Input<float>("query"),
+                Key = tensors.Input<float>("key"),
+                Value = tensors.Input<float>("value"),
+                Mask = new AttentionMask(tensors.Input<bool>("mask"), tensors.Input<float>("bias")),
+                KeyPaddingMask = tensors.Input<bool>("keyPaddingMask"),
+                KeyPaddingBias = tensors.Input<float>("keyPaddingBias"),
+            },
+            new MultiHeadAttentionOutputs<float>
+            {
+                Output = tensors.Output<float>("output"),
+                Weights = tensors.Output<float>("weights"),
+                AverageWeights = true,
+                LogSumExp = tensors.Output<float>("logSumExp"),
+            });
     }
 }

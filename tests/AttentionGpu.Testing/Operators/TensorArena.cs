@@ -34,6 +34,12 @@ internal sealed class TensorArena : TensorSource
         _memory.AsSpan().Fill(1);
     }
 
+    /// <summary>The lengths of a tensor.</summary>
+    public nint[] LengthsOf(string name) => _slots[name].Slot.Lengths;
+
+    /// <summary>The address of a tensor's first element, which does not move.</summary>
+    public unsafe nint AddressOf(string name) => (nint)Unsafe.AsPointer(ref _memory[_slots[name].Start]);
+
     public bool IsUnchanged => !_memory.AsSpan().ContainsAnyExcept((byte)1);
 
     public override TensorInput<T> Input<T>(string name) => Span<T>(name);

@@ -18,8 +18,8 @@ internal static class NaiveAttention
             problem.Kind.Scores switch
             {
                 null => null,
-                ScoreStage.AverageWeights => Tensor.CreateFromShape<float>([problem.Batch, problem.QueryLength, problem.TotalKeys]),
-                _ => Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys]),
+                ScoreStage.AverageWeights => Tensor.CreateFromShape<float>([problem.Batch, problem.QueryLength, problem.ScoreColumns]),
+                _ => Tensor.CreateFromShape<float>([problem.Batch, problem.Heads, problem.QueryLength, problem.ScoreColumns]),
             },
             !problem.Kind.LogSumExp ? null
                 : Tensor.CreateFromShape<float>(problem.IsRagged ? [problem.Heads, problem.QueryLength] : [problem.Batch, problem.Heads, problem.QueryLength]),
@@ -74,14 +74,21 @@ internal static class NaiveAttention
         double[] q = QueryRow(problem, sequence, head, query);
         AttentionOptions options = problem.Options;
         double scale = options.Scale ?? 1.0 / Math.Sqrt(problem.HeadSize);
-        var products = new double[keys];
-        var capped = new double[keys];
-        var scores = new double[keys];
-        for (int key = 0; key < keys; key++)
+
+        // The caller's extra key and that of zeros come last.
+        int columns = keys + problem.ScoreColumns - problem.TotalKeys;
+        var products = new double[columns];
+        var capped = new double[columns];
+        var scores = new double[columns];
+        for (int key = 0; key < columns; key++)
         {
-            products[key] = scale * q.Zip(KeyRow(problem, sequence, keyHead, key), (a, b) => a * b).Sum();
+            double[] row = key < keys ? KeyRow(problem, sequence, keyHead, key)
+                : key == keys && problem.ExtraKey is not null ? [.. Enumerable.Range(0, q.Length).Select(i => (double)problem.ExtraKey[keyHead, i])]
+                : new double[q.Length];
+            products[key] = scale * q.Zip(row, (a, b) => a * b).Sum();
             capped[key] = options.Softcap is float cap ? cap * Math.Tanh(products[key] / cap) : products[key];
-            scores[key] = IsSeen(problem, sequence, head, query, key, queries, seen)
+            scores[key] = key >= keys ? capped[key]
+                : IsSeen(problem, sequence, head, query, key, queries, seen)
                 ? capped[key] + Bias(problem, sequence, head, query, key, seen - queries)
                 : double.NegativeInfinity;
         }
@@ -95,6 +102,8 @@ internal static class NaiveAttention
             double sum = 0.0;
             foreach (int key in Enumerable.Range(0, seen).Where(key => IsSeen(problem, sequence, head, query, key, queries, seen)))
                 sum += weights[key] * ValueRow(problem, sequence, keyHead, key, i);
+            if (problem.ExtraValue is not null)
+                sum += weights[keys] * problem.ExtraValue[keyHead, i];
             if (problem.IsRagged)
                 result.Output[problem.QueryStarts[sequence] + query, head, i] = (float)sum;
             else
@@ -112,7 +121,7 @@ internal static class NaiveAttention
 
         if (result.Scores is null)
             return;
-        for (int key = 0; key < keys; key++)
+        for (int key = 0; key < columns; key++)
         {
             if (problem.Kind.Scores == ScoreStage.AverageWeights)
             {
@@ -140,7 +149,8 @@ internal static class NaiveAttention
 
     private static bool IsSeen(VariantCase problem, int sequence, int head, int query, int key, int queries, int seen) =>
         IsVisible(problem, sequence, head, query, key, queries, seen)
-        && (problem.Bias is null || !float.IsNegativeInfinity(Broadcast(problem.Bias, sequence, head, query, key)));
+        && (problem.Bias is null || !float.IsNegativeInfinity(Broadcast(problem.Bias, sequence, head, query, key)))
+        && (problem.PaddingBias is null || !float.IsNegativeInfinity(problem.PaddingBias[sequence, key]));
 
     // Tokens behind the last ragged sequence: outputs are zeros.
     private static void WriteRest(VariantCase problem, VariantResult result)
@@ -172,12 +182,14 @@ internal static class NaiveAttention
             && key >= (long)position - (problem.Options.Window?.Left ?? 1_000_000)
             && key <= (long)position + (problem.Options.Window?.Right ?? 1_000_000)
             && (problem.QueryDocuments is null || problem.QueryDocuments[sequence, query] == problem.KeyDocuments![sequence, key])
+            && (problem.Padding is null || !problem.Padding[sequence, key])
             && (problem.Mask is null || (Reaches(problem.Mask, key) && Broadcast(problem.Mask, sequence, head, query, key)))
             && (problem.Bias is null || Reaches(problem.Bias, key));
     }
 
     private static double Bias(VariantCase problem, int sequence, int head, int query, int key, int offset) =>
         (problem.Bias is null ? 0.0 : Broadcast(problem.Bias, sequence, head, query, key))
+        + (problem.PaddingBias is null ? 0.0 : problem.PaddingBias[sequence, key])
         - (problem.Slopes is null ? 0.0 : Slope(problem.Slopes, sequence, head) * Math.Abs(query + offset - key));
 
     private static double Slope(Tensor<float> slopes, int sequence, int head) => slopes.Rank == 2 ? slopes[sequence, head] : slopes[head];

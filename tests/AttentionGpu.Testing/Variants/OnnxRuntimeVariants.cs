@@ -15,7 +15,7 @@ internal static class OnnxRuntimeVariants
 {
     private const int WeightsMode = 3;
 
-    /// <summary>The kind without what ONNX Runtime 1.31 does not have: sinks, log-sum-exp, ragged sequences, key lengths with
+    /// <summary>The kind without what ONNX Runtime 1.31 does not have: sinks, log-sum-exp, extra keys, ragged sequences, key lengths with
     /// NaN behind them, other element types and other scores than weights.</summary>
     public static VariantKind Nearest(VariantKind kind)
     {
@@ -23,6 +23,7 @@ internal static class OnnxRuntimeVariants
         choices[VariantKind.Index("element type")] = 0;
         choices[VariantKind.Index("sinks")] = 0;
         choices[VariantKind.Index("log-sum-exp")] = 0;
+        choices[VariantKind.Index("extra keys")] = 0;
         if (kind.IsRagged || kind.Sequences == SequenceForm.KeyLengths)
             choices[VariantKind.Index("sequences")] = (int)SequenceForm.Past;
         if (kind.Scores is not null)
@@ -33,7 +34,7 @@ internal static class OnnxRuntimeVariants
     /// <summary>Whether causality and the mask are the operator's own.</summary>
     public static bool HasOwnMask(VariantKind kind) =>
         kind.Causal != Causal.BottomRight && kind.Mask is not (VariantMask.Both or VariantMask.ShortBoth) && kind.Sequences == SequenceForm.Plain && kind.Window == WindowForm.None
-        && !kind.Prefix && !kind.Alibi && !kind.Documents;
+        && !kind.Prefix && !kind.Alibi && !kind.Documents && kind.Padding == PaddingForm.None;
 
     public static VariantResult Run(VariantCase problem)
     {

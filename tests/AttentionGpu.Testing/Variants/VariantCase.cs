@@ -43,6 +43,18 @@ internal sealed record VariantCase
 
     public Tensor<float>? Bias { get; init; }
 
+    /// <summary>[batch, key length, the past included].</summary>
+    public Tensor<bool>? Padding { get; init; }
+
+    /// <summary>The same, added.</summary>
+    public Tensor<float>? PaddingBias { get; init; }
+
+    /// <summary>[key/value heads, head size].</summary>
+    public Tensor<float>? ExtraKey { get; init; }
+
+    /// <summary>[key/value heads, value head size].</summary>
+    public Tensor<float>? ExtraValue { get; init; }
+
     public int[] KeyLengths { get; init; } = [];
 
     public int[] PrefixLengths { get; init; } = [];
@@ -77,6 +89,9 @@ internal sealed record VariantCase
 
     public bool IsRagged => QueryStarts.Length > 0;
 
+    /// <summary>Columns of the scores.</summary>
+    public int ScoreColumns => TotalKeys + (ExtraKey is null ? 0 : 1) + (Options.AddZeroAttention ? 1 : 0);
+
     /// <summary>
     /// The largest difference that passes, relative to the largest expected value: the element type's, and that of a score as large as the
     /// largest
@@ -92,7 +107,7 @@ internal sealed record VariantCase
         + (Slopes is null ? 0.0 : Data.Flat(Slopes).Max(Math.Abs) * TotalKeys * FloatRounding);
 
     /// <summary>The largest value that takes part: an output is an average of values.</summary>
-    public double LargestValue => Data.Flat(Value).Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
+    public double LargestValue => Data.Flat(Value).Concat(ExtraValue is null ? [] : Data.Flat(ExtraValue)).Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
 
     /// <summary>
     /// A difference that always passes: a tenth of the tolerance, relative to the terms that a result is the sum of (terms may cancel,
@@ -177,6 +192,7 @@ internal sealed record VariantCase
                 Window = Window(kind, random, maxLength),
                 RotaryInterleaved = kind.Rotary == RotaryForm.InterleavedPart,
                 NormEpsilon = kind.Norm == NormForm.None ? AttentionOptions.DefaultNormEpsilon : 1e-3f,
+                AddZeroAttention = kind.Extra is ExtraForm.Zero or ExtraForm.Both,
             },
             Batch = ragged ? 1 : batch,
             Heads = heads,
@@ -199,6 +215,14 @@ internal sealed record VariantCase
                     Array.ConvertAll(Data.Flat(Data.Random(random, maskLengths)), value => value < 0.4f ? float.NegativeInfinity : value), maskLengths),
                 _ => null,
             },
+            Padding = kind.Padding == PaddingForm.Boolean ? Data.RandomBoolean(random, 0.3, batch, total) : null,
+            PaddingBias = kind.Padding == PaddingForm.Additive
+                ? Tensor.Create(
+                    Array.ConvertAll(Data.Flat(Data.Random(random, batch, total)), value => value < -0.5f ? float.NegativeInfinity : value),
+                    [batch, total])
+                : null,
+            ExtraKey = kind.Extra is ExtraForm.Key or ExtraForm.Both ? Round(kind, Data.Random(random, keyValueHeads, headSize)) : null,
+            ExtraValue = kind.Extra is ExtraForm.Key or ExtraForm.Both ? Round(kind, Data.Random(random, keyValueHeads, valueSize)) : null,
             KeyLengths = keyLengths,
             PrefixLengths = kind.Prefix ? [.. Enumerable.Range(0, batch).Select(_ => random.Next(total + 3))] : [],
             QueryStarts = queryStarts,

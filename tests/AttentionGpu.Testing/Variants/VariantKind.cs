@@ -85,6 +85,25 @@ public enum ElementForm
     BF16,
 }
 
+/// <summary>How keys are marked as padding.</summary>
+public enum PaddingForm
+{
+    None,
+    Boolean,
+
+    /// <summary>A number a key that is added to its scores, -inf for some.</summary>
+    Additive,
+}
+
+/// <summary>Keys that every query sees beside the others.</summary>
+public enum ExtraForm
+{
+    None,
+    Key,
+    Zero,
+    Both,
+}
+
 /// <summary>What a problem is made of: a choice for each of the things in which problems differ.</summary>
 public sealed record VariantKind(IReadOnlyList<int> Choices)
 {
@@ -124,6 +143,9 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         ("log-sum-exp", ["", "log-sum-exp"]),
         ("present", ["", "present"]),
         ("few queries", ["", "few queries"]),
+        ("key padding", ["", "key padding", "additive key padding"]),
+        ("extra keys", ["", "extra key and value", "zero attention", "extra key and zero attention"]),
+        ("axes", ["", "[heads, length, size]", "[length, size]"]),
     ];
 
     /// <summary>The things in which problems differ, and the choices of each; the first is the plain one.</summary>
@@ -211,11 +233,20 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
 
     public bool FewQueries => Choices[18] == 1;
 
+    public PaddingForm Padding => (PaddingForm)Choices[Index("key padding")];
+
+    public ExtraForm Extra => (ExtraForm)Choices[Index("extra keys")];
+
+    /// <summary>How many of the axes of batch and heads the tensors leave out.</summary>
+    public int AxesLeftOut => Choices[Index("axes")];
+
     /// <summary>Whether the engine takes such a problem.</summary>
     public bool IsValid =>
         (!Prefix || Causal != Causal.None)
+        && (AxesLeftOut == 0 || Layout is LayoutForm.HeadsFirst or LayoutForm.Permuted)
+        && (AxesLeftOut < 2 || !Grouped)
         && (!IsRagged
-            || (!Prefix && Mask == VariantMask.None && !Documents && Scores is null && !Present && Layout == LayoutForm.HeadsFirst));
+            || (!Prefix && AxesLeftOut == 0 && Padding == PaddingForm.None && Mask == VariantMask.None && !Documents && Scores is null && !Present && Layout == LayoutForm.HeadsFirst));
 
     public override string ToString() =>
         string.Join(", ", _factors.Zip(Choices).Where(pair => pair.Second != 0).Select(pair => pair.First.Choices[pair.Second]));

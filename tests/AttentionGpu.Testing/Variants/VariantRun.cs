@@ -32,6 +32,8 @@ internal static class VariantRun
             LayoutForm.LengthFirst => [2, 0, 1, 3],
             _ => [0, 2, 1, 3],
         };
+        int leftOut = kind.AxesLeftOut;
+        int batchLeftOut = Math.Min(leftOut, 1);
         bool joins = !problem.IsRagged && kind.Layout is LayoutForm.JoinedHeads or LayoutForm.LengthFirst;
 
         // In memory as the layout says; a permuted tensor is that memory, seen as [batch, heads, length, size] again.
@@ -40,7 +42,9 @@ internal static class VariantRun
             Tensor<T> stored = Stored(tensor)!;
             if (order.Length > 0)
                 stored = Tensor.PermuteDimensions(stored, order).ToDenseTensor();
-            return joins ? Tensor.Create(Data.Flat(stored), [stored.Lengths[0], stored.Lengths[1], stored.Lengths[2] * stored.Lengths[3]]) : stored;
+            return joins ? Tensor.Create(Data.Flat(stored), [stored.Lengths[0], stored.Lengths[1], stored.Lengths[2] * stored.Lengths[3]])
+                : kind.Layout == LayoutForm.Permuted ? stored
+                : Without(stored, leftOut)!;
         }
 
         nint[] outputLengths = problem.IsRagged
@@ -51,42 +55,48 @@ internal static class VariantRun
         Tensor<T>? scores = kind.Scores switch
         {
             null => null,
-            ScoreStage.AverageWeights => Poisoned(problem.Batch, problem.QueryLength, problem.TotalKeys),
-            _ => Poisoned(problem.Batch, problem.Heads, problem.QueryLength, problem.TotalKeys),
+            ScoreStage.AverageWeights => Without(Poisoned(problem.Batch, problem.QueryLength, problem.ScoreColumns), batchLeftOut),
+            _ => Without(Poisoned(problem.Batch, problem.Heads, problem.QueryLength, problem.ScoreColumns), leftOut),
         };
         Tensor<float>? logSumExp = !kind.LogSumExp ? null
             : problem.IsRagged ? Data.Poisoned(problem.Heads, problem.QueryLength)
-            : Data.Poisoned(problem.Batch, problem.Heads, problem.QueryLength);
-        Tensor<T>? presentKey = kind.Present ? Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, problem.HeadSize) : null;
-        Tensor<T>? presentValue = kind.Present ? Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, problem.ValueSize) : null;
+            : Without(Data.Poisoned(problem.Batch, problem.Heads, problem.QueryLength), leftOut);
+        Tensor<T>? Present(int size) =>
+            kind.Present ? Without(Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, size), leftOut) : null;
+        Tensor<T>? presentKey = Present(problem.HeadSize);
+        Tensor<T>? presentValue = Present(problem.ValueSize);
         bool permuted = !problem.IsRagged && kind.Layout == LayoutForm.Permuted;
         engine.ScaledDotProductAttention(
             new AttentionInputs<T>
             {
-                Query = Seen(query, permuted),
-                Key = Seen(key, permuted),
-                Value = Seen(value, permuted),
-                PastKey = Stored(problem.PastKey),
-                PastValue = Stored(problem.PastValue),
+                Query = Seen(query, permuted, leftOut),
+                Key = Seen(key, permuted, leftOut),
+                Value = Seen(value, permuted, leftOut),
+                PastKey = Without(Stored(problem.PastKey), leftOut),
+                PastValue = Without(Stored(problem.PastValue), leftOut),
+                KeyPaddingMask = Without(problem.Padding, batchLeftOut),
+                KeyPaddingBias = Without(problem.PaddingBias, batchLeftOut),
+                ExtraKey = Stored(problem.ExtraKey),
+                ExtraValue = Stored(problem.ExtraValue),
                 Mask = new AttentionMask(problem.Mask, problem.Bias),
                 KeyLengths = problem.KeyLengths,
                 PrefixLengths = problem.PrefixLengths,
                 CumulativeQueryLengths = problem.QueryStarts,
                 CumulativeKeyLengths = problem.KeyStarts,
-                QueryDocuments = Numbers(problem.QueryDocuments),
-                KeyDocuments = Numbers(problem.KeyDocuments),
+                QueryDocuments = Numbers(Without(problem.QueryDocuments, batchLeftOut)),
+                KeyDocuments = Numbers(Without(problem.KeyDocuments, batchLeftOut)),
                 AlibiSlopes = problem.Slopes,
                 Sinks = problem.Sinks,
                 QueryNorm = problem.QueryNorm,
                 KeyNorm = problem.KeyNorm,
                 RotaryCosine = problem.Cosine,
                 RotarySine = problem.Sine,
-                QueryPositions = Numbers(problem.QueryPositions),
-                KeyPositions = Numbers(problem.KeyPositions),
+                QueryPositions = Numbers(Without(problem.QueryPositions, batchLeftOut)),
+                KeyPositions = Numbers(Without(problem.KeyPositions, batchLeftOut)),
             },
             new AttentionOutputs<T>
             {
-                Output = permuted ? Seen(output.AsTensorSpan()) : output.AsTensorSpan(),
+                Output = permuted ? Seen(output.AsTensorSpan(), leftOut) : output.AsTensorSpan(),
                 Scores = scores,
                 ScoreStage = kind.Scores ?? default,
                 LogSumExp = logSumExp,
@@ -101,15 +111,27 @@ internal static class VariantRun
                 Heads = joins ? problem.Heads : null,
                 KeyValueHeads = joins ? problem.KeyValueHeads : null,
             });
-        return new VariantResult(Back(Loaded(output)!, kind, outputLengths, order), Loaded(scores), logSumExp, Loaded(presentKey), Loaded(presentValue));
+        return new VariantResult(
+            Back(Loaded(output)!, kind, outputLengths, order),
+            With(Loaded(scores), kind.Scores == ScoreStage.AverageWeights ? batchLeftOut : leftOut),
+            With(logSumExp, leftOut), With(Loaded(presentKey), leftOut), With(Loaded(presentValue), leftOut));
     }
 
     private static ReadOnlyTensorSpan<int> Numbers(Tensor<int>? numbers) => numbers is null ? default : numbers.AsReadOnlyTensorSpan();
 
-    private static ReadOnlyTensorSpan<T> Seen<T>(Tensor<T> tensor, bool permuted) => permuted ? Seen(tensor.AsTensorSpan()) : tensor.AsReadOnlyTensorSpan();
+    // Without the first axes, which are 1 long.
+    private static Tensor<T>? Without<T>(Tensor<T>? tensor, int axes) =>
+        tensor is null || axes == 0 ? tensor : Tensor.Create(Data.Flat(tensor), tensor.Lengths[axes..]);
+
+    // With axes of 1 before the others.
+    private static Tensor<T>? With<T>(Tensor<T>? tensor, int axes) =>
+        tensor is null || axes == 0 ? tensor : Tensor.Create(Data.Flat(tensor), [.. Enumerable.Repeat((nint)1, axes), .. tensor.Lengths]);
+
+    private static ReadOnlyTensorSpan<T> Seen<T>(Tensor<T> tensor, bool permuted, int leftOut) =>
+        permuted ? Seen(tensor.AsTensorSpan(), leftOut) : tensor.AsReadOnlyTensorSpan();
 
     // [batch, length, heads, size] as [batch, heads, length, size], by strides alone.
-    private static TensorSpan<T> Seen<T>(TensorSpan<T> tensor)
+    private static TensorSpan<T> Seen<T>(TensorSpan<T> tensor, int leftOut)
     {
         (nint batch, nint length, nint heads, nint size) = (tensor.Lengths[0], tensor.Lengths[1], tensor.Lengths[2], tensor.Lengths[3]);
         Span<T> memory = MemoryMarshal.CreateSpan(ref tensor.GetPinnableReference(), (int)tensor.FlattenedLength);
@@ -117,13 +139,14 @@ internal static class VariantRun
         nint[] strides = [length * heads * size, size, heads * size, 1];
 
         // The stride of an axis of length 1 must be 0.
-        return new TensorSpan<T>(memory, lengths, [.. strides.Zip(lengths, (stride, count) => count == 1 ? 0 : stride)]);
+        nint[] steps = [.. strides.Zip(lengths, (stride, count) => count == 1 ? 0 : stride)];
+        return new TensorSpan<T>(memory, lengths.AsSpan(leftOut), steps.AsSpan(leftOut));
     }
 
     private static Tensor<float> Back(Tensor<float> output, VariantKind kind, nint[] lengths, int[] order)
     {
         if (order.Length == 0)
-            return output;
+            return Tensor.Create(Data.Flat(output), lengths);
         int[] inverse = kind.Layout == LayoutForm.LengthFirst ? [1, 2, 0, 3] : order;
         nint[] arranged = [.. order.Select(axis => lengths[axis])];
         return Tensor.PermuteDimensions(Tensor.Create(Data.Flat(output), arranged), inverse).ToDenseTensor();

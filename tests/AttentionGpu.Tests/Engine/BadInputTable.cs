@@ -83,7 +83,8 @@ internal static class BadInputTable
         Weights("key weight of another shape", ["Key"], weights => With(weights, key: Data.Random(new Random(1), 12, 13))),
         Weights("output bias of another size", ["OutputBias"], weights => With(weights, outputBias: Data.Random(new Random(1), 11))),
 
-        Layer("layer input of rank 2", ["query", "[batch, length, embedding size]"], query: [5, 12]),
+        Layer("layer input of rank 1", ["query", "[batch, length, embedding size]"], query: [12]),
+        Layer("layer input without a batch beside keys with one", ["key", "[length, key size]", "[2, 7, 12]"], query: [5, 12]),
         Layer("layer input of another size", ["query", "embedding size"], query: [2, 5, 11]),
         Layer("layer key of another batch", ["key", "batch"], key: [1, 7, 12]),
         Layer("layer value of another length", ["value", "length"], value: [2, 8, 12]),

@@ -74,7 +74,7 @@ public class LayerOptionTests
     {
         MultiHeadAttentionConfig[] good =
         [
-            _plain with { Scale = 0f, Softcap = float.Epsilon, NormEpsilon = 0f },
+            _plain with { Scale = 0f, Softcap = float.Epsilon },
             _plain with { Scale = -1f, Window = new() { Left = 0, Right = int.MaxValue } },
             With(new() { Base = double.Epsilon, Size = 2 }),
             With(new() { Base = 1.0, Size = 6, Scaling = RotaryScaling.Linear(1.0) }),
@@ -86,6 +86,18 @@ public class LayerOptionTests
             using MultiHeadAttention<float> layer = Create(config);
             Assert.All(layer.Forward(Floats(2, 3, 12)), value => Assert.True(float.IsFinite(value), config.ToString()));
         }
+    }
+
+    [Fact]
+    public void An_epsilon_is_left_out_where_nothing_is_normalised()
+    {
+        MultiHeadAttentionConfig config = _plain with { NormEpsilon = 0f };
+        ArgumentOutOfRangeException exception = Assert.Throws<ArgumentOutOfRangeException>(() => Create(config).Dispose());
+        Assert.Equal("config", exception.ParamName);
+        Assert.Equal(0f, exception.ActualValue);
+        Assert.Contains("NormEpsilon must be left out", exception.Message, StringComparison.Ordinal);
+        Make(config, "QueryNorm", 6).Dispose();
+        Make(config, "KeyNorm", 6).Dispose();
     }
 
     [Fact]

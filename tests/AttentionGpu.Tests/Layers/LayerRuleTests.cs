@@ -20,7 +20,8 @@ public class LayerRuleTests
 
     public static TheoryData<string, string, int[][]> BadCalls => new()
     {
-        { "rank of the query", "query", Shapes(query: [6, 12]) },
+        { "rank of the query", "query", Shapes(query: [12]) },
+        { "rank of the query beside keys with a batch", "key", Shapes(query: [3, 12]) },
         { "embedding size", "query", Shapes(query: [2, 3, 13], output: [2, 3, 13]) },
         { "rank of the key", "key", Shapes(key: [10, 7]) },
         { "key size", "key", Shapes(key: [2, 5, 12]) },

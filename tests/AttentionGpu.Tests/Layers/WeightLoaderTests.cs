@@ -33,6 +33,41 @@ public sealed class WeightLoaderTests : IDisposable
     }
 
     [Fact]
+    public void An_extra_key_and_its_value_load()
+    {
+        MultiHeadAttentionWeights weights = _problem.Weights;
+        MultiHeadAttentionConfig config = _problem.Config;
+        Tensor<float> key = Data.Random(new Random(1), config.EmbeddingSize);
+        Tensor<float> value = Data.Random(new Random(2), config.EmbeddingSize);
+        (string, Tensor<float>)[] file =
+            [("in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)), ("out_proj.weight", weights.Output)];
+        Tensor<float> Row(Tensor<float> vector) => Tensor.Create(Data.Flat(vector), [1, 1, vector.FlattenedLength]);
+        Write([.. file, ("bias_k", Row(key)), ("bias_v", Row(value))]);
+        using MultiHeadAttention<float> loaded = MultiHeadAttention.Load<float>(Engines.Reference, _path, config.Heads);
+        using var made = new MultiHeadAttention<float>(
+            Engines.Reference,
+            config,
+            new MultiHeadAttentionWeights
+            {
+                Query = weights.Query,
+                Key = weights.Key,
+                Value = weights.Value,
+                Output = weights.Output,
+                ExtraKey = key,
+                ExtraValue = value,
+            });
+        Assert.Equal(1, loaded.ExtraKeys);
+        Tensor<float> input = Data.Random(new Random(3), 2, 5, config.EmbeddingSize);
+        Assert.Equal(Data.Flat(made.Forward(input)), Data.Flat(loaded.Forward(input)));
+
+        AssertRefused("'ExtraValue' is missing", [.. file, ("bias_k", Row(key))], config.Heads);
+        AssertRefused("'ExtraKey' is missing", [.. file, ("bias_v", Row(value))], config.Heads);
+        AssertRefused("'bias_k' of shape", [.. file, ("bias_k", key), ("bias_v", Row(value))], config.Heads);
+        AssertRefused("ExtraKey", [.. file, ("bias_k", Row(Data.Random(new Random(1), 3))), ("bias_v", Row(value))], config.Heads);
+        AssertRefused("'bias_k' beside 'q_proj.weight'", [.. Layers(weights), ("bias_k", Row(key)), ("bias_v", Row(value))], config.Heads);
+    }
+
+    [Fact]
     public void Separate_sizes_load()
     {
         LayerCase problem = LayerCase.Create(new LayerSizes(2, 2, 1, 4, 5, 9, true, true, true, false, 4));
@@ -113,8 +148,6 @@ public sealed class WeightLoaderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("bias_k")]
-    [InlineData("bias_v")]
     [InlineData("q_norm.weight")]
     [InlineData("k_norm.weight")]
     [InlineData("q_layernorm.weight")]

@@ -11,7 +11,8 @@ internal sealed class ReferenceBackend : HostBackend
     {
         Table.Add<AttentionSignature, AttentionExtent, AttentionBuffers>(signature => new ReferenceAttentionPlan(signature))
             .Add<LinearSignature, LinearExtent, LinearBuffers>(signature => new ReferenceLinearPlan(signature))
-            .Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => new ReferenceHeadTransformPlan(signature));
+            .Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => new ReferenceHeadTransformPlan(signature))
+            .Add<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(signature => new ReferenceExtraKeysPlan(signature));
     }
 
     public static DeviceInfo Info { get; } = new()

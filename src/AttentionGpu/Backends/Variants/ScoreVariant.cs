@@ -16,7 +16,10 @@ internal abstract class ScoreVariant
     /// All variants, in the order in which they change a score. A new one comes last: vector code of <c>simd</c> runs before it.
     /// </summary>
     public static IReadOnlyList<ScoreVariant> All { get; } =
-        [new SoftcapVariant(), new AlibiVariant(), new BiasVariant(), new MaskVariant(), new DocumentVariant(), new KeyPaddingVariant()];
+    [
+        new SoftcapVariant(), new AlibiVariant(), new BiasVariant(), new MaskVariant(), new DocumentVariant(), new KeyPaddingVariant(),
+        new KeyBiasVariant(),
+    ];
 
     /// <summary>The variant in a signature.</summary>
     public abstract ScoreVariants Flag { get; }

@@ -1,0 +1,24 @@
+using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Problems;
+
+namespace AttentionGpu.Backends.Variants;
+
+/// <summary>An additive mask of keys beside the additive mask, which has strides of its own; -inf hides the key, whatever its score.</summary>
+internal sealed class KeyBiasVariant : ScoreVariant
+{
+    public override ScoreVariants Flag => ScoreVariants.KeyBias;
+
+    public override bool Hides(in ScorePoint point) => float.IsNegativeInfinity(Bias(point));
+
+    public override double Change(double score, in ScorePoint point) => score + Bias(point);
+
+    public override IPlan<AttentionExtent, AttentionBuffers> Plan<TRange, TVariant>(
+        AttentionPlanner planner, ScoreRules<TRange, TVariant> rules, int next) => planner.PlanVariants(
+            rules.Add((in AttentionExtent extent, in AttentionBuffers buffers) =>
+                new AdditiveBias { Data = buffers.KeyBias.View<float>(), Strides = extent.KeyBias }),
+            next);
+
+    private static unsafe float Bias(in ScorePoint point) =>
+        point.Buffers.KeyBias.Pointer<float>()[point.Extent.KeyBias.Offset(point.Batch, point.Head, point.Query, point.Key)];
+}

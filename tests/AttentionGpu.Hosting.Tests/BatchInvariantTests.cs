@@ -1,4 +1,3 @@
-using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Hosting.Tests;
 

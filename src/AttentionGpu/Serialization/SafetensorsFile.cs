@@ -135,8 +135,7 @@ public sealed class SafetensorsFile : IDisposable
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.Bool)
             throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.TypeName}, not BOOL.");
-        var bytes = new byte[Count(entry)];
-        ReadExactly(bytes, _dataStart + entry.Start);
+        byte[] bytes = ReadBytes(name);
         return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), Axes(entry));
     }
 
@@ -180,6 +179,16 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentNullException.ThrowIfNull(stream);
         ArgumentNullException.ThrowIfNull(tensors);
         SafetensorsWriter.Write(stream, tensors);
+    }
+
+    /// <summary>Reads a tensor's bytes as they are.</summary>
+    internal byte[] ReadBytes(string name)
+    {
+        SafetensorsEntry entry = Find(name);
+        RequireArray(entry);
+        var bytes = new byte[entry.End - entry.Start];
+        ReadExactly(bytes, _dataStart + entry.Start);
+        return bytes;
     }
 
     /// <summary>The first names, for messages.</summary>
@@ -242,10 +251,15 @@ public sealed class SafetensorsFile : IDisposable
 
     private int Count(SafetensorsEntry entry)
     {
+        RequireArray(entry);
+        return (int)((entry.End - entry.Start) / entry.Type.Size());
+    }
+
+    private void RequireArray(SafetensorsEntry entry)
+    {
         long byteLength = entry.End - entry.Start;
-        return byteLength <= Array.MaxLength
-            ? (int)(byteLength / entry.Type.Size())
-            : throw new InvalidDataException(
+        if (byteLength > Array.MaxLength)
+            throw new InvalidDataException(
                 $"The tensor '{entry.Name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
     }
 

@@ -31,8 +31,8 @@ public sealed class AttentionLayerOptions
     public string? Prefix { get; set; }
 
     /// <summary>
-    /// The positions in a layer that has <c>q_proj.weight</c>: <see cref="LayerPositions.None"/>, or a <see cref="Rotary"/> embedding; without
-    /// either, <c>config.json</c> in the folder of the file must tell them. See <see cref="MultiHeadAttentionLoadOptions"/>.
+    /// The positions in a layer that has <c>q_proj.weight</c>: <see cref="LayerPositions.None"/>, or a <see cref="Rotary"/> embedding;
+    /// without either, <c>config.json</c> in the folder of the file must tell them. See <see cref="MultiHeadAttentionLoadOptions"/>.
     /// </summary>
     [EnumDataType(typeof(LayerPositions))]
     public LayerPositions Positions { get; set; }

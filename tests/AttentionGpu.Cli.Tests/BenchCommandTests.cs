@@ -65,7 +65,8 @@ public class BenchCommandTests
     public void Bad_arguments_are_one_line_and_exit_code_2(params string[] arguments) => InProcess.Fail(2, ["bench", .. arguments]);
 
     [Theory]
-    [InlineData("--shape is '1,1,2147483647,2147483647': the queries [1, 1, 2147483647, 2147483647] would", "--shape", "1,1,2147483647,2147483647")]
+    [InlineData("--shape is '1,1,2147483647,9': the queries [1, 1, 2147483647, 9] would", "--shape", "1,1,2147483647,9")]
+    [InlineData("[2147483647, 2147483647, 2147483647, 1] would", "--shape", "2147483647,2147483647,2147483647,1")]
     [InlineData("--shape is '1,1,1,64': the keys [1, 1, 2147483647, 64] would", "--shape", "1,1,1,64", "--kv-length", "2147483647")]
     [InlineData("--shape is '1,1,1000000,1': a weight [1000000, 1000000] would", "--op", "mha", "--shape", "1,1,1000000,1")]
     [InlineData("--shape is '100000,1,100000': the input [100000, 100000] would", "--op", "linear", "--shape", "100000,1,100000")]

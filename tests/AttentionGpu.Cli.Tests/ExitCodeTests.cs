@@ -18,6 +18,11 @@ public sealed class ExitCodeTests : IDisposable
         MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(new() { EmbeddingSize = Embedding, Heads = 2 }, seed: 3);
         SafetensorsFile.Write(_folder["w.safetensors"], new Dictionary<string, Tensor<float>>
         {
+            ["in_proj_weight"] = Tensor.Concatenate<float>([weights.Query, weights.Key, weights.Value]),
+            ["out_proj.weight"] = weights.Output,
+        });
+        SafetensorsFile.Write(_folder["unstated.safetensors"], new Dictionary<string, Tensor<float>>
+        {
             ["q_proj.weight"] = weights.Query,
             ["k_proj.weight"] = weights.Key,
             ["v_proj.weight"] = weights.Value,
@@ -33,10 +38,10 @@ public sealed class ExitCodeTests : IDisposable
     [Theory]
     [InlineData("devices")]
     [InlineData("devices", "--json")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.safetensors")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--json")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.safetensors")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--json")]
     [InlineData("demo", "--text", "text.txt")]
-    [InlineData("demo", "--text", "text.txt", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--json")]
+    [InlineData("demo", "--text", "text.txt", "--weights", "w.safetensors", "--heads", "2", "--json")]
     [InlineData("--help")]
     [InlineData("bench", "--help")]
     public void Work_that_is_done_is_exit_code_0(params string[] arguments)
@@ -47,8 +52,8 @@ public sealed class ExitCodeTests : IDisposable
     }
 
     [Theory]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.safetensors")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--json")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.safetensors")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--json")]
     [InlineData("demo", "--text", "text.txt")]
     [InlineData("demo", "--text", "text.txt", "--json", "--out", "maps")]
     [InlineData("bench", "--shape", "1,1,1,1")]
@@ -63,7 +68,7 @@ public sealed class ExitCodeTests : IDisposable
     }
 
     [Theory]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.safetensors")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.safetensors")]
     [InlineData("demo")]
     [InlineData("verify")]
     [InlineData("bench", "--shape", "1,1,1,1")]
@@ -79,12 +84,12 @@ public sealed class ExitCodeTests : IDisposable
     [InlineData("devices", "--bogus")]
     [InlineData("devices", "more")]
     [InlineData("run")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--device", "nope")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--need-weights")]
-    [InlineData("run", "--weights", "w.safetensors", "--rotary", "none", "--heads", "2", "--input", "x.safetensors", "--output", "no/y.npy")]
-    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy")]
-    [InlineData("demo", "--text", "text.txt", "--weights", "w.safetensors", "--heads", "2")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--device", "nope")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--need-weights")]
+    [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "no/y.npy")]
+    [InlineData("run", "--weights", "unstated.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy")]
+    [InlineData("demo", "--text", "text.txt", "--weights", "unstated.safetensors", "--heads", "2")]
     [InlineData("demo", "--text", "text.txt", "--rotary", "none")]
     [InlineData("demo", "--text", "text.txt", "--window", "3")]
     [InlineData("verify", "--device", "nope")]
@@ -96,7 +101,7 @@ public sealed class ExitCodeTests : IDisposable
     [InlineData("demo", "--heads", "5")]
     [InlineData("demo", "--heads", "two")]
     [InlineData("demo", "--weights", "no-file")]
-    [InlineData("demo", "--text", "text.txt", "--weights", "w.safetensors", "--rotary", "none", "--heads", "3")]
+    [InlineData("demo", "--text", "text.txt", "--weights", "w.safetensors", "--heads", "3")]
     [InlineData("demo", "--text", "text.txt", "--weights", "text.txt")]
     public void Bad_arguments_are_one_line_and_exit_code_2(params string[] arguments)
     {
@@ -146,7 +151,7 @@ public sealed class ExitCodeTests : IDisposable
     [InlineData(true)]
     public void The_seed_changes_the_parameters_and_the_embeddings_of_the_demo(bool checkpoint)
     {
-        string[] weights = checkpoint ? ["--weights", "w.safetensors", "--rotary", "none"] : [];
+        string[] weights = checkpoint ? ["--weights", "w.safetensors"] : [];
         string[] arguments = InFolder(["demo", "--text", "text.txt", "--heads", "2", .. weights, "--json"]);
         string Sentences(string seed) =>
             JsonElement.Parse(InProcess.Run([.. arguments, "--seed", seed]).Output).GetProperty("sentences").GetRawText();

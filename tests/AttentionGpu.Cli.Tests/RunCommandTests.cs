@@ -60,8 +60,8 @@ public sealed class RunCommandTests : IDisposable
     {
         List<string> arguments =
         [
-            "run", "--weights", _folder["w.safetensors"], "--prefix", "layer", "--rotary", "none", "--heads", "6", "--kv-heads", "2", "--input",
-            _folder["x.safetensors"], "--device", device, "--need-weights", "--output", _folder["y.safetensors"],
+            "run", "--weights", _folder["w.safetensors"], "--prefix", "layer", "--rotary", "none", "--heads", "6", "--kv-heads", "2",
+            "--input", _folder["x.safetensors"], "--device", device, "--need-weights", "--output", _folder["y.safetensors"],
         ];
         if (cross)
             arguments.AddRange(["--context", _folder["c.safetensors"]]);
@@ -142,7 +142,8 @@ public sealed class RunCommandTests : IDisposable
         File.WriteAllBytes(_folder["c.npy"], [0x93, .. "NUMPY"u8, 1, 0, (byte)header.Length, 0, .. header, .. new byte[8]]);
         Assert.Contains("complex numbers ('<c8')", Run("--input", _folder["c.npy"]), StringComparison.Ordinal);
         File.WriteAllBytes(_folder["empty.npy"], []);
-        Assert.Contains("empty.npy' cannot be read as a NumPy array: it is empty", Run("--input", _folder["empty.npy"]), StringComparison.Ordinal);
+        Assert.Contains(
+            "empty.npy' cannot be read as a NumPy array: it is empty", Run("--input", _folder["empty.npy"]), StringComparison.Ordinal);
         Assert.Contains("rank 2", Run("--input", _folder["rank2.safetensors"]), StringComparison.Ordinal);
         Assert.Contains("[2, 3, 95]", Run("--input", _folder["narrow.safetensors"]), StringComparison.Ordinal);
         Assert.Contains("'x'", Run("--input", _folder["name.safetensors"]), StringComparison.Ordinal);

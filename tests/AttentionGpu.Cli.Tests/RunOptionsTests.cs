@@ -93,11 +93,18 @@ public sealed class RunOptionsTests : IDisposable
             ["--rotary", "1e4", "--rotary-size", "2", "--rotary-interleaved", "--rotary-scaling", "linear,2.5", "--window", "1"],
             new()
             {
-                Rotary = new() { Size = 2, Interleaved = true, Scaling = RotaryScaling.Linear(2.5) }, Window = new AttentionWindow { Left = 1 },
+                Rotary = new() { Size = 2, Interleaved = true, Scaling = RotaryScaling.Linear(2.5) },
+                Window = new AttentionWindow { Left = 1 },
             }
         },
-        { ["--rotary", "50", "--rotary-scaling", "llama3,8,1,4,8192"], new() { Rotary = new() { Base = 50.0, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) } } },
-        { ["--rotary", "50", "--rotary-scaling", "yarn,32,4096"], new() { Rotary = new() { Base = 50.0, Scaling = RotaryScaling.Yarn(32.0, 4096) } } },
+        {
+            ["--rotary", "50", "--rotary-scaling", "llama3,8,1,4,8192"],
+            new() { Rotary = new() { Base = 50.0, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) } }
+        },
+        {
+            ["--rotary", "50", "--rotary-scaling", "yarn,32,4096"],
+            new() { Rotary = new() { Base = 50.0, Scaling = RotaryScaling.Yarn(32.0, 4096) } }
+        },
         { ["--rotary", "none", "--softcap", "2", "--scale", "0.7"], new() { Positions = LayerPositions.None, Softcap = 2f, Scale = 0.7f } },
     };
 
@@ -110,7 +117,10 @@ public sealed class RunOptionsTests : IDisposable
         var weights = MultiHeadAttentionWeights.Random(config, seed: 5);
         SafetensorsFile.Write(_folder["even.safetensors"], new Dictionary<string, Tensor<float>>
         {
-            ["q_proj.weight"] = weights.Query, ["k_proj.weight"] = weights.Key, ["v_proj.weight"] = weights.Value, ["o_proj.weight"] = weights.Output,
+            ["q_proj.weight"] = weights.Query,
+            ["k_proj.weight"] = weights.Key,
+            ["v_proj.weight"] = weights.Value,
+            ["o_proj.weight"] = weights.Output,
         });
         string[] arguments =
         [

@@ -139,7 +139,10 @@ public class HostTests
         MultiHeadAttentionWeights weights = Fixture.Weights;
         SafetensorsFile.Write(path, new Dictionary<string, Tensor<float>>
         {
-            ["q_proj.weight"] = weights.Query, ["k_proj.weight"] = weights.Key, ["v_proj.weight"] = weights.Value, ["o_proj.weight"] = weights.Output,
+            ["q_proj.weight"] = weights.Query,
+            ["k_proj.weight"] = weights.Key,
+            ["v_proj.weight"] = weights.Value,
+            ["o_proj.weight"] = weights.Output,
             ["q_proj.bias"] = weights.QueryBias!, ["k_proj.bias"] = weights.KeyBias!, ["v_proj.bias"] = weights.ValueBias!,
             ["o_proj.bias"] = weights.OutputBias!,
         });
@@ -163,7 +166,8 @@ public class HostTests
             }
 
             options.Layers["none"].Positions = LayerPositions.Unstated;
-            ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(async () => await Fixture.Create(options).DisposeAsync());
+            ArgumentException exception =
+                await Assert.ThrowsAsync<ArgumentException>(async () => await Fixture.Create(options).DisposeAsync());
             Assert.Contains("state the positions", exception.Message, StringComparison.Ordinal);
         }
         finally

@@ -84,9 +84,9 @@ public class OptionTests
     public void Positions_of_a_layer_are_bound()
     {
         AttentionLayerOptions layer = Assert.Single(ReadLayer(
-            ("Rotary:Base", "500000"), ("Rotary:Size", "32"), ("Rotary:Interleaved", "true"), ("Rotary:Scaling", "llama3"), ("Rotary:Factor", "8"),
-            ("Rotary:LowFrequencyFactor", "1"), ("Rotary:HighFrequencyFactor", "4"), ("Rotary:OriginalContext", "8192"), ("Window", "4095"),
-            ("Softcap", "50"), ("Scale", "0.5"), ("NormEpsilon", "1e-5")).Layers).Value;
+            ("Rotary:Base", "500000"), ("Rotary:Size", "32"), ("Rotary:Interleaved", "true"), ("Rotary:Scaling", "llama3"),
+            ("Rotary:Factor", "8"), ("Rotary:LowFrequencyFactor", "1"), ("Rotary:HighFrequencyFactor", "4"),
+            ("Rotary:OriginalContext", "8192"), ("Window", "4095"), ("Softcap", "50"), ("Scale", "0.5"), ("NormEpsilon", "1e-5")).Layers).Value;
         Assert.Equal(
             new RotaryEmbedding { Base = 500_000.0, Size = 32, Interleaved = true, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) },
             layer.Rotary!.ToEmbedding());
@@ -94,7 +94,10 @@ public class OptionTests
         Assert.Equal(LayerPositions.None, Assert.Single(ReadLayer(("Positions", "none")).Layers).Value.Positions);
         Assert.Equal(
             new RotaryEmbedding { Base = 10.0, Scaling = RotaryScaling.Yarn(2.0, 64) },
-            new AttentionRotaryOptions { Base = 10.0, Scaling = AttentionRotaryScaling.Yarn, Factor = 2.0, OriginalContext = 64 }.ToEmbedding());
+            new AttentionRotaryOptions
+            {
+                Base = 10.0, Scaling = AttentionRotaryScaling.Yarn, Factor = 2.0, OriginalContext = 64,
+            }.ToEmbedding());
         Assert.Equal(
             new RotaryEmbedding { Base = 10.0, Scaling = RotaryScaling.Linear(2.0) },
             new AttentionRotaryOptions { Base = 10.0, Scaling = AttentionRotaryScaling.Linear, Factor = 2.0 }.ToEmbedding());
@@ -105,7 +108,8 @@ public class OptionTests
     [InlineData("Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Scaling=Linear")]
     [InlineData("Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Factor=2")]
     [InlineData(
-        "Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Scaling=Yarn", "Rotary:Factor=2")]
+        "Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Scaling=Yarn",
+        "Rotary:Factor=2")]
     [InlineData("Rotary of the layer 'x' must be left out where its Positions are None.", "Positions=None", "Rotary:Base=10")]
     [InlineData("Positions of the layer 'x' must be Unstated or None; it was 7.", "Positions=7")]
     [InlineData("Window of the layer 'x' must be at least 0; it was -1.", "Window=-1")]

@@ -97,7 +97,11 @@ internal static class DemoCommand
     private static MultiHeadAttention<float> CreateLayer(AttentionEngine engine, Settings settings)
     {
         if (settings.Weights is not null)
-            return MultiHeadAttention.Load<float>(engine, settings.Weights, settings.Heads, prefix: settings.Prefix, options: settings.Layer);
+        {
+            return MultiHeadAttention.Load<float>(
+                engine, settings.Weights, settings.Heads, prefix: settings.Prefix, options: settings.Layer);
+        }
+
         var config = new MultiHeadAttentionConfig { EmbeddingSize = DefaultEmbeddingSize, Heads = settings.Heads };
         return new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, settings.Seed));
     }

@@ -17,9 +17,16 @@ internal sealed class PositionOptions
         HelpName = "BASE|none",
     };
 
-    private readonly Option<int?> _size = new("--rotary-size") { Description = "Elements of a head that are rotated, if not all.", HelpName = "N" };
+    private readonly Option<int?> _size = new("--rotary-size")
+    {
+        Description = "Elements of a head that are rotated, if not all.",
+        HelpName = "N",
+    };
 
-    private readonly Option<bool> _interleaved = new("--rotary-interleaved") { Description = "The elements of a pair are neighbours (GPT-J)." };
+    private readonly Option<bool> _interleaved = new("--rotary-interleaved")
+    {
+        Description = "The elements of a pair are neighbours (GPT-J).",
+    };
 
     private readonly Option<string?> _scaling = new("--rotary-scaling")
     {
@@ -27,11 +34,19 @@ internal sealed class PositionOptions
         HelpName = "KIND,N,...",
     };
 
-    private readonly Option<int?> _window = new("--window") { Description = "Keys before its own that a query sees, if not all.", HelpName = "N" };
+    private readonly Option<int?> _window = new("--window")
+    {
+        Description = "Keys before its own that a query sees, if not all.",
+        HelpName = "N",
+    };
 
     private readonly Option<float?> _softcap = new("--softcap") { Description = "The cap c of scores: c tanh(s / c).", HelpName = "C" };
 
-    private readonly Option<float?> _scale = new("--scale") { Description = "The scale of scores, if not 1 / sqrt(head size).", HelpName = "S" };
+    private readonly Option<float?> _scale = new("--scale")
+    {
+        Description = "The scale of scores, if not 1 / sqrt(head size).",
+        HelpName = "S",
+    };
 
     private readonly Option<float?> _epsilon = new("--norm-epsilon")
     {
@@ -46,18 +61,15 @@ internal sealed class PositionOptions
     }
 
     /// <summary>The first of the options that is given; null where none is.</summary>
-    public string? FirstGiven(ParseResult parsed) => All.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+    public string? FirstGiven(ParseResult parsed) => FirstGiven(parsed, All);
 
     /// <summary>What the options say.</summary>
     /// <exception cref="ArgumentException">They contradict each other, or one is malformed.</exception>
     public MultiHeadAttentionLoadOptions Read(ParseResult parsed)
     {
         string? rotary = parsed.GetValue(_rotary);
-        if (rotary is null or None
-            && new Option[] { _size, _interleaved, _scaling }.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } extra)
-        {
-            throw new ArgumentException($"{extra.Name} needs --rotary with a base; it is {rotary ?? "left out"}.");
-        }
+        if (rotary is null or None && FirstGiven(parsed, _size, _interleaved, _scaling) is string extra)
+            throw new ArgumentException($"{extra} needs --rotary with a base; it is {rotary ?? "left out"}.");
 
         return new MultiHeadAttentionLoadOptions
         {
@@ -71,9 +83,7 @@ internal sealed class PositionOptions
                     Interleaved = parsed.GetValue(_interleaved),
                     Scaling = parsed.GetValue(_scaling) is string scaling ? Scaling(scaling) : null,
                 },
-            Window = parsed.GetValue(_window) is int left
-                ? new AttentionWindow { Left = left >= 0 ? left : throw new ArgumentException($"--window is {left}; it must be at least 0.") }
-                : null,
+            Window = parsed.GetValue(_window) is int left ? Window(left) : null,
             Softcap = parsed.GetValue(_softcap),
             Scale = parsed.GetValue(_scale),
             NormEpsilon = parsed.GetValue(_epsilon),
@@ -81,6 +91,12 @@ internal sealed class PositionOptions
     }
 
     private Option[] All => [_rotary, _size, _interleaved, _scaling, _window, _softcap, _scale, _epsilon];
+
+    private static string? FirstGiven(ParseResult parsed, params Option[] options) =>
+        options.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
+
+    private static AttentionWindow Window(int left) =>
+        left >= 0 ? new AttentionWindow { Left = left } : throw new ArgumentException($"--window is {left}; it must be at least 0.");
 
     private static double Base(string text) =>
         Number(text) is double number && number > 0.0
@@ -105,5 +121,7 @@ internal sealed class PositionOptions
     private static bool IsContext(double number) => number is >= 1 and <= int.MaxValue && Math.Floor(number) == number;
 
     private static double? Number(string text) =>
-        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number) ? number : null;
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && double.IsFinite(number)
+            ? number
+            : null;
 }

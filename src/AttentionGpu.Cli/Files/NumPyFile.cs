@@ -11,6 +11,7 @@ namespace AttentionGpu.Cli.Files;
 internal static partial class NumPyFile
 {
     private const int PreambleBytes = 8;
+    private const int MostHeaderBytes = 1 << 20;
 
     private static readonly byte[] _mark = [0x93, .. "NUMPY"u8];
 
@@ -48,6 +49,8 @@ internal static partial class NumPyFile
         long headerBytes = length.Length == sizeof(ushort)
             ? BinaryPrimitives.ReadUInt16LittleEndian(length)
             : BinaryPrimitives.ReadUInt32LittleEndian(length);
+        if (headerBytes > MostHeaderBytes)
+            throw Error(path, $"its header claims {headerBytes} bytes; at most {MostHeaderBytes} are read");
         if (headerBytes > stream.Length - stream.Position)
             throw Error(path, $"its header claims {headerBytes} bytes; the file has {stream.Length - stream.Position} after the length");
         var bytes = new byte[headerBytes];
@@ -64,7 +67,12 @@ internal static partial class NumPyFile
 
         // One without elements has strides, and they overflow if its other lengths do.
         foreach (nint length in lengths.Where(length => length != 0))
-            elements = elements <= Array.MaxLength / length ? elements * length : throw Error(path, $"its shape {shape} has more than {Array.MaxLength} elements");
+        {
+            if (elements > Array.MaxLength / length)
+                throw Error(path, $"its shape {shape} has more than {Array.MaxLength} elements");
+            elements *= length;
+        }
+
         elements = lengths.Contains(0) ? 0 : elements;
         long expected = elements * type.Size;
         long there = stream.Length - stream.Position;
@@ -88,7 +96,9 @@ internal static partial class NumPyFile
         if (description.Groups["fields"].Success)
             throw Error(path, "its elements are records of several fields; arrays of numbers are read");
         NumPyType type = NumPyType.Parse(name)
-            ?? throw Error(path, $"its elements are {NumPyType.Describe(name)} ('{name}'); booleans, whole numbers and floats of 2, 4 and 8 bytes are read");
+            ?? throw Error(
+                path,
+                $"its elements are {NumPyType.Describe(name)} ('{name}'); booleans, whole numbers and floats of 2, 4 and 8 bytes are read");
         string[] parts = shape.Groups["lengths"].Value.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         var lengths = new nint[parts.Length];
         for (int axis = 0; axis < lengths.Length; axis++)

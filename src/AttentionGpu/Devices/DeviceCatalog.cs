@@ -39,7 +39,8 @@ internal static class DeviceCatalog
             {
                 { Problem: null } => new DeviceSelection(named, $"named by {source}"),
                 not null => throw new ArgumentException(
-                    $"The device '{wanted}' ({named.Description}; from {source}) cannot be used: {named.Problem}. Devices here: {names}, or {Auto}.",
+                    $"The device '{wanted}' ({named.Description}; from {source}) cannot be used: {named.Problem}. "
+                    + $"Devices here: {names}, or {Auto}.",
                     nameof(device)),
                 null => throw new ArgumentException(
                     $"There is no device '{wanted}' (from {source}). Devices here: {names}, or {Auto}.", nameof(device)),

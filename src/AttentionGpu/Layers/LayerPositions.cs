@@ -4,8 +4,8 @@ namespace AttentionGpu;
 public enum LayerPositions
 {
     /// <summary>
-    /// Nothing, unless there is a <see cref="MultiHeadAttentionLoadOptions.Rotary"/>: the model's <c>config.json</c> must say it where names
-    /// do not.
+    /// Nothing, unless there is a <see cref="MultiHeadAttentionLoadOptions.Rotary"/>: the model's <c>config.json</c> must say it where
+    /// names do not.
     /// </summary>
     Unstated,
 

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace AttentionGpu.Layers;
 
 /// <summary>
-/// The <c>config.json</c> of a model, as far as it tells what an attention layer computes. Members that speak of attention and are not known
-/// are refused by name; the others belong to other parts of the model.
+/// The <c>config.json</c> of a model, as far as it tells what an attention layer computes. Members that speak of attention and are not
+/// known are refused by name; the others belong to other parts of the model.
 /// </summary>
 internal sealed class ModelConfiguration
 {
@@ -14,7 +14,7 @@ internal sealed class ModelConfiguration
 
     // A member whose name has one of these changes attention, unless it is known not to.
     private static readonly string[] _attentionWords =
-        ["attn", "attention", "rope", "rotary", "alibi", "window", "softcap", "head", "qk", "kv", "sink", "layer_types"];
+        ["attn", "attention", "rope", "rotary", "alibi", "window", "softcap", "head", "qk", "kv", "sink"];
 
     // Read here, of every family.
     private static readonly string[] _members =
@@ -127,12 +127,14 @@ internal sealed class ModelConfiguration
         {
             string[] types = list.ValueKind == JsonValueKind.Array ? [.. list.EnumerateArray().Select(one => one.ToString())] : [];
             int layer = types.Distinct(StringComparer.Ordinal).Count() == 1 ? 0 : LayerNumber(prefix, "layer_types");
-            string type = layer < types.Length ? types[layer] : throw Error($"has 'layer_types' for {types.Length} layers; this is layer {layer}");
-            return type switch
+            if (layer >= types.Length)
+                throw Error($"has 'layer_types' for {types.Length} layers; this is layer {layer}");
+            return types[layer] switch
             {
                 "full_attention" => false,
-                "sliding_attention" => _family.Window != WindowedLayers.None ? true : throw Error("has windows in 'layer_types', unlike other models of its type"),
-                _ => throw Error($"has layers of the type '{type}'"),
+                "sliding_attention" when _family.Window != WindowedLayers.None => true,
+                "sliding_attention" => throw Error("has windows in 'layer_types', unlike other models of its type"),
+                string other => throw Error($"has layers of the type '{other}'"),
             };
         }
 
@@ -213,7 +215,8 @@ internal sealed class ModelConfiguration
 
     private double Required(string member) =>
         Find(member) is not JsonElement value ? throw Error($"has no '{member}'")
-        : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && number > 0.0 && double.IsFinite(number) ? number
+        : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && number > 0.0 && float.IsFinite((float)number)
+            ? number
         : throw Error($"has '{member}' = {Shorten(value.GetRawText())}; it must be a number of more than 0");
 
     // A whole number.

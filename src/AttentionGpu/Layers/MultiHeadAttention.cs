@@ -54,11 +54,11 @@ public abstract class MultiHeadAttention : IDisposable
     /// <c>q_norm.weight</c>, <c>k_norm.weight</c> and <c>sinks</c>. Sizes come from the shapes.
     /// </summary>
     /// <remarks>
-    /// Separate layers are those of models with rotary embedding (Llama) and without (OPT). So the caller must state the positions; where the
-    /// options do not, <c>config.json</c> in the folder of the file is read, for models whose type is known: sizes, <c>rope_theta</c>,
+    /// Separate layers are those of models with rotary embedding (Llama) and without (OPT). So the caller must state the positions; where
+    /// the options do not, <c>config.json</c> in the folder of the file is read, for models whose type is known: sizes, <c>rope_theta</c>,
     /// <c>rope_scaling</c>, <c>partial_rotary_factor</c>, <c>rotary_dim</c>, <c>sliding_window</c>, <c>layer_types</c>,
-    /// <c>attn_logit_softcapping</c>, <c>query_pre_attn_scalar</c>, <c>attention_multiplier</c>, <c>rms_norm_eps</c>. What it says of attention
-    /// besides is refused by name. A tensor below the prefix that is not read is an error, too, but for buffers without influence:
+    /// <c>attn_logit_softcapping</c>, <c>query_pre_attn_scalar</c>, <c>attention_multiplier</c>, <c>rms_norm_eps</c>. Whatever else it says
+    /// of attention is refused by name. A tensor below the prefix that is not read is an error, too, but for buffers without influence:
     /// <c>rotary_emb.inv_freq</c>, <c>rotary_emb.original_inv_freq</c>, <c>rotary_emb.cos_cached</c>, <c>rotary_emb.sin_cached</c>, and the
     /// causal mask <c>bias</c> with <c>masked_bias</c>.
     /// </remarks>
@@ -72,8 +72,8 @@ public abstract class MultiHeadAttention : IDisposable
     /// <param name="options">What the file does not tell: positions, window and the like; null for what <c>config.json</c> says.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is malformed or no safetensors file, lacks a tensor, has one that the layer would ignore, or its shapes fit no layer with these
-    /// heads; or <c>config.json</c> is malformed, contradicts them, or has what this layer does not do.
+    /// The file is malformed or no safetensors file, lacks a tensor, has one that the layer would ignore, or its shapes fit no layer with
+    /// these heads; or <c>config.json</c> is malformed, contradicts them, or asks for more than this layer does.
     /// </exception>
     /// <exception cref="ArgumentException">
     /// The positions of separate layers are not stated, or an option contradicts the file or another option.

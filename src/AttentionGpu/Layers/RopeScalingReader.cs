@@ -69,8 +69,8 @@ internal sealed class RopeScalingReader
             "llama3" => RotaryScaling.Llama3(
                 Required("factor"), Required("low_freq_factor"), Required("high_freq_factor"), Context("original_max_position_embeddings")),
             "yarn" => RotaryScaling.Yarn(
-                Required("factor"), Context("original_max_position_embeddings"), Optional("beta_fast") ?? 32.0, Optional("beta_slow") ?? 1.0,
-                Optional("attention_factor"), Flag("truncate") ?? true),
+                Required("factor"), Context("original_max_position_embeddings"), Optional("beta_fast") ?? 32.0,
+                Optional("beta_slow") ?? 1.0, Optional("attention_factor"), Flag("truncate") ?? true),
             _ => null,
         };
     }

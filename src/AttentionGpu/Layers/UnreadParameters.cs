@@ -32,7 +32,9 @@ internal sealed class UnreadParameters(SafetensorsFile file, string prefix)
         {
             string names = string.Join(", ", unread.Take(ShownNames).Select(name => $"'{prefix}{name}'"));
             string more = unread.Length > ShownNames ? $" and {unread.Length - ShownNames} more" : "";
-            string where = prefix.Length == 0 ? "Without a prefix, the layer is the whole file." : $"All that starts with '{prefix}' is the layer's.";
+            string where = prefix.Length == 0
+                ? "Without a prefix, the layer is the whole file."
+                : $"All that starts with '{prefix}' is the layer's.";
             throw new InvalidDataException(
                 $"'{file.Path}' holds what this layer does not apply, and its results would be wrong: {names}{more}. {where}");
         }
@@ -52,7 +54,8 @@ internal sealed class UnreadParameters(SafetensorsFile file, string prefix)
         _ => _rotaryTables.Contains(name),
     };
 
-    // [1, 1, length, length], with a nonzero number where a key is not behind its query. GPT-Neo has windows there, which do have influence.
+    // [1, 1, length, length], with a number other than 0 where the key is not after the query. GPT-Neo has windows there, which do have
+    // influence.
     private bool IsCausalMask(SafetensorsEntry entry)
     {
         if (entry.Lengths is not [1, 1, nint rows, nint columns] || rows != columns || rows == 0)

@@ -94,14 +94,15 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
         ModelConfiguration model = ModelConfiguration.Beside(file.Path)
             ?? throw BadInput.Because(
                 nameof(options),
-                $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no config.json "
-                + "beside it: state the positions, by the option 'Rotary' or by the option 'Positions', None (--rotary of the command line).");
+                $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no "
+                + "config.json beside it: state the positions, by the option 'Rotary' or by the option 'Positions', None (--rotary of the "
+                + "command line).");
         return (options.Window, options.Softcap, options.Scale, options.NormEpsilon) is (null, null, null, null)
             ? model
             : throw BadInput.Because(
                 nameof(options),
-                "The options 'Window', 'Softcap', 'Scale' and 'NormEpsilon' must be left out where config.json configures the layer; state the "
-                + $"positions as well, and it is not read. The file is '{file.Path}'.");
+                "The options 'Window', 'Softcap', 'Scale' and 'NormEpsilon' must be left out where config.json configures the layer; state "
+                + $"the positions as well, and it is not read. The file is '{file.Path}'.");
     }
 
     private void RequireNormEpsilon(ModelConfiguration? model)
@@ -114,8 +115,8 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
         if (norm is not null && options.NormEpsilon is null && model?.HasNorms != true)
             throw BadInput.Because(
                 nameof(options),
-                $"'{file.Path}' has '{_prefix}{norm}': the option 'NormEpsilon' must be given where it is the factor of a root-mean-square norm "
-                + "of each head; another norm is not one of this layer.");
+                $"'{file.Path}' has '{_prefix}{norm}': the option 'NormEpsilon' must be given where it is the factor of a root-mean-square "
+                + "norm of each head; this layer has no other norm.");
     }
 
     private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads)

@@ -42,6 +42,8 @@ internal static class FileKind
         ReadOnlySpan<byte> start = buffer[..stream.ReadAtLeast(buffer, StartBytes, throwOnEndOfStream: false)];
         if (start.IsEmpty)
             return "empty";
+        if (IsLengthOfHeader(start))
+            return null;
         foreach ((byte[] mark, string kind) in _marks)
         {
             if (start.StartsWith(mark))
@@ -53,6 +55,10 @@ internal static class FileKind
         stream.Position = origin;
         return Encoding.UTF8.GetString(start).TrimStart('\uFEFF', ' ', '\t', '\r', '\n').StartsWith('{') ? DescribeJson(stream) : null;
     }
+
+    // A length of 32 bits and the start of a header: a safetensors file with a fault further on, whatever mark the length looks like.
+    private static bool IsLengthOfHeader(ReadOnlySpan<byte> start) =>
+        start.Length > sizeof(ulong) && start[sizeof(uint)..sizeof(ulong)].IndexOfAnyExcept((byte)0) < 0 && start[sizeof(ulong)] == '{';
 
     // Null where it is no JSON after all.
     private static string? DescribeJson(Stream stream)

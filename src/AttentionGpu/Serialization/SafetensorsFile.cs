@@ -233,8 +233,7 @@ public sealed class SafetensorsFile : IDisposable
             if (kind is null)
                 throw;
             throw new InvalidDataException(
-                path == StreamPath ? $"The stream is no safetensors file: it is {kind}." : $"'{path}' is no safetensors file: it is {kind}.",
-                exception);
+                $"{(path == StreamPath ? "The stream" : $"'{path}'")} is no safetensors file: it is {kind}.", exception);
         }
     }
 

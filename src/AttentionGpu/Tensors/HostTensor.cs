@@ -18,7 +18,10 @@ internal static class HostTensor
         foreach (nint length in lengths)
             elements *= Math.Max(length, 1);
         if (elements > most)
-            throw BadInput.Because(name, $"{what} would be {ShapeRules.Format(lengths)}; a tensor in host memory has at most {Array.MaxLength} elements.");
+        {
+            throw BadInput.Because(
+                name, $"{what} would be {ShapeRules.Format(lengths)}; a tensor in host memory has at most {Array.MaxLength} elements.");
+        }
     }
 
     /// <summary>A tensor whose contents are undefined, to be returned.</summary>

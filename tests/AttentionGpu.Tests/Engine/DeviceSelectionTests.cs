@@ -131,7 +131,7 @@ public class DeviceSelectionTests
     [Fact]
     public void Every_listed_device_is_what_its_name_selects()
     {
-        foreach (DeviceInfo device in AttentionEngine.ListDevices().Where(device => device.Problem is null && device.Kind != DeviceKind.OpenCL))
+        foreach (DeviceInfo device in AttentionEngine.ListDevices().Where(one => one.Problem is null && one.Kind != DeviceKind.OpenCL))
         {
             using var engine = new AttentionEngine(device.Name);
             Assert.Equal(device, engine.Device);

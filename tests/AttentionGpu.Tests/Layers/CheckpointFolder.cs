@@ -32,7 +32,8 @@ internal sealed class CheckpointFolder : IDisposable
         Sinks = sinks ? Data.Random(new Random(7), Heads) : null,
     };
 
-    public void Write(string prefix, MultiHeadAttentionWeights weights, string output = "o_proj", (string Name, Tensor<float> Tensor)? extra = null)
+    public void Write(
+        string prefix, MultiHeadAttentionWeights weights, string output = "o_proj", (string Name, Tensor<float> Tensor)? extra = null)
     {
         var tensors = new Dictionary<string, Tensor<float>>
         {

@@ -53,7 +53,8 @@ public sealed class CheckpointPositionsTests : IDisposable
         MultiHeadAttentionWeights weights = CheckpointFolder.Weights(norms: true, sinks: true);
         _folder.Write(Prefix, weights);
         AssertComputes(
-            device, new() { Rotary = _rotary, NormEpsilon = 0.5f }, CheckpointFolder.Sizes with { Rotary = _rotary, NormEpsilon = 0.5f }, weights);
+            device, new() { Rotary = _rotary, NormEpsilon = 0.5f },
+            CheckpointFolder.Sizes with { Rotary = _rotary, NormEpsilon = 0.5f }, weights);
     }
 
     [Fact]
@@ -91,7 +92,8 @@ public sealed class CheckpointPositionsTests : IDisposable
             {
                 _folder.Write(Prefix, CheckpointFolder.Weights(), extra: (name, Data.Random(new Random(1), shape)));
                 float? epsilon = name == "sinks" ? null : 1e-6f;
-                Assert.Throws<InvalidDataException>(() => Load("reference", new() { Positions = LayerPositions.None, NormEpsilon = epsilon }));
+                var options = new MultiHeadAttentionLoadOptions { Positions = LayerPositions.None, NormEpsilon = epsilon };
+                Assert.Throws<InvalidDataException>(() => Load("reference", options));
             }
         }
     }
@@ -100,12 +102,14 @@ public sealed class CheckpointPositionsTests : IDisposable
     public void Options_that_contradict_each_other_or_are_out_of_range_are_refused()
     {
         _folder.Write(Prefix, CheckpointFolder.Weights());
-        AssertRefused(new() { Positions = LayerPositions.None, Rotary = _rotary }, "'Rotary' must be left out where the option 'Positions' is None");
+        AssertRefused(
+            new() { Positions = LayerPositions.None, Rotary = _rotary }, "'Rotary' must be left out where the option 'Positions' is None");
         AssertRefused(new() { Positions = (LayerPositions)2 }, "'Positions'");
         AssertRefused(new() { Positions = LayerPositions.None, Softcap = 0f }, "'Softcap' must be finite and more than 0");
         AssertRefused(new() { Positions = LayerPositions.None, Scale = float.NaN }, "'Scale' must be finite");
         AssertRefused(new() { Positions = LayerPositions.None, NormEpsilon = -1f }, "'NormEpsilon' must be finite and at least 0");
-        AssertRefused(new() { Positions = LayerPositions.None, Window = new AttentionWindow { Left = -1 } }, "'Window.Left' must be at least 0");
+        AssertRefused(
+            new() { Positions = LayerPositions.None, Window = new AttentionWindow { Left = -1 } }, "'Window.Left' must be at least 0");
         foreach (RotaryEmbedding wrong in new[] { _rotary with { Base = 0.0 }, _rotary with { Size = 8 }, _rotary with { Size = 3 } })
             Assert.ThrowsAny<ArgumentException>(() => Load("reference", new() { Rotary = wrong }));
     }

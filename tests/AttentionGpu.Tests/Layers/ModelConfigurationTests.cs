@@ -20,8 +20,9 @@ public sealed class ModelConfigurationTests : IDisposable
                 { $$$"""{"model_type":"llama",{{{heads}}},"rope_scaling":null}""", 0, sizes with { Rotary = new() } },
                 {
                     $$$"""
-                    {"model_type":"llama",{{{heads}}},"attention_bias":false,"head_dim":6,"rope_theta":500000.0,"max_position_embeddings":131072,
-                     "rope_scaling":{"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8192,"rope_type":"llama3"}}
+                    {"model_type":"llama",{{{heads}}},"attention_bias":false,"head_dim":6,"rope_theta":500000.0,
+                     "max_position_embeddings":131072,"rope_scaling":{"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
+                     "original_max_position_embeddings":8192,"rope_type":"llama3"}}
                     """,
                     0, sizes with { Rotary = new() { Base = 500_000.0, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) } }
                 },
@@ -38,27 +39,36 @@ public sealed class ModelConfigurationTests : IDisposable
                     $$$"""{"model_type":"mistral",{{{heads}}},"rope_theta":10000.0,"sliding_window":4096}""",
                     7, sizes with { Rotary = new(), Window = new AttentionWindow { Left = 4095 } }
                 },
-                { $$$"""{"model_type":"mistral",{{{heads}}},"rope_theta":1000000.0,"sliding_window":null}""", 7, sizes with { Rotary = new() { Base = 1e6 } } },
                 {
-                    $$$"""{"model_type":"qwen2",{{{heads}}},"rope_theta":1000000.0,"sliding_window":131072,"use_sliding_window":false,"max_window_layers":28}""",
+                    $$$"""{"model_type":"mistral",{{{heads}}},"rope_theta":1000000.0,"sliding_window":null}""",
+                    7, sizes with { Rotary = new() { Base = 1e6 } }
+                },
+                {
+                    Qwen2(heads, "\"sliding_window\":131072,\"use_sliding_window\":false"),
                     40, sizes with { Rotary = new() { Base = 1e6 } }
                 },
                 {
-                    $$$"""{"model_type":"qwen2",{{{heads}}},"rope_theta":1000000.0,"sliding_window":100,"use_sliding_window":true,"max_window_layers":28}""",
+                    Qwen2(heads, "\"sliding_window\":100,\"use_sliding_window\":true"),
                     27, sizes with { Rotary = new() { Base = 1e6 } }
                 },
                 {
-                    $$$"""{"model_type":"qwen2",{{{heads}}},"rope_theta":1000000.0,"sliding_window":100,"use_sliding_window":true,"max_window_layers":28}""",
+                    Qwen2(heads, "\"sliding_window\":100,\"use_sliding_window\":true"),
                     28, sizes with { Rotary = new() { Base = 1e6 }, Window = new AttentionWindow { Left = 99 } }
                 },
-                { Gemma2(heads), 0, sizes with { Rotary = new(), Softcap = 50f, Scale = 1f / 12f, Window = new AttentionWindow { Left = 4095 } } },
+                {
+                    Gemma2(heads), 0,
+                    sizes with { Rotary = new(), Softcap = 50f, Scale = 1f / 12f, Window = new AttentionWindow { Left = 4095 } }
+                },
                 { Gemma2(heads), 1, sizes with { Rotary = new(), Softcap = 50f, Scale = 1f / 12f } },
                 {
                     $$$"""{"model_type":"gptj","n_head":4,"rotary":true,"rotary_dim":4,"scale_attn_weights":true,"attn_pdrop":0.0}""",
                     0, sizes with { Rotary = new() { Size = 4, Interleaved = true } }
                 },
                 {
-                    $$$"""{"model_type":"stablelm",{{{heads}}},"rope_theta":10000,"partial_rotary_factor":0.34,"qk_layernorm":false,"use_qkv_bias":true}""",
+                    $$$"""
+                    {"model_type":"stablelm",{{{heads}}},"rope_theta":10000,"partial_rotary_factor":0.34,"qk_layernorm":false,
+                     "use_qkv_bias":true}
+                    """,
                     0, sizes with { Rotary = new() { Size = 2 } }
                 },
                 {
@@ -92,7 +102,9 @@ public sealed class ModelConfigurationTests : IDisposable
         const string heads = "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"head_dim\":6";
         _folder.Write("model.layers.2.self_attn", CheckpointFolder.Weights(norms: true));
         _folder.WriteConfiguration(
-            $$$"""{"model_type":"qwen3",{{{heads}}},"rope_theta":1000000,"rms_norm_eps":1e-05,"sliding_window":null,"use_sliding_window":false}""");
+            $$$"""
+            {"model_type":"qwen3",{{{heads}}},"rope_theta":1000000,"rms_norm_eps":1e-05,"sliding_window":null,"use_sliding_window":false}
+            """);
         using (MultiHeadAttention<float> layer = Load(2))
         {
             Assert.Equal(CheckpointFolder.Sizes with { Rotary = new() { Base = 1e6 }, NormEpsilon = 1e-5f }, layer.Config);
@@ -102,8 +114,9 @@ public sealed class ModelConfigurationTests : IDisposable
 
         string oss =
             $$$"""
-            {"model_type":"gpt_oss",{{{heads}}},"rope_theta":150000,"sliding_window":128,"layer_types":["sliding_attention","full_attention","LAST"],
-             "attention_bias":true,"rope_scaling":{"beta_fast":32.0,"beta_slow":1.0,"factor":32.0,"original_max_position_embeddings":4096,
+            {"model_type":"gpt_oss",{{{heads}}},"rope_theta":150000,"sliding_window":128,
+             "layer_types":["sliding_attention","full_attention","LAST"],"attention_bias":true,
+             "rope_scaling":{"beta_fast":32.0,"beta_slow":1.0,"factor":32.0,"original_max_position_embeddings":4096,
              "rope_type":"yarn","truncate":false}}
             """;
         MultiHeadAttentionConfig full = CheckpointFolder.Sizes with
@@ -111,7 +124,8 @@ public sealed class ModelConfigurationTests : IDisposable
             Rotary = new() { Base = 150_000, Scaling = RotaryScaling.Yarn(32.0, 4096, truncate: false) },
         };
         _folder.Write("model.layers.2.self_attn", CheckpointFolder.Weights(sinks: true));
-        foreach ((string last, AttentionWindow? window) in new[] { ("full_attention", null), ("sliding_attention", new AttentionWindow { Left = 127 }) })
+        var seen = new AttentionWindow { Left = 127 };
+        foreach ((string last, AttentionWindow? window) in new[] { ("full_attention", null), ("sliding_attention", seen) })
         {
             _folder.WriteConfiguration(oss.Replace("LAST", last, StringComparison.Ordinal));
             using MultiHeadAttention<float> layer = Load(2);
@@ -127,7 +141,8 @@ public sealed class ModelConfigurationTests : IDisposable
     [InlineData("""{"model_type":"gemma3"}""", "has the 'model_type' 'gemma3', which is not one of those whose layers are known: bart, ")]
     [InlineData("""{"model_type":"mistral","sliding_window":null}""", "has no 'rope_theta'")]
     [InlineData("""{"model_type":"mistral","rope_theta":1e4}""", "has no 'sliding_window'")]
-    [InlineData("""{"model_type":"gemma2","rope_theta":1e4,"sliding_window":9,"attn_logit_softcapping":50}""", "has no 'query_pre_attn_scalar'")]
+    [InlineData(
+        """{"model_type":"gemma2","rope_theta":1e4,"sliding_window":9,"attn_logit_softcapping":5}""", "has no 'query_pre_attn_scalar'")]
     [InlineData("""{"model_type":"granite","rope_theta":1e4}""", "has no 'attention_multiplier'")]
     [InlineData("""{"model_type":"llama","num_attention_heads":8}""", "has 'num_attention_heads' = 8, but the layer has 4")]
     [InlineData("""{"model_type":"llama","num_key_value_heads":4}""", "has 'num_key_value_heads' = 4, but the layer has 2")]
@@ -136,7 +151,9 @@ public sealed class ModelConfigurationTests : IDisposable
     [InlineData("""{"model_type":"llama","attn_logit_softcapping":30.0}""", "has 'attn_logit_softcapping' = 30.0")]
     [InlineData("""{"model_type":"llama","layer_types":["sliding_attention"]}""", "has windows in 'layer_types'")]
     [InlineData("""{"model_type":"llama","layer_types":["linear_attention"]}""", "has layers of the type 'linear_attention'")]
-    [InlineData("""{"model_type":"llama","layer_types":["full_attention","sliding_attention"]}""", "has 'layer_types' for 2 layers; this is layer 5")]
+    [InlineData(
+        """{"model_type":"llama","layer_types":["full_attention","sliding_attention"]}""",
+        "has 'layer_types' for 2 layers; this is layer 5")]
     [InlineData("""{"model_type":"olmo","rope_theta":1e4,"clip_qkv":8.0}""", "has 'clip_qkv' = 8.0")]
     [InlineData("""{"model_type":"llama","no_rope_layers":[1,1,0]}""", "has 'no_rope_layers' = [1,1,0]")]
     [InlineData("""{"model_type":"gptj","rotary":false,"rotary_dim":4}""", "has 'rotary' = false")]
@@ -152,7 +169,9 @@ public sealed class ModelConfigurationTests : IDisposable
     [InlineData(
         """{"model_type":"llama","rope_scaling":{"type":"yarn","factor":2,"original_max_position_embeddings":64.5}}""",
         "has 'rope_scaling.original_max_position_embeddings' = 64.5")]
-    [InlineData("""{"model_type":"llama","rope_theta":1e4,"rope_parameters":{"rope_type":"default","rope_theta":2e4}}""", "'rope_parameters.rope_theta' = 20000")]
+    [InlineData(
+        """{"model_type":"llama","rope_theta":1e4,"rope_parameters":{"rope_type":"default","rope_theta":2e4}}""",
+        "'rope_parameters.rope_theta' = 20000")]
     public void What_is_missing_or_not_done_is_named(string json, string message)
     {
         _folder.Write("model.layers.5.self_attn", CheckpointFolder.Weights());
@@ -189,6 +208,9 @@ public sealed class ModelConfigurationTests : IDisposable
             Assert.Contains("must be left out where config.json configures the layer", exception.Message, StringComparison.Ordinal);
         }
     }
+
+    private static string Qwen2(string heads, string window) =>
+        $$$"""{"model_type":"qwen2",{{{heads}}},"rope_theta":1000000.0,{{{window}}},"max_window_layers":28}""";
 
     private static string Gemma2(string heads) =>
         $$$"""

@@ -86,7 +86,8 @@ public sealed class WeightLoaderTests : IDisposable
         Write(
             ("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value),
             ("o_proj.weight", weights.Output));
-        using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 3, options: _withoutPositions);
+        using MultiHeadAttention<float> layer =
+            MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 3, options: _withoutPositions);
         Assert.Equal(8, layer.Config.HeadSize);
         Tensor<float> output = Data.Poisoned(2, 6, 10);
         layer.Forward(input.AsReadOnlyTensorSpan(), output.AsTensorSpan());
@@ -155,7 +156,8 @@ public sealed class WeightLoaderTests : IDisposable
                 [.. file.Select(tensor => ("a." + tensor.Item1, tensor.Item2)), (name, extra), ("b." + name, extra)];
             Write(named);
             MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, prefix: "a", options: _withoutPositions).Dispose();
-            AssertRefused($"would be wrong: 'a.{name}'. All that starts with 'a.' is the layer's.", [.. named, ("a." + name, extra)], prefix: "a");
+            AssertRefused(
+                $"would be wrong: 'a.{name}'. All that starts with 'a.' is the layer's.", [.. named, ("a." + name, extra)], prefix: "a");
         }
     }
 
@@ -186,11 +188,12 @@ public sealed class WeightLoaderTests : IDisposable
     public void A_buffer_without_influence_is_let_through(string name, params int[] lengths)
     {
         var options = new MultiHeadAttentionLoadOptions { Rotary = new RotaryEmbedding() };
-        (string, Tensor<float>)[] file =
-            [.. Layers(_problem.Weights), (name, Data.Random(new Random(1), lengths.Length == 0 ? [1] : [.. lengths.Select(one => (nint)one)]))];
+        nint[] shape = lengths.Length == 0 ? [1] : [.. lengths.Select(one => (nint)one)];
+        (string, Tensor<float>)[] file = [.. Layers(_problem.Weights), (name, Data.Random(new Random(1), shape))];
         Write(file);
         MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, options: options).Dispose();
-        AssertRefused($"'p.other.{name}'", [.. file.Select(one => ("p." + one.Item1, one.Item2)), ("p.other." + name, file[^1].Item2)], prefix: "p");
+        AssertRefused(
+            $"'p.other.{name}'", [.. file.Select(one => ("p." + one.Item1, one.Item2)), ("p.other." + name, file[^1].Item2)], prefix: "p");
         if (name.StartsWith("rotary", StringComparison.Ordinal))
         {
             Write(file);

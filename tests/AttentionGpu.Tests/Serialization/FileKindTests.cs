@@ -58,8 +58,8 @@ public sealed class FileKindTests : IDisposable
     public void A_stream_is_looked_at_from_where_its_file_starts()
     {
         var stream = new MemoryStream([1, 2, 3, .. "GGUF"u8, 3, 0, 0, 0, 1, 0, 0, 0]) { Position = 3 };
-        Assert.Contains(
-            "a GGUF model", Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(stream).Dispose()).Message, StringComparison.Ordinal);
+        InvalidDataException exception = Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(stream).Dispose());
+        Assert.Contains("a GGUF model", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -76,6 +76,18 @@ public sealed class FileKindTests : IDisposable
         File.WriteAllText(_path, text, Encoding.UTF8);
         string message = Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(_path).Dispose()).Message;
         Assert.StartsWith($"The safetensors file '{_path}' is malformed", message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(0x0280)]
+    [InlineData(0x8B1F)]
+    [InlineData(0x120808)]
+    [InlineData(0x04034B50)]
+    public void A_safetensors_file_with_a_fault_is_malformed_whatever_its_length_looks_like(int headerBytes)
+    {
+        File.WriteAllBytes(_path, [.. BitConverter.GetBytes((long)headerBytes), .. "{\"x\":1"u8]);
+        string message = Assert.Throws<InvalidDataException>(() => SafetensorsFile.Open(_path).Dispose()).Message;
+        Assert.Contains("is malformed: its header claims", message, StringComparison.Ordinal);
     }
 
     [Theory]

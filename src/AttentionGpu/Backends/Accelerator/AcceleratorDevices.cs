@@ -98,8 +98,8 @@ internal static class AcceleratorDevices
     private static string? Problem(Device device) => device switch
     {
         CLDevice openCL => OpenCLProblem(openCL.CLStdVersion, openCL.Capabilities.GenericAddressSpace),
-        CudaDevice { Architecture: not null, InstructionSet: CudaInstructionSet set } when PTXCodeGenerator.SupportedInstructionSets.Contains(set) =>
-            null,
+        CudaDevice { Architecture: not null, InstructionSet: CudaInstructionSet set }
+            when PTXCodeGenerator.SupportedInstructionSets.Contains(set) => null,
         CudaDevice => "ILGPU has no instruction set for this device and driver",
         _ => null,
     };

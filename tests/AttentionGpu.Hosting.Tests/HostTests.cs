@@ -143,7 +143,9 @@ public class HostTests
             ["k_proj.weight"] = weights.Key,
             ["v_proj.weight"] = weights.Value,
             ["o_proj.weight"] = weights.Output,
-            ["q_proj.bias"] = weights.QueryBias!, ["k_proj.bias"] = weights.KeyBias!, ["v_proj.bias"] = weights.ValueBias!,
+            ["q_proj.bias"] = weights.QueryBias!,
+            ["k_proj.bias"] = weights.KeyBias!,
+            ["v_proj.bias"] = weights.ValueBias!,
             ["o_proj.bias"] = weights.OutputBias!,
         });
         try
@@ -151,7 +153,12 @@ public class HostTests
             var none = new AttentionLayerOptions { Path = path, Heads = 4, Positions = LayerPositions.None };
             var rotary = new AttentionLayerOptions
             {
-                Path = path, Heads = 4, Rotary = new AttentionRotaryOptions { Base = 500.0 }, Window = 2, Softcap = 3f, Scale = 0.5f,
+                Path = path,
+                Heads = 4,
+                Rotary = new AttentionRotaryOptions { Base = 500.0 },
+                Window = 2,
+                Softcap = 3f,
+                Scale = 0.5f,
             };
             var options = new AttentionServiceOptions { Device = "simd", Layers = { ["none"] = none, ["rotary"] = rotary } };
             await using (AttentionService service = Fixture.Create(options))

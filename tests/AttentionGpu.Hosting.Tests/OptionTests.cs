@@ -96,7 +96,10 @@ public class OptionTests
             new RotaryEmbedding { Base = 10.0, Scaling = RotaryScaling.Yarn(2.0, 64) },
             new AttentionRotaryOptions
             {
-                Base = 10.0, Scaling = AttentionRotaryScaling.Yarn, Factor = 2.0, OriginalContext = 64,
+                Base = 10.0,
+                Scaling = AttentionRotaryScaling.Yarn,
+                Factor = 2.0,
+                OriginalContext = 64,
             }.ToEmbedding());
         Assert.Equal(
             new RotaryEmbedding { Base = 10.0, Scaling = RotaryScaling.Linear(2.0) },

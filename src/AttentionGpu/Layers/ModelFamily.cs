@@ -67,7 +67,9 @@ internal sealed record ModelFamily
         ["gemma"] = _plain,
         ["gemma2"] = new()
         {
-            Window = WindowedLayers.EverySecond, ScaleSource = "query_pre_attn_scalar", Softcap = "attn_logit_softcapping",
+            Window = WindowedLayers.EverySecond,
+            ScaleSource = "query_pre_attn_scalar",
+            Softcap = "attn_logit_softcapping",
         },
         ["gpt_oss"] = new() { Window = WindowedLayers.EverySecond },
         ["gptj"] = new() { IsInterleaved = true, DefaultBase = 10_000.0, RotarySize = "rotary_dim" },

@@ -16,7 +16,12 @@ internal sealed class CheckpointFolder : IDisposable
     /// <summary>What a layer's configuration is where nothing but the checkpoint is known.</summary>
     public static MultiHeadAttentionConfig Sizes { get; } = new()
     {
-        EmbeddingSize = 10, Heads = Heads, KeyValueHeads = KeyValueHeads, HeadSize = HeadSize, KeySize = 10, ValueSize = 10,
+        EmbeddingSize = 10,
+        Heads = Heads,
+        KeyValueHeads = KeyValueHeads,
+        HeadSize = HeadSize,
+        KeySize = 10,
+        ValueSize = 10,
     };
 
     public string File => Path.Combine(_path, "w.safetensors");

@@ -177,8 +177,20 @@ internal sealed partial class AttentionService : IAttentionService, IAsyncDispos
         AttentionLayer<T> Load<T>()
             where T : unmanaged =>
             new(this, name, _engine, engine => MultiHeadAttention.Load<T>(
-                engine, options.Path, options.Heads, options.KeyValueHeads, options.Prefix));
+                engine, options.Path, options.Heads, options.KeyValueHeads, options.Prefix, options: LoadOptions(name, options)));
     }
+
+    private static MultiHeadAttentionLoadOptions LoadOptions(string name, AttentionLayerOptions options) => new()
+    {
+        Positions = options.Positions,
+        Rotary = options.Rotary is { } rotary
+            ? rotary.ToEmbedding() ?? throw new ArgumentException(AttentionRotaryOptions.Error(name), nameof(options))
+            : null,
+        Window = options.Window is int left ? new AttentionWindow { Left = left } : null,
+        Softcap = options.Softcap,
+        Scale = options.Scale,
+        NormEpsilon = options.NormEpsilon,
+    };
 
     private Exception? Run(ForwardBatch batch)
     {

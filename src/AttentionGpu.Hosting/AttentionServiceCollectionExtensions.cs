@@ -37,14 +37,17 @@ public static class AttentionServiceCollectionExtensions
             provider => new AttentionHealthCheck(Find(provider, name)), failureStatus: null, tags: null));
         OptionsBuilder<AttentionServiceOptions> options = services.AddOptions<AttentionServiceOptions>(name).ValidateDataAnnotations()
             .Validate(
-                one => one.Device == "auto" || AttentionGpu.AttentionEngine.ListDevices().Any(device => device.Name == one.Device),
+                one => one.Device == "auto" || IsUsable(one.Device),
                 "Device must be a device of this machine, or auto.")
             .Validate(
-                one => one.FallbackDevice is null || AttentionGpu.AttentionEngine.ListDevices().Any(device => device.Name == one.FallbackDevice),
+                one => one.FallbackDevice is null || IsUsable(one.FallbackDevice),
                 "FallbackDevice must be a device of this machine.")
             .ValidateOnStart();
         return configure is null ? options : options.Configure(configure);
     }
+
+    private static bool IsUsable(string name) =>
+        AttentionGpu.AttentionEngine.ListDevices().Any(device => device.Name == name && device.Problem is null);
 
     private static AttentionService Create(IServiceProvider provider, string name) => new(
         name,

@@ -31,6 +31,29 @@ public sealed class AttentionLayerOptions
     public string? Prefix { get; set; }
 
     /// <summary>
+    /// The positions in a layer that has <c>q_proj.weight</c>: <see cref="LayerPositions.None"/>, or a <see cref="Rotary"/> embedding;
+    /// without either, <c>config.json</c> in the folder of the file must tell them. See <see cref="MultiHeadAttentionLoadOptions"/>.
+    /// </summary>
+    [EnumDataType(typeof(LayerPositions))]
+    public LayerPositions Positions { get; set; }
+
+    /// <summary>Rotary embedding of queries and keys; null for none, or for what <c>config.json</c> says.</summary>
+    public AttentionRotaryOptions? Rotary { get; set; }
+
+    /// <summary>Keys before its own that a query sees; null for all.</summary>
+    [Range(0, int.MaxValue)]
+    public int? Window { get; set; }
+
+    /// <summary>See <see cref="MultiHeadAttentionConfig.Softcap"/>.</summary>
+    public float? Softcap { get; set; }
+
+    /// <summary>See <see cref="MultiHeadAttentionConfig.Scale"/>.</summary>
+    public float? Scale { get; set; }
+
+    /// <summary>See <see cref="MultiHeadAttentionLoadOptions.NormEpsilon"/>.</summary>
+    public float? NormEpsilon { get; set; }
+
+    /// <summary>
     /// The layer's element type, <c>float32</c>, <c>float16</c> or <c>bfloat16</c>, whatever that of the file is: parameters are rounded to
     /// it, and requests are in it.
     /// </summary>

@@ -63,4 +63,17 @@ public class BenchCommandTests
     [InlineData("--shape", "1,4,16,8", "--threads", "0")]
     [InlineData("--shape", "1,4,16,8", "--device", "nope")]
     public void Bad_arguments_are_one_line_and_exit_code_2(params string[] arguments) => InProcess.Fail(2, ["bench", .. arguments]);
+
+    [Theory]
+    [InlineData("--shape is '1,1,2147483647,9': the queries [1, 1, 2147483647, 9] would", "--shape", "1,1,2147483647,9")]
+    [InlineData("[2147483647, 2147483647, 2147483647, 1] would", "--shape", "2147483647,2147483647,2147483647,1")]
+    [InlineData("--shape is '1,1,1,64': the keys [1, 1, 2147483647, 64] would", "--shape", "1,1,1,64", "--kv-length", "2147483647")]
+    [InlineData("--shape is '1,1,1000000,1': a weight [1000000, 1000000] would", "--op", "mha", "--shape", "1,1,1000000,1")]
+    [InlineData("--shape is '100000,1,100000': the input [100000, 100000] would", "--op", "linear", "--shape", "100000,1,100000")]
+    [InlineData("--shape is '100000,100000,1': the output [100000, 100000] would", "--op", "linear", "--shape", "100000,100000,1")]
+    [InlineData("--shape is '1,8,16,3': 3 must", "--op", "mha", "--shape", "1,8,16,3")]
+    [InlineData("--kv-heads: 3 must", "--op", "mha", "--shape", "1,8,16,4", "--kv-heads", "3")]
+    [InlineData("--kv-heads: 0 must", "--shape", "1,4,16,8", "--kv-heads", "0")]
+    public void A_size_that_cannot_be_is_refused_by_its_option(string message, params string[] arguments) =>
+        Assert.Contains(message, InProcess.Fail(2, ["bench", "--device", "reference", .. arguments]), StringComparison.Ordinal);
 }

@@ -23,6 +23,30 @@ public class CostTests
         Assert.Equal(pairs, VisiblePairs.Count(causal, queries, keys));
 
     [Theory]
+    [InlineData(Causal.None, 1, 0, QueryAlignment.TopLeft)]
+    [InlineData(Causal.None, 1, null, QueryAlignment.TopLeft)]
+    [InlineData(Causal.None, null, 2, QueryAlignment.BottomRight)]
+    [InlineData(Causal.TopLeft, 2, null, QueryAlignment.TopLeft)]
+    [InlineData(Causal.BottomRight, 2, null, QueryAlignment.BottomRight)]
+    [InlineData(Causal.BottomRight, 3, 1, QueryAlignment.TopLeft)]
+    public void A_window_leaves_the_pairs_that_it_has(Causal causal, int? left, int? right, QueryAlignment alignment)
+    {
+        foreach ((int queries, int keys) in new[] { (5, 7), (7, 5), (1, 4), (4, 4), (3, 0) })
+        {
+            // Pair by pair, from the rules.
+            int position = alignment == QueryAlignment.BottomRight ? keys - queries : 0;
+            long pairs = (
+                from query in Enumerable.Range(0, queries)
+                from key in Enumerable.Range(0, keys)
+                where key >= query + position - (left ?? keys + queries) && key <= query + position + (right ?? keys + queries)
+                    && (causal == Causal.None || key <= query + (causal == Causal.BottomRight ? keys - queries : 0))
+                select key).Count();
+            var window = new AttentionWindow { Left = left, Right = right, Alignment = alignment };
+            Assert.Equal(pairs, VisiblePairs.Count(causal, queries, keys, window));
+        }
+    }
+
+    [Theory]
 
     // Query and output: 2 x 3 x 5 x 7 = 210 elements each; key and value as many. Pairs: 2 x 3 x 5 x 5 = 150, of 7 multiply-adds, twice.
     [InlineData(null, null, false, 2.0 * 150 * 7 * 2, 4 * 4 * 210)]

@@ -18,6 +18,11 @@ public sealed class ExitCodeTests : IDisposable
         MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(new() { EmbeddingSize = Embedding, Heads = 2 }, seed: 3);
         SafetensorsFile.Write(_folder["w.safetensors"], new Dictionary<string, Tensor<float>>
         {
+            ["in_proj_weight"] = Tensor.Concatenate<float>([weights.Query, weights.Key, weights.Value]),
+            ["out_proj.weight"] = weights.Output,
+        });
+        SafetensorsFile.Write(_folder["unstated.safetensors"], new Dictionary<string, Tensor<float>>
+        {
             ["q_proj.weight"] = weights.Query,
             ["k_proj.weight"] = weights.Key,
             ["v_proj.weight"] = weights.Value,
@@ -83,6 +88,10 @@ public sealed class ExitCodeTests : IDisposable
     [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--device", "nope")]
     [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy", "--need-weights")]
     [InlineData("run", "--weights", "w.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "no/y.npy")]
+    [InlineData("run", "--weights", "unstated.safetensors", "--heads", "2", "--input", "x.safetensors", "--output", "y.npy")]
+    [InlineData("demo", "--text", "text.txt", "--weights", "unstated.safetensors", "--heads", "2")]
+    [InlineData("demo", "--text", "text.txt", "--rotary", "none")]
+    [InlineData("demo", "--text", "text.txt", "--window", "3")]
     [InlineData("verify", "--device", "nope")]
     [InlineData("verify", "--device", "")]
     [InlineData("verify", "--onnx", "no-folder")]

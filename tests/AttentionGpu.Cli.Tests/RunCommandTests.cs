@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Text;
 using System.Text.Json;
 using AttentionGpu.Cli.Files;
 using AttentionGpu.Serialization;
@@ -59,8 +60,8 @@ public sealed class RunCommandTests : IDisposable
     {
         List<string> arguments =
         [
-            "run", "--weights", _folder["w.safetensors"], "--prefix", "layer", "--heads", "6", "--kv-heads", "2", "--input",
-            _folder["x.safetensors"], "--device", device, "--need-weights", "--output", _folder["y.safetensors"],
+            "run", "--weights", _folder["w.safetensors"], "--prefix", "layer", "--rotary", "none", "--heads", "6", "--kv-heads", "2",
+            "--input", _folder["x.safetensors"], "--device", device, "--need-weights", "--output", _folder["y.safetensors"],
         ];
         if (cross)
             arguments.AddRange(["--context", _folder["c.safetensors"]]);
@@ -83,7 +84,8 @@ public sealed class RunCommandTests : IDisposable
     {
         TensorFile.Write(_folder["x.npy"], new Dictionary<string, Tensor<float>> { ["x"] = _self.Query });
         string json = Cli.Succeed(
-            "run", "--weights", _folder["w.safetensors"], "--prefix", "layer.", "--heads", "6", "--input", _folder["x.npy"], "--device",
+            "run", "--weights", _folder["w.safetensors"], "--prefix", "layer.", "--rotary", "none", "--heads", "6", "--input",
+            _folder["x.npy"], "--device",
             "reference", "--output", _folder["y.npy"], "--json");
         Close.Assert(_self.Run(Engines.Reference), TensorFile.Read(_folder["y.npy"], "y"), "npy");
 
@@ -105,6 +107,7 @@ public sealed class RunCommandTests : IDisposable
             {
                 ["--weights"] = _folder["w.safetensors"],
                 ["--prefix"] = "layer",
+                ["--rotary"] = "none",
                 ["--heads"] = "6",
                 ["--input"] = _folder["x.safetensors"],
                 ["--device"] = "reference",
@@ -124,6 +127,10 @@ public sealed class RunCommandTests : IDisposable
         SafetensorsFile.Write(_folder["name.safetensors"], new Dictionary<string, Tensor<float>> { ["z"] = _self.Query });
         Assert.Contains("missing.safetensors", Run("--weights", _folder["missing.safetensors"]), StringComparison.Ordinal);
         Assert.Contains("malformed", Run("--weights", _folder["text.safetensors"]), StringComparison.Ordinal);
+        Assert.Contains("is a folder", Run("--weights", _folder[""]), StringComparison.Ordinal);
+        File.WriteAllText(_folder["pointer.safetensors"], "version https://git-lfs.github.com/spec/v1\n");
+        Assert.Contains("a Git LFS pointer", Run("--weights", _folder["pointer.safetensors"]), StringComparison.Ordinal);
+        Assert.Contains("a Git LFS pointer", Run("--input", _folder["pointer.safetensors"]), StringComparison.Ordinal);
         Assert.Contains("q_proj.weight", Run("--prefix", "other"), StringComparison.Ordinal);
         Assert.Contains("7 heads", Run("--heads", "7"), StringComparison.Ordinal);
         Assert.Contains("heads", Run("--heads", "0"), StringComparison.Ordinal);
@@ -131,6 +138,12 @@ public sealed class RunCommandTests : IDisposable
         Assert.Contains("KeyValueHeads", Run("--kv-heads", "4"), StringComparison.Ordinal);
         Assert.Contains("missing.npy", Run("--input", _folder["missing.npy"]), StringComparison.Ordinal);
         Assert.Contains("NumPy", Run("--input", _folder["text.npy"]), StringComparison.Ordinal);
+        byte[] header = Encoding.ASCII.GetBytes("{'descr': '<c8', 'fortran_order': False, 'shape': (1, 1, 1), }\n");
+        File.WriteAllBytes(_folder["c.npy"], [0x93, .. "NUMPY"u8, 1, 0, (byte)header.Length, 0, .. header, .. new byte[8]]);
+        Assert.Contains("complex numbers ('<c8')", Run("--input", _folder["c.npy"]), StringComparison.Ordinal);
+        File.WriteAllBytes(_folder["empty.npy"], []);
+        Assert.Contains(
+            "empty.npy' cannot be read as a NumPy array: it is empty", Run("--input", _folder["empty.npy"]), StringComparison.Ordinal);
         Assert.Contains("rank 2", Run("--input", _folder["rank2.safetensors"]), StringComparison.Ordinal);
         Assert.Contains("[2, 3, 95]", Run("--input", _folder["narrow.safetensors"]), StringComparison.Ordinal);
         Assert.Contains("'x'", Run("--input", _folder["name.safetensors"]), StringComparison.Ordinal);

@@ -30,7 +30,7 @@ public sealed class RunOptionsTests : IDisposable
     public RunOptionsTests()
     {
         var tensors = new Dictionary<string, Tensor<float>>();
-        foreach ((string prefix, MultiHeadAttentionWeights weights) in new[] { ("", _first), ("second.", _second) })
+        foreach ((string prefix, MultiHeadAttentionWeights weights) in new[] { ("first.", _first), ("second.", _second) })
         {
             tensors[prefix + "q_proj.weight"] = weights.Query;
             tensors[prefix + "k_proj.weight"] = weights.Key;
@@ -55,7 +55,7 @@ public sealed class RunOptionsTests : IDisposable
     {
         string[] options =
         [
-            .. second ? new[] { "--prefix", "second" } : [],
+            .. second ? new[] { "--prefix", "second" } : ["--prefix", "first"],
             .. cross ? new[] { "--context", _folder["c.npy"] } : [],
             .. causal ? new[] { "--causal" } : [],
         ];
@@ -85,6 +85,82 @@ public sealed class RunOptionsTests : IDisposable
         foreach (string heads in new[] { "0", "-2" })
             Fail("keyValueHeads", "--kv-heads", heads, "--output", _folder["bad.safetensors"]);
     }
+
+    public static TheoryData<string[], MultiHeadAttentionLoadOptions> Positions => new()
+    {
+        { ["--rotary", "500"], new() { Rotary = new() { Base = 500.0 } } },
+        {
+            ["--rotary", "1e4", "--rotary-size", "2", "--rotary-interleaved", "--rotary-scaling", "linear,2.5", "--window", "1"],
+            new()
+            {
+                Rotary = new() { Size = 2, Interleaved = true, Scaling = RotaryScaling.Linear(2.5) },
+                Window = new AttentionWindow { Left = 1 },
+            }
+        },
+        {
+            ["--rotary", "50", "--rotary-scaling", "llama3,8,1,4,8192"],
+            new() { Rotary = new() { Base = 50.0, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) } }
+        },
+        {
+            ["--rotary", "50", "--rotary-scaling", "yarn,32,4096"],
+            new() { Rotary = new() { Base = 50.0, Scaling = RotaryScaling.Yarn(32.0, 4096) } }
+        },
+        { ["--rotary", "none", "--softcap", "2", "--scale", "0.7"], new() { Positions = LayerPositions.None, Softcap = 2f, Scale = 0.7f } },
+    };
+
+    [Theory]
+    [MemberData(nameof(Positions))]
+    public void Positions_and_variants_are_those_of_the_library(string[] options, MultiHeadAttentionLoadOptions layer)
+    {
+        // Head size 4 of 3 heads, as rotary embedding needs an even one.
+        var config = new MultiHeadAttentionConfig { EmbeddingSize = Embedding, Heads = 3 };
+        var weights = MultiHeadAttentionWeights.Random(config, seed: 5);
+        SafetensorsFile.Write(_folder["even.safetensors"], new Dictionary<string, Tensor<float>>
+        {
+            ["q_proj.weight"] = weights.Query,
+            ["k_proj.weight"] = weights.Key,
+            ["v_proj.weight"] = weights.Value,
+            ["o_proj.weight"] = weights.Output,
+        });
+        string[] arguments =
+        [
+            "run", "--weights", _folder["even.safetensors"], "--heads", "3", "--input", _folder["x.safetensors"], "--device", "reference",
+            "--output", _folder["y.npy"], .. options,
+        ];
+        Assert.Equal((0, ""), (InProcess.Run(arguments).ExitCode, ""));
+        using MultiHeadAttention<float> expected =
+            MultiHeadAttention.Load<float>(Engines.Reference, _folder["even.safetensors"], heads: 3, options: layer);
+        Close.Assert(expected.Forward(_input), TensorFile.Read(_folder["y.npy"], "y"), string.Join(' ', options));
+    }
+
+    [Fact]
+    public void A_configuration_beside_the_checkpoint_states_the_positions()
+    {
+        Fail("state the positions, by the option 'Rotary'", "--config", "--output", _folder["bad.npy"]);
+        File.WriteAllText(_folder["config.json"], """{"model_type":"opt"}""");
+        Run("--config", "--output", _folder["y.npy"]);
+        Close.Assert(
+            NaiveLayer.Run(_config, _first, _input, _input, _input).Output, TensorFile.Read(_folder["y.npy"], "y"), "OPT");
+        File.WriteAllText(_folder["config.json"], """{"model_type":"llama","sliding_window":7}""");
+        Fail("'sliding_window' = 7", "--config", "--output", _folder["bad.npy"]);
+    }
+
+    [Theory]
+    [InlineData("--rotary is '0'", "--rotary", "0")]
+    [InlineData("--rotary is 'nan'", "--rotary", "nan")]
+    [InlineData("--rotary is 'None'", "--rotary", "None")]
+    [InlineData("--rotary-size needs --rotary with a base; it is none", "--rotary", "none", "--rotary-size", "2")]
+    [InlineData("--rotary-interleaved needs --rotary with a base; it is left out", "--config", "--rotary-interleaved")]
+    [InlineData("--rotary-scaling needs --rotary with a base", "--rotary", "none", "--rotary-scaling", "linear,2")]
+    [InlineData("--rotary-scaling is 'linear'", "--rotary", "10", "--rotary-scaling", "linear")]
+    [InlineData("--rotary-scaling is 'ntk,2'", "--rotary", "10", "--rotary-scaling", "ntk,2")]
+    [InlineData("--rotary-scaling is 'yarn,2,x'", "--rotary", "10", "--rotary-scaling", "yarn,2,x")]
+    [InlineData("--rotary-scaling is 'yarn,2,1.5'", "--rotary", "10", "--rotary-scaling", "yarn,2,1.5")]
+    [InlineData("--window is -1", "--window", "-1")]
+    [InlineData("'Softcap'", "--softcap", "0")]
+    [InlineData("'NormEpsilon' is 1", "--norm-epsilon", "1")]
+    public void Positions_that_are_none_are_refused(string message, params string[] options) =>
+        Fail(message, [.. options, "--output", _folder["bad.safetensors"]]);
 
     [Fact]
     public void Weights_do_not_go_into_a_NumPy_file() =>
@@ -133,7 +209,10 @@ public sealed class RunOptionsTests : IDisposable
     private string[] Arguments(string[] options) =>
     [
         "run", "--weights", _folder["w.safetensors"], "--heads", "4", "--input", _folder["x.safetensors"],
-        "--device", "reference", .. options,
+        "--device", "reference",
+        .. options.Contains("--prefix") ? Array.Empty<string>() : ["--prefix", "first"],
+        .. options.Contains("--rotary") || options.Contains("--config") ? Array.Empty<string>() : ["--rotary", "none"],
+        .. options.Where(option => option != "--config"),
     ];
 
     private string Run(params string[] options)

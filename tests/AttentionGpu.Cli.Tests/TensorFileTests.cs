@@ -55,17 +55,11 @@ public sealed class TensorFileTests : IDisposable
         Assert.Equal([1f, 3f, 5f, 2f, 4f, 6f], Data.Flat(tensor));
     }
 
-    [Fact]
-    public void A_NumPy_array_that_cannot_be_read_is_refused()
-    {
-        WriteNumPy<float>("x.npy", "<U1", [1f, 2f, 3f, 4f, 5f, 6f], "(2, 3)");
-        InvalidDataException exception = Assert.Throws<InvalidDataException>(() => TensorFile.Read(_folder["x.npy"], "x"));
-        Assert.Contains(_folder["x.npy"], exception.Message, StringComparison.Ordinal);
-    }
-
     [Theory]
     [InlineData(0)]
     [InlineData(5)]
+    [InlineData(8)]
+    [InlineData(9)]
     [InlineData(70)]
     [InlineData(151)]
     public void A_NumPy_file_that_is_cut_off_is_refused(int bytes)
@@ -74,8 +68,89 @@ public sealed class TensorFileTests : IDisposable
         byte[] all = File.ReadAllBytes(_folder["x.npy"]);
         Assert.Equal(152, all.Length);
         File.WriteAllBytes(_folder["x.npy"], all[..bytes]);
-        InvalidDataException exception = Assert.Throws<InvalidDataException>(() => TensorFile.Read(_folder["x.npy"], "x"));
-        Assert.Contains(_folder["x.npy"], exception.Message, StringComparison.Ordinal);
+        AssertRefused(bytes == 0 ? "it is empty" : "cannot be read as a NumPy array");
+    }
+
+    [Theory]
+    [InlineData("<c8", "complex numbers ('<c8')")]
+    [InlineData(">c16", "complex numbers ('>c16')")]
+    [InlineData("<U1", "texts ('<U1')")]
+    [InlineData("|S4", "texts ('|S4')")]
+    [InlineData("|O", "Python objects ('|O')")]
+    [InlineData("<M8[ns]", "dates ('<M8[ns]')")]
+    [InlineData("<m8[s]", "spans of time ('<m8[s]')")]
+    [InlineData("<V2", "bytes without a meaning, or bfloat16 ('<V2')")]
+    [InlineData("<f16", "floats of another size ('<f16')")]
+    [InlineData("f4", "floats of another size ('f4')")]
+    [InlineData("", "of an unknown type ('')")]
+    [InlineData("<x4", "of an unknown type ('<x4')")]
+    public void An_element_type_that_is_not_read_is_named(string type, string name)
+    {
+        WriteNumPy<float>("x.npy", type, [1f, 7f], "(1, 1, 1)");
+        AssertRefused($"its elements are {name}; booleans");
+    }
+
+    [Fact]
+    public void A_NumPy_file_that_breaks_a_rule_is_refused_with_it()
+    {
+        WriteNumPy<float>("x.npy", "<f4", [1f, 2f], "(3,)");
+        AssertRefused("its shape [3] and type '<f4' need 12 bytes; 8 follow the header");
+        WriteNumPy<float>("x.npy", "<f4", [1f, 2f], "(1,)");
+        AssertRefused("its shape [1] and type '<f4' need 4 bytes; 8 follow the header");
+        WriteNumPy<float>("x.npy", "<f4", [1f], "(4611686018427387904, 4)");
+        AssertRefused("its shape [4611686018427387904, 4] has more than");
+        WriteNumPy<float>("x.npy", "<f4", [], "(0, 4611686018427387904, 4611686018427387904)");
+        AssertRefused("has more than");
+        WriteNumPy<float>("x.npy", "<f4", [1f], "(-1,)");
+        AssertRefused("its shape is (-1,)");
+        WriteNumPy<float>("x.npy", "<f4", [1f], "(1,)", "true");
+        AssertRefused("'fortran_order'");
+        File.WriteAllBytes(_folder["x.npy"], [.. "PK\x03\x04"u8, 1, 2, 3, 4]);
+        AssertRefused("it is a zip archive");
+        WriteNumPy<float>("x.npy", "<f4", [1f], "(1,)");
+        byte[] all = File.ReadAllBytes(_folder["x.npy"]);
+        all[6] = 4;
+        File.WriteAllBytes(_folder["x.npy"], all);
+        AssertRefused("it has version 4.0 of the format");
+        File.WriteAllBytes(_folder["x.npy"], [0x93, .. "NUMPY"u8, 2, 0, 255, 255, 255, 255, .. all]);
+        AssertRefused("its header claims 4294967295 bytes; at most");
+        string record = "{'descr': [('a', '<f4'), ('b', '<f4')], 'fortran_order': False, 'shape': (1,), }";
+        File.WriteAllBytes(
+            _folder["x.npy"], [0x93, .. "NUMPY"u8, 1, 0, (byte)record.Length, 0, .. Encoding.ASCII.GetBytes(record), .. new byte[8]]);
+        AssertRefused("records of several fields");
+        Directory.CreateDirectory(_folder["folder.npy"]);
+        InvalidDataException folder = Assert.Throws<InvalidDataException>(() => TensorFile.Read(_folder["folder.npy"], "x"));
+        Assert.Contains("is a folder", folder.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(3)]
+    public void Headers_of_the_later_versions_have_longer_lengths(int version)
+    {
+        string header = "{'descr': '>f8', 'fortran_order': True, 'shape': (2L, 1), }\n";
+        byte[] values = [.. BitConverter.GetBytes(1.5).Reverse(), .. BitConverter.GetBytes(-2.0).Reverse()];
+        File.WriteAllBytes(
+            _folder["x.npy"],
+            [0x93, .. "NUMPY"u8, (byte)version, 0, .. BitConverter.GetBytes(header.Length), .. Encoding.ASCII.GetBytes(header), .. values]);
+        Tensor<float> tensor = TensorFile.Read(_folder["x.npy"], "x");
+        Assert.Equal([2, 1], tensor.Lengths.ToArray());
+        Assert.Equal([1.5f, -2f], Data.Flat(tensor));
+    }
+
+    [Fact]
+    public void Arrays_of_three_axes_in_the_order_of_Fortran_and_without_axes_are_read()
+    {
+        // Element (i, j, k) is 100 i + 10 j + k.
+        WriteNumPy("x.npy", "<f4", [0f, 100f, 10f, 110f, 20f, 120f, 1f, 101f, 11f, 111f, 21f, 121f], "(2, 3, 2)", "True");
+        Assert.Equal([0f, 1f, 10f, 11f, 20f, 21f, 100f, 101f, 110f, 111f, 120f, 121f], Data.Flat(TensorFile.Read(_folder["x.npy"], "x")));
+        WriteNumPy("x.npy", "<f4", [4f], "()");
+        Assert.Equal([1], TensorFile.Read(_folder["x.npy"], "x").Lengths.ToArray());
+        WriteNumPy<float>("x.npy", "<f4", [], "(2, 0, 3)");
+        Assert.Equal([2, 0, 3], TensorFile.Read(_folder["x.npy"], "x").Lengths.ToArray());
+        float[] many = [.. Enumerable.Range(0, 200_000).Select(i => (float)i)];
+        WriteNumPy("x.npy", "<i4", Array.ConvertAll(many, value => (int)value), "(200000,)");
+        Assert.Equal(many, Data.Flat(TensorFile.Read(_folder["x.npy"], "x")));
     }
 
     [Fact]
@@ -121,6 +196,13 @@ public sealed class TensorFileTests : IDisposable
     {
         Assert.Throws<FileNotFoundException>(() => TensorFile.Read(_folder["none.npy"], "x"));
         Assert.Throws<FileNotFoundException>(() => TensorFile.Read(_folder["none.safetensors"], "x"));
+    }
+
+    private void AssertRefused(string rule)
+    {
+        InvalidDataException exception = Assert.Throws<InvalidDataException>(() => TensorFile.Read(_folder["x.npy"], "x"));
+        Assert.Contains($"'{_folder["x.npy"]}'", exception.Message, StringComparison.Ordinal);
+        Assert.Contains(rule, exception.Message, StringComparison.Ordinal);
     }
 
     // Format 1.0: magic, version, the header's length, the header padded to 128 bytes in all, the elements.

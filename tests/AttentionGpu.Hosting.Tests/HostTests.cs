@@ -96,12 +96,14 @@ public class HostTests
                 ["Device"] = "simd",
                 ["Layers:whole:Path"] = path,
                 ["Layers:whole:Heads"] = "4",
+                ["Layers:whole:Prefix"] = "first",
                 ["Layers:grouped:Path"] = path,
                 ["Layers:grouped:Heads"] = "4",
                 ["Layers:grouped:KeyValueHeads"] = "2",
                 ["Layers:grouped:Prefix"] = "second",
                 ["Layers:half:Path"] = path,
                 ["Layers:half:Heads"] = "4",
+                ["Layers:half:Prefix"] = "first",
                 ["Layers:half:ElementType"] = "float16",
             });
             builder.Services.AddSingleton<IMeterFactory>(telemetry);
@@ -123,6 +125,57 @@ public class HostTests
             await service.Layers["half"].ForwardAsync<Half>(ElementArrays.Round<Half>(input), halves, cancellationToken: Token);
             Close.Assert(Fixture.Expected(input), ElementArrays.Widen(halves), "output", ElementArrays.Tolerance<Half>());
             await host.StopAsync(Token);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    [Fact]
+    public async Task A_layer_of_a_checkpoint_has_the_positions_that_its_options_state()
+    {
+        string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid()}.safetensors");
+        MultiHeadAttentionWeights weights = Fixture.Weights;
+        SafetensorsFile.Write(path, new Dictionary<string, Tensor<float>>
+        {
+            ["q_proj.weight"] = weights.Query,
+            ["k_proj.weight"] = weights.Key,
+            ["v_proj.weight"] = weights.Value,
+            ["o_proj.weight"] = weights.Output,
+            ["q_proj.bias"] = weights.QueryBias!,
+            ["k_proj.bias"] = weights.KeyBias!,
+            ["v_proj.bias"] = weights.ValueBias!,
+            ["o_proj.bias"] = weights.OutputBias!,
+        });
+        try
+        {
+            var none = new AttentionLayerOptions { Path = path, Heads = 4, Positions = LayerPositions.None };
+            var rotary = new AttentionLayerOptions
+            {
+                Path = path,
+                Heads = 4,
+                Rotary = new AttentionRotaryOptions { Base = 500.0 },
+                Window = 2,
+                Softcap = 3f,
+                Scale = 0.5f,
+            };
+            var options = new AttentionServiceOptions { Device = "simd", Layers = { ["none"] = none, ["rotary"] = rotary } };
+            await using (AttentionService service = Fixture.Create(options))
+            {
+                MultiHeadAttentionConfig config = service.Layers["rotary"].Config;
+                Assert.Equal(new RotaryEmbedding { Base = 500.0 }, config.Rotary);
+                Assert.Equal((2, 3f, 0.5f), (config.Window!.Left, config.Softcap, config.Scale));
+                float[] input = Fixture.Input(5, 1);
+                (Task task, float[] output) = SchedulerTests.Forward(service.Layers["none"], input);
+                await task;
+                Close.Assert(Fixture.Expected(input), output, "output");
+            }
+
+            options.Layers["none"].Positions = LayerPositions.Unstated;
+            ArgumentException exception =
+                await Assert.ThrowsAsync<ArgumentException>(async () => await Fixture.Create(options).DisposeAsync());
+            Assert.Contains("state the positions", exception.Message, StringComparison.Ordinal);
         }
         finally
         {
@@ -167,7 +220,7 @@ public class HostTests
     {
         var grouped = MultiHeadAttentionWeights.Random(new() { EmbeddingSize = Fixture.Embedding, Heads = 4, KeyValueHeads = 2 }, seed: 5);
         var tensors = new Dictionary<string, Tensor<float>>();
-        foreach ((string prefix, MultiHeadAttentionWeights weights) in new[] { ("", Fixture.Weights), ("second.", grouped) })
+        foreach ((string prefix, MultiHeadAttentionWeights weights) in new[] { ("first.", Fixture.Weights), ("second.", grouped) })
         {
             tensors[$"{prefix}in_proj_weight"] = Tensor.Concatenate<float>([weights.Query, weights.Key, weights.Value]);
             tensors[$"{prefix}in_proj_bias"] = Tensor.Concatenate<float>([weights.QueryBias!, weights.KeyBias!, weights.ValueBias!]);

@@ -82,6 +82,49 @@ public class OptionTests
     }
 
     [Fact]
+    public void Positions_of_a_layer_are_bound()
+    {
+        AttentionLayerOptions layer = Assert.Single(ReadLayer(
+            ("Rotary:Base", "500000"), ("Rotary:Size", "32"), ("Rotary:Interleaved", "true"), ("Rotary:Scaling", "llama3"),
+            ("Rotary:Factor", "8"), ("Rotary:LowFrequencyFactor", "1"), ("Rotary:HighFrequencyFactor", "4"),
+            ("Rotary:OriginalContext", "8192"), ("Window", "4095"), ("Softcap", "50"), ("Scale", "0.5"), ("NormEpsilon", "1e-5")).Layers).Value;
+        Assert.Equal(
+            new RotaryEmbedding { Base = 500_000.0, Size = 32, Interleaved = true, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) },
+            layer.Rotary!.ToEmbedding());
+        Assert.Equal((4095, 50f, 0.5f, 1e-5f), (layer.Window, layer.Softcap, layer.Scale, layer.NormEpsilon));
+        Assert.Equal(LayerPositions.None, Assert.Single(ReadLayer(("Positions", "none")).Layers).Value.Positions);
+        Assert.Equal(
+            new RotaryEmbedding { Base = 10.0, Scaling = RotaryScaling.Yarn(2.0, 64) },
+            new AttentionRotaryOptions
+            {
+                Base = 10.0,
+                Scaling = AttentionRotaryScaling.Yarn,
+                Factor = 2.0,
+                OriginalContext = 64,
+            }.ToEmbedding());
+        Assert.Equal(
+            new RotaryEmbedding { Base = 10.0, Scaling = RotaryScaling.Linear(2.0) },
+            new AttentionRotaryOptions { Base = 10.0, Scaling = AttentionRotaryScaling.Linear, Factor = 2.0 }.ToEmbedding());
+    }
+
+    [Theory]
+    [InlineData("Rotary of the layer 'x' must have a Base", "Rotary:Size=32")]
+    [InlineData("Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Scaling=Linear")]
+    [InlineData("Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Factor=2")]
+    [InlineData(
+        "Rotary of the layer 'x' must have a Base, and the numbers of its Scaling", "Rotary:Base=10", "Rotary:Scaling=Yarn",
+        "Rotary:Factor=2")]
+    [InlineData("Rotary of the layer 'x' must be left out where its Positions are None.", "Positions=None", "Rotary:Base=10")]
+    [InlineData("Positions of the layer 'x' must be Unstated or None; it was 7.", "Positions=7")]
+    [InlineData("Window of the layer 'x' must be at least 0; it was -1.", "Window=-1")]
+    public void Positions_that_are_not_stated_in_full_are_refused(string message, params string[] settings)
+    {
+        OptionsValidationException exception = Assert.Throws<OptionsValidationException>(
+            () => ReadLayer([.. settings.Select(setting => (setting.Split('=')[0], setting.Split('=')[1]))]));
+        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_bad_option_of_a_named_service_stops_the_start()
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
@@ -93,10 +136,17 @@ public class OptionTests
         Assert.Equal("second", exception.OptionsName);
     }
 
-    private static AttentionServiceOptions Read(string option, string value)
+    private static AttentionServiceOptions ReadLayer(params (string Option, string Value)[] settings) =>
+        Read([.. settings.Select(setting => ($"Layers:x:{setting.Option}", setting.Value))]);
+
+    private static AttentionServiceOptions Read(string option, string value) => Read([(option, value)]);
+
+    private static AttentionServiceOptions Read((string Option, string Value)[] settings)
     {
-        IConfiguration configuration = new ConfigurationBuilder()
-            .AddInMemoryCollection(new Dictionary<string, string?> { ["Device"] = "simd", [option] = value }).Build();
+        var values = new Dictionary<string, string?> { ["Device"] = "simd" };
+        foreach ((string option, string value) in settings)
+            values[option] = value;
+        IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(values).Build();
         using ServiceProvider provider = new ServiceCollection().AddAttention().Bind(configuration).Services.BuildServiceProvider();
         return provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get("");
     }

@@ -79,12 +79,36 @@ internal static class BenchCommand
             throw new ArgumentException($"--kv-length is {settings.KeyLength}; it must be at least 1.");
         return settings.Operation switch
         {
-            AttentionOperation => BenchProblem.Attention(
-                engine, BenchShape.Parse(settings.Shape, "batch,heads,length,head size"), settings.KeyValueHeads, settings.KeyLength, settings.Causal),
-            LayerOperation => BenchProblem.Layer(
-                engine, BenchShape.Parse(settings.Shape, "batch,length,embedding,heads"), settings.KeyValueHeads, settings.Causal),
-            _ => BenchProblem.Linear(engine, BenchShape.Parse(settings.Shape, "rows,output size,input size")),
+            AttentionOperation => Attention(engine, settings, BenchShape.Parse(settings.Shape, "batch,heads,length,head size")),
+            LayerOperation => Layer(engine, settings, BenchShape.Parse(settings.Shape, "batch,length,embedding,heads")),
+            _ => Linear(engine, settings, BenchShape.Parse(settings.Shape, "rows,output size,input size")),
         };
+    }
+
+    private static BenchProblem Attention(AttentionEngine engine, Settings settings, int[] shape)
+    {
+        BenchShape.RequireDivides("--kv-heads", settings.KeyValueHeads ?? shape[1], "the heads of --shape", shape[1]);
+        BenchShape.RequireTensors(
+            settings.Shape, ("the queries", shape),
+            ("the keys", [shape[0], settings.KeyValueHeads ?? shape[1], settings.KeyLength ?? shape[2], shape[3]]));
+        return BenchProblem.Attention(engine, shape, settings.KeyValueHeads, settings.KeyLength, settings.Causal);
+    }
+
+    private static BenchProblem Layer(AttentionEngine engine, Settings settings, int[] shape)
+    {
+        (int batch, int length, int embedding, int heads) = (shape[0], shape[1], shape[2], shape[3]);
+        BenchShape.RequireDivides($"--shape is '{settings.Shape}'", heads, "the embedding", embedding);
+        BenchShape.RequireDivides("--kv-heads", settings.KeyValueHeads ?? heads, "the heads of --shape", heads);
+        BenchShape.RequireTensors(settings.Shape, ("the input", [batch, length, embedding]), ("a weight", [embedding, embedding]));
+        return BenchProblem.Layer(engine, shape, settings.KeyValueHeads, settings.Causal);
+    }
+
+    private static BenchProblem Linear(AttentionEngine engine, Settings settings, int[] shape)
+    {
+        (int rows, int columns, int depth) = (shape[0], shape[1], shape[2]);
+        BenchShape.RequireTensors(
+            settings.Shape, ("the input", [rows, depth]), ("the weight", [columns, depth]), ("the output", [rows, columns]));
+        return BenchProblem.Linear(engine, shape);
     }
 
     private sealed record Settings(

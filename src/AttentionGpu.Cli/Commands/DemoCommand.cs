@@ -33,13 +33,16 @@ internal static class DemoCommand
         var pictures = new Option<string?>("--out") { Description = "A folder for a PNG heat map per sentence and head.", HelpName = "DIR" };
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
+        var positions = new PositionOptions();
         var command = new Command("demo", "Show which words attend to which, head by head.")
         {
             text, weights, prefix, heads, seed, causal, pictures, device, json,
         };
+        positions.AddTo(command);
         command.SetAction(parsed => Run(new Settings(
             parsed.GetValue(text),
             parsed.GetValue(weights),
+            ReadLayer(parsed, positions, parsed.GetValue(weights)),
             parsed.GetValue(prefix),
             parsed.GetValue(heads),
             parsed.GetValue(seed),
@@ -86,10 +89,19 @@ internal static class DemoCommand
             : sentences;
     }
 
+    private static MultiHeadAttentionLoadOptions ReadLayer(ParseResult parsed, PositionOptions positions, string? weights) =>
+        weights is null && positions.FirstGiven(parsed) is string option
+            ? throw new ArgumentException($"{option} is for a layer of a checkpoint; --weights is left out.")
+            : positions.Read(parsed);
+
     private static MultiHeadAttention<float> CreateLayer(AttentionEngine engine, Settings settings)
     {
         if (settings.Weights is not null)
-            return MultiHeadAttention.Load<float>(engine, settings.Weights, settings.Heads, prefix: settings.Prefix);
+        {
+            return MultiHeadAttention.Load<float>(
+                engine, settings.Weights, settings.Heads, prefix: settings.Prefix, options: settings.Layer);
+        }
+
         var config = new MultiHeadAttentionConfig { EmbeddingSize = DefaultEmbeddingSize, Heads = settings.Heads };
         return new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, settings.Seed));
     }
@@ -151,5 +163,6 @@ internal static class DemoCommand
         });
 
     private sealed record Settings(
-        string? Text, string? Weights, string? Prefix, int Heads, int Seed, Causal Causal, string? Pictures, string Device, bool Json);
+        string? Text, string? Weights, MultiHeadAttentionLoadOptions Layer, string? Prefix, int Heads, int Seed, Causal Causal,
+        string? Pictures, string Device, bool Json);
 }

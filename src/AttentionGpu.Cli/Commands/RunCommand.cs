@@ -43,15 +43,18 @@ internal static class RunCommand
         };
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
+        var positions = new PositionOptions();
         var command = new Command("run", "Run one multi-head attention layer of a checkpoint.")
         {
             weights, prefix, heads, keyValueHeads, input, context, causal, needWeights, device, output, json,
         };
+        positions.AddTo(command);
         command.SetAction(parsed => Run(new Settings(
             parsed.GetRequiredValue(weights),
             parsed.GetValue(prefix),
             parsed.GetRequiredValue(heads),
             parsed.GetValue(keyValueHeads),
+            positions.Read(parsed),
             parsed.GetRequiredValue(input),
             parsed.GetValue(context),
             parsed.GetValue(causal) ? Causal.TopLeft : Causal.None,
@@ -71,7 +74,8 @@ internal static class RunCommand
 
         using AttentionEngine engine = open(settings.Device);
         using MultiHeadAttention<float> layer =
-            MultiHeadAttention.Load<float>(engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix);
+            MultiHeadAttention.Load<float>(
+                engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix, options: settings.Layer);
         Tensor<float> output = Tensor.CreateFromShape<float>(input.Lengths);
         Tensor<float>? weights = settings.NeedWeights
             ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1] + layer.ExtraKeys])
@@ -150,6 +154,6 @@ internal static class RunCommand
     }
 
     private sealed record Settings(
-        string Weights, string? Prefix, int Heads, int? KeyValueHeads, string Input, string? Context, Causal Causal,
-        bool NeedWeights, string Device, string Output, bool Json);
+        string Weights, string? Prefix, int Heads, int? KeyValueHeads, MultiHeadAttentionLoadOptions Layer, string Input,
+        string? Context, Causal Causal, bool NeedWeights, string Device, string Output, bool Json);
 }

@@ -13,26 +13,13 @@ internal static class TensorFile
     public static bool IsNumPy(string path) => Path.GetExtension(path).Equals(NumPyExtension, StringComparison.OrdinalIgnoreCase);
 
     /// <summary>Reads a tensor as float32: the one of a NumPy file, or the named one of a safetensors file.</summary>
-    /// <exception cref="InvalidDataException">The file is malformed or has no such tensor.</exception>
+    /// <exception cref="InvalidDataException">The file is malformed, has no such tensor, or its elements are of another type.</exception>
     public static Tensor<float> Read(string path, string name)
     {
-        if (!IsNumPy(path))
-        {
-            using SafetensorsFile file = SafetensorsFile.Open(path);
-            return file.Read(name);
-        }
-
-        try
-        {
-            if (np.load(path) is not NDArray array)
-                throw new InvalidDataException($"'{path}' holds no NumPy array.");
-            float[] values = array.astype(np.float32).ToArray<float>();
-            return Tensor.Create(values, [.. array.shape.Select(length => (nint)length)]);
-        }
-        catch (Exception exception) when (exception is not IOException or EndOfStreamException)
-        {
-            throw new InvalidDataException($"'{path}' cannot be read as a NumPy array: {exception.Message}", exception);
-        }
+        if (IsNumPy(path))
+            return NumPyFile.Read(path);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        return file.Read(name);
     }
 
     /// <summary>Writes tensors to a safetensors file, or the single one to a NumPy file.</summary>

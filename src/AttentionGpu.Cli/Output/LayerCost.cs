@@ -1,7 +1,7 @@
 namespace AttentionGpu.Cli.Output;
 
 /// <summary>What a call of a layer costs at least.</summary>
-/// <param name="Operations">Floating-point operations: two a multiply-add; pairs that a causal mask hides do not count.</param>
+/// <param name="Operations">Floating-point operations: two a multiply-add; pairs that a causal mask or a window hides do not count.</param>
 /// <param name="Bytes">Inputs, parameters and outputs, once each.</param>
 internal sealed record LayerCost(double Operations, long Bytes)
 {
@@ -18,7 +18,7 @@ internal sealed record LayerCost(double Operations, long Bytes)
         double parameters = (2 * queryRows * config.EmbeddingSize) + (keyRows * (keySize + valueSize));
         double projections = 2 * batch
             * ((2 * queryLength * queryRows * config.EmbeddingSize) + (keyLength * keyRows * (keySize + valueSize)));
-        double attention = 4 * batch * config.Heads * headSize * VisiblePairs.Count(causal, input[1], keyLength);
+        double attention = 4 * batch * config.Heads * headSize * VisiblePairs.Count(causal, input[1], keyLength, config.Window);
         double elements = parameters + (2 * batch * queryLength * config.EmbeddingSize) + (batch * keyLength * keySize)
             + (needWeights ? batch * config.Heads * queryLength * keyLength : 0);
         return new LayerCost(projections + attention, (long)(elements * sizeof(float)));

@@ -24,7 +24,7 @@ internal static class DeviceCatalog
     public static IReadOnlyList<DeviceInfo> List() => _devices.Value;
 
     /// <summary>The device that a name means, and why.</summary>
-    /// <exception cref="ArgumentException">There is no such device; the message lists what there is.</exception>
+    /// <exception cref="ArgumentException">There is no such device, or it cannot be used; the message lists what there is.</exception>
     public static DeviceSelection Select(string device, IReadOnlyList<DeviceInfo> devices)
     {
         string? variable = Environment.GetEnvironmentVariable(Variable);
@@ -34,14 +34,20 @@ internal static class DeviceCatalog
         {
             DeviceInfo? named = devices.FirstOrDefault(candidate => candidate.Name == wanted);
             string source = fromVariable ? $"the environment variable {Variable}" : "the argument";
-            return named is not null
-                ? new DeviceSelection(named, $"named by {source}")
-                : throw new ArgumentException(
-                    $"There is no device '{wanted}' (from {source}). Devices here: {string.Join(", ", devices.Select(d => d.Name))}, or {Auto}.",
-                    nameof(device));
+            string names = string.Join(", ", devices.Where(one => one.Problem is null).Select(one => one.Name));
+            return named switch
+            {
+                { Problem: null } => new DeviceSelection(named, $"named by {source}"),
+                not null => throw new ArgumentException(
+                    $"The device '{wanted}' ({named.Description}; from {source}) cannot be used: {named.Problem}. "
+                    + $"Devices here: {names}, or {Auto}.",
+                    nameof(device)),
+                null => throw new ArgumentException(
+                    $"There is no device '{wanted}' (from {source}). Devices here: {names}, or {Auto}.", nameof(device)),
+            };
         }
 
-        return devices.FirstOrDefault(candidate => candidate.Kind == DeviceKind.Cuda) is { } cuda
+        return devices.FirstOrDefault(candidate => candidate is { Kind: DeviceKind.Cuda, Problem: null }) is { } cuda
             ? new DeviceSelection(cuda, "the first CUDA device")
             : devices.FirstOrDefault(candidate => candidate is { Kind: DeviceKind.OpenCL, IsGpu: true, Problem: null }) is { } openCL
                 ? new DeviceSelection(openCL, "no CUDA device; the first OpenCL GPU")

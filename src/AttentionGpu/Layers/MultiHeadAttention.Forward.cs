@@ -68,7 +68,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     public Tensor<T> Forward(
         TensorInput<T> input, Causal causal = Causal.None, AttentionMask mask = default, TensorInput<bool> keyPaddingMask = default)
     {
-        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(input.Lengths);
+        Tensor<T> output = HostTensor.CreateOutput<T>(input.Lengths, nameof(input));
         Forward(input, output, causal, mask, keyPaddingMask);
         return output;
     }
@@ -88,7 +88,7 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
         TensorInput<T> query, TensorInput<T> key, TensorInput<T> value, Causal causal = Causal.None, AttentionMask mask = default,
         TensorInput<bool> keyPaddingMask = default)
     {
-        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(query.Lengths);
+        Tensor<T> output = HostTensor.CreateOutput<T>(query.Lengths, nameof(query));
         Forward(query, key, value, output, causal, mask, keyPaddingMask);
         return output;
     }

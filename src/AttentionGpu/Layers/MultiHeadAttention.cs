@@ -57,9 +57,18 @@ public abstract class MultiHeadAttention : IDisposable
     /// <summary>
     /// Loads one layer of a checkpoint in the safetensors format (F32, F16, BF16). It finds PyTorch's names (<c>in_proj_weight</c>, or
     /// <c>q_proj_weight</c>, <c>k_proj_weight</c>, <c>v_proj_weight</c>; with <c>in_proj_bias</c>, <c>out_proj.weight</c>,
-    /// <c>out_proj.bias</c>, <c>bias_k</c> and <c>bias_v</c>), and
-    /// those of separate layers (<c>q_proj.weight</c> and so on, with <c>out_proj</c> or <c>o_proj</c>). Sizes come from the shapes.
+    /// <c>out_proj.bias</c>, <c>bias_k</c> and <c>bias_v</c>), and those of separate layers (<c>q_proj.weight</c> and so on, with
+    /// <c>out_proj</c> or <c>o_proj</c>), with <c>q_norm.weight</c>, <c>k_norm.weight</c> and <c>sinks</c>. Sizes come from the shapes.
     /// </summary>
+    /// <remarks>
+    /// Separate layers are those of models with rotary embedding (Llama) and without (OPT). So the caller must state the positions; where
+    /// the options do not, <c>config.json</c> in the folder of the file is read, for models whose type is known: sizes, <c>rope_theta</c>,
+    /// <c>rope_scaling</c>, <c>partial_rotary_factor</c>, <c>rotary_dim</c>, <c>sliding_window</c>, <c>layer_types</c>,
+    /// <c>attn_logit_softcapping</c>, <c>query_pre_attn_scalar</c>, <c>attention_multiplier</c>, <c>rms_norm_eps</c>. Whatever else it says
+    /// of attention is refused by name. A tensor below the prefix that is not read is an error, too, but for buffers without influence:
+    /// <c>rotary_emb.inv_freq</c>, <c>rotary_emb.original_inv_freq</c>, <c>rotary_emb.cos_cached</c>, <c>rotary_emb.sin_cached</c>, and the
+    /// causal mask <c>bias</c> with <c>masked_bias</c>.
+    /// </remarks>
     /// <typeparam name="T">The element type of the layer: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.</typeparam>
     /// <param name="engine">Runs the layer; it must outlive it.</param>
     /// <param name="path">The file.</param>
@@ -67,15 +76,21 @@ public abstract class MultiHeadAttention : IDisposable
     /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes (joined weights: as many as query heads).</param>
     /// <param name="prefix">What stands before the names, such as <c>model.layers.0.self_attn</c>; with or without the final dot.</param>
     /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
+    /// <param name="options">What the file does not tell: positions, window and the like; null for what <c>config.json</c> says.</param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is malformed, lacks a tensor, or its shapes fit no layer with these heads.
+    /// The file is malformed or no safetensors file, lacks a tensor, has one that the layer would ignore, or its shapes fit no layer with
+    /// these heads; or <c>config.json</c> is malformed, contradicts them, or asks for more than this layer does.
+    /// </exception>
+    /// <exception cref="ArgumentException">
+    /// The positions of separate layers are not stated, or an option contradicts the file or another option.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
     public static MultiHeadAttention<T> Load<T>(
-        AttentionEngine engine, string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true)
+        AttentionEngine engine, string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
+        MultiHeadAttentionLoadOptions? options = null)
         where T : unmanaged
     {
         ArgumentNullException.ThrowIfNull(engine);
@@ -83,7 +98,7 @@ public abstract class MultiHeadAttention : IDisposable
         ElementTypes.Of<T>();
         using SafetensorsFile file = SafetensorsFile.Open(path);
         (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
-            new WeightLoader(file, prefix).Load(heads, keyValueHeads, batchFirst);
+            new WeightLoader(file, prefix, options ?? MultiHeadAttentionLoadOptions.Default).Load(heads, keyValueHeads, batchFirst);
         return new MultiHeadAttention<T>(engine, config, weights);
     }
 

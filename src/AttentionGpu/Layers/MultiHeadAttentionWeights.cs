@@ -126,6 +126,7 @@ public sealed class MultiHeadAttentionWeights
 
     private static Tensor<float> Glorot(Random random, int rows, int columns)
     {
+        HostTensor.RequireShape([rows, columns], "A matrix of parameters", "config");
         double bound = Math.Sqrt(6.0 / (rows + columns));
         var values = new float[(long)rows * columns];
         for (int i = 0; i < values.Length; i++)

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Serialization;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Layers;
 
@@ -7,31 +8,47 @@ namespace AttentionGpu.Layers;
 /// Finds the parameters of one attention layer in a checkpoint, under any of three sets of names: PyTorch's joined
 /// (<c>in_proj_weight</c>), PyTorch's with separate sizes (<c>q_proj_weight</c>), and separate linear layers (<c>q_proj.weight</c>).
 /// </summary>
-internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
+/// <param name="file">The checkpoint.</param>
+/// <param name="prefix">What stands before the names; with or without the final dot.</param>
+/// <param name="options">What the caller says of the layer.</param>
+internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHeadAttentionLoadOptions options)
 {
-    // Parameters that change the result but that this layer does not apply.
-    private static readonly string[] _unsupported =
-        ["q_norm.weight", "k_norm.weight", "q_layernorm.weight", "k_layernorm.weight", "sinks"];
+    private const string QueryNorm = "q_norm.weight";
+    private const string KeyNorm = "k_norm.weight";
+    private const string Sinks = "sinks";
 
-    // Parameters of PyTorch's layer that separate layers do not have.
-    private static readonly string[] _joinedOnly = ["bias_k", "bias_v"];
+    // Under each set of names.
+    private static readonly string[] _joined = ["in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias", "bias_k", "bias_v"];
+    private static readonly string[] _separateSizes =
+        ["q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias", "bias_k", "bias_v"];
+    private static readonly string[] _separateLayers =
+        ["q_proj.weight", "k_proj.weight", "v_proj.weight", "q_proj.bias", "k_proj.bias", "v_proj.bias"];
+    private static readonly string[] _besides = [QueryNorm, KeyNorm, Sinks];
 
     private readonly string _prefix = string.IsNullOrEmpty(prefix) || prefix.EndsWith('.') ? prefix ?? "" : prefix + ".";
 
     /// <exception cref="InvalidDataException">A tensor is missing, has a wrong shape, or is one that the layer cannot apply.</exception>
+    /// <exception cref="ArgumentException">The options leave out what the file needs, or have what it has no use for.</exception>
     public (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(int heads, int? keyValueHeads, bool batchFirst)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(heads, 1);
         if (keyValueHeads is int given)
             ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(keyValueHeads));
-        if (_unsupported.FirstOrDefault(Has) is string extra)
-            throw Error($"holds '{_prefix}{extra}', which this layer does not apply: its results would be wrong");
+        options.Validate();
 
-        MultiHeadAttentionWeights weights = Has("in_proj_weight") ? LoadJoined(heads, keyValueHeads ?? heads)
-            : Has("q_proj_weight") ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
-            : Has("q_proj.weight") ? LoadLayers()
+        bool hasLayers = false;
+        string[] names = Has("in_proj_weight") ? _joined
+            : Has("q_proj_weight") ? _separateSizes
+            : (hasLayers = Has("q_proj.weight")) ? [.. _separateLayers, OutputLayer + ".weight", OutputLayer + ".bias"]
             : throw Error(
                 $"has none of '{_prefix}in_proj_weight', '{_prefix}q_proj_weight' and '{_prefix}q_proj.weight'. It has: {file.Summary()}");
+        new UnreadParameters(file, _prefix).RequireNone([.. names, .. _besides], options);
+        ModelConfiguration? model = hasLayers && !options.StatePositions ? FindModel() : null;
+        RequireNormEpsilon(model);
+
+        MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads)
+            : names == _separateSizes ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
+            : LoadLayers();
 
         nint queryRows = weights.Query.Lengths[0];
         if (queryRows % heads != 0)
@@ -39,6 +56,7 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
         nint headSize = queryRows / heads;
         if (weights.Key.Lengths[0] % headSize != 0)
             throw Error($"has keys of {weights.Key.Lengths[0]} elements, which the head size {headSize} does not divide");
+        options.Rotary?.Validate((int)headSize);
         var config = new MultiHeadAttentionConfig
         {
             EmbeddingSize = (int)weights.Query.Lengths[1],
@@ -47,8 +65,14 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
             HeadSize = (int)headSize,
             KeySize = (int)weights.Key.Lengths[1],
             ValueSize = (int)weights.Value.Lengths[1],
+            Rotary = options.Rotary,
+            Window = options.Window,
+            Softcap = options.Softcap,
+            Scale = options.Scale,
+            NormEpsilon = options.NormEpsilon ?? AttentionOptions.DefaultNormEpsilon,
             BatchFirst = batchFirst,
         };
+        config = model?.Apply(config, _prefix) ?? config;
         try
         {
             config.Validate();
@@ -60,6 +84,39 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
         }
 
         return (config, weights);
+    }
+
+    private string OutputLayer => Has("out_proj.weight") || !Has("o_proj.weight") ? "out_proj" : "o_proj";
+
+    // Layers with rotary embedding and without have the same names.
+    private ModelConfiguration FindModel()
+    {
+        ModelConfiguration model = ModelConfiguration.Beside(file.Path)
+            ?? throw BadInput.Because(
+                nameof(options),
+                $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no "
+                + "config.json beside it: state the positions, by the option 'Rotary' or by the option 'Positions', None (--rotary of the "
+                + "command line).");
+        return (options.Window, options.Softcap, options.Scale, options.NormEpsilon) is (null, null, null, null)
+            ? model
+            : throw BadInput.Because(
+                nameof(options),
+                "The options 'Window', 'Softcap', 'Scale' and 'NormEpsilon' must be left out where config.json configures the layer; state "
+                + $"the positions as well, and it is not read. The file is '{file.Path}'.");
+    }
+
+    private void RequireNormEpsilon(ModelConfiguration? model)
+    {
+        string? norm = Has(QueryNorm) ? QueryNorm : Has(KeyNorm) ? KeyNorm : null;
+        if (norm is null && options.NormEpsilon is float epsilon)
+            throw BadInput.Because(
+                nameof(options),
+                $"The option 'NormEpsilon' is {epsilon}, but '{file.Path}' has neither '{_prefix}{QueryNorm}' nor '{_prefix}{KeyNorm}'.");
+        if (norm is not null && options.NormEpsilon is null && model?.HasNorms != true)
+            throw BadInput.Because(
+                nameof(options),
+                $"'{file.Path}' has '{_prefix}{norm}': the option 'NormEpsilon' must be given where it is the factor of a root-mean-square "
+                + "norm of each head; this layer has no other norm.");
     }
 
     private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads)
@@ -93,14 +150,15 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
             OutputBias = Vector("out_proj.bias"),
             ExtraKey = Flat("bias_k"),
             ExtraValue = Flat("bias_v"),
+            QueryNorm = Vector(QueryNorm),
+            KeyNorm = Vector(KeyNorm),
+            Sinks = Vector(Sinks),
         };
     }
 
     private MultiHeadAttentionWeights LoadLayers()
     {
-        if (_joinedOnly.FirstOrDefault(Has) is string extra)
-            throw Error($"holds '{_prefix}{extra}' beside '{_prefix}q_proj.weight', which this layer does not apply: its results would be wrong");
-        string output = Has("out_proj.weight") || !Has("o_proj.weight") ? "out_proj" : "o_proj";
+        string output = OutputLayer;
         return new MultiHeadAttentionWeights
         {
             Query = Matrix("q_proj.weight"),
@@ -111,6 +169,9 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix)
             KeyBias = Vector("k_proj.bias"),
             ValueBias = Vector("v_proj.bias"),
             OutputBias = Vector(output + ".bias"),
+            QueryNorm = Vector(QueryNorm),
+            KeyNorm = Vector(KeyNorm),
+            Sinks = Vector(Sinks),
         };
     }
 

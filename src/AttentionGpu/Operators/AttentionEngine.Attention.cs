@@ -61,7 +61,7 @@ public sealed partial class AttentionEngine
         options ??= AttentionOptions.Default;
         options.Validate();
         var inputs = new AttentionInputs<T> { Query = query, Key = key, Value = value, Mask = mask };
-        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(AttentionHeads.OutputLengths(inputs, options));
+        Tensor<T> output = HostTensor.CreateOutput<T>(AttentionHeads.OutputLengths(inputs, options), nameof(query));
         ScaledDotProductAttention(inputs, new AttentionOutputs<T> { Output = output }, options);
         return output;
     }

@@ -88,7 +88,7 @@ public sealed partial class AttentionEngine
         if (lengths.Length == 0)
             throw ShapeRules.Error(lengths, "must be [..., input size]", nameof(input));
         lengths[^1] = weight.Lengths[0];
-        Tensor<T> output = Tensor.CreateFromShapeUninitialized<T>(lengths);
+        Tensor<T> output = HostTensor.CreateOutput<T>(lengths, nameof(weight));
         Linear<T>((TensorInput<T>)input, weight, output, batchInvariant: batchInvariant);
         return output;
     }

@@ -63,7 +63,10 @@ public sealed partial class AttentionEngine : IDisposable
 
     internal IOperators Operators => _backend.Operators;
 
-    /// <summary>All devices of this machine that an engine can be made on; looked for once in a process.</summary>
+    /// <summary>
+    /// All devices of this machine, those that their drivers have but no engine can use included: these say why in
+    /// <see cref="DeviceInfo.Problem"/>. They are looked for once in a process.
+    /// </summary>
     public static IReadOnlyList<DeviceInfo> ListDevices() => DeviceCatalog.List();
 
     /// <summary>The device that a name means on this machine, and why. Parameters and errors as for the constructor.</summary>

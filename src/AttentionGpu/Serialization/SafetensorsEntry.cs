@@ -6,6 +6,9 @@ namespace AttentionGpu.Serialization;
 /// <param name="Lengths">The length of each axis; none for a scalar.</param>
 public sealed record SafetensorsEntry(string Name, SafetensorsType Type, IReadOnlyList<nint> Lengths)
 {
+    /// <summary>The name of the element type in the file, such as <c>BF16</c> or <c>F8_E8M0</c>.</summary>
+    public string TypeName { get; init; } = "";
+
     /// <summary>The first byte, from the end of the header on.</summary>
     internal long Start { get; init; }
 

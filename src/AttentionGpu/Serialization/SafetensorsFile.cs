@@ -14,29 +14,32 @@ public sealed class SafetensorsFile : IDisposable
     // The limit of the reference implementation.
     private const long MaxHeaderBytes = 100_000_000;
     private const int LengthBytes = sizeof(ulong);
+    private const string StreamPath = "(stream)";
 
     private readonly Lock _lock = new();
     private readonly Stream _stream;
     private readonly long _start;
     private readonly long _dataStart;
+    private readonly SafetensorsHeader _header;
 
     private SafetensorsFile(Stream stream, string path)
     {
         _stream = stream;
         _start = stream.Position;
         Path = path;
+        _header = new SafetensorsHeader(path == StreamPath ? null : path);
         long fileLength = stream.Length - _start;
         if (fileLength < LengthBytes)
-            throw SafetensorsHeader.Error($"it has {fileLength} bytes, too few for a header");
+            throw _header.Error($"it has {fileLength} bytes, too few for a header");
         Span<byte> lengthBytes = stackalloc byte[LengthBytes];
         ReadExactly(lengthBytes, 0);
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(lengthBytes);
         if (headerLength > MaxHeaderBytes || (long)headerLength > fileLength - LengthBytes)
-            throw SafetensorsHeader.Error($"its header claims {headerLength} bytes; the file has {fileLength - LengthBytes} after the length");
+            throw _header.Error($"its header claims {headerLength} bytes; the file has {fileLength - LengthBytes} after the length");
         var header = new byte[headerLength];
         ReadExactly(header, LengthBytes);
         _dataStart = LengthBytes + (long)headerLength;
-        Entries = SafetensorsHeader.Parse(header, fileLength - _dataStart);
+        Entries = _header.Parse(header, fileLength - _dataStart);
     }
 
     /// <summary>The file's path; "(stream)" where it was opened from a stream.</summary>
@@ -48,11 +51,14 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>Opens a file and checks its header.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is malformed: truncated, a header longer than the file, or tensors that overlap, leave gaps, overflow or end elsewhere.
+    /// The file is malformed: truncated, a header longer than the file, or tensors that overlap, leave gaps, overflow or end elsewhere. Or
+    /// it is a file of another kind, which the message names where it is a common one, or a folder.
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
+        if (Directory.Exists(path))
+            throw new InvalidDataException($"'{path}' is a folder; a safetensors file is needed.");
         return Open(new FileStream(path, new FileStreamOptions { BufferSize = 0 }), path);
     }
 
@@ -67,7 +73,7 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentNullException.ThrowIfNull(stream);
         if (!stream.CanRead || !stream.CanSeek)
             throw new ArgumentException("'stream' must be one that can be read and has positions (CanRead, CanSeek).", nameof(stream));
-        return Open(stream, "(stream)");
+        return Open(stream, StreamPath);
     }
 
     /// <summary>
@@ -128,9 +134,8 @@ public sealed class SafetensorsFile : IDisposable
     {
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.Bool)
-            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.Type}, not Bool.");
-        var bytes = new byte[Count(entry)];
-        ReadExactly(bytes, _dataStart + entry.Start);
+            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.TypeName}, not BOOL.");
+        byte[] bytes = ReadBytes(name);
         return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), Axes(entry));
     }
 
@@ -140,7 +145,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.I64)
-            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.Type}, not I64.");
+            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.TypeName}, not I64.");
         var values = new long[Count(entry)];
         ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
         return values;
@@ -176,6 +181,16 @@ public sealed class SafetensorsFile : IDisposable
         SafetensorsWriter.Write(stream, tensors);
     }
 
+    /// <summary>Reads a tensor's bytes as they are.</summary>
+    internal byte[] ReadBytes(string name)
+    {
+        SafetensorsEntry entry = Find(name);
+        RequireArray(entry);
+        var bytes = new byte[entry.End - entry.Start];
+        ReadExactly(bytes, _dataStart + entry.Start);
+        return bytes;
+    }
+
     /// <summary>The first names, for messages.</summary>
     internal string Summary()
     {
@@ -196,12 +211,29 @@ public sealed class SafetensorsFile : IDisposable
     {
         try
         {
-            return new SafetensorsFile(stream, path);
+            return Open(stream, path, stream.Position);
         }
         catch
         {
             stream.Dispose();
             throw;
+        }
+    }
+
+    private static SafetensorsFile Open(Stream stream, string path, long start)
+    {
+        try
+        {
+            return new SafetensorsFile(stream, path);
+        }
+        catch (InvalidDataException exception)
+        {
+            stream.Position = start;
+            string? kind = FileKind.Describe(stream);
+            if (kind is null)
+                throw;
+            throw new InvalidDataException(
+                $"{(path == StreamPath ? "The stream" : $"'{path}'")} is no safetensors file: it is {kind}.", exception);
         }
     }
 
@@ -218,10 +250,15 @@ public sealed class SafetensorsFile : IDisposable
 
     private int Count(SafetensorsEntry entry)
     {
+        RequireArray(entry);
+        return (int)((entry.End - entry.Start) / entry.Type.Size());
+    }
+
+    private void RequireArray(SafetensorsEntry entry)
+    {
         long byteLength = entry.End - entry.Start;
-        return byteLength <= Array.MaxLength
-            ? (int)(byteLength / entry.Type.Size())
-            : throw new InvalidDataException(
+        if (byteLength > Array.MaxLength)
+            throw new InvalidDataException(
                 $"The tensor '{entry.Name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
     }
 
@@ -232,7 +269,7 @@ public sealed class SafetensorsFile : IDisposable
         if (entry.Type == own || SafetensorsElements.IsExact<T>(entry.Type) || (round && SafetensorsElements.IsFloat(entry.Type)))
             return;
         throw new InvalidDataException(
-            $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.Type}; {SafetensorsElements.Readable<T>(round)} can be "
+            $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.TypeName}; {SafetensorsElements.Readable<T>(round)} can be "
             + $"read as {typeof(T).Name}{(round ? "" : " without rounding")}.");
     }
 
@@ -256,7 +293,7 @@ public sealed class SafetensorsFile : IDisposable
         {
             _stream.Position = _start + offset;
             if (_stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false) < buffer.Length)
-                throw SafetensorsHeader.Error("it ended before its data; was it changed while it was read?");
+                throw _header.Error("it ended before its data; was it changed while it was read?");
         }
     }
 }

@@ -6,14 +6,15 @@ namespace AttentionGpu.Serialization;
 /// Parses and checks the header of a safetensors file: a JSON object of tensors, whose bytes must follow each other without gap or
 /// overlap and fill the file exactly.
 /// </summary>
-internal static class SafetensorsHeader
+/// <param name="path">The file's path, for messages; null for a stream.</param>
+internal sealed class SafetensorsHeader(string? path)
 {
     private const string MetadataName = "__metadata__";
 
     /// <param name="json">The header's bytes.</param>
     /// <param name="dataLength">The bytes that follow the header in the file.</param>
     /// <exception cref="InvalidDataException">The header breaks a rule.</exception>
-    public static IReadOnlyDictionary<string, SafetensorsEntry> Parse(ReadOnlySpan<byte> json, long dataLength)
+    public IReadOnlyDictionary<string, SafetensorsEntry> Parse(ReadOnlySpan<byte> json, long dataLength)
     {
         var entries = new Dictionary<string, SafetensorsEntry>(StringComparer.Ordinal);
         try
@@ -52,13 +53,13 @@ internal static class SafetensorsHeader
     }
 
     /// <summary>The exception for a malformed file.</summary>
-    public static InvalidDataException Error(string what, Exception? inner = null) =>
-        new($"The safetensors file is malformed: {what}.", inner);
+    public InvalidDataException Error(string what, Exception? inner = null) =>
+        new($"The safetensors file {(path is null ? "" : $"'{path}' ")}is malformed: {what}.", inner);
 
-    private static SafetensorsEntry ParseEntry(ref Utf8JsonReader reader, string name)
+    private SafetensorsEntry ParseEntry(ref Utf8JsonReader reader, string name)
     {
         Expect(reader.TokenType == JsonTokenType.StartObject, $"the entry of '{name}' must be an object");
-        SafetensorsType? type = null;
+        string? typeName = null;
         List<long>? lengths = null;
         List<long>? offsets = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -68,8 +69,8 @@ internal static class SafetensorsHeader
             switch (property)
             {
                 case "dtype":
-                    Expect(type is null && SafetensorsTypes.TryParse(reader.GetString() ?? "", out SafetensorsType parsed) && (type = parsed) is not null,
-                        $"'{name}' has an unknown dtype, or has it twice");
+                    Expect(typeName is null, $"'{name}' has its dtype twice");
+                    typeName = reader.GetString() ?? "";
                     break;
                 case "shape":
                     Expect(lengths is null, $"'{name}' has its shape twice");
@@ -84,27 +85,34 @@ internal static class SafetensorsHeader
             }
         }
 
-        Expect(type is not null && lengths is not null && offsets is { Count: 2 }, $"'{name}' must have dtype, shape and two data_offsets");
-        long size = type!.Value.Size();
+        Expect(
+            !string.IsNullOrEmpty(typeName) && lengths is not null && offsets is { Count: 2 },
+            $"'{name}' must have dtype, shape and two data_offsets");
+        SafetensorsType type = SafetensorsTypes.Parse(typeName!);
+        bool hasSize = type != SafetensorsType.Other;
+        long size = hasSize ? type.Size() : 1;
 
         // A tensor without elements has strides, and they overflow if its other lengths do.
         foreach (long length in lengths!.Where(length => length != 0))
         {
-            Expect(size <= long.MaxValue / length, $"the shape of '{name}' overflows");
+            Expect(size <= long.MaxValue / length, $"the shape of '{name}' overflows: it is [{string.Join(", ", lengths!)}] of {typeName}");
             size *= length;
         }
 
         size = lengths!.Contains(0) ? 0 : size;
-        Expect(offsets![0] <= offsets[1] && offsets[1] - offsets[0] == size,
+        Expect(offsets![0] <= offsets[1], $"'{name}' has data_offsets [{offsets[0]}, {offsets[1]}], which end before they start");
+        Expect(
+            offsets[1] - offsets[0] == size || (!hasSize && size > 0),
             $"'{name}' has data_offsets [{offsets[0]}, {offsets[1]}] but its shape and dtype need {size} bytes");
-        return new SafetensorsEntry(name, type.Value, [.. lengths.Select(length => (nint)length)])
+        return new SafetensorsEntry(name, type, [.. lengths.Select(length => (nint)length)])
         {
+            TypeName = typeName!,
             Start = offsets[0],
             End = offsets[1],
         };
     }
 
-    private static List<long> ParseNumbers(ref Utf8JsonReader reader, string name)
+    private List<long> ParseNumbers(ref Utf8JsonReader reader, string name)
     {
         Expect(reader.TokenType == JsonTokenType.StartArray, $"'{name}' must have arrays as shape and data_offsets");
         List<long> numbers = [];
@@ -117,7 +125,7 @@ internal static class SafetensorsHeader
         return numbers;
     }
 
-    private static void CheckOffsets(IEnumerable<SafetensorsEntry> entries, long dataLength)
+    private void CheckOffsets(IEnumerable<SafetensorsEntry> entries, long dataLength)
     {
         long position = 0;
         foreach (SafetensorsEntry entry in entries.OrderBy(entry => entry.Start).ThenBy(entry => entry.End))
@@ -129,7 +137,7 @@ internal static class SafetensorsHeader
         Expect(position == dataLength, $"its tensors take {position} bytes but {dataLength} follow the header");
     }
 
-    private static void Expect(bool condition, string otherwise)
+    private void Expect(bool condition, string otherwise)
     {
         if (!condition)
             throw Error(otherwise);

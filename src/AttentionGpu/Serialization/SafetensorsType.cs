@@ -1,6 +1,8 @@
 namespace AttentionGpu.Serialization;
 
-/// <summary>The element types of a safetensors file that have a name in the format and a fixed size.</summary>
+/// <summary>
+/// The element types of a safetensors file. A file may hold tensors of types that are not listed here; see <see cref="Other"/>.
+/// </summary>
 public enum SafetensorsType
 {
     /// <summary>Boolean, one byte.</summary>
@@ -47,6 +49,12 @@ public enum SafetensorsType
 
     /// <summary>Unsigned 64-bit integer.</summary>
     U64,
+
+    /// <summary>
+    /// A type of which nothing but its name is known, <see cref="SafetensorsEntry.TypeName"/>: complex numbers, scales (<c>F8_E8M0</c>),
+    /// floats of 4 and 6 bits, and what the format gains later. The size of its elements is not checked, and they cannot be read.
+    /// </summary>
+    Other,
 }
 
 /// <summary>Names and sizes of the element types.</summary>
@@ -71,14 +79,17 @@ internal static class SafetensorsTypes
         ["U64"] = SafetensorsType.U64,
     };
 
-    public static bool TryParse(string name, out SafetensorsType type) => _byName.TryGetValue(name, out type);
+    /// <summary>The type of a name; <see cref="SafetensorsType.Other"/> for a name that is not known.</summary>
+    public static SafetensorsType Parse(string name) => _byName.GetValueOrDefault(name, SafetensorsType.Other);
 
+    /// <summary>Bytes of an element; 0 where they are not known.</summary>
     public static int Size(this SafetensorsType type) => type switch
     {
         SafetensorsType.Bool or SafetensorsType.U8 or SafetensorsType.I8
             or SafetensorsType.F8E5M2 or SafetensorsType.F8E4M3 => 1,
         SafetensorsType.I16 or SafetensorsType.U16 or SafetensorsType.F16 or SafetensorsType.BF16 => 2,
         SafetensorsType.I32 or SafetensorsType.U32 or SafetensorsType.F32 => 4,
+        SafetensorsType.Other => 0,
         _ => 8,
     };
 }

@@ -1,4 +1,6 @@
+using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Devices;
+using ILGPU.Backends.OpenCL;
 
 namespace AttentionGpu.Tests.Engine;
 
@@ -81,6 +83,42 @@ public class DeviceSelectionTests
     }
 
     [Fact]
+    public void A_device_that_cannot_be_used_is_refused_with_the_reason()
+    {
+        DeviceInfo broken = _openCLGpu with { Problem = "an old driver" };
+        DeviceInfo[] devices = [_cuda with { Problem = "no instruction set" }, broken, _simd, _reference];
+        Assert.Equal("simd", WithVariable(null, () => DeviceCatalog.Select("auto", devices).Device.Name));
+        ArgumentException exception =
+            Assert.Throws<ArgumentException>(() => WithVariable(null, () => DeviceCatalog.Select("opencl:1", devices)));
+        Assert.Equal("device", exception.ParamName);
+        Assert.StartsWith(
+            "The device 'opencl:1' (opencl:1; from the argument) cannot be used: an old driver. Devices here: simd, reference, or auto.",
+            exception.Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "Devices here: simd, reference,",
+            Assert.Throws<ArgumentException>(() => WithVariable(null, () => DeviceCatalog.Select("cuda:7", devices))).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_OpenCL_driver_that_ILGPU_cannot_use_says_why()
+    {
+        Assert.Null(AcceleratorDevices.OpenCLProblem(new CLCVersion(2, 0), hasGenericAddressSpaces: true));
+        Assert.Null(AcceleratorDevices.OpenCLProblem(new CLCVersion(3, 0), hasGenericAddressSpaces: true));
+        Assert.Contains(
+            "generic address spaces", AcceleratorDevices.OpenCLProblem(new CLCVersion(3, 0), hasGenericAddressSpaces: false)!,
+            StringComparison.Ordinal);
+        Assert.Contains(
+            "OpenCL C 1.2; ILGPU needs 2.0", AcceleratorDevices.OpenCLProblem(new CLCVersion(1, 2), hasGenericAddressSpaces: true)!,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Devices_are_numbered_in_each_kind() => Assert.Equal(
+        [("cuda:0", "a"), ("cuda:1", "b"), ("opencl:0", "c"), ("opencl:1", "d"), ("opencl:2", "e"), ("ilgpu-cpu", "f")],
+        AcceleratorDevices.Number(["a", "b"], ["c", "d", "e"], ["f"]));
+
+    [Fact]
     public void An_engine_without_a_name_takes_the_variable()
     {
         using AttentionEngine engine = WithVariable("reference", () => new AttentionEngine());
@@ -93,7 +131,7 @@ public class DeviceSelectionTests
     [Fact]
     public void Every_listed_device_is_what_its_name_selects()
     {
-        foreach (DeviceInfo device in AttentionEngine.ListDevices().Where(device => device.Kind != DeviceKind.OpenCL))
+        foreach (DeviceInfo device in AttentionEngine.ListDevices().Where(one => one.Problem is null && one.Kind != DeviceKind.OpenCL))
         {
             using var engine = new AttentionEngine(device.Name);
             Assert.Equal(device, engine.Device);

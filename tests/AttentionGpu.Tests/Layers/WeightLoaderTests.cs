@@ -6,6 +6,8 @@ namespace AttentionGpu.Tests.Layers;
 
 public sealed class WeightLoaderTests : IDisposable
 {
+    private static readonly MultiHeadAttentionLoadOptions _withoutPositions = new() { Positions = LayerPositions.None };
+
     private readonly string _path = Path.GetTempFileName();
     private readonly LayerCase _problem = LayerCase.Create(new LayerSizes(2, 2, 1, 4, 5, 5, false, false, true, false, 4));
     private readonly LayerCase _grouped = LayerCase.Create(new LayerSizes(2, 2, 3, 4, 5, 5, false, false, true, false, 4));
@@ -22,12 +24,14 @@ public sealed class WeightLoaderTests : IDisposable
         {
             MultiHeadAttentionWeights weights = problem.Weights;
             string dotted = prefix.Length == 0 || prefix.EndsWith('.') ? prefix : prefix + ".";
-            Write(
+            (string, Tensor<float>)[] layer =
+            [
                 (dotted + "in_proj_weight", Stack(weights.Query, weights.Key, weights.Value)),
                 (dotted + "in_proj_bias", Stack(weights.QueryBias!, weights.KeyBias!, weights.ValueBias!)),
                 (dotted + "out_proj.weight", weights.Output),
                 (dotted + "out_proj.bias", weights.OutputBias!),
-                ("unrelated", weights.Output));
+            ];
+            Write([.. layer, .. prefix.Length == 0 ? [] : ((string, Tensor<float>)[])[("unrelated", weights.Output)]]);
             AssertLoads(problem, prefix, problem.Config.KeyValueHeads);
         }
     }
@@ -64,7 +68,7 @@ public sealed class WeightLoaderTests : IDisposable
         AssertRefused("'ExtraKey' is missing", [.. file, ("bias_v", Row(value))], config.Heads);
         AssertRefused("'bias_k' of shape", [.. file, ("bias_k", key), ("bias_v", Row(value))], config.Heads);
         AssertRefused("ExtraKey", [.. file, ("bias_k", Row(Data.Random(new Random(1), 3))), ("bias_v", Row(value))], config.Heads);
-        AssertRefused("'bias_k' beside 'q_proj.weight'", [.. Layers(weights), ("bias_k", Row(key)), ("bias_v", Row(value))], config.Heads);
+        AssertRefused("bias_k", [.. Layers(weights), ("bias_k", Row(key)), ("bias_v", Row(value))], config.Heads);
     }
 
     [Fact]
@@ -117,7 +121,8 @@ public sealed class WeightLoaderTests : IDisposable
         Write(
             ("q_proj.weight", weights.Query), ("k_proj.weight", weights.Key), ("v_proj.weight", weights.Value),
             ("o_proj.weight", weights.Output));
-        using MultiHeadAttention<float> layer = MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 3);
+        using MultiHeadAttention<float> layer =
+            MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 3, options: _withoutPositions);
         Assert.Equal(8, layer.Config.HeadSize);
         Tensor<float> output = Data.Poisoned(2, 6, 10);
         layer.Forward(input.AsReadOnlyTensorSpan(), output.AsTensorSpan());
@@ -148,11 +153,22 @@ public sealed class WeightLoaderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("q_norm.weight")]
-    [InlineData("k_norm.weight")]
+    [InlineData("bias_k")]
+    [InlineData("bias_v")]
     [InlineData("q_layernorm.weight")]
     [InlineData("k_layernorm.weight")]
-    [InlineData("sinks")]
+    [InlineData("q_norm.bias")]
+    [InlineData("norm_q.weight")]
+    [InlineData("query_norm.weight")]
+    [InlineData("v_norm.weight")]
+    [InlineData("attn_sub_norm.weight")]
+    [InlineData("relative_attention_bias.weight")]
+    [InlineData("gate_proj.weight")]
+    [InlineData("o_proj.weight_scale")]
+    [InlineData("q_proj.lora_A.weight")]
+    [InlineData("attention_sink")]
+    [InlineData("k_scale")]
+    [InlineData("rotary_emb.scale")]
     public void A_parameter_that_the_layer_does_not_apply_is_refused_by_its_name(string name)
     {
         MultiHeadAttentionWeights weights = _problem.Weights;
@@ -168,15 +184,75 @@ public sealed class WeightLoaderTests : IDisposable
         Tensor<float> extra = Data.Random(new Random(1), 4);
         foreach ((string, Tensor<float>)[] file in files)
         {
-            AssertRefused($"'{name}', which this layer does not apply", [.. file, (name, extra)]);
+            AssertRefused($"holds what this layer does not apply, and its results would be wrong: '{name}'. ", [.. file, (name, extra)]);
 
             // Another layer's does not count.
             (string, Tensor<float>)[] named =
                 [.. file.Select(tensor => ("a." + tensor.Item1, tensor.Item2)), (name, extra), ("b." + name, extra)];
             Write(named);
-            MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, prefix: "a").Dispose();
-            AssertRefused($"'a.{name}', which this layer does not apply", [.. named, ("a." + name, extra)], prefix: "a");
+            MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, prefix: "a", options: _withoutPositions).Dispose();
+            AssertRefused(
+                $"would be wrong: 'a.{name}'. All that starts with 'a.' is the layer's.", [.. named, ("a." + name, extra)], prefix: "a");
         }
+    }
+
+    [Fact]
+    public void Ten_parameters_that_nobody_reads_are_named_and_the_others_counted()
+    {
+        Tensor<float> extra = Data.Random(new Random(1), 4);
+        (string, Tensor<float>)[] layers = Layers(_problem.Weights);
+        AssertRefused(
+            "'x0', 'x1', 'x2', 'x3', 'x4', 'x5', 'x6', 'x7', 'x8', 'x9'. ",
+            [.. layers, .. Enumerable.Range(0, 10).Select(i => ($"x{i}", extra))]);
+        AssertRefused("'x8', 'x9' and 2 more. ", [.. layers, .. Enumerable.Range(0, 12).Select(i => ($"x{i:X}", extra))]);
+
+        // Names of two sets: only one can be read.
+        Write([.. layers, ("in_proj_weight", extra)]);
+        Assert.Contains(
+            "'k_proj.weight', 'o_proj.weight', 'q_proj.weight', 'v_proj.weight'. ",
+            Assert.Throws<InvalidDataException>(() => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2)).Message,
+            StringComparison.Ordinal);
+        AssertRefused("'o_proj.weight'. ", [.. layers, ("out_proj.weight", _problem.Weights.Output)]);
+    }
+
+    [Theory]
+    [InlineData("rotary_emb.inv_freq", 4)]
+    [InlineData("rotary_emb.cos_cached", 1, 1, 8, 4)]
+    [InlineData("masked_bias")]
+    [InlineData("masked_bias", 1)]
+    public void A_buffer_without_influence_is_let_through(string name, params int[] lengths)
+    {
+        var options = new MultiHeadAttentionLoadOptions { Rotary = new RotaryEmbedding() };
+        nint[] shape = lengths.Length == 0 ? [1] : [.. lengths.Select(one => (nint)one)];
+        (string, Tensor<float>)[] file = [.. Layers(_problem.Weights), (name, Data.Random(new Random(1), shape))];
+        Write(file);
+        MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, options: options).Dispose();
+        AssertRefused(
+            $"'p.other.{name}'", [.. file.Select(one => ("p." + one.Item1, one.Item2)), ("p.other." + name, file[^1].Item2)], prefix: "p");
+        if (name.StartsWith("rotary", StringComparison.Ordinal))
+        {
+            Write(file);
+            ArgumentException exception = Assert.Throws<ArgumentException>(
+                () => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, options: _withoutPositions));
+            Assert.Equal("options", exception.ParamName);
+            Assert.Contains($"has '{name}'", exception.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_causal_mask_is_a_buffer_without_influence_and_no_other_mask_is()
+    {
+        float[] causal = [1, 0, 0, 1, 1, 0, 1, 1, 1];
+        (string, Tensor<float>)[] layers = Layers(_problem.Weights);
+        Write([.. layers, ("bias", Tensor.Create(causal, [1, 1, 3, 3]))]);
+        MultiHeadAttention.Load<float>(Engines.Reference, _path, heads: 2, options: _withoutPositions).Dispose();
+
+        // A window of two keys, as in GPT-Neo; a key after the query; and shapes that are none of a mask.
+        AssertRefused("'bias'", [.. layers, ("bias", Tensor.Create([1f, 0, 0, 1, 1, 0, 0, 1, 1], [1, 1, 3, 3]))]);
+        AssertRefused("'bias'", [.. layers, ("bias", Tensor.Create([1f, 0, 1, 1, 1, 0, 1, 1, 1], [1, 1, 3, 3]))]);
+        AssertRefused("'bias'", [.. layers, ("bias", Tensor.Create(causal, [3, 3]))]);
+        AssertRefused("'bias'", [.. layers, ("bias", Tensor.Create(causal, [1, 1, 1, 9]))]);
+        AssertRefused("'masked_bias'", [.. layers, ("masked_bias", Tensor.Create([1f, 2f], [2]))]);
     }
 
     [Fact]
@@ -270,14 +346,15 @@ public sealed class WeightLoaderTests : IDisposable
     {
         Write(tensors);
         InvalidDataException exception = Assert.Throws<InvalidDataException>(
-            () => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads, prefix: prefix));
+            () => MultiHeadAttention.Load<float>(Engines.Reference, _path, heads, prefix: prefix, options: _withoutPositions));
         Assert.Contains(mention, exception.Message, StringComparison.Ordinal);
     }
 
     private void AssertLoads(LayerCase problem, string? prefix, int? keyValueHeads)
     {
         using MultiHeadAttention<float> layer =
-            MultiHeadAttention.Load<float>(Engines.Reference, _path, problem.Config.Heads, keyValueHeads, prefix);
+            MultiHeadAttention.Load<float>(
+                Engines.Reference, _path, problem.Config.Heads, keyValueHeads, prefix, options: _withoutPositions);
         Assert.Equal(problem.Config.KeyValueHeads, layer.Config.KeyValueHeads);
         Tensor<float> output = Data.Poisoned(problem.Query.Lengths);
         layer.Forward(

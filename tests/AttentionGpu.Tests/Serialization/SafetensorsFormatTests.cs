@@ -3,6 +3,7 @@ using System.Numerics.Tensors;
 using System.Text;
 using System.Text.Json;
 using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Serialization;
 
@@ -165,7 +166,7 @@ public class SafetensorsFormatTests
         """{"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"x":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}""", 0)]
     [InlineData("has its shape twice", """{"x":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}""", 4)]
     [InlineData("has its data_offsets twice", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"data_offsets":[0,4]}}""", 4)]
-    [InlineData("has it twice", """{"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", 4)]
+    [InlineData("has its dtype twice", """{"x":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", 4)]
     [InlineData("two data_offsets", """{"x":{"dtype":"F32","shape":[1],"data_offsets":[4]}}""", 4)]
     [InlineData("must be an object", """{"x":[1]}""", 0)]
     [InlineData("arrays as shape", """{"x":{"dtype":"F32","shape":1,"data_offsets":[0,4]}}""", 4)]
@@ -180,10 +181,12 @@ public class SafetensorsFormatTests
     [InlineData("take 4 bytes but 3 follow", """{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", 3)]
     [InlineData("take 4 bytes but 5 follow", """{"x":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}""", 5)]
     [InlineData("take 0 bytes but 1 follow", "{}", 1)]
-    [InlineData("the shape of 'x' overflows", """{"x":{"dtype":"U8","shape":[4294967296,2147483648],"data_offsets":[0,0]}}""", 0)]
+    [InlineData(
+        "the shape of 'x' overflows: it is [4294967296, 2147483648] of U8",
+        """{"x":{"dtype":"U8","shape":[4294967296,2147483648],"data_offsets":[0,0]}}""", 0)]
     [InlineData("the shape of 'x' overflows", """{"x":{"dtype":"F32","shape":[4294967296,536870912],"data_offsets":[0,0]}}""", 0)]
     [InlineData(
-        "the shape of 'x' overflows",
+        "the shape of 'x' overflows: it is [0, 4611686018427387904, 4611686018427387904] of F32",
         """{"x":{"dtype":"F32","shape":[0,4611686018427387904,4611686018427387904],"data_offsets":[0,0]}}""", 0)]
     public void A_broken_rule_is_named(string rule, string header, int dataBytes) => AssertMalformed(rule, header, dataBytes);
 
@@ -193,6 +196,54 @@ public class SafetensorsFormatTests
         using SafetensorsFile file = Read(Header("U8", [0, long.MaxValue], 0, 0), 0);
         Assert.Equal([0, nint.MaxValue], file.Entries["x"].Lengths);
         AssertMalformed("overflows", Header("U8", [long.MaxValue, 2], 0, 0), 0);
+    }
+
+    /// <summary>Types that are not read, and bytes of two elements.</summary>
+    public static TheoryData<string, int> OtherTypes => new()
+    {
+        { "F8_E8M0", 2 }, { "F4", 1 }, { "F6_E2M3", 2 }, { "F6_E3M2", 2 }, { "F8_E4M3FNUZ", 2 },
+        { "F8_E5M2FNUZ", 2 }, { "C64", 16 }, { "X1", 999 },
+    };
+
+    [Theory]
+    [MemberData(nameof(OtherTypes))]
+    public void A_tensor_of_a_type_that_is_not_read_matters_only_to_who_asks_for_it(string type, int bytes)
+    {
+        string header =
+            $$$"""
+            {"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+             "scale":{"dtype":"{{{type}}}","shape":[2],"data_offsets":[4,{{{4 + bytes}}}]}}
+            """;
+        using SafetensorsFile file = Read(header, 4 + bytes);
+        Assert.Equal([0f], Data.Flat(file.Read("x")));
+        Assert.Equal((SafetensorsType.Other, type), (file.Entries["scale"].Type, file.Entries["scale"].TypeName));
+        Assert.Equal("F32", file.Entries["x"].TypeName);
+        foreach (Action read in new Action[]
+        {
+            () => file.Read("scale"), () => file.Read<Half>("scale"), () => file.Read("scale", new float[2], round: true),
+            () => file.ReadBoolean("scale"), () => file.ReadInt64("scale"),
+        })
+        {
+            string message = Assert.Throws<InvalidDataException>(read).Message;
+            Assert.Contains($"'scale' in '(stream)' has elements of type {type}", message, StringComparison.Ordinal);
+        }
+
+        Assert.EndsWith(
+            "; F32, F16, BF16 or F64 can be read as Single.", Assert.Throws<InvalidDataException>(() => file.Read("scale")).Message,
+            StringComparison.Ordinal);
+        AssertMalformed("take", header, 3 + bytes);
+        AssertMalformed("which end before they start", Header(type, [1], 4, 0), 4);
+        AssertMalformed("need 0 bytes", Header(type, [0, 2], 0, 4), 4);
+        AssertMalformed(
+            $"overflows: it is [4611686018427387904, 4] of {type}", Header(type, [4611686018427387904, 4], 0, 4), 4);
+    }
+
+    [Fact]
+    public void A_tensor_without_elements_is_read_however_long_its_other_axes_are()
+    {
+        using SafetensorsFile file = Read(Header("BOOL", [0, 1L << 62], 0, 0), 0);
+        Assert.Equal([0, 1L << 62], file.ReadBoolean("x").Lengths.ToArray().Select(length => (long)length));
+        AssertMalformed("overflows", Header("BOOL", [0, 1L << 62, 2], 0, 0), 0);
     }
 
     [Fact]

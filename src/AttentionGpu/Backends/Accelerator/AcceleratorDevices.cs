@@ -1,4 +1,6 @@
 using ILGPU;
+using ILGPU.Backends.OpenCL;
+using ILGPU.Backends.PTX;
 using ILGPU.Runtime;
 using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
@@ -26,23 +28,32 @@ internal static class AcceleratorDevices
 
     /// <param name="emulatedWarpSize">Threads in a warp of the emulated device.</param>
     /// <param name="emulatedWarps">Warps in a group of it.</param>
-    public static Context CreateContext(int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1)
+    /// <param name="refused">Takes the drivers' devices that cannot be used, and so are not in the context.</param>
+    public static Context CreateContext(
+        int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1, ICollection<Device>? refused = null)
     {
         lock (_drivers)
         {
             return Context.Create(builder => builder
-                .Cuda()
-                .OpenCL()
+                .Cuda((CudaDevice device) => IsUsable(device, refused))
+                .OpenCL(device => IsUsable(device, refused))
                 .CPU(new CPUDevice(emulatedWarpSize, emulatedWarps, EmulatedMultiprocessors))
                 .EnableAlgorithms()
                 .Optimize(OptimizationLevel.O2));
         }
     }
 
+    /// <summary>All devices, each kind's usable ones first: those that are not never change the number of one that is.</summary>
     public static IReadOnlyList<DeviceInfo> List()
     {
-        using Context context = CreateContext();
-        return [.. Enumerate(context).Select(entry => Describe(entry.Name, entry.Device))];
+        List<Device> refused = [];
+        using Context context = CreateContext(refused: refused);
+        return
+        [
+            .. Number<Device>(
+                [.. context.GetCudaDevices(), .. refused.OfType<CudaDevice>()], [.. context.GetCLDevices(), .. refused.OfType<CLDevice>()],
+                [.. context.GetCPUDevices()]).Select(entry => Describe(entry.Name, entry.Device)),
+        ];
     }
 
     public static Device Find(Context context, string name) =>
@@ -55,18 +66,43 @@ internal static class AcceleratorDevices
         return Describe(name ?? EmulatorName, accelerator.Device);
     }
 
-    private static List<(string Name, Device Device)> Enumerate(Context context)
+    /// <summary>Why ILGPU cannot use a device; null where it can.</summary>
+    /// <param name="version">The driver's version of OpenCL C.</param>
+    /// <param name="hasGenericAddressSpaces">Whether the driver says that it has them.</param>
+    public static string? OpenCLProblem(CLCVersion version, bool hasGenericAddressSpaces) =>
+        version < CLBackend.MinimumVersion
+            ? $"the driver has OpenCL C {version.Major}.{version.Minor}; "
+                + $"ILGPU needs {CLBackend.MinimumVersion.Major}.{CLBackend.MinimumVersion.Minor}"
+            : hasGenericAddressSpaces ? null : "the driver has no generic address spaces, which ILGPU needs";
+
+    /// <summary>Devices under the engine's names: numbered in each kind.</summary>
+    public static IEnumerable<(string Name, T Device)> Number<T>(IEnumerable<T> cuda, IEnumerable<T> openCL, IEnumerable<T> emulated) =>
+    [
+        .. cuda.Select((device, number) => ($"cuda:{number}", device)),
+        .. openCL.Select((device, number) => ($"opencl:{number}", device)),
+        .. emulated.Select(device => (EmulatorName, device)),
+    ];
+
+    private static List<(string Name, Device Device)> Enumerate(Context context) =>
+        [.. Number<Device>([.. context.GetCudaDevices()], [.. context.GetCLDevices()], [.. context.GetCPUDevices()])];
+
+    private static bool IsUsable(Device device, ICollection<Device>? refused)
     {
-        List<(string, Device)> devices = [];
-        foreach (CudaDevice device in context.GetCudaDevices())
-            devices.Add(($"cuda:{devices.Count}", device));
-        int cudaDevices = devices.Count;
-        foreach (CLDevice device in context.GetCLDevices())
-            devices.Add(($"opencl:{devices.Count - cudaDevices}", device));
-        foreach (CPUDevice device in context.GetCPUDevices())
-            devices.Add((EmulatorName, device));
-        return devices;
+        bool isUsable = Problem(device) is null;
+        if (!isUsable)
+            refused?.Add(device);
+        return isUsable;
     }
+
+    // The rules by which ILGPU's own Cuda() and OpenCL() leave a device out without a word.
+    private static string? Problem(Device device) => device switch
+    {
+        CLDevice openCL => OpenCLProblem(openCL.CLStdVersion, openCL.Capabilities.GenericAddressSpace),
+        CudaDevice { Architecture: not null, InstructionSet: CudaInstructionSet set }
+            when PTXCodeGenerator.SupportedInstructionSets.Contains(set) => null,
+        CudaDevice => "ILGPU has no instruction set for this device and driver",
+        _ => null,
+    };
 
     private static DeviceInfo Describe(string name, Device device) => new()
     {
@@ -79,9 +115,7 @@ internal static class AcceleratorDevices
         },
         Description = device is CPUDevice ? "ILGPU's CPU accelerator: emulates a GPU, for tests" : device.Name,
         IsGpu = device is CudaDevice or CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_GPU },
-        Problem = device is CLDevice { Capabilities.GenericAddressSpace: false }
-            ? "the driver has no generic address spaces, which ILGPU needs"
-            : null,
+        Problem = Problem(device),
         MemoryBytes = device is CPUDevice ? 0 : device.MemorySize,
         Multiprocessors = device.NumMultiprocessors,
         WarpSize = device.WarpSize,

@@ -35,7 +35,7 @@ public class HiddenGarbageTests
                 kind = VariantKind.Draw(random, _factors);
             while (!kind.IsValid || kind.Scores is ScoreStage.Products or ScoreStage.Softcapped);
             var problem = VariantCase.Create(kind, random, MaxLength);
-            clean += AssertRows(problem, random, engines[i % engines.Length], $"seed {seed}, problem {i}: {kind}, {problem.Options}");
+            clean += AssertRows(problem, random, 5, engines[i % engines.Length], $"seed {seed}, problem {i}: {kind}, {problem.Options}");
         }
 
         Assert.True(clean > 0, "No row that garbage could have reached was free of it.");
@@ -55,6 +55,7 @@ public class HiddenGarbageTests
             ["causal, bottom right"], ["window to both sides"], ["boolean mask"], ["additive mask with -inf"], ["documents"],
             ["causal, top left", "prefix"], ["ragged sequences", "causal, bottom right"], ["bfloat16", "boolean mask", "sinks"],
         ];
+        int clean = 0;
         foreach (int width in SimdRuns.Widths)
         {
             using var engine = new AttentionEngine(new SimdBackend(width, threads: 16));
@@ -63,12 +64,14 @@ public class HiddenGarbageTests
                 var kind = VariantKind.With([.. choices, "log-sum-exp", "grouped heads"]);
                 bool ragged = kind.Sequences == SequenceForm.Ragged;
                 var sizes = new VariantSizes(1, 2, 2, 3, 5, ragged ? [queries, 0, 1] : [queries], ragged ? [800, 40, 3] : [800], 1);
-                AssertRows(VariantCase.Create(kind, random, sizes), random, engine, $"{width} bits, {kind}");
+                clean += AssertRows(VariantCase.Create(kind, random, sizes), random, 400, engine, $"{width} bits, {kind}");
             }
         }
+
+        Assert.True(clean > 0, "No row that garbage could have reached was free of it.");
     }
 
-    /// <summary>A value that is NaN in the last place of a vector, of a block and of a chunk, hidden by the diagonal from all before.</summary>
+    /// <summary>A value that is NaN in the last place of a vector, of a block and of a chunk: the diagonal hides it from all before.</summary>
     [Theory]
     [InlineData(3)]
     [InlineData(40)]
@@ -118,7 +121,7 @@ public class HiddenGarbageTests
         }
     }
 
-    /// <summary>Padding tokens of garbage, as in memory that nobody has written: the others have the outputs of a layer without them.</summary>
+    /// <summary>Padding tokens of garbage, as in memory that nobody has written: the others have the outputs of a call without them.</summary>
     [Theory]
     [InlineData(5, 3)]
     [InlineData(50, 31)]
@@ -141,11 +144,11 @@ public class HiddenGarbageTests
         Assert.All(Data.Flat(output)[(visible * 8)..], value => Assert.Equal(float.NaN, value));
     }
 
-    // Returns how many rows of a problem with garbage are free of it.
-    private static int AssertRows(VariantCase problem, Random random, AttentionEngine engine, string context)
+    // One key of so many is garbage. Returns how many rows of a problem with any are free of it.
+    private static int AssertRows(VariantCase problem, Random random, int oneOf, AttentionEngine engine, string context)
     {
         int rows = problem.Batch * problem.KeyValueHeads * problem.KeyLength;
-        bool[] isGarbage = [.. Enumerable.Range(0, rows).Select(_ => random.Next(5) == 0)];
+        bool[] isGarbage = [.. Enumerable.Range(0, rows).Select(_ => random.Next(oneOf) == 0)];
         float garbage = random.Next(3) switch
         {
             0 => float.NaN,
@@ -178,7 +181,8 @@ public class HiddenGarbageTests
             Range range = (row * size)..(row * size + size);
             if (!plain.AsSpan(range).SequenceEqual(marked.AsSpan(range)))
             {
-                Assert.All(output[range], value => Assert.False(float.IsFinite(value), $"{context}: row {row} sees garbage, and has {value:R}."));
+                Assert.All(
+                    output[range], value => Assert.False(float.IsFinite(value), $"{context}: row {row} sees garbage, and has {value:R}."));
                 continue;
             }
 
@@ -187,6 +191,7 @@ public class HiddenGarbageTests
         }
 
         // Values change no score.
+        free = isGarbage.Contains(true) ? free : 0;
         if (inKeys)
             return free;
         Assert.Equal(expected.Scores is null, actual.Scores is null);

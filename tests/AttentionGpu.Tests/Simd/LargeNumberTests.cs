@@ -7,6 +7,9 @@ namespace AttentionGpu.Tests.Simd;
 /// <summary>Numbers that overflow float32 on the way to a result that it can hold.</summary>
 public class LargeNumberTests
 {
+    private static readonly ScoreStage?[] _stages =
+        [null, ScoreStage.Weights, ScoreStage.AverageWeights, ScoreStage.Products, ScoreStage.Softcapped, ScoreStage.Masked];
+
     /// <summary>
     /// 2 x 2e38 overflows, 2 x (2e38 x 1e-38) is 4. With negative keys alone every score of a float32 query would be -inf, as of hidden
     /// keys.
@@ -22,13 +25,17 @@ public class LargeNumberTests
         double[] weights = Softmax(scores);
         foreach (int width in SimdRuns.Widths)
         {
-            foreach (ScoreStage? stage in new ScoreStage?[] { null, ScoreStage.Weights, ScoreStage.AverageWeights, ScoreStage.Products, ScoreStage.Masked })
+            foreach (ScoreStage? stage in _stages)
             {
                 using var engine = new AttentionEngine(new SimdBackend(width, threads: 1));
                 Tensor<float> output = Data.Poisoned(1, 1, queries, 1);
                 Tensor<float> logSumExp = Data.Poisoned(1, 1, queries);
-                Tensor<float>? written =
-                    stage is null ? null : stage == ScoreStage.AverageWeights ? Data.Poisoned(1, queries, 2) : Data.Poisoned(1, 1, queries, 2);
+                Tensor<float>? written = stage switch
+                {
+                    null => null,
+                    ScoreStage.AverageWeights => Data.Poisoned(1, queries, 2),
+                    _ => Data.Poisoned(1, 1, queries, 2),
+                };
                 engine.ScaledDotProductAttention(
                     new AttentionInputs<float>
                     {

@@ -81,9 +81,12 @@ public class LongSumTests
         var expected = new float[heads * size];
         for (int head = 0; head < heads; head++)
         {
-            double[] weights = [.. Enumerable.Range(0, length).Select(key => Math.Exp(keys[head * length + key] - (double)keys[length - 1]))];
+            double[] weights = [.. Enumerable.Range(0, length).Select(key => Math.Exp(keys[key] - (double)keys[length - 1]))];
             for (int i = 0; i < size; i++)
-                expected[head * size + i] = (float)(Enumerable.Range(0, length).Sum(key => weights[key] * values[(head * length + key) * size + i]) / weights.Sum());
+            {
+                double sum = Enumerable.Range(0, length).Sum(key => weights[key] * values[(head * length + key) * size + i]);
+                expected[head * size + i] = (float)(sum / weights.Sum());
+            }
         }
 
         foreach (int width in SimdRuns.Widths)
@@ -94,7 +97,10 @@ public class LongSumTests
             engine.ScaledDotProductAttention<float>(query, Tensor.Create(keys, [1, heads, length, 1]), value, output);
             float[] actual = Data.Flat(output);
             for (int row = 0; row < heads * queries; row++)
-                Close.Assert(expected[(row / queries * size)..(row / queries * size + size)], actual[(row * size)..(row * size + size)], $"{width} bits, row {row}");
+            {
+                float[] want = expected[(row / queries * size)..(row / queries * size + size)];
+                Close.Assert(want, actual[(row * size)..(row * size + size)], $"{width} bits, row {row}");
+            }
         }
     }
 
@@ -140,5 +146,6 @@ public class LongSumTests
 
     private static void AssertClose(double expected, float[] actual, string context) => Assert.All(
         actual,
-        value => Assert.True(Math.Abs(value - expected) <= Tolerance * Math.Abs(expected), $"{context}: {value:R}, expected {expected:R}."));
+        value => Assert.True(
+            Math.Abs(value - expected) <= Tolerance * Math.Abs(expected), $"{context}: {value:R}, expected {expected:R}."));
 }

@@ -54,8 +54,10 @@ public unsafe class SoftcapTests
             },
             new AttentionOutputs<float> { Output = Data.Poisoned(1, 1, queries, 1), LogSumExp = logSumExp },
             new AttentionOptions { Softcap = cap });
+        double tolerance = 1e-6 * Math.Max(1.0, Math.Abs(expected));
         Assert.All(
-            Data.Flat(logSumExp), actual => Assert.True(Math.Abs(actual - expected) <= 1e-6 * Math.Max(1.0, Math.Abs(expected)), $"{context}: {actual:R}, expected {expected:R}."));
+            Data.Flat(logSumExp),
+            actual => Assert.True(Math.Abs(actual - expected) <= tolerance, $"{context}: {actual:R}, expected {expected:R}."));
     }
 
     private static void AssertTanh<TVector, TOperations>()

@@ -29,9 +29,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Keys and values that come to L1 (and are converted there) for the first rows, before the next ones take them.
     private const int Step = 16;
 
-    // Keys whose float32 sums are taken into wide ones at once, and twice as many keys than which a call must have. A step's sum rounds to
-    // the same side as the next where all are equal: 1/50,000,000 of the sum for each step.
-    private const int WidePeriod = 1024;
+    // Keys whose float32 sums are taken into wide ones at once, and more keys than which a call must have. A step's sum rounds to the same
+    // side as the next where all are equal: 1/50,000,000 of the sum for each step.
+    private const int WidePeriod = 2048;
 
     // Vectors of weights that are added up by themselves.
     private const int TotalVectors = 32;
@@ -257,15 +257,22 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private void AddValues(in Block block, int keyHead, int firstKey, int count)
     {
         firstKey += block.Sequence.KeyStart;
+        int period = block.Wide.Exist ? WidePeriod : int.MaxValue;
+        int taken = 0;
         for (int i = 0; i < count;)
         {
             int run = _context.Values.Read(
                 block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* values, out nint stride);
             AddValues(values, stride, block, i, run);
             i += run;
-            if (block.Wide.Exist && block.Wide.Count(run, WidePeriod))
-                TakeSums(block);
+            if (i - taken < period)
+                continue;
+            TakeSums(block);
+            taken = i;
         }
+
+        if (block.Wide.Exist && block.Wide.Count(count - taken, WidePeriod))
+            TakeSums(block);
     }
 
     private void AddValues(float* values, nint stride, in Block block, int firstKey, int count)
@@ -342,7 +349,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         ? !float.IsNegative(block.Totals[row])
         : NonFinite<TVector, TOperations>.IsIn(block.Sums + (nint)row * _sumsStride, _sumsStride);
 
-    private static bool IsWide(int keys) => keys > 2 * WidePeriod;
+    private static bool IsWide(int keys) => keys > WidePeriod;
 
     private static int SumsStride(int valueSize) => TileCount.DivideUp(valueSize, Lanes) * Lanes;
 

@@ -25,6 +25,9 @@ public static class TensorCoreAttentionKernel
     private const int ElementBytes = TensorCoreTiles.ElementBytes;
     private const int WordBytes = 4;
 
+    // As ValuePass.Shrink, as an exponent of 2.
+    private const float ShrinkBits = 32f;
+
     // exp(x) = 2^(x * log2(e)).
     private const float Log2E = 1.44269504f;
 
@@ -104,6 +107,9 @@ public static class TensorCoreAttentionKernel
         do
         {
             pass++;
+
+            // Also the sum of the weights becomes so much smaller: the mean stays as it is.
+            float shrink = pass == ValuePass.Scaled ? ShrinkBits : 0f;
             CudaAsm.Emit(TensorCoreText.Clear);
             TensorCoreTiles.Copy<TSize>(
                 queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
@@ -134,12 +140,10 @@ public static class TensorCoreAttentionKernel
                 CudaAsm.Emit(TensorCoreText.Scale, shape.Attention.Scale * Log2E);
                 if (firstKey < range.FirstKey(sequence, lastQuery) || firstKey + Keys > range.EndKey(sequence, firstQuery))
                     CudaAsm.Emit(TensorCoreText.Mask, firstKey + column, first0, end0, first1, end1);
-                CudaAsm.Emit(TensorCoreText.Softmax);
+                CudaAsm.Emit(TensorCoreText.Softmax, shrink);
                 CudaAsm.Emit(TensorCoreText.ShrinkLow);
                 if (TSize.Columns > 64)
                     CudaAsm.Emit(TensorCoreText.ShrinkHigh);
-                if (pass == ValuePass.Scaled)
-                    CudaAsm.Emit(TensorCoreText.ShrinkWeights);
                 TTensor.PackLow();
                 AddValues<TTensor, TSize>(valueTile + leftRow, leftPiece);
                 TTensor.PackHigh();
@@ -149,8 +153,6 @@ public static class TensorCoreAttentionKernel
 
             CudaAsm.Emit(TensorCoreText.WaitForAll);
             CudaAsm.Emit(TensorCoreText.Finish);
-            if (pass == ValuePass.Scaled)
-                CudaAsm.Emit(TensorCoreText.GrowFactors);
             CudaAsm.Emit(TensorCoreText.CheckLow);
             if (TSize.Columns > 64)
                 CudaAsm.Emit(TensorCoreText.CheckHigh);

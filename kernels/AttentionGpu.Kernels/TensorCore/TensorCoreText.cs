@@ -85,6 +85,7 @@ internal static class TensorCoreText
     /// <summary>
     /// Takes the scores in, as exponents of 2: new maxima, weights in place of the scores, and in c0 and c1 what the outputs shrink by.
     /// A block's weights are added up by themselves: rounding errors of equal ones grow with the number of blocks.
+    /// All weights, and so their sum, are 2^-%0 of what they are relative to the maximum.
     /// </summary>
     public const string Softmax = """
         max.f32 n0, s0, s1;
@@ -94,7 +95,7 @@ internal static class TensorCoreText
         shfl.sync.bfly.b32 x, n0, 2, 31, 0xffffffff; max.f32 n0, n0, x;
         max.f32 n0, n0, m0;
         setp.eq.f32 p0, n0, 0fFF800000; selp.f32 h0, 0f00000000, n0, p0;
-        sub.f32 c0, m0, h0; ex2.approx.ftz.f32 c0, c0; mov.f32 m0, n0;
+        sub.f32 c0, m0, h0; ex2.approx.ftz.f32 c0, c0; mov.f32 m0, n0; add.f32 h0, h0, %0;
         sub.f32 s0, s0, h0; ex2.approx.ftz.f32 s0, s0;
         sub.f32 s1, s1, h0; ex2.approx.ftz.f32 s1, s1;
         sub.f32 s4, s4, h0; ex2.approx.ftz.f32 s4, s4;
@@ -112,7 +113,7 @@ internal static class TensorCoreText
         shfl.sync.bfly.b32 x, n1, 2, 31, 0xffffffff; max.f32 n1, n1, x;
         max.f32 n1, n1, m1;
         setp.eq.f32 p0, n1, 0fFF800000; selp.f32 h1, 0f00000000, n1, p0;
-        sub.f32 c1, m1, h1; ex2.approx.ftz.f32 c1, c1; mov.f32 m1, n1;
+        sub.f32 c1, m1, h1; ex2.approx.ftz.f32 c1, c1; mov.f32 m1, n1; add.f32 h1, h1, %0;
         sub.f32 s2, s2, h1; ex2.approx.ftz.f32 s2, s2;
         sub.f32 s3, s3, h1; ex2.approx.ftz.f32 s3, s3;
         sub.f32 s6, s6, h1; ex2.approx.ftz.f32 s6, s6;
@@ -157,19 +158,6 @@ internal static class TensorCoreText
         shfl.sync.bfly.b32 x, l1, 1, 31, 0xffffffff; add.f32 l1, l1, x;
         shfl.sync.bfly.b32 x, l1, 2, 31, 0xffffffff; add.f32 l1, l1, x;
         setp.eq.f32 p0, l1, 0f00000000; rcp.rn.f32 c1, l1; selp.f32 c1, 0f00000000, c1, p0;
-        """;
-
-    /// <summary>Makes the weights smaller by <see cref="Common.Attention.ValuePass.Shrink"/>, 2^-32.</summary>
-    public const string ShrinkWeights = """
-        mul.f32 s0, s0, 0f2F800000; mul.f32 s1, s1, 0f2F800000; mul.f32 s2, s2, 0f2F800000; mul.f32 s3, s3, 0f2F800000;
-        mul.f32 s4, s4, 0f2F800000; mul.f32 s5, s5, 0f2F800000; mul.f32 s6, s6, 0f2F800000; mul.f32 s7, s7, 0f2F800000;
-        mul.f32 s8, s8, 0f2F800000; mul.f32 s9, s9, 0f2F800000; mul.f32 s10, s10, 0f2F800000; mul.f32 s11, s11, 0f2F800000;
-        mul.f32 s12, s12, 0f2F800000; mul.f32 s13, s13, 0f2F800000; mul.f32 s14, s14, 0f2F800000; mul.f32 s15, s15, 0f2F800000;
-        """;
-
-    /// <summary>Makes up for it at the end.</summary>
-    public const string GrowFactors = """
-        mul.f32 c0, c0, 0f4F800000; mul.f32 c1, c1, 0f4F800000;
         """;
 
     /// <summary>Looks for outputs among the first 64 columns that are not finite: 0 times a finite number is 0, and else NaN.</summary>

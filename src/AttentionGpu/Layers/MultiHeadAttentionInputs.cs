@@ -41,8 +41,8 @@ public ref struct MultiHeadAttentionInputs<T>
     public TensorInput<float> KeyPaddingBias;
 
     /// <summary>
-    /// [batch]: how many keys of a batch entry there are; the others are hidden. 0 to the key length each. For ragged sequences [sequences]:
-    /// how many of its keys each uses.
+    /// [batch]: how many keys of a batch entry there are; the others are hidden. 0 to the key length each. For ragged sequences
+    /// [sequences]: how many of its keys each uses.
     /// </summary>
     public ReadOnlySpan<int> KeyLengths;
 

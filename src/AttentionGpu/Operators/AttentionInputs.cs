@@ -65,8 +65,8 @@ public ref struct AttentionInputs<T>
     public ReadOnlySpan<int> PrefixLengths;
 
     /// <summary>
-    /// [sequences + 1]: where each ragged sequence's queries start, and where the last ones end: 0 first, never falling, at most the number of
-    /// query tokens last.
+    /// [sequences + 1]: where each ragged sequence's queries start, and where the last ones end: 0 first, never falling, at most the
+    /// number of query tokens last.
     /// </summary>
     public ReadOnlySpan<int> CumulativeQueryLengths;
 
@@ -117,8 +117,8 @@ public ref struct AttentionInputs<T>
     /// Or [batch, length, rotary size / 2], as the ONNX operator <c>RotaryEmbedding</c> takes without <c>position_ids</c>: row i of an
     /// entry's table is that of its i-th query and of its i-th key, the past not counted. The length is then that of the queries or of the
     /// keys, whichever is longer. A batch axis of 1 is for all entries; for ragged sequences the tables are [1, tokens, rotary size / 2].
-    /// With <see cref="QueryPositions"/> and <see cref="KeyPositions"/>, both of them, positions are rows of the entry's own table, which may
-    /// have any length.
+    /// With <see cref="QueryPositions"/> and <see cref="KeyPositions"/>, both of them, positions are rows of the entry's own table, which
+    /// may have any length.
     /// </remarks>
     public TensorInput<float> RotaryCosine;
 

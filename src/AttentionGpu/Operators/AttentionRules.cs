@@ -230,7 +230,9 @@ internal static class AttentionRules
         ReadOnlySpan<nint> table = inputs.RotaryCosine.Lengths;
         if (table[0] != heads.Query.Batch && table[0] != 1)
         {
-            string rule = heads.IsRagged ? "must have 1 as axis 0 where sequences are ragged" : $"must have query's batch, {heads.Query.Batch}, or 1 as axis 0";
+            string rule = heads.IsRagged
+                ? "must have 1 as axis 0 where sequences are ragged"
+                : $"must have query's batch, {heads.Query.Batch}, or 1 as axis 0";
             throw ShapeRules.Error(table, rule, "rotaryCosine");
         }
 
@@ -239,11 +241,14 @@ internal static class AttentionRules
         {
             throw BadInput.Because(
                 hasQueryPositions ? "keyPositions" : "queryPositions",
-                "'queryPositions' and 'keyPositions' must be given together, or neither, where 'rotaryCosine' is [batch, length, rotary size / 2].");
+                "'queryPositions' and 'keyPositions' must be given together, or neither, where 'rotaryCosine' has an axis of batch.");
         }
 
         int rows = Math.Max(heads.Query.Length, heads.Key.Length);
         if (!hasQueryPositions && table[1] != rows)
-            throw ShapeRules.Error(table, $"must have {rows} as axis 1 (length, of the longer of 'query' and 'key') where there are no positions", "rotaryCosine");
+        {
+            throw ShapeRules.Error(
+                table, $"must have {rows} as axis 1 (the length of the longer of 'query' and 'key') where there are no positions", "rotaryCosine");
+        }
     }
 }

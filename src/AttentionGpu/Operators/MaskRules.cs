@@ -7,7 +7,8 @@ namespace AttentionGpu.Operators;
 internal static class MaskRules
 {
     /// <summary>
-    /// The strides of a mask that broadcasts to [batch, heads, query length, key length] by NumPy's rules, except that it may have fewer keys.
+    /// The strides of a mask that broadcasts to [batch, heads, query length, key length] by NumPy's rules, except that it may have fewer
+    /// keys.
     /// </summary>
     /// <exception cref="ArgumentException">It does not broadcast.</exception>
     public static MaskStrides LayOut<T>(TensorInput<T> mask, ReadOnlySpan<nint> target)

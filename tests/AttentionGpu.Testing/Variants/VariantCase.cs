@@ -206,7 +206,9 @@ internal sealed record VariantCase
             Value = Poisoned(Rows(keyValueHeads, keyLength, valueSize), keyStarts),
             PastKey = past > 0 ? Rows(keyValueHeads, past, headSize) : null,
             PastValue = past > 0 ? Rows(keyValueHeads, past, valueSize) : null,
-            Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both or VariantMask.ShortBoolean or VariantMask.ShortBoth ? Data.RandomBoolean(random, 0.6, maskLengths) : null,
+            Mask = kind.Mask is VariantMask.Boolean or VariantMask.Both or VariantMask.ShortBoolean or VariantMask.ShortBoth
+                ? Data.RandomBoolean(random, 0.6, maskLengths)
+                : null,
             Bias = kind.Mask switch
             {
                 VariantMask.Additive or VariantMask.Both or VariantMask.ShortAdditive or VariantMask.ShortBoth =>

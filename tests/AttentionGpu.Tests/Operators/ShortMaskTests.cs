@@ -52,14 +52,17 @@ public class ShortMaskTests
     public void The_shorter_of_two_masks_counts(string device)
     {
         AttentionEngine engine = Engines.Get(device);
-        Assert.Equal(1f, Attend(engine, new AttentionMask(Tensor.Create([true, true, true], [3]), Tensor.Create([0f, float.NegativeInfinity], [2])), 100f));
-        Assert.Equal(2f, Attend(engine, new AttentionMask(Tensor.Create([true, true], [2]), Tensor.Create([0f, 0f, 0f], [3])), 100f), 1e-6f);
-        Assert.Equal(2f, Attend(engine, new AttentionMask(Tensor.Create([true, true], [2]), Tensor.Create([0f], [1])), 100f), 1e-6f);
+        Assert.Equal(1f, Both([true, true, true], [0f, float.NegativeInfinity]), 1e-6f);
+        Assert.Equal(2f, Both([true, true], [0f, 0f, 0f]), 1e-6f);
+        Assert.Equal(2f, Both([true, true], [0f]), 1e-6f);
+
+        float Both(bool[] visible, float[] bias) =>
+            Attend(engine, new AttentionMask(Tensor.Create(visible, [visible.Length]), Tensor.Create(bias, [bias.Length])), 100f);
     }
 
     /// <summary>
-    /// A short mask and the same mask padded give the same numbers, whatever depends on the number of keys: positions, key lengths, prefixes,
-    /// weights and log-sum-exp.
+    /// A short mask and the same mask padded give the same numbers, whatever depends on the number of keys: positions, key lengths,
+    /// prefixes, weights and log-sum-exp.
     /// </summary>
     [Theory]
     [EveryDevice(WithOtherKernels = true)]

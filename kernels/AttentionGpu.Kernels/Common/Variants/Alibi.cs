@@ -5,7 +5,8 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Variants;
 
 /// <summary>
-/// <c>score - slope * |query position - key position|</c>, with a slope per query head, or per batch entry and query head: ALiBi, Press and others (2022).
+/// <c>score - slope * |query position - key position|</c>, with a slope per query head, or per batch entry and query head: ALiBi, Press and
+/// others (2022).
 /// </summary>
 public struct Alibi : IScoreVariant
 {

@@ -20,8 +20,8 @@ public class BorderTests
         ("left side", "options", With(new() { Window = new() { Left = 0 } }), With(new() { Window = new() { Left = -1 } })),
         ("right side", "options", With(new() { Window = new() { Right = 0 } }), With(new() { Window = new() { Right = -1 } })),
         (
-            "window's alignment", "options", With(new() { Window = new() { Alignment = QueryAlignment.BottomRight } }),
-            With(new() { Window = new() { Alignment = (QueryAlignment)2 } })),
+            "window's alignment", "options", With(new() { Window = new() { Left = 1, Alignment = QueryAlignment.BottomRight } }),
+            With(new() { Window = new() { Left = 1, Alignment = (QueryAlignment)2 } })),
         ("causal", "options", With(new() { Causal = Causal.BottomRight }), With(new() { Causal = (Causal)3 })),
         ("causal below", "options", With(new() { Causal = Causal.None }), With(new() { Causal = (Causal)(-1) })),
         ("layout", "options", Joined(4, 2, AttentionLayout.LengthBatchHeads), With(new() { Layout = (AttentionLayout)3 })),

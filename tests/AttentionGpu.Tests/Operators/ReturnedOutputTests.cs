@@ -96,7 +96,7 @@ public class ReturnedOutputTests
         using var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, 1));
         Tensor<float> input = Data.Random(random, 2, 5, 24);
         Assert.Equal("key", Assert.Throws<ArgumentException>(() => layer.Forward(input, input, input)).ParamName);
-        Assert.Equal("input", Assert.Throws<ArgumentException>(() => layer.Forward(Data.Random(random, 5, 24))).ParamName);
+        Assert.Equal("input", Assert.Throws<ArgumentException>(() => layer.Forward(Data.Random(random, 24))).ParamName);
         Assert.Equal("input", Assert.Throws<ArgumentException>(() => layer.Forward((Tensor<float>)null!)).ParamName);
     }
 

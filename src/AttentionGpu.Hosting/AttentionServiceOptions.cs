@@ -80,8 +80,8 @@ public sealed class AttentionServiceOptions
     public long? MemoryLimitBytes { get; set; }
 
     /// <summary>
-    /// Whether a request has the same bits alone and joined to others; see <see cref="AttentionEngineOptions.BatchInvariant"/>. A request for
-    /// weights is always alone, and its output may differ in its last bits from that of one without.
+    /// Whether a request has the same bits alone and joined to others; see <see cref="AttentionEngineOptions.BatchInvariant"/>. A request
+    /// for weights is always alone, and its output may differ in its last bits from that of one without.
     /// </summary>
     public bool BatchInvariant { get; set; }
 

@@ -1,4 +1,3 @@
-
 namespace AttentionGpu.Hosting.Tests;
 
 /// <summary>Requests of a batch-invariant service have the same bits alone and joined.</summary>
@@ -32,7 +31,10 @@ public class BatchInvariantTests
         float[][] inputs = [.. _tokens.Select(tokens => Fixture.Input(tokens, tokens))];
         float[][] outputs = [.. inputs.Select(input => new float[input.Length])];
         CancellationToken cancellationToken = TestContext.Current.CancellationToken;
-        Task[] tasks = [.. inputs.Zip(outputs, (input, output) => layer.ForwardAsync<float>(input, output, cancellationToken: cancellationToken))];
+        Task[] tasks =
+        [
+            .. inputs.Zip(outputs, (input, output) => layer.ForwardAsync<float>(input, output, cancellationToken: cancellationToken)),
+        ];
         await Task.WhenAll(tasks).WaitAsync(Wait.Patience, cancellationToken);
         return outputs;
     }

@@ -46,7 +46,8 @@ internal static class InvariantCosts
         nint[] lengths = [batch, heads, length, size];
         (Tensor<T> query, Tensor<T> key, Tensor<T> value) = (Random<T>(lengths, 1), Random<T>(lengths, 2), Random<T>(lengths, 3));
         Tensor<T> output = Random<T>(lengths, 4);
-        Compare<T>($"attention{(causal == Causal.None ? "" : ", causal")} | {string.Join(',', lengths)}", batchInvariant => engine.ScaledDotProductAttention(
+        string call = causal == Causal.None ? "attention" : "attention, causal";
+        Compare<T>($"{call} | {string.Join(',', lengths)}", batchInvariant => engine.ScaledDotProductAttention(
             new AttentionInputs<T> { Query = query, Key = key, Value = value }, new AttentionOutputs<T> { Output = output },
             new AttentionOptions { BatchInvariant = batchInvariant, Causal = causal }));
     }
@@ -76,8 +77,9 @@ internal static class InvariantCosts
     {
         double[] seconds = Timing.Medians(_window, _duration, TimeSpan.Zero, () => run(false), () => run(true));
         string element = typeof(T) == typeof(float) ? "float32" : "float16";
-        Console.WriteLine(
-            $"| {call} | {element} | {Figures.Text(seconds[0] * 1e3, "F3")} | {Figures.Text(seconds[1] * 1e3, "F3")} | {Figures.Text(seconds[1] / seconds[0], "F3")} |");
+        double[] numbers = [seconds[0] * 1e3, seconds[1] * 1e3, seconds[1] / seconds[0]];
+        string[] figures = Array.ConvertAll(numbers, number => Figures.Text(number, "F3"));
+        Console.WriteLine($"| {call} | {element} | {string.Join(" | ", figures)} |");
     }
 
     private static Tensor<T> Random<T>(nint[] lengths, int seed)

@@ -56,7 +56,9 @@ public sealed partial class MultiHeadAttention<T>
                 },
                 _options[(int)inputs.Causal],
                 names,
-                new LayerSteps(shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused, _options[0].BatchInvariant));
+                new LayerSteps(
+                    shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused,
+                    _options[0].BatchInvariant));
         }
         finally
         {

@@ -45,7 +45,8 @@ public sealed record MultiHeadAttentionConfig
 
     /// <summary>
     /// Whether a request's results have the same bits alone and in any batch, projections included: as
-    /// <see cref="AttentionOptions.BatchInvariant"/>. <see cref="AttentionEngineOptions.BatchInvariant"/> says it for all layers of an engine.
+    /// <see cref="AttentionOptions.BatchInvariant"/>. <see cref="AttentionEngineOptions.BatchInvariant"/> says it for all layers of an
+    /// engine.
     /// </summary>
     public bool BatchInvariant { get; init; }
 

@@ -83,8 +83,8 @@ internal readonly struct DeviceMemory
     public long DeviceAddress => ((MemoryBuffer)_owner!).NativePtr + _address;
 
     /// <summary>
-    /// Whether the first element's address on an accelerator is a multiple of a number of bytes; true where the accelerator has no addresses,
-    /// and in host memory.
+    /// Whether the first element's address on an accelerator is a multiple of a number of bytes; true where the accelerator has no
+    /// addresses, and in host memory.
     /// </summary>
     public bool StartsAtMultipleOf(int bytes) =>
         _owner is not MemoryBuffer { AcceleratorType: not AcceleratorType.OpenCL } || DeviceAddress % bytes == 0;

@@ -27,7 +27,8 @@ public sealed partial class AttentionEngine
         where T : unmanaged
     {
         // Rows that are not in whole pieces never go to tensor cores.
-        if (Unsafe.SizeOf<T>() != PieceElementBytes || !tensor.IsPresent || tensor.Lengths is [] || tensor.Lengths[^1] * PieceElementBytes % PieceBytes != 0)
+        if (Unsafe.SizeOf<T>() != PieceElementBytes || !tensor.IsPresent || tensor.Lengths is []
+            || tensor.Lengths[^1] * PieceElementBytes % PieceBytes != 0)
             return;
         if (!memory.StartsAtMultipleOf(PieceBytes))
         {

@@ -73,7 +73,8 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T}, bool)"/>, and returns the output in host memory.
+    /// As <see cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T}, bool)"/>, and returns the output in host
+    /// memory.
     /// </summary>
     /// <inheritdoc cref="Linear{T}(TensorInput{T}, TensorInput{T}, TensorOutput{T}, TensorInput{T}, bool)" path="/*[not(self::summary)]"/>
     /// <remarks>Without a bias, so that an output by mistake is never taken for one.</remarks>

@@ -30,7 +30,8 @@ public sealed partial class AttentionEngine : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="InvalidOperationException">The device's driver refuses to work.</exception>
     public AttentionEngine(string device = DeviceCatalog.Auto, AttentionEngineOptions? options = null)
-        : this(CreateBackend(device, options ?? AttentionEngineOptions.Default)) => IsBatchInvariant = options?.BatchInvariant ?? false;
+        : this(CreateBackend(device, options ?? AttentionEngineOptions.Default)) =>
+        IsBatchInvariant = options?.BatchInvariant ?? false;
 
     /// <summary>
     /// An engine on an ILGPU accelerator of the caller's, for a service that has its data on the device already (<c>Over</c>). Work goes
@@ -41,7 +42,8 @@ public sealed partial class AttentionEngine : IDisposable
     /// <param name="options">How the engine uses the device; null for the defaults.</param>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     public AttentionEngine(Accelerator accelerator, AttentionEngineOptions? options = null)
-        : this(CreateBackend(accelerator, options ?? AttentionEngineOptions.Default)) => IsBatchInvariant = options?.BatchInvariant ?? false;
+        : this(CreateBackend(accelerator, options ?? AttentionEngineOptions.Default)) =>
+        IsBatchInvariant = options?.BatchInvariant ?? false;
 
     internal AttentionEngine(IBackend backend)
     {

@@ -141,9 +141,9 @@ public sealed record AttentionOptions
     /// to share among threads. <see cref="AttentionEngineOptions.BatchInvariant"/> says it for all calls of an engine.
     /// </summary>
     /// <remarks>
-    /// Of one device and one build, and of calls with the same features: masks and outputs that are asked for are part of a request. Requests
-    /// of different query lengths are joined as ragged sequences, since rows that pad the queries are queries; keys may be padded where key
-    /// lengths say so. On CUDA and the emulator 16-bit tensors over memory of the caller must start at a multiple of 16 bytes.
+    /// Of one device and one build, and of calls with the same features: masks and outputs that are asked for are part of a request.
+    /// Requests of different query lengths are joined as ragged sequences, since rows that pad the queries are queries; keys may be padded
+    /// where key lengths say so. On CUDA and the emulator 16-bit tensors over memory of the caller must start at a multiple of 16 bytes.
     /// </remarks>
     public bool BatchInvariant { get; init; }
 

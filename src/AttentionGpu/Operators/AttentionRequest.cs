@@ -47,8 +47,8 @@ internal struct AttentionRequest : IDisposable
     /// <param name="batchInvariant">Whether the call is batch-invariant whatever the options say.</param>
     /// <exception cref="ArgumentException">A shape or an option is wrong.</exception>
     public static AttentionRequest Create<T>(
-        in AttentionHeads heads, in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, AttentionNames names,
-        bool batchInvariant)
+        in AttentionHeads heads, in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options,
+        AttentionNames names, bool batchInvariant)
         where T : unmanaged
     {
         var request = default(AttentionRequest);

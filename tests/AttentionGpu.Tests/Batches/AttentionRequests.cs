@@ -89,7 +89,10 @@ internal sealed class AttentionRequests<T>(RequestKind kind)
         int row = kind.Heads * kind.ValueSize;
         return [.. requests.Select((request, i) => new RequestResult<T>(
             output[(queryStarts[i] * row)..(queryStarts[i + 1] * row)],
-            [.. Enumerable.Range(0, kind.Heads).SelectMany(head => sums[(head * queries + queryStarts[i])..(head * queries + queryStarts[i + 1])])],
+            [
+                .. Enumerable.Range(0, kind.Heads).SelectMany(
+                    head => sums[(head * queries + queryStarts[i])..(head * queries + queryStarts[i + 1])]),
+            ],
             []))];
     }
 
@@ -132,7 +135,10 @@ internal sealed class AttentionRequests<T>(RequestKind kind)
         return [.. requests.Select((request, i) => new RequestResult<T>(
             output[(i * row)..((i + 1) * row)],
             sums[(i * rows)..((i + 1) * rows)],
-            [.. Enumerable.Range(0, kind.HasWeights ? rows : 0).SelectMany(one => weights[((i * rows + one) * keys)..((i * rows + one) * keys + request.Keys)])]))];
+            [
+                .. Enumerable.Range(0, kind.HasWeights ? rows : 0).SelectMany(
+                    one => weights[((i * rows + one) * keys)..((i * rows + one) * keys + request.Keys)]),
+            ]))];
     }
 
     private AttentionInputs<T> Inputs(Tensor<T> query, Tensor<T> key, Tensor<T> value) => new()

@@ -105,7 +105,8 @@ public class BatchInvariantAttentionTests
         AssertSame<BFloat16>(seed, alone, together, batches, mostQueries, mostKeys);
     }
 
-    private static void AssertSame<T>(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int mostQueries, int mostKeys)
+    private static void AssertSame<T>(
+        int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int mostQueries, int mostKeys)
         where T : unmanaged
     {
         var random = new Random(seed);

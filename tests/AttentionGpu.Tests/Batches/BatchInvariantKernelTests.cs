@@ -10,7 +10,9 @@ using Rows = AttentionGpu.Kernels.Common.Rows.ContiguousRows<AttentionGpu.Kernel
 
 namespace AttentionGpu.Tests.Batches;
 
-/// <summary>Which kernels a batch-invariant call gets on a GPU: the same ones whatever stands beside a request, and wherever it lies.</summary>
+/// <summary>
+/// Which kernels a batch-invariant call gets on a GPU: the same ones whatever stands beside a request, and wherever it lies.
+/// </summary>
 public sealed class BatchInvariantKernelTests : IDisposable
 {
     private const int Size = 8;
@@ -39,7 +41,9 @@ public sealed class BatchInvariantKernelTests : IDisposable
             MatmulLaunch.Create<Rows, Rows, SingleElement, RowLayout, ScaleEpilogue>(loader, batchInvariant: true));
     }
 
-    /// <summary>Tensor cores read 16 bytes at once; a tensor that starts between two such pieces would be computed by other kernels.</summary>
+    /// <summary>
+    /// Tensor cores read 16 bytes at once; a tensor that starts between two such pieces would be computed by other kernels.
+    /// </summary>
     [Theory]
     [InlineData("input")]
     [InlineData("weight")]
@@ -53,7 +57,8 @@ public sealed class BatchInvariantKernelTests : IDisposable
         (DeviceTensor<Half> input, DeviceTensor<Half> weight) = (Tensor("input", 1, Size), Tensor("weight", Size, Size));
         (DeviceTensor<Half> output, DeviceTensor<Half> bias) = (Tensor("output", 1, Size), Tensor("bias", Size));
         engine.Linear<Half>(input, weight, output, bias);
-        ArgumentException exception = Assert.Throws<ArgumentException>(() => engine.Linear<Half>(input, weight, output, bias, batchInvariant: true));
+        ArgumentException exception =
+            Assert.Throws<ArgumentException>(() => engine.Linear<Half>(input, weight, output, bias, batchInvariant: true));
         Assert.Equal(argument, exception.ParamName);
         Assert.Contains("16 bytes", exception.Message, StringComparison.Ordinal);
     }

@@ -90,7 +90,8 @@ public class BatchInvariantLayerTests
         T[][] ragged = [.. Enumerable.Range(0, count).Select(_ => Values<T>(random, random.Next(longest) * embedding))];
         T[][] contexts = [.. Enumerable.Range(0, count).Select(_ => Values<T>(random, random.Next(longest) * embedding))];
         AssertSame(
-            same, contexts, (requests, _) => Run(first, requests, [], causal), (requests, _) => Run(second, requests, [], causal), $"dense, {context}");
+            same, contexts, (requests, _) => Run(first, requests, [], causal), (requests, _) => Run(second, requests, [], causal),
+            $"dense, {context}");
         AssertSame(
             same, contexts, (requests, keys) => Run(first, requests, keys, causal), (requests, keys) => Run(second, requests, keys, causal),
             $"key lengths, {context}");

@@ -52,7 +52,8 @@ public class BatchInvariantLinearTests
             int count = random.Next(3) == 0 ? 1 : random.Next(1, rows - first + 1);
             Bits.AssertSame<T>(
                 Run(alone, input[(first * depth)..((first + count) * depth)], weight, bias), all.AsSpan(first * columns, count * columns),
-                $"seed {seed}, {typeof(T).Name}, rows {first} to {first + count} of {rows}, depth {depth}, columns {columns}, bias {bias is not null}");
+                $"seed {seed}, {typeof(T).Name}, rows {first} to {first + count} of {rows}, depth {depth}, columns {columns}, "
+                + $"bias {bias is not null}");
             first += count;
         }
     }

@@ -33,7 +33,8 @@ internal static class MatmulLaunch
 {
     /// <param name="loader">The device's kernels.</param>
     /// <param name="batchInvariant">
-    /// Whether one tile is taken for all sizes. Tiles add up in the same order, but a driver may fuse multiply-adds in one and not in another.
+    /// Whether one tile is taken for all sizes. Tiles add up in the same order, but a driver may fuse multiply-adds in one and not in
+    /// another.
     /// </param>
     public static IMatmulLaunch<TLeft, TRight, TOutput, TResult, TEpilogue> Create<TLeft, TRight, TOutput, TResult, TEpilogue>(
         KernelLoader loader, bool batchInvariant)

@@ -13,8 +13,8 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// is too little work to share, the keys are split too, into parts whose states are merged.
 /// </summary>
 /// <remarks>
-/// A batch-invariant schedule makes every choice that shows in the bits by a sequence's own lengths: its path, and parts of a fixed size where
-/// it has few queries. A call may then have sequences of both paths, and a schedule for each.
+/// A batch-invariant schedule makes every choice that shows in the bits by a sequence's own lengths: its path, and parts of a fixed size
+/// where it has few queries. A call may then have sequences of both paths, and a schedule for each.
 /// </remarks>
 internal readonly struct AttentionSchedule<TVector, TOperations>
     where TVector : unmanaged
@@ -129,7 +129,9 @@ internal readonly struct AttentionSchedule<TVector, TOperations>
     /// <summary>Whether rows of a sequence are attended to one by one, by its queries.</summary>
     public static bool AreFew(int queries) => queries <= MostFewQueries;
 
-    /// <summary>Whether a sequence is one of the schedule's: all are, but where a batch-invariant call has sequences of both paths.</summary>
+    /// <summary>
+    /// Whether a sequence is one of the schedule's: all are, but where a batch-invariant call has sequences of both paths.
+    /// </summary>
     public bool Has(in Sequence sequence) => !IsBatchInvariant || AreFew(sequence.QueryLength) == IsFewQueries;
 
     /// <summary>The keys of a part, of those from one to before another.</summary>

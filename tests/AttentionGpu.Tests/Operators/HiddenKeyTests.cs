@@ -90,9 +90,10 @@ public class HiddenKeyTests
 
     private static void AssertAgreement(AttentionEngine engine, Func<VariantCase, VariantResult> definition)
     {
-        int seed = Random.Shared.Next();
+        int seed = Fuzz.Seed();
         var random = new Random(seed);
-        for (int i = 0; i < Problems; i++)
+        int problems = Fuzz.Problems(Problems);
+        for (int i = 0; i < problems; i++)
         {
             VariantKind kind;
             do

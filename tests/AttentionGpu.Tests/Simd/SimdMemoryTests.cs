@@ -7,7 +7,10 @@ namespace AttentionGpu.Tests.Simd;
 /// <summary>Memory and objects that calls use again.</summary>
 public unsafe class SimdMemoryTests
 {
-    /// <summary>Shared memory first, then the slots: each at a cache line, and all within the bytes that are asked for.</summary>
+    /// <summary>
+    /// Shared memory first, then the slots: each at a cache line, all within the bytes that are asked for, and with a gap between that
+    /// prefetching does not cross.
+    /// </summary>
     [Theory]
     [InlineData(0, 1, 0)]
     [InlineData(1, 3, 5)]
@@ -16,13 +19,14 @@ public unsafe class SimdMemoryTests
     public void A_workspace_has_room_for_its_parts(long shared, int slots, long slotFloats)
     {
         var workspace = new ThreadWorkspace(shared, slots, slotFloats);
-        long end = shared;
+        const int gap = 4096;
+        long end = shared == 0 ? 0 : shared + gap;
         for (int slot = 0; slot < slots; slot++)
         {
             long first = workspace.Slot(null, slot) - (float*)null;
             Assert.True(first >= end, $"Slot {slot} starts at {first}, before {end}.");
             Assert.Equal(0, first % 16);
-            end = first + slotFloats;
+            end = first + slotFloats + gap;
         }
 
         Assert.InRange(workspace.ByteLength, end * sizeof(float), (end + 16) * sizeof(float));
@@ -44,10 +48,11 @@ public unsafe class SimdMemoryTests
     public void Threads_have_slots_of_their_own()
     {
         const int slots = 8;
-        float[] memory = new float[(slots + 1) * 16];
+        var workspace = new ThreadWorkspace(0, slots, 1);
+        float[] memory = new float[workspace.ByteLength / sizeof(float)];
         fixed (float* first = memory)
         {
-            var work = new Slots(new ThreadWorkspace(0, slots, 1), first);
+            var work = new Slots(workspace, first);
             for (int run = 0; run < 200; run++)
                 work.Run();
             Assert.Equal(200 * Slots.Items, memory.Sum());

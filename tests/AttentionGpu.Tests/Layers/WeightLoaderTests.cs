@@ -153,8 +153,6 @@ public sealed class WeightLoaderTests : IDisposable
     }
 
     [Theory]
-    [InlineData("bias_k")]
-    [InlineData("bias_v")]
     [InlineData("q_layernorm.weight")]
     [InlineData("k_layernorm.weight")]
     [InlineData("q_norm.bias")]

@@ -148,10 +148,10 @@ internal struct AttentionRequest : IDisposable
             Batch = heads.Query.Batch,
             Heads = Extent.Heads,
 
-            // Ragged sequences need not fill the tensor.
+            // Tokens behind the last ragged sequence see no key, these neither.
             Length = !heads.IsRagged ? heads.Query.Length
-                : Tables.Sequences.IsEmpty ? 0
-                : Tables.Sequences[^1].QueryStart + Tables.Sequences[^1].QueryLength,
+                : Tables.GivenSequences.IsEmpty ? 0
+                : Tables.GivenSequences[^1].QueryStart + Tables.GivenSequences[^1].QueryLength,
             KeyLength = heads.TotalKeys,
             Scale = Extent.Scale,
             Softcap = Extent.Softcap,

@@ -13,6 +13,7 @@ internal static class BuiltInVariants
     private const int Queries = 19;
     private const int Keys = 27;
     private const int Past = 9;
+    private const int ManyKeys = 4099;
     private const int HeadSize = 16;
     private const int ValueSize = 12;
 
@@ -72,6 +73,19 @@ internal static class BuiltInVariants
         }),
         Case("key padding, added", (inputs, draw) => inputs with { KeyPaddingBias = draw([Batch, Keys]), Mask = draw([Queries, Keys]) }),
         Case("extra key and zero attention", AddExtraKey, new() { Causal = Causal.TopLeft, AddZeroAttention = true }),
+        Case("garbage in hidden keys", HideGarbage),
+        Case("equal weights of many keys", WeighManyKeysEqually),
+        Case("softcap far above the scores", options: new() { Softcap = 1e6f }),
+        Case("values whose sum overflows", (inputs, draw) => inputs with
+        {
+            Value = Change(draw([Batch, KeyValueHeads, Keys, ValueSize]), value => 3e38f * MathF.Abs(value)),
+        }),
+        Case("queries that their scale overflows", MakeLargeQueries, new() { Scale = 4f }),
+        Case("norm of rows whose squares overflow", (inputs, draw) => inputs with
+        {
+            Query = Change(draw([Batch, Heads, Queries, HeadSize]), value => 1e20f * value),
+            QueryNorm = draw([HeadSize]),
+        }),
         Case("no batch", LeaveOutBatch, new() { Causal = Causal.BottomRight }, form: Form.NoBatch),
         Case("masked scores", stage: ScoreStage.Masked, options: new() { Softcap = 3f }),
         Case16("float16", value => (Half)value, value => (float)value, VerifyOutcome.Float16Tolerance),
@@ -93,6 +107,45 @@ internal static class BuiltInVariants
 
     private static AttentionInputs<float> AddExtraKey(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
         inputs with { ExtraKey = draw([KeyValueHeads, HeadSize]), ExtraValue = draw([KeyValueHeads, ValueSize]) };
+
+    private static AttentionInputs<float> HideGarbage(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw)
+    {
+        bool[] visible = [.. Enumerable.Range(0, Keys).Select(key => key % 5 != 2)];
+        Tensor<float> WithGarbage(int size, float garbage)
+        {
+            Tensor<float> rows = draw([Batch, KeyValueHeads, Keys, size]);
+            for (int key = 0; key < Keys; key++)
+            {
+                if (!visible[key])
+                    rows.AsTensorSpan()[.., .., key..(key + 1), ..].Fill(garbage);
+            }
+
+            return rows;
+        }
+
+        return inputs with
+        {
+            Key = WithGarbage(HeadSize, float.NaN),
+            Value = WithGarbage(ValueSize, float.NegativeInfinity),
+            Mask = new AttentionMask(new ReadOnlyTensorSpan<bool>(visible, [Keys])),
+        };
+    }
+
+    private static AttentionInputs<float> WeighManyKeysEqually(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
+    {
+        Query = Change(draw([Batch, Heads, Queries, HeadSize]), _ => 0f),
+        Key = draw([Batch, KeyValueHeads, ManyKeys, HeadSize]),
+        Value = Change(draw([Batch, KeyValueHeads, ManyKeys, ValueSize]), _ => 0.1f),
+    };
+
+    private static AttentionInputs<float> MakeLargeQueries(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
+    {
+        Query = Change(draw([Batch, Heads, Queries, HeadSize]), value => 3e38f * value),
+        Key = Change(draw([Batch, KeyValueHeads, Keys, HeadSize]), value => 3e-38f * value),
+    };
+
+    private static Tensor<float> Change(Tensor<float> tensor, Converter<float, float> change) =>
+        Tensor.Create(Array.ConvertAll(Flatten(tensor, value => value), change), tensor.Lengths);
 
     private static AttentionInputs<float> LeaveOutBatch(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {

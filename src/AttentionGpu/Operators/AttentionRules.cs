@@ -52,7 +52,8 @@ internal static class AttentionRules
         if (outputs.ScoreStage == ScoreStage.AverageWeights)
         {
             ShapeRules.Require(
-                outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name, Math.Min(leftOut, 1));
+                outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name,
+                Math.Min(leftOut, 1));
         }
         else
         {
@@ -174,7 +175,8 @@ internal static class AttentionRules
         if (!inputs.ExtraValue.IsPresent)
             throw BadInput.Because("extraValue", string.Format(null, missing, "extraValue"));
         ShapeRules.Require(inputs.ExtraKey.Lengths, [heads.Key.Heads, heads.Key.Size], "[key/value heads, head size]", "extraKey");
-        ShapeRules.Require(inputs.ExtraValue.Lengths, [heads.Key.Heads, heads.Value.Size], "[key/value heads, value head size]", "extraValue");
+        ShapeRules.Require(
+            inputs.ExtraValue.Lengths, [heads.Key.Heads, heads.Value.Size], "[key/value heads, value head size]", "extraValue");
         return 1 + zeros;
     }
 
@@ -185,7 +187,8 @@ internal static class AttentionRules
         const string axes = "[batch, key/value heads, past and key length, size]";
         HeadTensor key = heads.Key;
         if (outputs.PresentKey.IsPresent)
-            ShapeRules.Require(outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey", heads.AxesLeftOut);
+            ShapeRules.Require(
+                outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey", heads.AxesLeftOut);
         if (outputs.PresentValue.IsPresent)
         {
             ShapeRules.Require(
@@ -248,7 +251,8 @@ internal static class AttentionRules
         if (!hasQueryPositions && table[1] != rows)
         {
             throw ShapeRules.Error(
-                table, $"must have {rows} as axis 1 (the length of the longer of 'query' and 'key') where there are no positions", "rotaryCosine");
+                table, $"must have {rows} as axis 1 (the length of the longer of 'query' and 'key') where there are no positions",
+                "rotaryCosine");
         }
     }
 }

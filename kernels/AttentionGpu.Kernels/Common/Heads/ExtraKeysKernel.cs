@@ -90,7 +90,8 @@ public static class ExtraKeysKernel
         if (shape.HasKey != 0)
         {
             product = shape.Scale
-                * Dot(products, query, shape.Query.Base(matrix) + shape.Query.Row(row), key, (long)keyHead * shape.HeadSize, shape.HeadSize);
+                * Dot(
+                    products, query, shape.Query.Base(matrix) + shape.Query.Row(row), key, (long)keyHead * shape.HeadSize, shape.HeadSize);
         }
 
         float score = shape.Softcap > 0f ? shape.Softcap * Softcap.Tanh(product / shape.Softcap) : product;

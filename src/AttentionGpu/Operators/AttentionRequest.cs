@@ -130,7 +130,8 @@ internal struct AttentionRequest : IDisposable
         }
     }
 
-    private readonly ExtraKeysStep LowerExtraKeys(in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
+    private readonly ExtraKeysStep LowerExtraKeys(
+        in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
     {
         Signature = new ExtraKeysSignature
         {
@@ -148,10 +149,10 @@ internal struct AttentionRequest : IDisposable
             Batch = heads.Query.Batch,
             Heads = Extent.Heads,
 
-            // Ragged sequences need not fill the tensor.
+            // Tokens behind the last ragged sequence see no key, these included.
             Length = !heads.IsRagged ? heads.Query.Length
-                : Tables.Sequences.IsEmpty ? 0
-                : Tables.Sequences[^1].QueryStart + Tables.Sequences[^1].QueryLength,
+                : Tables.GivenSequences.IsEmpty ? 0
+                : Tables.GivenSequences[^1].QueryStart + Tables.GivenSequences[^1].QueryLength,
             KeyLength = heads.TotalKeys,
             Scale = Extent.Scale,
             Softcap = Extent.Softcap,

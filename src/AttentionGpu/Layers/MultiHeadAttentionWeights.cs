@@ -37,7 +37,7 @@ public sealed class MultiHeadAttentionWeights
     /// </summary>
     public Tensor<float>? ExtraKey { get; init; }
 
-    /// <summary>[key/value heads x head size]: its value, PyTorch's <c>bias_v</c>, flat.</summary>
+    /// <summary>[key/value heads x head size]: the value of <see cref="ExtraKey"/>, PyTorch's <c>bias_v</c>, flat.</summary>
     public Tensor<float>? ExtraValue { get; init; }
 
     /// <summary>

@@ -149,7 +149,7 @@ internal struct AttentionRequest : IDisposable
             Batch = heads.Query.Batch,
             Heads = Extent.Heads,
 
-            // Tokens behind the last ragged sequence see no key, these included.
+            // Tokens behind the last ragged sequence see no key, these neither.
             Length = !heads.IsRagged ? heads.Query.Length
                 : Tables.GivenSequences.IsEmpty ? 0
                 : Tables.GivenSequences[^1].QueryStart + Tables.GivenSequences[^1].QueryLength,

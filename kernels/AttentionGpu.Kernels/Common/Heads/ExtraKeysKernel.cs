@@ -159,7 +159,7 @@ public static class ExtraKeysKernel
         scores[element] = TElement.FromSingle(sum / heads);
     }
 
-    // Nothing has no share, also of nothing.
+    // A logarithm of -inf has no share, even where the largest is -inf too.
     private static float Share(float logarithm, float largest) =>
         logarithm == float.NegativeInfinity ? 0f : XMath.Exp(logarithm - largest);
 

@@ -78,9 +78,11 @@ public class BatchTests
         float[] memory = new float[input.Length + count];
         foreach (int start in new[] { 0, input.Length - 1 })
         {
-            ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>("weights", () => gated.Layer.ForwardWithWeightsAsync<float>(
-                input, memory.AsMemory(0, input.Length), memory.AsMemory(start, count),
-                cancellationToken: TestContext.Current.CancellationToken));
+            ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>(
+                "weights",
+                () => gated.Layer.ForwardWithWeightsAsync<float>(
+                    input, memory.AsMemory(0, input.Length), memory.AsMemory(start, count),
+                    cancellationToken: TestContext.Current.CancellationToken));
             Assert.Contains("must not overlap 'output'", exception.Message, StringComparison.Ordinal);
         }
 

@@ -87,7 +87,8 @@ public class OptionTests
         AttentionLayerOptions layer = Assert.Single(ReadLayer(
             ("Rotary:Base", "500000"), ("Rotary:Size", "32"), ("Rotary:Interleaved", "true"), ("Rotary:Scaling", "llama3"),
             ("Rotary:Factor", "8"), ("Rotary:LowFrequencyFactor", "1"), ("Rotary:HighFrequencyFactor", "4"),
-            ("Rotary:OriginalContext", "8192"), ("Window", "4095"), ("Softcap", "50"), ("Scale", "0.5"), ("NormEpsilon", "1e-5")).Layers).Value;
+            ("Rotary:OriginalContext", "8192"), ("Window", "4095"), ("Softcap", "50"), ("Scale", "0.5"),
+            ("NormEpsilon", "1e-5")).Layers).Value;
         Assert.Equal(
             new RotaryEmbedding { Base = 500_000.0, Size = 32, Interleaved = true, Scaling = RotaryScaling.Llama3(8.0, 1.0, 4.0, 8192) },
             layer.Rotary!.ToEmbedding());

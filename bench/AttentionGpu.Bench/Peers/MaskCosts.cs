@@ -2,7 +2,9 @@ using System.Numerics.Tensors;
 
 namespace AttentionGpu.Bench.Peers;
 
-/// <summary>What masks from memory cost against plain attention of the same sizes, for each way in which a mask can be repeated or mixed.</summary>
+/// <summary>
+/// What masks from memory cost against plain attention of the same sizes, for each way in which a mask can be repeated or mixed.
+/// </summary>
 /// <remarks>
 /// Predicted from operations: a vector of 16 scores costs 134 cycles. A mask of its own for each score is read (4 operations), transposed
 /// (6) and added (6), about 16 cycles with the loads that miss L1. A mask that is the same for each query is added only. What is hidden in
@@ -23,19 +25,21 @@ internal sealed class MaskCosts(AttentionEngine engine, int heads, int length)
             Tensor<float> Random(int seed) => Tensor.Create(Inputs.Random((long)heads * length * Size, seed), lengths);
             (Tensor<float> query, Tensor<float> key, Tensor<float> value) = (Random(1), Random(2), Random(3));
             Tensor<float> output = Tensor.CreateFromShape<float>(lengths);
-            void Run(AttentionMask mask, Tensor<int>? documents = null, Tensor<bool>? padding = null) => engine.ScaledDotProductAttention<float>(
-                new AttentionInputs<float>
-                {
-                    Query = query,
-                    Key = key,
-                    Value = value,
-                    Mask = mask,
-                    QueryDocuments = documents is null ? default : documents.AsReadOnlyTensorSpan(),
-                    KeyPaddingMask = padding,
-                },
-                new AttentionOutputs<float> { Output = output });
+            void Run(AttentionMask mask, Tensor<int>? documents = null, Tensor<bool>? padding = null) =>
+                engine.ScaledDotProductAttention<float>(
+                    new AttentionInputs<float>
+                    {
+                        Query = query,
+                        Key = key,
+                        Value = value,
+                        Mask = mask,
+                        QueryDocuments = documents is null ? default : documents.AsReadOnlyTensorSpan(),
+                        KeyPaddingMask = padding,
+                    },
+                    new AttentionOutputs<float> { Output = output });
 
-            VariantCost Cost(string name, double predicted, Action variant) => new($"{name}, 1,{heads},{length},{Size}", predicted, () => Run(default), variant);
+            VariantCost Cost(string name, double predicted, Action variant) =>
+                new($"{name}, 1,{heads},{length},{Size}", predicted, () => Run(default), variant);
             float[] random = Inputs.Random((long)length * length, 4);
             Tensor<bool> full = Tensor.Create(Array.ConvertAll(random, x => x > 0f), [length, length]);
             Tensor<float> bias = Tensor.Create(random, [length, length]);

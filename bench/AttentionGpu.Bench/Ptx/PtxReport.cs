@@ -68,7 +68,9 @@ internal static class PtxReport
         foreach (Type element in new[] { typeof(HalfTensorCore), typeof(BFloat16TensorCore) })
         {
             foreach (Type size in new[] { typeof(TensorCoreSize64), typeof(TensorCoreSize128) })
-                yield return ($"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, typeof(CausalRange)));
+                yield return (
+                    $"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention,
+                    PtxKernels.TensorArguments(element, size, typeof(CausalRange)));
             yield return ($"matmul, {element.Name}", PtxKernels.TensorMatmul, [element]);
         }
 

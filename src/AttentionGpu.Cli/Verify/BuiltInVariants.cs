@@ -93,13 +93,15 @@ internal static class BuiltInVariants
     ];
 
     private static VerifyCase Case(
-        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, Form form = Form.Batch, ScoreStage? stage = null) =>
+        string name, Change<float>? change = null, AttentionOptions? options = null, int past = 0, Form form = Form.Batch,
+        ScoreStage? stage = null) =>
         new(name, engine => Run(name, engine, value => value, value => value, VerifyOutcome.Tolerance, change, options, past, form, stage));
 
     private static VerifyCase Case16<T>(string name, Converter<float, T> store, Converter<T, float> load, double tolerance)
         where T : unmanaged =>
         new(name, engine => Run(
-            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, Form.Batch, ScoreStage.Weights));
+            name, engine, store, load, tolerance, AddPast, new() { Causal = Causal.TopLeft, Softcap = 4f }, Past, Form.Batch,
+            ScoreStage.Weights));
 
     private static AttentionInputs<T> AddPast<T>(AttentionInputs<T> inputs, Func<nint[], Tensor<T>> draw)
         where T : unmanaged =>
@@ -185,8 +187,8 @@ internal static class BuiltInVariants
 
     /// <summary>Runs the case into poisoned outputs, which are returned one after another.</summary>
     private static (float[] Outputs, double Milliseconds) Run<T>(
-        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past, Form form,
-        ScoreStage? stage)
+        AttentionEngine engine, Converter<float, T> store, Converter<T, float> load, Change<T>? change, AttentionOptions? options, int past,
+        Form form, ScoreStage? stage)
         where T : unmanaged
     {
         var random = new Random(Seed);

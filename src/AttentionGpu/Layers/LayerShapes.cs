@@ -116,7 +116,11 @@ internal readonly struct LayerShapes
     private void RequireInput(ReadOnlySpan<nint> lengths, string sizeName, int size, string name)
     {
         if (lengths.Length != 3)
-            throw ShapeRules.Error(lengths, $"must be [{(BatchFirst ? "batch, length" : "length, batch")}, {sizeName}] or [length, {sizeName}]", name);
+        {
+            throw ShapeRules.Error(
+                lengths, $"must be [{(BatchFirst ? "batch, length" : "length, batch")}, {sizeName}] or [length, {sizeName}]", name);
+        }
+
         ShapeRules.RequireCounts(lengths, name);
         if (lengths[2] != size)
             ShapeRules.RequireAxis(lengths, 2, size, $"the layer's {sizeName}", name);

@@ -104,7 +104,7 @@ internal sealed class ModelConfiguration
     /// <summary>Whether <c>q_norm.weight</c> and <c>k_norm.weight</c> have a known meaning.</summary>
     public bool HasNorms => _family.HasNorms;
 
-    /// <summary>The exception for a member that cannot be used.</summary>
+    /// <summary>The exception for a file or a member that cannot be used.</summary>
     private InvalidDataException Error(string what) =>
         new($"'{_path}' {what}. The layer's positions and variants can be stated by the caller instead.");
 

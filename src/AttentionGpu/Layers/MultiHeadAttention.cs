@@ -14,8 +14,9 @@ namespace AttentionGpu;
 /// <remarks>
 /// Masks: a boolean <see cref="AttentionMask"/> is true where a key is visible (<c>nn.MultiheadAttention</c> means the opposite); a key
 /// padding mask is true where a key is padding (as there). Inputs may leave out the batch, [length, size], whatever the order of axes: the
-/// call is one batch entry, and its other tensors leave out the batch too ([heads, query length, key length] for weights). A query that sees no key attends to nothing: its output is the output bias.
-/// This is what layers of all element types have in common; calls are members of <see cref="MultiHeadAttention{T}"/>.
+/// call is one batch entry, and its other tensors leave out the batch too ([heads, query length, key length] for weights). A query that
+/// sees no key attends to nothing: its output is the output bias. This is what layers of all element types have in common; calls are
+/// members of <see cref="MultiHeadAttention{T}"/>.
 /// </remarks>
 public abstract class MultiHeadAttention : IDisposable
 {

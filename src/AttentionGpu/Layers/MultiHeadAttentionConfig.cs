@@ -38,8 +38,8 @@ public sealed record MultiHeadAttentionConfig
     public RotaryEmbedding? Rotary { get; init; }
 
     /// <summary>
-    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Left out
-    /// where <see cref="MultiHeadAttentionWeights"/> has no norms.
+    /// What root-mean-square normalisation of queries and keys adds to the mean of squares: <c>rms_norm_eps</c>. Finite, at least 0. Left
+    /// out where <see cref="MultiHeadAttentionWeights"/> has no norms.
     /// </summary>
     public float NormEpsilon { get; init; } = AttentionOptions.DefaultNormEpsilon;
 
@@ -51,8 +51,8 @@ public sealed record MultiHeadAttentionConfig
     public bool BatchInvariant { get; init; }
 
     /// <summary>
-    /// Whether every query sees one more key, of zeros, whose value is zeros: PyTorch's <c>add_zero_attn</c>. Attention weights have a column
-    /// for it, the last one.
+    /// Whether every query sees one more key, of zeros, whose value is zeros: PyTorch's <c>add_zero_attn</c>. Attention weights have a
+    /// column for it, the last one.
     /// </summary>
     public bool AddZeroAttention { get; init; }
 

@@ -11,8 +11,8 @@ public ref struct MultiHeadAttentionInputs<T>
     where T : unmanaged
 {
     /// <summary>
-    /// [batch, query length, embedding size], or [query length, embedding size] for one batch entry; [tokens, embedding size] where there are <see cref="CumulativeLengths"/>. Queries are made
-    /// from it.
+    /// [batch, query length, embedding size], or [query length, embedding size] for one batch entry; [tokens, embedding size] where there
+    /// are <see cref="CumulativeLengths"/>. Queries are made from it.
     /// </summary>
     public required TensorInput<T> Query;
 

@@ -10,9 +10,8 @@ public ref struct MultiHeadAttentionOutputs<T>
 
     /// <summary>
     /// The attention weights: [batch, heads, query length, key length], or [batch, query length, key length] if averaged.
-    /// Behind the keys come as many columns as <see cref="MultiHeadAttention.ExtraKeys"/>, as in PyTorch. Costs memory and
-    /// time
-    /// that the output alone does not.
+    /// Behind the keys come as many columns as <see cref="MultiHeadAttention.ExtraKeys"/>, as in PyTorch. Costs memory and time that the
+    /// output alone does not.
     /// </summary>
     public TensorOutput<T> Weights;
 

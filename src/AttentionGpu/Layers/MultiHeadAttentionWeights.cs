@@ -31,12 +31,13 @@ public sealed class MultiHeadAttentionWeights
     public Tensor<float>? OutputBias { get; init; }
 
     /// <summary>
-    /// [key/value heads x head size]: a key that every query sees beside the others, whatever hides those: PyTorch's <c>bias_k</c>, flat. It
-    /// is not normalised or rotated, and nothing but soft capping changes its score. Attention weights have a column for it behind the keys.
+    /// [key/value heads x head size]: a key that every query sees beside the others, whatever hides those: PyTorch's <c>bias_k</c>, flat.
+    /// It is not normalised or rotated, and nothing but soft capping changes its score. Attention weights have a column for it behind the
+    /// keys.
     /// </summary>
     public Tensor<float>? ExtraKey { get; init; }
 
-    /// <summary>[key/value heads x head size]: its value, PyTorch's <c>bias_v</c>, flat.</summary>
+    /// <summary>[key/value heads x head size]: the value of <see cref="ExtraKey"/>, PyTorch's <c>bias_v</c>, flat.</summary>
     public Tensor<float>? ExtraValue { get; init; }
 
     /// <summary>

@@ -5,8 +5,9 @@ namespace AttentionGpu.Layers;
 
 /// <summary>
 /// Refuses a checkpoint with tensors of the layer that nobody reads: each may change the result. Buffers without influence are let through:
-/// the tables of rotary embedding, which are computed anew (<c>rotary_emb.inv_freq</c>, <c>rotary_emb.cos_cached</c>,
-/// <c>rotary_emb.sin_cached</c>), and the causal mask of GPT-2 and GPT-J (<c>bias</c>, <c>masked_bias</c>), which is an argument of a call.
+/// the tables of rotary embedding, which are computed anew (<c>rotary_emb.inv_freq</c>, <c>rotary_emb.original_inv_freq</c>,
+/// <c>rotary_emb.cos_cached</c>, <c>rotary_emb.sin_cached</c>), and the causal mask of GPT-2 and GPT-J (<c>bias</c>, <c>masked_bias</c>),
+/// which is an argument of a call.
 /// </summary>
 internal sealed class UnreadParameters(SafetensorsFile file, string prefix)
 {

@@ -9,15 +9,14 @@ namespace AttentionGpu;
 /// </summary>
 /// <remarks>
 /// Tensors in the layout <see cref="AttentionLayout.BatchHeadsLength"/> may leave out the batch, [heads, length, size], or batch and heads,
-/// [length, size], as in PyTorch: what is left out is 1 long. All tensors of the call then leave out the same axes, the output and other
-/// outputs too: scores are [heads, query length, key length], padding is [key length]. Masks broadcast as ever.
+/// [length, size], as in PyTorch: an axis that is left out is 1 long. All tensors of the call then leave out the same axes, outputs too:
+/// without the batch scores are [heads, query length, key length] and padding is [key length]. Masks broadcast as ever.
 /// Ragged sequences (FlashAttention's <c>varlen</c> functions): with <see cref="CumulativeQueryLengths"/> queries, keys, values and the
-/// output are
-/// [tokens, heads, size], one sequence after another. Masks, documents, past, prefix lengths and scores are not to be had then. A sequence
-/// may use fewer keys than it has room for, see <see cref="KeyLengths"/>. The last sequence may end before the tokens: the tokens behind it
-/// belong to no sequence. Their keys and values are not read, and their outputs are those of a query that sees no key: zeros, with a
-/// log-sum-exp of -inf or of the head's sink. (FlashAttention leaves them unwritten.) Members are fields, so that a call does not copy what
-/// it does not use.
+/// output are [tokens, heads, size], one sequence after another. Masks, padding, documents, past and present, prefix lengths and scores
+/// must be left out then. A sequence may use fewer keys than it has room for, see <see cref="KeyLengths"/>. The last sequence may end
+/// before the tokens: the tokens behind it belong to no sequence. Their queries, keys and values are not read. They see no key, an
+/// <see cref="ExtraKey"/> neither: their outputs are zeros, with a log-sum-exp of -inf or of the head's sink. (FlashAttention leaves them
+/// unwritten.) Members are fields, so that a call copies only the members that it sets.
 /// </remarks>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
 public ref struct AttentionInputs<T>
@@ -99,7 +98,7 @@ public ref struct AttentionInputs<T>
     /// </summary>
     public TensorInput<T> ExtraKey;
 
-    /// <summary>[key/value heads, value head size]: its value, <c>bias_v</c>.</summary>
+    /// <summary>[key/value heads, value head size]: the value of <see cref="ExtraKey"/>, <c>bias_v</c>.</summary>
     public TensorInput<T> ExtraValue;
 
     /// <summary>[head size]: queries are divided by their root mean square and multiplied by this, before they are rotated.</summary>

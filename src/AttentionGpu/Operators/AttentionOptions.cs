@@ -63,7 +63,8 @@ public sealed record AttentionWindow
         if (Alignment != QueryAlignment.TopLeft && Left is null && Right is null)
         {
             throw BadInput.OutOfRange(
-                argument, Alignment, "The option 'Window.Alignment' must be left out where neither 'Window.Left' nor 'Window.Right' is given.");
+                argument, Alignment,
+                "The option 'Window.Alignment' must be left out where neither 'Window.Left' nor 'Window.Right' is given.");
         }
     }
 }
@@ -130,8 +131,8 @@ public sealed record AttentionOptions
     public bool RotaryInterleaved { get; init; }
 
     /// <summary>
-    /// Whether every query sees one more key, of zeros, whose value is zeros: <c>add_zero_attn</c> of PyTorch's <c>nn.MultiheadAttention</c>.
-    /// The same output as sinks of 0; scores have a column for it, the last one.
+    /// Whether every query sees one more key, of zeros, whose value is zeros: <c>add_zero_attn</c> of PyTorch's
+    /// <c>nn.MultiheadAttention</c>. The same output as sinks of 0; scores have a column for it, the last one.
     /// </summary>
     public bool AddZeroAttention { get; init; }
 

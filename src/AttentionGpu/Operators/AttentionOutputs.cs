@@ -15,10 +15,9 @@ public ref struct AttentionOutputs<T>
     public TensorOutput<T> PresentValue;
 
     /// <summary>
-    /// [batch, heads, query length, key length], or without heads for their mean. Behind the keys come columns of those that every query
-    /// sees, as in PyTorch: of <see cref="AttentionInputs{T}.ExtraKey"/>, then of <see cref="AttentionOptions.AddZeroAttention"/>. Holds a matrix per head, so it costs memory and time
-    /// that the
-    /// output alone does not.
+    /// [batch, heads, query length, key length], or without heads for their mean. Behind the keys come columns of the keys that every query
+    /// sees, as in PyTorch: of <see cref="AttentionInputs{T}.ExtraKey"/>, then of <see cref="AttentionOptions.AddZeroAttention"/>. Holds a
+    /// matrix per head, so it costs memory and time that the output alone does not.
     /// </summary>
     public TensorOutput<T> Scores;
 

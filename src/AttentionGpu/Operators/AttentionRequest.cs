@@ -130,7 +130,8 @@ internal struct AttentionRequest : IDisposable
         }
     }
 
-    private readonly ExtraKeysStep LowerExtraKeys(in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
+    private readonly ExtraKeysStep LowerExtraKeys(
+        in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
     {
         Signature = new ExtraKeysSignature
         {

@@ -52,7 +52,8 @@ internal static class AttentionRules
         if (outputs.ScoreStage == ScoreStage.AverageWeights)
         {
             ShapeRules.Require(
-                outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name, Math.Min(leftOut, 1));
+                outputs.Scores.Lengths, [lengths[0], lengths[2], lengths[3]], "[batch, query length, key length]", name,
+                Math.Min(leftOut, 1));
         }
         else
         {
@@ -103,7 +104,7 @@ internal static class AttentionRules
     }
 
     /// <summary>
-    /// What an additive mask of padding makes of the computation, with its shape checked: an additive mask, or one beside the call's own.
+    /// The change of scores by an additive mask of padding, with its shape checked: the additive mask, or one beside the call's own.
     /// </summary>
     private static ScoreVariants KeyPaddingBias<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
         where T : unmanaged
@@ -138,20 +139,16 @@ internal static class AttentionRules
         return slopes.Lengths.Length == 2 ? heads : 0;
     }
 
-    /// <summary>Where the logarithms of sums go, with their shape checked.</summary>
+    /// <summary>Where the logarithms of sums go, with their shape checked where the caller asks for them.</summary>
     public static TensorLayout LogSumExp<T>(in AttentionOutputs<T> outputs, in AttentionHeads heads)
         where T : unmanaged
     {
         HeadTensor query = heads.Query;
-        if (!outputs.LogSumExp.IsPresent)
-        {
-            // Nobody has asked; the call may need them for itself.
-        }
-        else if (heads.IsRagged)
+        if (outputs.LogSumExp.IsPresent && heads.IsRagged)
         {
             ShapeRules.Require(outputs.LogSumExp.Lengths, [query.Heads, query.Length], "[heads, tokens]", "logSumExp");
         }
-        else
+        else if (outputs.LogSumExp.IsPresent)
         {
             ShapeRules.Require(
                 outputs.LogSumExp.Lengths, [query.Batch, query.Heads, query.Length], "[batch, heads, query length]", "logSumExp",
@@ -174,7 +171,8 @@ internal static class AttentionRules
         if (!inputs.ExtraValue.IsPresent)
             throw BadInput.Because("extraValue", string.Format(null, missing, "extraValue"));
         ShapeRules.Require(inputs.ExtraKey.Lengths, [heads.Key.Heads, heads.Key.Size], "[key/value heads, head size]", "extraKey");
-        ShapeRules.Require(inputs.ExtraValue.Lengths, [heads.Key.Heads, heads.Value.Size], "[key/value heads, value head size]", "extraValue");
+        ShapeRules.Require(
+            inputs.ExtraValue.Lengths, [heads.Key.Heads, heads.Value.Size], "[key/value heads, value head size]", "extraValue");
         return 1 + zeros;
     }
 
@@ -185,7 +183,11 @@ internal static class AttentionRules
         const string axes = "[batch, key/value heads, past and key length, size]";
         HeadTensor key = heads.Key;
         if (outputs.PresentKey.IsPresent)
-            ShapeRules.Require(outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey", heads.AxesLeftOut);
+        {
+            ShapeRules.Require(
+                outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey", heads.AxesLeftOut);
+        }
+
         if (outputs.PresentValue.IsPresent)
         {
             ShapeRules.Require(
@@ -248,7 +250,8 @@ internal static class AttentionRules
         if (!hasQueryPositions && table[1] != rows)
         {
             throw ShapeRules.Error(
-                table, $"must have {rows} as axis 1 (the length of the longer of 'query' and 'key') where there are no positions", "rotaryCosine");
+                table, $"must have {rows} as axis 1 (the length of the longer of 'query' and 'key') where there are no positions",
+                "rotaryCosine");
         }
     }
 }

@@ -17,7 +17,9 @@ internal readonly struct ExtraKeysStep
     /// <summary>Whether there is anything to do; the default value does nothing.</summary>
     public bool IsNeeded => Signature.Count > 0;
 
-    /// <summary>Memory for what attention leaves to this step: logarithms of sums that nobody asked for, and scores without the extra keys.</summary>
+    /// <summary>
+    /// Memory for what attention leaves to this step: logarithms of sums that nobody asked for, and scores without the extra keys.
+    /// </summary>
     public AttentionBuffers Take(ref Workspace parts, in AttentionBuffers buffers)
     {
         if (!IsNeeded)

@@ -90,7 +90,8 @@ internal readonly record struct HeadTensor(int Batch, int Heads, int Length, int
     private static string Axes(AttentionLayout order, string sizeName) => order switch
     {
         AttentionLayout.BatchHeadsLength => $"[batch, heads, length, {sizeName}], or that without the batch, or without batch and heads",
-        AttentionLayout.BatchLengthHeads => $"[batch, length, heads, {sizeName}], or [batch, length, heads x {sizeName}] with the option 'Heads'",
+        AttentionLayout.BatchLengthHeads =>
+            $"[batch, length, heads, {sizeName}], or [batch, length, heads x {sizeName}] with the option 'Heads'",
         _ => $"[length, batch, heads, {sizeName}], or [length, batch, heads x {sizeName}] with the option 'Heads'",
     };
 }

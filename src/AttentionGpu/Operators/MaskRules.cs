@@ -19,7 +19,8 @@ internal static class MaskRules
     /// Keys that masks leave visible: those behind a mask's last key are hidden from every query. A mask of one key is for all keys.
     /// </summary>
     public static int VisibleKeys(in AttentionMask mask, int keys) =>
-        Math.Min(VisibleKeys(mask.Visible.IsPresent, mask.Visible.Lengths, keys), VisibleKeys(mask.Bias.IsPresent, mask.Bias.Lengths, keys));
+        Math.Min(
+            VisibleKeys(mask.Visible.IsPresent, mask.Visible.Lengths, keys), VisibleKeys(mask.Bias.IsPresent, mask.Bias.Lengths, keys));
 
     private static int VisibleKeys(bool isPresent, ReadOnlySpan<nint> mask, int keys) =>
         !isPresent || mask.IsEmpty || mask[^1] == 1 ? keys : (int)Math.Min(mask[^1], keys);
@@ -49,6 +50,7 @@ internal static class MaskRules
 
     private static ArgumentException Error(ReadOnlySpan<nint> mask, ReadOnlySpan<nint> target) => ShapeRules.Error(
         mask,
-        $"must have rank 1 to 4 and broadcast to [batch, heads, query length, key length] = {ShapeRules.Format(target)}, or have fewer keys",
+        "must have rank 1 to 4 and broadcast to [batch, heads, query length, key length] = "
+            + $"{ShapeRules.Format(target)}, or have fewer keys",
         nameof(mask));
 }

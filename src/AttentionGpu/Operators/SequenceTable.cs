@@ -58,7 +58,8 @@ internal static class SequenceTable
         {
             throw BadInput.Because(
                 "cumulativeKeyLengths",
-                $"'cumulativeKeyLengths' must be given where there are not as many key tokens, {keyTokens}, as query tokens, {queryTokens}.");
+                $"'cumulativeKeyLengths' must be given where there are not as many key tokens, {keyTokens}, "
+                + $"as query tokens, {queryTokens}.");
         }
 
         if (keyStarts.IsEmpty)

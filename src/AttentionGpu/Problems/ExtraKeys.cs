@@ -4,8 +4,8 @@ using AttentionGpu.Memory;
 namespace AttentionGpu.Problems;
 
 /// <summary>
-/// Keys that every query sees beside the others, whatever hides those: one of the caller's, and one of zeros whose value is zeros. They join
-/// a finished attention by the logarithms of its rows' sums, so that no attention kernel knows them.
+/// Keys that every query sees beside the others, whatever hides those: one of the caller's, and one of zeros whose value is zeros. They
+/// join a finished attention by the logarithms of its rows' sums, so that no attention kernel knows them.
 /// </summary>
 internal readonly record struct ExtraKeysSignature : ISignature<ExtraKeysExtent, ExtraKeysBuffers>
 {

@@ -61,8 +61,8 @@ internal static class TensorOverlap
             {
                 throw BadInput.Because(
                     name,
-                    $"The tensor '{name}' must have a place in memory for each of its elements; its lengths are {ShapeRules.Format(lengths)}, "
-                    + $"its strides {ShapeRules.Format(strides)}.");
+                    $"The tensor '{name}' must have a place in memory for each of its elements; "
+                    + $"its lengths are {ShapeRules.Format(lengths)}, its strides {ShapeRules.Format(strides)}.");
             }
 
             spanned += (counts[axis] - 1) * steps[axis];

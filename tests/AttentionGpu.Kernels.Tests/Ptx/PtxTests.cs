@@ -128,7 +128,8 @@ public partial class PtxTests
     {
         foreach (Type range in PtxKernels.Ranges)
         {
-            string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, range));
+            string ptx = PtxCompiler.Compile(
+                CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, range));
             PtxLoop keys = PtxLoop.FindProducts(ptx)!;
             PtxLoop scores = PtxLoop.Find(ptx).Where(loop => loop.Count("mma.") > 0).MinBy(loop => loop.Count("mma."))!;
             Assert.Equal((4, 3), (scores.Count("mma."), scores.Count("ldmatrix.")));
@@ -167,8 +168,8 @@ public partial class PtxTests
         foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange) })
         {
             string ptx = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(BlockedFragment8x4), typeof(WarpRowReduction), typeof(SingleElement),
-                PtxKernels.Rows(typeof(SingleElement)), range, typeof(NoVariant));
+                CudaArchitecture.SM_80, PtxKernels.Attention, typeof(Tile8x16), typeof(BlockedFragment8x4), typeof(WarpRowReduction),
+                typeof(SingleElement), PtxKernels.Rows(typeof(SingleElement)), range, typeof(NoVariant));
             int[] lengths = [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop).Select(loop => loop.Instructions.Count)];
             Assert.Equal(2, lengths.Length);
             Assert.InRange(lengths[0], HotLoop, scoreLoop);

@@ -87,7 +87,8 @@ public class TensorCoreKernelTests
             TensorCoreProblem.Random(random, 128, element == typeof(HalfElement))
                 .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(program, range, $"seed {seed}, problem {problem}");
             TensorCoreProblem.Random(random, 128, element == typeof(HalfElement)).WithGarbage(random)
-                .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(program, range, $"seed {seed}, problem {problem} with garbage");
+                .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(
+                    program, range, $"seed {seed}, problem {problem} with garbage");
         }
     }
 

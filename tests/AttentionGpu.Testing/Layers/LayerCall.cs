@@ -102,7 +102,8 @@ internal sealed record LayerCall
         Append(text, "key positions", KeyPositions);
         foreach ((string name, Tensor<float>? tensor) in new[]
         {
-            ("extra key", Weights.ExtraKey), ("query norm", Weights.QueryNorm), ("key norm", Weights.KeyNorm), ("sinks", Weights.Sinks), ("slopes", Weights.AlibiSlopes),
+            ("extra key", Weights.ExtraKey), ("query norm", Weights.QueryNorm), ("key norm", Weights.KeyNorm), ("sinks", Weights.Sinks),
+            ("slopes", Weights.AlibiSlopes),
         })
         {
             Append(text, name, tensor);
@@ -110,7 +111,8 @@ internal sealed record LayerCall
 
         text.Append(CultureInfo.InvariantCulture, $", key lengths [{string.Join(' ', KeyLengths)}], starts [{string.Join(' ', Starts)}]");
         text.Append(CultureInfo.InvariantCulture, $" [{string.Join(' ', KeyStarts)}]");
-        text.Append(CultureInfo.InvariantCulture, $", weights {HasWeights} {AveragesWeights}, sums {HasLogSumExp}, no batch {LeavesOutBatch}");
+        text.Append(
+            CultureInfo.InvariantCulture, $", weights {HasWeights} {AveragesWeights}, sums {HasLogSumExp}, no batch {LeavesOutBatch}");
         return text.ToString();
     }
 

@@ -34,10 +34,12 @@ internal static class LayerDefinition
                 for (int i = 0; i < part.Queries; i++)
                 {
                     double[] q = Prepare(call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i));
-                    (double[] row, double sum) = Softmax(call, head, part, i, [.. k.Select(key => Dot(q, key)), .. ExtraProducts(call, q, keyHead)]);
+                    (double[] row, double sum) = Softmax(
+                        call, head, part, i, [.. k.Select(key => Dot(q, key)), .. ExtraProducts(call, q, keyHead)]);
                     for (int e = 0; e < size; e++)
                     {
-                        double attended = call.Weights.ExtraValue is { } extra ? row[part.Keys] * Round(call, extra[keyHead * size + e]) : 0.0;
+                        double attended =
+                            call.Weights.ExtraValue is { } extra ? row[part.Keys] * Round(call, extra[keyHead * size + e]) : 0.0;
                         for (int j = 0; j < part.Keys; j++)
                             attended += row[j] * values[part.KeyStart + j][keyHead * size + e];
                         joined[part.QueryStart + i][head * size + e] = Round(call, attended);

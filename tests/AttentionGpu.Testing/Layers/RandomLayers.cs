@@ -136,7 +136,10 @@ internal static class RandomLayers
 
         // Tokens behind the last sequence, and keys that a sequence does not use.
         int rest = random.Next(3) == 0 ? random.Next(7) : 0;
-        int[] used = [.. (cross ? keyStarts : starts).Zip((cross ? keyStarts : starts).Skip(1), (start, end) => random.Next(end - start + 1))];
+        int[] used =
+        [
+            .. (cross ? keyStarts : starts).Zip((cross ? keyStarts : starts).Skip(1), (start, end) => random.Next(end - start + 1)),
+        ];
         return WithInputs(random, call, cross, [starts[^1] + rest], [(cross ? keyStarts : starts)[^1] + rest]) with
         {
             Starts = starts,

@@ -45,7 +45,8 @@ internal sealed class FullCalls
                 new("query", [1, 2, 4, 8]), new("key", [1, 1, 5, 8]), new("value", [1, 1, 5, 6]), new("pastKey", [1, 1, 3, 8]),
                 new("pastValue", [1, 1, 3, 6]), new("mask", [4, 8], Bytes), new("bias", [4, 8]), new("queryDocuments", [1, 4]),
                 new("keyDocuments", [1, 8]), new("keyPaddingMask", [1, 8], Bytes), new("keyPaddingBias", [1, 8]),
-                new("extraKey", [1, 8]), new("extraValue", [1, 6]), new("alibiSlopes", [2]), new("sinks", [2]), new("queryNorm", [8]), new("keyNorm", [8]),
+                new("extraKey", [1, 8]), new("extraValue", [1, 6]), new("alibiSlopes", [2]), new("sinks", [2]), new("queryNorm", [8]),
+                new("keyNorm", [8]),
                 new("rotaryCosine", [9, 4]), new("rotarySine", [9, 4]),
             ],
             [

@@ -19,7 +19,9 @@ internal static class PtxKernels
 
     public static MethodInfo TensorAttention { get; } = typeof(TensorCoreAttentionKernel).GetMethod(nameof(TensorCoreAttentionKernel.Forward))!;
 
-    /// <summary>The arguments of <see cref="TensorAttention"/>: the tensor core's element, that in memory, the size and the range.</summary>
+    /// <summary>
+    /// The arguments of <see cref="TensorAttention"/>: the tensor core's element, that in memory, the size and the range.
+    /// </summary>
     public static Type[] TensorArguments(Type tensor, Type size, Type range) =>
         [tensor, tensor == typeof(HalfTensorCore) ? typeof(HalfElement) : typeof(BFloat16Element), size, range];
 
@@ -27,7 +29,8 @@ internal static class PtxKernels
 
     public static (Type Tile, Type Values)[] AttentionTiles { get; } =
     [
-        (typeof(Tile8x8), typeof(BlockedFragment8x4)), (typeof(Tile8x16), typeof(BlockedFragment8x4)), (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),
+        (typeof(Tile8x8), typeof(BlockedFragment8x4)), (typeof(Tile8x16), typeof(BlockedFragment8x4)),
+        (typeof(Tile8x16), typeof(FragmentPair<Fragment8x4>)),
     ];
 
     public static Type[] MatmulTiles { get; } = [typeof(Tile16x16), typeof(Tile8x8)];

@@ -61,7 +61,8 @@ internal sealed class PtxSharedMemory(int bytes)
     }
 
     /// <summary>
-    /// Whether a word already holds what a thread is about to write, because others have written it since the last barrier: that is no race.
+    /// Whether a word already holds what a thread is about to write, because others have written it since the last barrier: that is no
+    /// race.
     /// </summary>
     public bool Holds(ulong address, uint value)
     {

@@ -83,7 +83,8 @@ internal static class NaiveAttention
         for (int key = 0; key < columns; key++)
         {
             double[] row = key < keys ? KeyRow(problem, sequence, keyHead, key)
-                : key == keys && problem.ExtraKey is not null ? [.. Enumerable.Range(0, q.Length).Select(i => (double)problem.ExtraKey[keyHead, i])]
+                : key == keys && problem.ExtraKey is not null
+                    ? [.. Enumerable.Range(0, q.Length).Select(i => (double)problem.ExtraKey[keyHead, i])]
                 : new double[q.Length];
             products[key] = scale * q.Zip(row, (a, b) => a * b).Sum();
             capped[key] = options.Softcap is float cap ? cap * Math.Tanh(products[key] / cap) : products[key];

@@ -107,7 +107,8 @@ internal sealed record VariantCase
         + (Slopes is null ? 0.0 : Data.Flat(Slopes).Max(Math.Abs) * TotalKeys * FloatRounding);
 
     /// <summary>The largest value that takes part: an output is an average of values.</summary>
-    public double LargestValue => Data.Flat(Value).Concat(ExtraValue is null ? [] : Data.Flat(ExtraValue)).Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
+    public double LargestValue => Data.Flat(Value).Concat(ExtraValue is null ? [] : Data.Flat(ExtraValue))
+        .Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
 
     /// <summary>
     /// A difference that always passes: a tenth of the tolerance, relative to the terms that a result is the sum of (terms may cancel,
@@ -138,7 +139,10 @@ internal sealed record VariantCase
         Tensor<float> Rows(int rowHeads, int length, int size) => Round(
             kind, ragged ? Data.Random(random, length, rowHeads, size) : Data.Random(random, batch, rowHeads, length, size));
         nint[] MaskLengths(int keys) =>
-            [.. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, keys }.TakeLast(random.Next(1, 5))];
+            [
+                .. new nint[] { batch, random.Next(2) == 0 ? 1 : heads, random.Next(3) == 0 ? 1 : queryLength, keys }
+                    .TakeLast(random.Next(1, 5)),
+            ];
         bool hasShortMask = kind.Mask is VariantMask.ShortBoolean or VariantMask.ShortAdditive or VariantMask.ShortBoth;
         nint[] maskLengths = MaskLengths(hasShortMask ? random.Next(total) : total);
         nint[] biasLengths = kind.Mask == VariantMask.ShortBoth ? MaskLengths(random.Next(total)) : maskLengths;

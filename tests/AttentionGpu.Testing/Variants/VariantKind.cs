@@ -246,7 +246,8 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         && (AxesLeftOut == 0 || Layout is LayoutForm.HeadsFirst or LayoutForm.Permuted)
         && (AxesLeftOut < 2 || !Grouped)
         && (!IsRagged
-            || (!Prefix && AxesLeftOut == 0 && Padding == PaddingForm.None && Mask == VariantMask.None && !Documents && Scores is null && !Present && Layout == LayoutForm.HeadsFirst));
+            || (!Prefix && AxesLeftOut == 0 && Padding == PaddingForm.None && Mask == VariantMask.None && !Documents && Scores is null
+                && !Present && Layout == LayoutForm.HeadsFirst));
 
     public override string ToString() =>
         string.Join(", ", _factors.Zip(Choices).Where(pair => pair.Second != 0).Select(pair => pair.First.Choices[pair.Second]));

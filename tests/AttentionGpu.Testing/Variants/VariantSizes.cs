@@ -13,7 +13,8 @@ internal sealed record VariantSizes(
         int first = ragged ? 0 : 1;
         int longest = kind.FewQueries ? 4 : maxLength;
         return new VariantSizes(
-            kind.AxesLeftOut > 0 ? 1 : random.Next(1, 4), kind.AxesLeftOut > 1 ? 1 : random.Next(1, 3), kind.Grouped ? random.Next(2, 4) : 1, headSize,
+            kind.AxesLeftOut > 0 ? 1 : random.Next(1, 4), kind.AxesLeftOut > 1 ? 1 : random.Next(1, 3),
+            kind.Grouped ? random.Next(2, 4) : 1, headSize,
             kind.OwnValueSize ? random.Next(1, 70) : headSize,
             [.. Enumerable.Range(0, sequences).Select(_ => random.Next(first, longest + 1))],
             [.. Enumerable.Range(0, sequences).Select(_ => random.Next(first, maxLength + 1))], random.Next(1, maxLength));

@@ -7,7 +7,9 @@ using ILGPU.Runtime;
 
 namespace AttentionGpu.Tests.Operators;
 
-/// <summary>Outputs that share memory where device tensors lie over memory of the caller, and outputs that share memory within themselves.</summary>
+/// <summary>
+/// Outputs that share memory where device tensors lie over memory of the caller, and outputs that share memory within themselves.
+/// </summary>
 public class DeviceOverlapTests
 {
     public static TheoryData<string, string> Outputs
@@ -41,7 +43,10 @@ public class DeviceOverlapTests
                     var arena = new TensorArena(full.Slots, first, second, overlap: true);
                     using var bad = new DeviceArena(arena, engine, onDevice);
                     ArgumentException exception = Assert.Throws<ArgumentException>(() => full.Run(engine, bad));
-                    Assert.Contains($"'{output}' must not overlap", exception.Message.Replace($"'{other}' must", $"'{output}' must", StringComparison.Ordinal), StringComparison.Ordinal);
+                    Assert.Contains(
+                        $"'{output}' must not overlap",
+                        exception.Message.Replace($"'{other}' must", $"'{output}' must", StringComparison.Ordinal),
+                        StringComparison.Ordinal);
                     Assert.True(arena.IsUnchanged, "A refused call has written.");
                 }
             }
@@ -105,8 +110,10 @@ public class DeviceOverlapTests
                 Tensor<float> shared = Tensor.Create(memory, start, [4], [1]);
                 Assert.Equal("source", Assert.Throws<ArgumentException>(() => tensor.CopyFrom(shared.AsReadOnlyTensorSpan())).ParamName);
                 Assert.Equal("target", Assert.Throws<ArgumentException>(() => tensor.CopyTo(shared.AsTensorSpan())).ParamName);
-                Assert.Equal("source", (await Assert.ThrowsAsync<ArgumentException>(() => tensor.CopyFromAsync(shared, TestContext.Current.CancellationToken))).ParamName);
-                Assert.Equal("target", (await Assert.ThrowsAsync<ArgumentException>(() => tensor.CopyToAsync(shared, TestContext.Current.CancellationToken))).ParamName);
+                await Assert.ThrowsAsync<ArgumentException>(
+                    "source", () => tensor.CopyFromAsync(shared, TestContext.Current.CancellationToken));
+                await Assert.ThrowsAsync<ArgumentException>(
+                    "target", () => tensor.CopyToAsync(shared, TestContext.Current.CancellationToken));
             }
 
             Tensor<float> behind = Tensor.Create(memory, 4, [4], [1]);

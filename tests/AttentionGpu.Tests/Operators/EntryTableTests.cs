@@ -26,7 +26,8 @@ public class EntryTableTests
         {
             Tensor<float> own = Part(rows, entry);
             Tensor<float> ownSlopes = Tensor.Create(Data.Flat(slopes)[(entry * Heads)..((entry + 1) * Heads)], [Heads]);
-            Tensor<float> expected = Run(engine, new AttentionInputs<float> { Query = own, Key = own, Value = own, AlibiSlopes = ownSlopes });
+            Tensor<float> expected = Run(
+                engine, new AttentionInputs<float> { Query = own, Key = own, Value = own, AlibiSlopes = ownSlopes });
             Close.Assert(expected, Part(output, entry), $"entry {entry}");
         }
     }
@@ -52,7 +53,8 @@ public class EntryTableTests
             {
                 Tensor<int> positions = Tensor.Create([.. Enumerable.Range(0, Tokens)], [1, Tokens]);
                 Tensor<float> expected = Run(engine, Inputs(
-                    Part(rows, entry), hasPast ? Part(past, entry) : null, Table(cosine, entry), Table(sine, entry), positions.AsReadOnlyTensorSpan()));
+                    Part(rows, entry), hasPast ? Part(past, entry) : null, Table(cosine, entry), Table(sine, entry),
+                    positions.AsReadOnlyTensorSpan()));
                 Close.Assert(expected, Part(output, entry), $"entry {entry}, past {hasPast}");
             }
         }
@@ -90,7 +92,8 @@ public class EntryTableTests
     }
 
     private static AttentionInputs<float> Inputs(
-        Tensor<float> rows, Tensor<float>? past, TensorInput<float> cosine, TensorInput<float> sine, ReadOnlyTensorSpan<int> positions) => new()
+        Tensor<float> rows, Tensor<float>? past, TensorInput<float> cosine, TensorInput<float> sine,
+        ReadOnlyTensorSpan<int> positions) => new()
         {
             Query = rows,
             Key = rows,

@@ -3,7 +3,9 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Operators;
 
-/// <summary>Intermediate results that overflow or underflow float32 where the true result does neither, and functions over their range.</summary>
+/// <summary>
+/// Intermediate results that overflow or underflow float32 where the true result does neither, and functions over their range.
+/// </summary>
 public class LargeNumberTests
 {
     private const float Large = 3e38f;
@@ -59,7 +61,9 @@ public class LargeNumberTests
                     new AttentionOutputs<float> { Output = output },
                     new AttentionOptions { Scale = 1f, NormEpsilon = size < 1f ? 0f : AttentionOptions.DefaultNormEpsilon });
                 double expected = 1.0 / (1.0 + Math.Exp(-0.1f * Math.Sqrt(elements)));
-                Assert.True(Math.Abs(expected - output[0, 0, 0, 0]) <= 1e-5, $"{backend}, {elements} of {size}: {output[0, 0, 0, 0]}, not {expected}");
+                Assert.True(
+                    Math.Abs(expected - output[0, 0, 0, 0]) <= 1e-5,
+                    $"{backend}, {elements} of {size}: {output[0, 0, 0, 0]}, not {expected}");
             }
         }
     }

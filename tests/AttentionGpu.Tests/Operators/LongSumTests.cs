@@ -4,8 +4,8 @@ using AttentionGpu.Tests.Support;
 namespace AttentionGpu.Tests.Operators;
 
 /// <summary>
-/// Equal weights of equal values: the mean is the value, whatever the length. In one float32 sum the rounding errors of equal terms all have
-/// one sign.
+/// Equal weights of equal values: the mean is the value, whatever the length. In one float32 sum the rounding errors of equal terms all
+/// have one sign.
 /// </summary>
 public class LongSumTests
 {

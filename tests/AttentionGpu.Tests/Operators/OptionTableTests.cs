@@ -13,8 +13,8 @@ public class OptionTableTests
     // What is computed for each value whatever else there is.
     private static readonly string[] _alwaysEffective =
     [
-        "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "Query", "Key", "Value", "Mask", "KeyPaddingMask", "KeyPaddingBias", "KeyLengths",
-        "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "Sinks", "QueryNorm", "KeyNorm", "Output", "LogSumExp",
+        "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "Query", "Key", "Value", "Mask", "KeyPaddingMask", "KeyPaddingBias",
+        "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "Sinks", "QueryNorm", "KeyNorm", "Output", "LogSumExp",
     ];
 
     private static readonly Row[] _rows =
@@ -60,7 +60,8 @@ public class OptionTableTests
         new("query", "with the option 'Heads'", call => call.LeaveOut(1).Options = new() { Layout = AttentionLayout.BatchLengthHeads }),
         new("query", "with the option 'Heads'", call => call.LeaveOut(1).Options =
             new() { Layout = AttentionLayout.LengthBatchHeads, KeyValueHeads = 2 }),
-        new("query", "batch, length, heads", call => call.LeaveOut(2).Options = new() { Layout = AttentionLayout.BatchLengthHeads, Heads = 2 }),
+        new("query", "batch, length, heads", call => call.LeaveOut(2).Options =
+            new() { Layout = AttentionLayout.BatchLengthHeads, Heads = 2 }),
         new("keyLengths", "1 batch entries", call => call.LeaveOut(1).KeyLengths = [1, 1]),
         new("keyPaddingMask", "[key length]", call => call.LeaveOut(1).Padding = Tensor.Create(new bool[4], [2, 2])),
         new("keyPaddingBias", "[batch, key length]", call => call.PaddingBias = Floats(2)),
@@ -86,7 +87,8 @@ public class OptionTableTests
     [Fact]
     public void Every_member_is_in_the_table_or_has_an_effect_always()
     {
-        IEnumerable<string> members = typeof(AttentionOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(member => member.Name)
+        IEnumerable<string> members = typeof(AttentionOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Select(member => member.Name)
             .Concat(typeof(AttentionInputs<float>).GetFields().Select(member => member.Name))
             .Concat(typeof(AttentionOutputs<float>).GetFields().Select(member => member.Name));
         string[] known = [.. _alwaysEffective, .. _rows.Select(row => row.Name)];
@@ -96,7 +98,10 @@ public class OptionTableTests
     [Fact]
     public void A_call_of_each_shape_works()
     {
-        foreach (Func<Call, Call> shape in new Func<Call, Call>[] { call => call, call => call.MakeRagged(), call => call.LeaveOut(1), call => call.LeaveOut(2) })
+        foreach (Func<Call, Call> shape in new Func<Call, Call>[]
+        {
+            call => call, call => call.MakeRagged(), call => call.LeaveOut(1), call => call.LeaveOut(2),
+        })
         {
             Call call = shape(new Call());
             call.Run(Engines.Reference);

@@ -37,7 +37,9 @@ public class RaggedBorderTests
         ("scores", "scores", None, (ref _, ref o) => o.Scores = Floats(2, 4, 5, 6)),
         ("log-sum-exp", "logSumExp", (ref _, ref o) => o.LogSumExp = Floats(4, 9), (ref _, ref o) => o.LogSumExp = Floats(9, 4)),
         ("slopes", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(4), (ref i, ref _) => i.AlibiSlopes = Floats(2)),
-        ("slopes of sequences", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(2, 4), (ref i, ref _) => i.AlibiSlopes = Floats(1, 4)),
+        (
+            "slopes of sequences", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(2, 4),
+            (ref i, ref _) => i.AlibiSlopes = Floats(1, 4)),
         ("output", "output", None, (ref _, ref o) => o.Output = Floats(9, 4, 7)),
         ("output's tokens", "output", None, (ref _, ref o) => o.Output = Floats(8, 4, 8)),
         ("rank", "query", None, (ref i, ref _) => i.Query = Floats(1, 9, 4, 8)),

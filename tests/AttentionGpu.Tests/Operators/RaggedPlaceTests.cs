@@ -64,6 +64,47 @@ public class RaggedPlaceTests
         }
     }
 
+    /// <summary>Keys that every query sees are for the tokens of sequences: the others see none, and their queries are not read.</summary>
+    [Theory]
+    [EveryDevice(WithOtherKernels = true)]
+    public void Tokens_of_no_sequence_do_not_see_extra_keys(string device)
+    {
+        var random = new Random(9);
+        Tensor<float> extra = Data.Random(random, Heads, Size);
+        Tensor<float> norm = Data.Random(random, Size);
+        foreach (int[] starts in new int[][] { [0], [0, 3], [0, 2, 2, 5] })
+        {
+            int end = starts[^1];
+            Tensor<float> tokens = Data.Random(random, 8, Heads, Size);
+            tokens.AsTensorSpan()[end.., .., ..].Fill(float.NaN);
+            Tensor<float> output = Data.Poisoned(tokens.Lengths);
+            Tensor<float> sums = Data.Poisoned(Heads, 8);
+            Join(tokens, output, sums);
+            Assert.All(Data.Flat(output[end.., .., ..].ToDenseTensor()), value => Assert.Equal(0f, value));
+            Assert.All(Data.Flat(sums[.., end..].ToDenseTensor()), value => Assert.Equal(float.NegativeInfinity, value));
+            Tensor<float> own = Data.Poisoned(end, Heads, Size);
+            Tensor<float> ownSums = Data.Poisoned(Heads, end);
+            Join(tokens[..end, .., ..].ToDenseTensor(), own, ownSums);
+            Close.Assert(own, output[..end, .., ..].ToDenseTensor(), $"sequences {string.Join(' ', starts)}");
+            Close.Assert(ownSums, sums[.., ..end].ToDenseTensor(), "log-sum-exp");
+
+            void Join(Tensor<float> rows, Tensor<float> target, Tensor<float> targetSums) =>
+                Engines.Get(device).ScaledDotProductAttention(
+                    new AttentionInputs<float>
+                    {
+                        Query = rows,
+                        Key = rows,
+                        Value = rows,
+                        CumulativeQueryLengths = starts,
+                        QueryNorm = norm,
+                        ExtraKey = extra,
+                        ExtraValue = extra,
+                    },
+                    new AttentionOutputs<float> { Output = target, LogSumExp = targetSums },
+                    new AttentionOptions { AddZeroAttention = true });
+        }
+    }
+
     [Theory]
     [EveryDevice]
     public void Tokens_of_no_sequence_on_the_device_are_zeros(string device)
@@ -112,7 +153,8 @@ public class RaggedPlaceTests
     }
 
     private static (Tensor<float> Output, Tensor<float> LogSumExp) Run(
-        AttentionEngine engine, Tensor<float> query, Tensor<float> key, int[] starts, int[] keyStarts, int[] used, Causal causal, bool rotates)
+        AttentionEngine engine, Tensor<float> query, Tensor<float> key, int[] starts, int[] keyStarts, int[] used, Causal causal,
+        bool rotates)
     {
         Tensor<float> output = Data.Poisoned(query.Lengths);
         Tensor<float> sums = Data.Poisoned(Heads, query.Lengths[0]);

@@ -82,9 +82,11 @@ public class ShortMaskTests
                     foreach (bool asksForWeights in new[] { false, true })
                     {
                         AssertSame(
-                            device, option, keyLengths, prefixes, asksForWeights, (visible, _) => visible, $"{option}, boolean, {keyLengths.Length}");
+                            device, option, keyLengths, prefixes, asksForWeights, (visible, _) => visible,
+                            $"{option}, boolean, {keyLengths.Length}");
                         AssertSame(
-                            device, option, keyLengths, prefixes, asksForWeights, (_, bias) => bias, $"{option}, additive, {keyLengths.Length}");
+                            device, option, keyLengths, prefixes, asksForWeights, (_, bias) => bias,
+                            $"{option}, additive, {keyLengths.Length}");
                     }
                 }
             }
@@ -154,7 +156,8 @@ public class ShortMaskTests
     {
         float[] output = [float.NaN];
         engine.ScaledDotProductAttention<float>(
-            Tensor.Create(new float[1], [1, 1, 1, 1]), Tensor.Create(new float[3], [1, 1, 3, 1]), Tensor.Create([1f, 3f, lastValue], [1, 1, 3, 1]),
+            Tensor.Create(new float[1], [1, 1, 1, 1]), Tensor.Create(new float[3], [1, 1, 3, 1]),
+            Tensor.Create([1f, 3f, lastValue], [1, 1, 3, 1]),
             Tensor.Create(output, [1, 1, 1, 1]), mask: mask);
         return output[0];
     }

@@ -71,7 +71,9 @@ public class HiddenGarbageTests
         Assert.True(clean > 0, "No row that garbage could have reached was free of it.");
     }
 
-    /// <summary>A value that is NaN in the last place of a vector, of a block and of a chunk: the diagonal hides it from all before.</summary>
+    /// <summary>
+    /// A value that is NaN in the last place of a vector, of a block and of a chunk: the diagonal hides it from all before.
+    /// </summary>
     [Theory]
     [InlineData(3)]
     [InlineData(40)]
@@ -121,7 +123,9 @@ public class HiddenGarbageTests
         }
     }
 
-    /// <summary>Padding tokens of garbage, as in memory that nobody has written: the others have the outputs of a call without them.</summary>
+    /// <summary>
+    /// Padding tokens of garbage, as in memory that nobody has written: the others have the outputs of a call without them.
+    /// </summary>
     [Theory]
     [InlineData(5, 3)]
     [InlineData(50, 31)]

@@ -43,7 +43,8 @@ public class TorchLayerTests
         Tensor<bool> padding = Data.RandomBoolean(random, 0.3, Batch, Keys);
         padding[0, 0] = padding[1, 0] = false;
         (torch.Tensor output, torch.Tensor weights) = module.forward(
-            Torch(query), Torch(key), Torch(value), torch.tensor(Data.Flat(padding), [Batch, Keys]), need_weights: true, attn_mask: Torch(mask)).ToValueTuple();
+            Torch(query), Torch(key), Torch(value), torch.tensor(Data.Flat(padding), [Batch, Keys]), need_weights: true,
+            attn_mask: Torch(mask)).ToValueTuple();
 
         var config = new MultiHeadAttentionConfig { EmbeddingSize = Size, Heads = Heads, BatchFirst = false, AddZeroAttention = addsZeros };
         Tensor<float> Part(string name, int part) => Tensor.Create(

@@ -14,8 +14,8 @@ public class ExtraKeyTests
 
     private static readonly string[] _factors =
     [
-        "element type", "causal", "softcap", "sinks", "mask", "documents", "sequences", "layout", "grouped heads", "value head size", "normalisation",
-        "scores", "log-sum-exp", "present", "few queries", "key padding", "extra keys", "axes",
+        "element type", "causal", "softcap", "sinks", "mask", "documents", "sequences", "layout", "grouped heads", "value head size",
+        "normalisation", "scores", "log-sum-exp", "present", "few queries", "key padding", "extra keys", "axes",
     ];
 
     [Theory]
@@ -32,7 +32,8 @@ public class ExtraKeyTests
                 kind = VariantKind.Draw(random, _factors);
             while (!kind.IsValid || (kind.Padding == PaddingForm.None && kind.Extra == ExtraForm.None && kind.AxesLeftOut == 0));
             var problem = VariantCase.Create(kind, random, MaxLength);
-            NaiveAttention.Run(problem).AssertClose(VariantRun.Run(problem, Engines.Get(backend)), problem, $"seed {seed}, problem {i}: {kind}");
+            NaiveAttention.Run(problem).AssertClose(
+                VariantRun.Run(problem, Engines.Get(backend)), problem, $"seed {seed}, problem {i}: {kind}");
         }
     }
 
@@ -53,7 +54,8 @@ public class ExtraKeyTests
         engine.ScaledDotProductAttention(
             inputs, new AttentionOutputs<float> { Output = output, LogSumExp = sums }, new AttentionOptions { AddZeroAttention = true });
         engine.ScaledDotProductAttention(
-            inputs with { Sinks = Tensor.CreateFromShape<float>([3]) }, new AttentionOutputs<float> { Output = expected, LogSumExp = ofSinks });
+            inputs with { Sinks = Tensor.CreateFromShape<float>([3]) },
+            new AttentionOutputs<float> { Output = expected, LogSumExp = ofSinks });
         Close.Assert(expected, output, "output");
         Close.Assert(ofSinks, sums, "log-sum-exp");
     }

@@ -9,8 +9,9 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Attention;
 
 /// <summary>
-/// How often a group goes over its keys, and what it makes of the values. A hidden key weighs 0, and 0 times infinity or NaN is NaN: a sum
-/// that is not finite in a row whose weights are is the only sign that there may be one. Only then the group computes its rows again.
+/// How often a group goes over its keys, and how it changes the values. A hidden key weighs 0, and 0 times infinity or NaN is NaN: a sum
+/// that is not finite, in a row whose weights are finite, is the only sign of a hidden value that is not. Only then the group computes its
+/// rows again.
 /// </summary>
 /// <remarks>
 /// The second pass takes a value that is not finite for 0. A sum that is still not finite has overflowed on its way to a mean that does
@@ -25,7 +26,7 @@ public static class ValuePass
     /// <summary>0 in place of values that are not finite.</summary>
     public const int Finite = 1;
 
-    /// <summary>The same with weights that are multiplied by <see cref="Shrink"/>.</summary>
+    /// <summary>As <see cref="Finite"/>, with weights that are multiplied by <see cref="Shrink"/>.</summary>
     public const int Scaled = 2;
 
     /// <summary>Passes that may be followed by another.</summary>
@@ -41,7 +42,7 @@ public static class ValuePass
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool IsFinite(float value) => (Interop.FloatAsInt(value) & InfinityBits) != InfinityBits;
 
-    /// <summary>A mean of a pass with smaller weights as it is without: no mean is larger than the largest finite value.</summary>
+    /// <summary>Undoes <see cref="Shrink"/> in a mean, and clamps it: no mean is larger than the largest finite value.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Restore(float mean)
     {

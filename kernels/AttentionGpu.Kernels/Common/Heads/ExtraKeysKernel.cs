@@ -90,7 +90,8 @@ public static class ExtraKeysKernel
         if (shape.HasKey != 0)
         {
             product = shape.Scale
-                * Dot(products, query, shape.Query.Base(matrix) + shape.Query.Row(row), key, (long)keyHead * shape.HeadSize, shape.HeadSize);
+                * Dot(
+                    products, query, shape.Query.Base(matrix) + shape.Query.Row(row), key, (long)keyHead * shape.HeadSize, shape.HeadSize);
         }
 
         float score = shape.Softcap > 0f ? shape.Softcap * Softcap.Tanh(product / shape.Softcap) : product;
@@ -158,7 +159,7 @@ public static class ExtraKeysKernel
         scores[element] = TElement.FromSingle(sum / heads);
     }
 
-    // Nothing has no share, also of nothing.
+    // A logarithm of -inf has no share, even where the largest is -inf too.
     private static float Share(float logarithm, float largest) =>
         logarithm == float.NegativeInfinity ? 0f : XMath.Exp(logarithm - largest);
 

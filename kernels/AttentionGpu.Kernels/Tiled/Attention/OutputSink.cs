@@ -9,8 +9,8 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Tiled.Attention;
 
 /// <summary>
-/// Stores what a thread has accumulated over a stretch of keys: it joins what earlier stretches have left in the output, and divides by the
-/// sums of the weights after the last one.
+/// Stores the sums of a thread over a stretch of keys: adds the sums that earlier stretches have left in the output, and divides by the
+/// sums of the weights after the last stretch.
 /// </summary>
 public struct OutputSink<TTile, TElement> : IFragmentSink
     where TTile : struct, ITile
@@ -37,16 +37,16 @@ public struct OutputSink<TTile, TElement> : IFragmentSink
     /// <summary>Columns of the output.</summary>
     public int Columns;
 
-    /// <summary>Whether earlier stretches have left something in the output.</summary>
+    /// <summary>Whether earlier stretches have left sums in the output.</summary>
     public bool HasEarlier;
 
-    /// <summary>By what it shrinks.</summary>
+    /// <summary>The factors by which the sums of earlier stretches shrink.</summary>
     public Rows8 Earlier;
 
     /// <summary>Whether this is the last stretch.</summary>
     public bool IsLast;
 
-    /// <summary>What the sums are multiplied by after the last stretch; NaN for a row whose weights are.</summary>
+    /// <summary>The factors of the sums after the last stretch; NaN for a row whose weights are NaN.</summary>
     public Rows8 Factors;
 
     /// <summary>See <see cref="ValuePass"/>.</summary>

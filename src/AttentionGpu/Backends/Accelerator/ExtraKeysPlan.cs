@@ -24,7 +24,9 @@ internal static class ExtraKeysPlanner
     }
 }
 
-/// <summary>The kernels that join extra keys to a finished attention. The workspace has the numbers of rows whose scores are stored.</summary>
+/// <summary>
+/// The kernels that join extra keys to a finished attention. The workspace has the numbers of rows whose scores are stored.
+/// </summary>
 internal sealed class ExtraKeysPlan<TElement> : IPlan<ExtraKeysExtent, ExtraKeysBuffers>
     where TElement : unmanaged, IElement<TElement>
 {

@@ -49,7 +49,7 @@ internal readonly struct ExtraKeysRow
         };
     }
 
-    // Nothing has no share, also of nothing.
+    // A logarithm of -inf has no share, even where the largest is -inf too.
     private static double Share(double logarithm, double largest) =>
         double.IsNegativeInfinity(logarithm) ? 0.0 : Math.Exp(logarithm - largest);
 }

@@ -4,7 +4,9 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
 
-/// <summary>An additive mask of keys beside the additive mask, which has strides of its own; -inf hides the key, whatever its score.</summary>
+/// <summary>
+/// An additive mask of keys beside the additive mask, which has strides of its own; -inf hides the key, whatever its score.
+/// </summary>
 internal sealed class KeyBiasVariant : ScoreVariant
 {
     public override ScoreVariants Flag => ScoreVariants.KeyBias;

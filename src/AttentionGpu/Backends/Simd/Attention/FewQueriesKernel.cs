@@ -373,7 +373,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         /// <summary>Rows that are converted to floats on load, and an output row before it is stored.</summary>
         public float* Converted;
 
-        /// <summary>The sums of many keys.</summary>
+        /// <summary>The float64 sums; there are none where the keys are few.</summary>
         public WideSums Wide;
 
         public Sequence Sequence;

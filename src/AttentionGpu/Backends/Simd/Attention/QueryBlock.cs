@@ -34,15 +34,15 @@ internal unsafe struct QueryBlock
     public float* OldMaxima;
 
     /// <summary>
-    /// The sum of the weights of each lane; -0 before the first key, hidden or not, that the lane has looked at. Whether a lane whose sum
-    /// is 0 has seen only hidden keys, or scores that have overflowed to -inf, is to be found out.
+    /// The sum of the weights of each lane; -0 until the lane has looked at a key, hidden or not. A sum of 0 is ambiguous: all keys are
+    /// hidden, or their scores have overflowed to -inf. Such a lane is computed again.
     /// </summary>
     public float* Totals;
 
     /// <summary>By how much a block of keys shrinks what came before.</summary>
     public float* Factors;
 
-    /// <summary>The sums of many keys.</summary>
+    /// <summary>The float64 sums; there are none where the keys are few.</summary>
     public WideSums Wide;
 
     /// <summary>What the thread is likely to read next.</summary>

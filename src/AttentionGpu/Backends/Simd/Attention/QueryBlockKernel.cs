@@ -67,7 +67,8 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     /// <summary>Floats of memory for several blocks at once.</summary>
     public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent, int blocks) =>
-        ScratchSize(signature) + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize, IsWide(extent.KeyLength));
+        ScratchSize(signature)
+        + blocks * QueryBlock.StateSize(Lanes, signature.HeadSize, signature.ValueHeadSize, IsWide(extent.KeyLength));
 
     private static bool IsWide(int keys) => keys > WidePeriod;
 

@@ -5,7 +5,7 @@ using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
-/// <summary>What of a mask a block of keys can leave out.</summary>
+/// <summary>Finds blocks of keys that the masks show or hide as a whole.</summary>
 internal sealed unsafe partial class ScoreMask<TVector, TOperations>
 {
     private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);

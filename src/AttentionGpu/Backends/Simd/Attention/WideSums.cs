@@ -4,8 +4,8 @@ using AttentionGpu.Backends.Simd.Vectors;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// What rows have summed up in float64, where there are many keys: a float32 sum that grows with the keys rounds each further term more
-/// coarsely, to the same side where terms are equal. The float32 sums of a few thousand keys are taken in here and begin anew.
+/// The sums of rows in float64, where there are many keys: a float32 sum that grows with the keys rounds each further term more coarsely,
+/// to the same side where terms are equal. The float32 sums of a few thousand keys are added to these and begin anew at 0.
 /// </summary>
 internal unsafe struct WideSums
 {
@@ -24,7 +24,7 @@ internal unsafe struct WideSums
     private int* _pending;
     private int _rows;
 
-    /// <summary>Whether there are any: the keys are many.</summary>
+    /// <summary>Whether there are float64 sums: the keys are many.</summary>
     public readonly bool Exist => _sums != null;
 
     /// <summary>Floats of memory.</summary>

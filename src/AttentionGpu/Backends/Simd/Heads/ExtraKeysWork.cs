@@ -108,7 +108,8 @@ internal sealed unsafe class ExtraKeysWork(ExtraKeysSignature signature) : Works
             long row = first + (long)head * _extent.Length;
             float* numbers = Shared + RowNumbers * row;
             ElementRows.Load(
-                ElementRows.Address(_buffers.StoredScores, signature.Element, row * stored.Length), signature.Element, memory, stored.Length);
+                ElementRows.Address(_buffers.StoredScores, signature.Element, row * stored.Length), signature.Element, memory,
+                stored.Length);
             Span<float> columns = scores[..stored.Length];
             if (signature.HasWeights)
                 TensorPrimitives.MultiplyAdd(stored, numbers[0], columns, columns);
@@ -123,6 +124,7 @@ internal sealed unsafe class ExtraKeysWork(ExtraKeysSignature signature) : Works
         if (averages)
             TensorPrimitives.Divide(scores, heads, scores);
         ElementRows.Store(
-            memory + stored.Length, ElementRows.Address(_buffers.Scores, signature.Element, item * ScoreColumns), signature.Element, ScoreColumns);
+            memory + stored.Length, ElementRows.Address(_buffers.Scores, signature.Element, item * ScoreColumns), signature.Element,
+            ScoreColumns);
     }
 }

@@ -20,7 +20,8 @@ internal static unsafe class ByteSquare
         InterleaveFour(rows, first, out Vector128<float> a0, out Vector128<float> a1, out Vector128<float> a2, out Vector128<float> a3);
         InterleaveFour(rows + 4, first, out Vector128<float> b0, out Vector128<float> b1, out Vector128<float> b2, out Vector128<float> b3);
         InterleaveFour(rows + 8, first, out Vector128<float> c0, out Vector128<float> c1, out Vector128<float> c2, out Vector128<float> c3);
-        InterleaveFour(rows + 12, first, out Vector128<float> d0, out Vector128<float> d1, out Vector128<float> d2, out Vector128<float> d3);
+        InterleaveFour(
+            rows + 12, first, out Vector128<float> d0, out Vector128<float> d1, out Vector128<float> d2, out Vector128<float> d3);
         var columns = (float*)target;
         Transpose4.Store(a0, b0, c0, d0, columns, columns + 4, columns + 8, columns + 12);
         Transpose4.Store(a1, b1, c1, d1, columns + 16, columns + 20, columns + 24, columns + 28);
@@ -41,7 +42,8 @@ internal static unsafe class ByteSquare
     // Four rows: four bytes of a column side by side, four columns a vector.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void InterleaveFour(
-        byte** rows, nint first, out Vector128<float> columns0, out Vector128<float> columns4, out Vector128<float> columns8, out Vector128<float> columns12)
+        byte** rows, nint first, out Vector128<float> columns0, out Vector128<float> columns4, out Vector128<float> columns8,
+        out Vector128<float> columns12)
     {
         Vector128<byte> row0 = Vector128.Load(rows[0] + first);
         Vector128<byte> row1 = Vector128.Load(rows[1] + first);

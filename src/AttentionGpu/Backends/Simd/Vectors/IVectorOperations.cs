@@ -55,7 +55,9 @@ internal unsafe interface IVectorOperations<TVector>
     /// <summary><paramref name="whenZero"/> in the lanes whose byte is zero, else <paramref name="otherwise"/>.</summary>
     static abstract TVector SelectZero(byte* bytes, TVector whenZero, TVector otherwise);
 
-    /// <summary><paramref name="whenEqual"/> in the lanes whose number is <paramref name="right"/>, else <paramref name="otherwise"/>.</summary>
+    /// <summary>
+    /// <paramref name="whenEqual"/> in the lanes whose number is <paramref name="right"/>, else <paramref name="otherwise"/>.
+    /// </summary>
     static abstract TVector SelectEqual(int* left, int right, TVector whenEqual, TVector otherwise);
 
     static abstract float Sum(TVector value);

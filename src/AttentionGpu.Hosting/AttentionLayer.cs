@@ -29,35 +29,39 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     public static string TypeError(string layer, AttentionLayerOptions options) =>
         $"ElementType of the layer '{layer}' must be {string.Join(", ", _types.Keys)}; it was '{options.ElementType}'.";
 
+    /// <summary>The layer on the engine that the service uses now.</summary>
+    public abstract MultiHeadAttention Made { get; }
+
     /// <inheritdoc/>
-    public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, Causal causal, CancellationToken cancellationToken)
+    public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, ForwardOptions options, CancellationToken cancellationToken)
         where T : unmanaged =>
-        service.ForwardAsync(Of<T>(), input, output, default, causal, cancellationToken);
+        service.ForwardAsync(Of<T>(), input, output, default, options, cancellationToken);
 
     /// <inheritdoc/>
     public Task ForwardWithWeightsAsync<T>(
-        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal, CancellationToken cancellationToken)
+        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, ForwardOptions options, CancellationToken cancellationToken)
         where T : unmanaged
     {
         AttentionLayer<T> layer = Of<T>();
         long tokens = input.Length / Config.EmbeddingSize;
         return weights.Length == tokens * tokens * Config.Heads
-            ? service.ForwardAsync(layer, input, output, weights, causal, cancellationToken)
+            ? service.ForwardAsync(layer, input, output, weights, options, cancellationToken)
             : throw new ArgumentException(
                 $"'weights' must have {Config.Heads} x {tokens} x {tokens} elements; it has {weights.Length}.", nameof(weights));
     }
 
     /// <summary>Makes the layer again, of the same element type, on another engine.</summary>
-    public abstract void MoveTo(AttentionEngine engine);
+    public abstract MultiHeadAttention Make(AttentionEngine engine);
+
+    /// <summary>Moves to what <see cref="Make"/> has made, between two batches.</summary>
+    /// <returns>What was used before.</returns>
+    public abstract MultiHeadAttention Use(MultiHeadAttention made);
 
     /// <summary>Joins requests of this layer.</summary>
-    public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests);
+    public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory);
 
     /// <summary>A request of some tokens whose result nobody reads.</summary>
     public abstract Task WarmUpAsync(int tokens, CancellationToken cancellationToken);
-
-    /// <summary>Gives the memory of its parameters back.</summary>
-    public abstract void Release();
 
     private AttentionLayer<T> Of<T>()
         where T : unmanaged =>
@@ -70,13 +74,18 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
 internal sealed class AttentionLayer<T> : AttentionLayer
     where T : unmanaged
 {
-    private readonly Func<AttentionEngine, MultiHeadAttention<T>> _create;
+    private readonly Func<AttentionEngine, MultiHeadAttention<T>>? _create;
 
+    /// <param name="service">The service.</param>
+    /// <param name="name">The layer's name.</param>
+    /// <param name="engine">Where the layer is made.</param>
+    /// <param name="create">Makes it.</param>
+    /// <param name="canMove">Whether it may have to be made again; if not, its parameters are not kept.</param>
     public AttentionLayer(
-        AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create)
+        AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create, bool canMove)
         : base(service, name)
     {
-        _create = create;
+        _create = canMove ? create : null;
         Current = create(engine);
     }
 
@@ -86,22 +95,32 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     /// <inheritdoc/>
     public override Type ElementType => typeof(T);
 
-    /// <summary>The layer on the engine that the service uses now.</summary>
+    /// <inheritdoc/>
+    public override MultiHeadAttention Made => Current;
+
+    /// <summary>As <see cref="Made"/>, with its element type.</summary>
     public MultiHeadAttention<T> Current { get; private set; }
 
     /// <inheritdoc/>
-    public override void MoveTo(AttentionEngine engine) => Current = _create(engine);
+    public override MultiHeadAttention Make(AttentionEngine engine) =>
+        _create?.Invoke(engine) ?? throw new InvalidOperationException($"The parameters of the layer '{Name}' were not kept.");
 
     /// <inheritdoc/>
-    public override ForwardBatch Join(IReadOnlyList<ForwardRequest> requests) => new ForwardBatch<T>(this, requests);
+    public override MultiHeadAttention Use(MultiHeadAttention made)
+    {
+        MultiHeadAttention<T> before = Current;
+        Current = (MultiHeadAttention<T>)made;
+        return before;
+    }
+
+    /// <inheritdoc/>
+    public override ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory) =>
+        new ForwardBatch<T>(this, requests, memory);
 
     /// <inheritdoc/>
     public override Task WarmUpAsync(int tokens, CancellationToken cancellationToken)
     {
         var input = new T[tokens * Config.EmbeddingSize];
-        return ForwardAsync<T>(input, new T[input.Length], Causal.None, cancellationToken);
+        return ForwardAsync<T>(input, new T[input.Length], new ForwardOptions(), cancellationToken);
     }
-
-    /// <inheritdoc/>
-    public override void Release() => Current.Dispose();
 }

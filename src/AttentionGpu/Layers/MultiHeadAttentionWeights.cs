@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using AttentionGpu.Layers;
+using AttentionGpu.Serialization;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
@@ -43,6 +45,27 @@ public sealed class MultiHeadAttentionWeights
 
     /// <summary>[heads]: by how much a step away from the query lowers a score: ALiBi (Press and others, 2022).</summary>
     public Tensor<float>? AlibiSlopes { get; init; }
+
+    /// <summary>
+    /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, and the sizes that its shapes tell. Parameters
+    /// and errors as for <see cref="MultiHeadAttention.Load"/>.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="heads">Query heads.</param>
+    /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes.</param>
+    /// <param name="prefix">What stands before the names; with or without the final dot.</param>
+    /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is malformed, lacks a tensor, or its shapes fit no layer with these heads.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
+    public static (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(
+        string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        return new WeightLoader(file, prefix).Load(heads, keyValueHeads, batchFirst);
+    }
 
     /// <summary>
     /// Random parameters from a seed: uniform with Glorot's bound sqrt(6 / (rows + columns)), biases zero, as

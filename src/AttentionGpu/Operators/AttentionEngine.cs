@@ -21,7 +21,7 @@ public sealed partial class AttentionEngine : IDisposable
 
     /// <summary>An engine on a device.</summary>
     /// <param name="device">
-    /// A name from <see cref="ListDevices"/>, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else
+    /// A name from <see cref="ListDevices"/> in any case, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else
     /// the
     /// first CUDA device, else the first OpenCL GPU, else <c>simd</c>.
     /// </param>

@@ -74,19 +74,25 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
 internal sealed class AttentionLayer<T> : AttentionLayer
     where T : unmanaged
 {
-    private readonly Func<AttentionEngine, MultiHeadAttention<T>>? _create;
+    private readonly MultiHeadAttentionWeights? _weights;
 
     /// <param name="service">The service.</param>
     /// <param name="name">The layer's name.</param>
     /// <param name="engine">Where the layer is made.</param>
-    /// <param name="create">Makes it.</param>
-    /// <param name="canMove">Whether it may have to be made again; if not, its parameters are not kept.</param>
+    /// <param name="config">The layer's sizes.</param>
+    /// <param name="weights">The parameters.</param>
+    /// <param name="canMove">Whether the layer may have to be made again; if not, its parameters are not kept.</param>
+    /// <exception cref="ArgumentException">A size or shape is wrong.</exception>
     public AttentionLayer(
-        AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create, bool canMove)
+        AttentionService service, string name, AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights,
+        bool canMove)
         : base(service, name)
     {
-        _create = canMove ? create : null;
-        Current = create(engine);
+        ArgumentNullException.ThrowIfNull(config);
+        RequireSelfAttention(config, nameof(config.KeySize), config.KeySize);
+        RequireSelfAttention(config, nameof(config.ValueSize), config.ValueSize);
+        Current = new MultiHeadAttention<T>(engine, config, weights);
+        _weights = canMove ? weights : null;
     }
 
     /// <inheritdoc/>
@@ -103,7 +109,8 @@ internal sealed class AttentionLayer<T> : AttentionLayer
 
     /// <inheritdoc/>
     public override MultiHeadAttention Make(AttentionEngine engine) =>
-        _create?.Invoke(engine) ?? throw new InvalidOperationException($"The parameters of the layer '{Name}' were not kept.");
+        new MultiHeadAttention<T>(
+            engine, Config, _weights ?? throw new InvalidOperationException($"The parameters of the layer '{Name}' were not kept."));
 
     /// <inheritdoc/>
     public override MultiHeadAttention Use(MultiHeadAttention made)
@@ -122,5 +129,16 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     {
         var input = new T[tokens * Config.EmbeddingSize];
         return ForwardAsync<T>(input, new T[input.Length], new ForwardOptions(), cancellationToken);
+    }
+
+    // Queries, keys and values of a request are the same tokens.
+    private static void RequireSelfAttention(MultiHeadAttentionConfig config, string name, int? size)
+    {
+        if (size is { } given && given != config.EmbeddingSize)
+        {
+            throw new ArgumentException(
+                $"'{name}' must be {config.EmbeddingSize}, the embedding size, as a service attends within a sequence; it was {given}.",
+                nameof(config));
+        }
     }
 }

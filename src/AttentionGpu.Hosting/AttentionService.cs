@@ -77,7 +77,7 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         ArgumentException.ThrowIfNullOrEmpty(name);
         return _devices.Add(
             name,
-            engine => new AttentionLayer<T>(this, name, engine, one => new MultiHeadAttention<T>(one, config, weights), _devices.CanMove));
+            engine => new AttentionLayer<T>(this, name, engine, config, weights, _devices.CanMove));
     }
 
     /// <inheritdoc/>
@@ -242,7 +242,7 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
             // The file may be gone when the layer moves.
             (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
                 MultiHeadAttentionWeights.Load(options.Path, options.Heads, options.KeyValueHeads, options.Prefix);
-            return new AttentionLayer<T>(this, name, engine, one => new MultiHeadAttention<T>(one, config, weights), _devices.CanMove);
+            return new AttentionLayer<T>(this, name, engine, config, weights, _devices.CanMove);
         }
     }
 }

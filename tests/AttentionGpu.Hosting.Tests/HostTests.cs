@@ -90,22 +90,22 @@ public class HostTests
             using var telemetry = new Telemetry();
             HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
             if (warmUp is not null)
-                builder.Configuration["WarmUp"] = warmUp;
+                builder.Configuration["Attention:WarmUp"] = warmUp;
             builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
             {
-                ["Device"] = "simd",
-                ["Layers:whole:Path"] = path,
-                ["Layers:whole:Heads"] = "4",
-                ["Layers:grouped:Path"] = path,
-                ["Layers:grouped:Heads"] = "4",
-                ["Layers:grouped:KeyValueHeads"] = "2",
-                ["Layers:grouped:Prefix"] = "second",
-                ["Layers:half:Path"] = path,
-                ["Layers:half:Heads"] = "4",
-                ["Layers:half:ElementType"] = "float16",
+                ["Attention:Device"] = "simd",
+                ["Attention:Layers:whole:Path"] = path,
+                ["Attention:Layers:whole:Heads"] = "4",
+                ["Attention:Layers:grouped:Path"] = path,
+                ["Attention:Layers:grouped:Heads"] = "4",
+                ["Attention:Layers:grouped:KeyValueHeads"] = "2",
+                ["Attention:Layers:grouped:Prefix"] = "second",
+                ["Attention:Layers:half:Path"] = path,
+                ["Attention:Layers:half:Heads"] = "4",
+                ["Attention:Layers:half:ElementType"] = "float16",
             });
             builder.Services.AddSingleton<IMeterFactory>(telemetry);
-            builder.Services.AddAttention().Bind(builder.Configuration);
+            builder.Services.AddAttention().BindConfiguration("Attention");
             using IHost host = builder.Build();
             await host.StartAsync(Token);
             Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));

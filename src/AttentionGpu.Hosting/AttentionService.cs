@@ -135,13 +135,22 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
     {
         int size = layer.Config.EmbeddingSize;
         if (input.Length % size != 0)
-            throw new ArgumentException($"'input' must hold rows of {size}, the embedding size; it has {input.Length} elements.", nameof(input));
+        {
+            throw new ArgumentException(
+                $"'input' must hold rows of {size}, the embedding size; it has {input.Length} elements.", nameof(input));
+        }
+
         if (output.Length != input.Length)
-            throw new ArgumentException($"'output' must be as long as the input, {input.Length}; it has {output.Length} elements.", nameof(output));
+        {
+            throw new ArgumentException(
+                $"'output' must be as long as the input, {input.Length}; it has {output.Length} elements.", nameof(output));
+        }
+
         Validate(options.Causal, options.Deadline);
         int tokens = input.Length / size;
         RequireLimit("tokens", tokens, nameof(_options.QueueLimitTokens), _options.QueueLimitTokens);
-        RequireLimit("bytes", ForwardRequest<T>.Size(input.Length, weights.Length), nameof(_options.QueueLimitBytes), _options.QueueLimitBytes);
+        long bytes = ForwardRequest<T>.Size(input.Length, weights.Length);
+        RequireLimit("bytes", bytes, nameof(_options.QueueLimitBytes), _options.QueueLimitBytes);
         ObjectDisposedException.ThrowIf(_disposal.IsValueCreated, this);
         if (cancellationToken.IsCancellationRequested)
             return Task.FromCanceled(cancellationToken);
@@ -182,7 +191,10 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         static void RequireLimit(string what, long actual, string option, long limit)
         {
             if (actual > limit)
-                throw new ArgumentException($"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", nameof(input));
+            {
+                throw new ArgumentException(
+                    $"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", nameof(input));
+            }
         }
     }
 

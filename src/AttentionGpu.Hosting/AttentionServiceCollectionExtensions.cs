@@ -30,8 +30,9 @@ public static class AttentionServiceCollectionExtensions
         services.AddLogging();
         if (services.Any(service => service.ImplementationInstance is Registration one && one.Is(name)))
         {
+            string which = name.Length == 0 ? "without a name" : $"with the name '{name}', in this or another case";
             throw new ArgumentException(
-                $"{nameof(AddAttention)} was called already {(name.Length == 0 ? "without a name" : $"with the name '{name}', in this or another case")}: "
+                $"{nameof(AddAttention)} was called already {which}: "
                 + "each service needs a name of its own. Options of one can be set further with the builder that the first call returned.",
                 nameof(name));
         }
@@ -52,8 +53,8 @@ public static class AttentionServiceCollectionExtensions
     }
 
     /// <summary>
-    /// Binds a service's options to a section of the configuration. A setting that there is no option for, or that cannot be read, stops the
-    /// host's start.
+    /// Binds a service's options to a section of the configuration. A setting that there is no option for, or that cannot be read, stops
+    /// the host's start.
     /// </summary>
     /// <param name="options">What <see cref="AddAttention"/> returned.</param>
     /// <param name="section">The section's path, such as <c>Attention</c>; empty for the whole configuration.</param>

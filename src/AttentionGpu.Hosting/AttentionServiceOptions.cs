@@ -76,8 +76,8 @@ public sealed class AttentionServiceOptions
     public long QueueLimitTokens { get; set; } = 1 << 20;
 
     /// <summary>
-    /// Bytes of inputs, outputs and weights of the requests that may wait: the callers' memory that they hold. A request that alone has more
-    /// is refused for good.
+    /// Bytes of inputs, outputs and weights of the requests that may wait: the callers' memory that they hold. A request that alone has
+    /// more is refused for good.
     /// </summary>
     [Range(1, long.MaxValue)]
     public long QueueLimitBytes { get; set; } = 1 << 30;

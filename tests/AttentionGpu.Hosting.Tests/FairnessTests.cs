@@ -58,7 +58,8 @@ public class FairnessTests
         await gated.OpenAndAssertRightAsync();
         await gated.Send(10).AssertRightAsync();
         ArgumentException larger = Assert.Throws<ArgumentException>("input", () => gated.Send(11));
-        Assert.StartsWith("The request has 11 tokens; all that wait may have 10 (QueueLimitTokens).", larger.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The request has 11 tokens; all that wait may have 10 (QueueLimitTokens).", larger.Message, StringComparison.Ordinal);
     }
 
     [Fact]

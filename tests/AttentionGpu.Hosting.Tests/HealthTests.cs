@@ -128,7 +128,8 @@ public class HealthTests
         await using GatedService gated = await GatedService.StartAsync(new() { QueueLimit = 1 });
         gated.Send(2);
         using var cancellation = new CancellationTokenSource();
-        Task<HealthCheckResult> cancelled = new AttentionHealthCheck(gated.Service).CheckHealthAsync(new HealthCheckContext(), cancellation.Token);
+        Task<HealthCheckResult> cancelled =
+            new AttentionHealthCheck(gated.Service).CheckHealthAsync(new HealthCheckContext(), cancellation.Token);
         Task<HealthCheckResult> check = CheckAsync(gated.Service);
         await cancellation.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => cancelled);

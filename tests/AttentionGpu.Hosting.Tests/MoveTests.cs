@@ -23,7 +23,8 @@ public class MoveTests
     public static TheoryData<Type> Mistakes =>
     [
         typeof(ArgumentException), typeof(ArgumentOutOfRangeException), typeof(NotSupportedException), typeof(OverflowException),
-        typeof(IndexOutOfRangeException), typeof(OutOfMemoryException), typeof(InsufficientMemoryException), typeof(ObjectDisposedException),
+        typeof(IndexOutOfRangeException), typeof(OutOfMemoryException), typeof(InsufficientMemoryException),
+        typeof(ObjectDisposedException),
     ];
 
     [Theory]
@@ -32,7 +33,9 @@ public class MoveTests
     {
         await using AttentionService service = Create();
         IAttentionLayer layer = Add(service);
-        var thrown = (Exception)(mistake == typeof(ObjectDisposedException) ? new ObjectDisposedException("engine") : Activator.CreateInstance(mistake)!);
+        Exception thrown = mistake == typeof(ObjectDisposedException)
+            ? new ObjectDisposedException("engine")
+            : (Exception)Activator.CreateInstance(mistake)!;
         First.BeforeAttention = lengths =>
         {
             if (lengths is [7])

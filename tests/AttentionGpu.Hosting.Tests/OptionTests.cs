@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -117,8 +118,8 @@ public class OptionTests
     [Theory]
     [InlineData("QueuLimit", "QueuLimit")]
     [InlineData("Layers:x:Hedas", "Hedas")]
-    [InlineData("Layers:x:Heads", "'Layers:x:Heads'")]
-    [InlineData("QueueLimit", "'QueueLimit'")]
+    [InlineData("Layers:x:Heads", "'{0}Layers:x:Heads'")]
+    [InlineData("QueueLimit", "'{0}QueueLimit'")]
     public async Task A_setting_that_is_not_known_or_cannot_be_read_stops_the_start(string setting, string told)
     {
         foreach (string section in (string[])["", "Attention"])
@@ -140,7 +141,7 @@ public class OptionTests
             using IHost host = builder.Build();
             InvalidOperationException exception = await Assert.ThrowsAsync<InvalidOperationException>(
                 () => host.StartAsync(TestContext.Current.CancellationToken));
-            Assert.Contains(told.Replace("'Layers", $"'{prefix}Layers", StringComparison.Ordinal).Replace("'Queue", $"'{prefix}Queue", StringComparison.Ordinal), exception.Message, StringComparison.Ordinal);
+            Assert.Contains(string.Format(CultureInfo.InvariantCulture, told, prefix), exception.Message, StringComparison.Ordinal);
         }
     }
 
@@ -169,7 +170,10 @@ public class OptionTests
 
     // A complete layer but for one option.
     private static AttentionServiceOptions ReadLayer(string option, string value) => Read(
-        new Dictionary<string, string?> { ["Device"] = "simd", ["Layers:x:Path"] = "nowhere", ["Layers:x:Heads"] = "1", [$"Layers:x:{option}"] = value });
+        new Dictionary<string, string?>
+        {
+            ["Device"] = "simd", ["Layers:x:Path"] = "nowhere", ["Layers:x:Heads"] = "1", [$"Layers:x:{option}"] = value,
+        });
 
     private static AttentionServiceOptions Read(string option, string value) =>
         Read(new Dictionary<string, string?> { ["Device"] = "simd", [option] = value });

@@ -63,6 +63,7 @@ public sealed class PartFaultTests : IDisposable
                 service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights),
                 service.AddLayer<float>("other", Fixture.OtherConfig, Fixture.OtherWeights),
             ];
+            var check = new AttentionHealthCheck(service);
             _isArmed = true;
             long start = Stopwatch.GetTimestamp();
             int failed = 0;
@@ -78,14 +79,16 @@ public sealed class PartFaultTests : IDisposable
             Assert.InRange(right, failed, int.MaxValue);
             _isArmed = _firstIsLost = false;
             Assert.True(await service.ReturnFromFallbackAsync(Token), Seed);
-            HealthCheckResult health = await new AttentionHealthCheck(service).CheckHealthAsync(new HealthCheckContext(), Token);
+            HealthCheckResult health = await check.CheckHealthAsync(new HealthCheckContext(), Token);
             Assert.True(health.Status == HealthStatus.Healthy, $"{Seed}: {health.Description}");
-            Assert.True((0, 0) == (service.QueueDepth, memory.Rented), $"{Seed}: {service.QueueDepth} wait, {memory.Rented} arrays are out.");
+            Assert.True(
+                (0, 0) == (service.QueueDepth, memory.Rented), $"{Seed}: {service.QueueDepth} wait, {memory.Rented} arrays are out.");
             TestContext.Current.SendDiagnosticMessage(
                 $"{right} right, {failed} failed, {_harmful} faults, {_harmless} of listeners, {_devices.Count} devices");
 
-            bool GoesOn() =>
-                time is { } limit ? Stopwatch.GetElapsedTime(start) < limit : Volatile.Read(ref _harmful) + Volatile.Read(ref _harmless) < Faults;
+            bool GoesOn() => time is { } limit
+                ? Stopwatch.GetElapsedTime(start) < limit
+                : Volatile.Read(ref _harmful) + Volatile.Read(ref _harmless) < Faults;
 
             async Task SendAsync(int client)
             {
@@ -107,7 +110,7 @@ public sealed class PartFaultTests : IDisposable
                     if (Next(2) == 0)
                         await service.ReturnFromFallbackAsync(Token).WaitAsync(Wait.Patience, Token);
                     else
-                        await new AttentionHealthCheck(service).CheckHealthAsync(new HealthCheckContext(), Token).WaitAsync(Wait.Patience, Token);
+                        await check.CheckHealthAsync(new HealthCheckContext(), Token).WaitAsync(Wait.Patience, Token);
                     await Task.Yield();
                 }
             }
@@ -133,7 +136,8 @@ public sealed class PartFaultTests : IDisposable
         float[] expected = layer == layers[0] ? Fixture.Expected(input, causal) : Fixture.ExpectedOfOther(input, causal);
         float[] output = [.. Enumerable.Repeat(float.NaN, input.Length)];
         using var cancellation = new CancellationTokenSource();
-        var options = new ForwardOptions { Causal = causal, Client = $"{client % 4}", Deadline = random.Next(2) == 0 ? Wait.Patience : null };
+        TimeSpan? deadline = random.Next(2) == 0 ? Wait.Patience : null;
+        var options = new ForwardOptions { Causal = causal, Client = $"{client % 4}", Deadline = deadline };
         Task task = random.Next(8) == 0
             ? layer.ForwardWithWeightsAsync<float>(
                 input, output, new float[layer.Config.Heads * tokens * tokens], options, cancellation.Token)

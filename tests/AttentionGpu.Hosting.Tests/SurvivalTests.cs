@@ -30,7 +30,8 @@ public class SurvivalTests
                 throw new InsufficientMemoryException();
         };
         (Task large, float[] unwritten) = SchedulerTests.Forward(layer, Fixture.Input(7, 1));
-        AttentionMemoryException exception = await Assert.ThrowsAsync<AttentionMemoryException>(() => large.WaitAsync(Wait.Patience, Token));
+        AttentionMemoryException exception = await Assert.ThrowsAsync<AttentionMemoryException>(
+            () => large.WaitAsync(Wait.Patience, Token));
         Assert.IsType<InsufficientMemoryException>(exception.InnerException);
         Assert.Equal(2L * 7 * Fixture.Embedding * sizeof(float), exception.RequestedBytes);
         Assert.All(unwritten, value => Assert.Equal(0f, value));
@@ -151,8 +152,9 @@ public class SurvivalTests
     public async Task A_logger_that_throws_disturbs_no_request_and_no_move()
     {
         var device = new FaultyBackend();
+        var log = new CollectedLog(() => throw new InvalidOperationException("disk full"));
         await using AttentionService service = Fixture.CreateOn(
-            device, new() { Device = "faulty", FallbackDevice = "simd" }, logger: new CollectedLog(() => throw new InvalidOperationException("disk full")));
+            device, new() { Device = "faulty", FallbackDevice = "simd" }, logger: log);
         IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         device.BeforeLinear = () => throw new InvalidOperationException("lost");
         await AssertAnswersAsync(service, layer);
@@ -176,7 +178,8 @@ public class SurvivalTests
         {
             var request = new BrokenRequest
             {
-                Layer = layer, Client = "", Causal = Causal.None, Tokens = 1, Queue = queue, Ended = _ => throw new InvalidOperationException("ended"),
+                Layer = layer, Client = "", Causal = Causal.None, Tokens = 1, Queue = queue,
+                Ended = _ => throw new InvalidOperationException("ended"),
             };
             queue.Add(request);
             InvalidOperationException exception = await Assert.ThrowsAsync<InvalidOperationException>(
@@ -186,6 +189,23 @@ public class SurvivalTests
 
         Assert.Equal(7, await scheduler.InvokeAsync(() => 7));
         Assert.Equal([LogLevel.Information, LogLevel.Error, LogLevel.Error, LogLevel.Error], log.Levels);
+    }
+
+    [Fact]
+    public async Task A_request_that_has_ended_before_it_is_queued_takes_no_place()
+    {
+        var options = new AttentionServiceOptions { Device = "simd" };
+        await using AttentionService service = Fixture.Create(options);
+        var queue = new RequestQueue(options);
+        var request = new ForwardRequest<float>
+        {
+            Layer = (AttentionLayer)service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights), Client = "", Causal = Causal.None,
+            Tokens = 1, Queue = queue, Ended = _ => { }, Input = new float[Fixture.Embedding], Output = new float[Fixture.Embedding],
+        };
+        request.CancelWith(new CancellationToken(canceled: true));
+        queue.Add(request);
+        Assert.Equal(0, queue.Depth);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => request.Task);
     }
 
     [Fact]
@@ -221,7 +241,8 @@ public class SurvivalTests
         public override long Bytes => 1;
 
         // The queue looks first, then the scheduler.
-        public override bool IsEnded => Interlocked.Increment(ref _looks) > 1 ? throw new InvalidOperationException("broken") : base.IsEnded;
+        public override bool IsEnded =>
+            Interlocked.Increment(ref _looks) > 1 ? throw new InvalidOperationException("broken") : base.IsEnded;
     }
 
     private sealed class OwnMeters : IMeterFactory

@@ -23,7 +23,8 @@ internal sealed class ServiceDevices : IDisposable
     private bool _isDisposed;
 
     public ServiceDevices(
-        AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine, TimeProvider time, ServiceLog log)
+        AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine, TimeProvider time,
+        ServiceLog log)
     {
         _options = options;
         _createEngine = createEngine ?? ((device, engineOptions) => new AttentionEngine(device, engineOptions));

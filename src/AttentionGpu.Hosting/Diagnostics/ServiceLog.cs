@@ -82,6 +82,7 @@ internal sealed partial class ServiceLog(ILogger logger, string service)
     [LoggerMessage(LogLevel.Error, "Attention service '{Service}' failed outside its device; {Requests} requests failed with it.")]
     private partial void LogAbandoned(Exception exception, string service, int requests);
 
-    [LoggerMessage(LogLevel.Error, "Attention service '{Service}': a listener of metrics or traces failed. Its next failures are not logged.")]
+    [LoggerMessage(
+        LogLevel.Error, "Attention service '{Service}': a listener of metrics or traces failed. Further failures are not logged.")]
     private partial void LogListenerFailed(Exception exception, string service);
 }

@@ -9,7 +9,7 @@ internal sealed class Flow<T>
     /// <summary>The item whose turn is next. There must be one.</summary>
     public T Head => Items.First!.Value;
 
-    /// <summary>The virtual time up to which the flow has been served: tokens, as one of several flows that share a device equally.</summary>
+    /// <summary>The virtual time up to which the flow has been served, in tokens of each of the flows that share a device.</summary>
     public double Start { get; set; }
 
     /// <summary>The virtual time at which the head would be finished.</summary>

@@ -1,6 +1,8 @@
 namespace AttentionGpu.Hosting.Scheduling;
 
-/// <summary>A binary heap of the flows that have items; the one whose turn is next is on top. Only <see cref="Add"/> may allocate.</summary>
+/// <summary>
+/// A binary heap of the flows that have items; the one whose turn is next is on top. Only <see cref="Add"/> may allocate.
+/// </summary>
 internal sealed class FlowHeap<T>
     where T : QueueItem<T>
 {

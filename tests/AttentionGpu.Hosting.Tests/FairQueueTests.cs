@@ -103,7 +103,10 @@ public class FairQueueTests
         Dictionary<string, long> served = new() { ["small"] = 0, ["mixed"] = 0, ["large"] = 0, ["many"] = 0 };
         var lengths = new Dictionary<string, Func<int>>
         {
-            ["small"] = () => 16, ["mixed"] = () => random.Next(1, 4000), ["large"] = () => 4096, ["many"] = () => 100,
+            ["small"] = () => 16,
+            ["mixed"] = () => random.Next(1, 4000),
+            ["large"] = () => 4096,
+            ["many"] = () => 100,
         };
         foreach ((string client, Func<int> length) in lengths)
         {

@@ -128,7 +128,9 @@ public class OptionTests
             string prefix = section.Length == 0 ? "" : $"{section}:";
             IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
             {
-                [$"{prefix}Device"] = "simd", [$"{prefix}Layers:x:Path"] = "nowhere", [$"{prefix}{setting}"] = "many",
+                [$"{prefix}Device"] = "simd",
+                [$"{prefix}Layers:x:Path"] = "nowhere",
+                [$"{prefix}{setting}"] = "many",
             }).Build();
             builder.Configuration.AddConfiguration(configuration);
 
@@ -172,7 +174,10 @@ public class OptionTests
     private static AttentionServiceOptions ReadLayer(string option, string value) => Read(
         new Dictionary<string, string?>
         {
-            ["Device"] = "simd", ["Layers:x:Path"] = "nowhere", ["Layers:x:Heads"] = "1", [$"Layers:x:{option}"] = value,
+            ["Device"] = "simd",
+            ["Layers:x:Path"] = "nowhere",
+            ["Layers:x:Heads"] = "1",
+            [$"Layers:x:{option}"] = value,
         });
 
     private static AttentionServiceOptions Read(string option, string value) =>

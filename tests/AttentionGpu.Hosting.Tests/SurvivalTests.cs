@@ -178,7 +178,11 @@ public class SurvivalTests
         {
             var request = new BrokenRequest
             {
-                Layer = layer, Client = "", Causal = Causal.None, Tokens = 1, Queue = queue,
+                Layer = layer,
+                Client = "",
+                Causal = Causal.None,
+                Tokens = 1,
+                Queue = queue,
                 Ended = _ => throw new InvalidOperationException("ended"),
             };
             queue.Add(request);
@@ -199,8 +203,14 @@ public class SurvivalTests
         var queue = new RequestQueue(options);
         var request = new ForwardRequest<float>
         {
-            Layer = (AttentionLayer)service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights), Client = "", Causal = Causal.None,
-            Tokens = 1, Queue = queue, Ended = _ => { }, Input = new float[Fixture.Embedding], Output = new float[Fixture.Embedding],
+            Layer = (AttentionLayer)service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights),
+            Client = "",
+            Causal = Causal.None,
+            Tokens = 1,
+            Queue = queue,
+            Ended = _ => { },
+            Input = new float[Fixture.Embedding],
+            Output = new float[Fixture.Embedding],
         };
         request.CancelWith(new CancellationToken(canceled: true));
         queue.Add(request);

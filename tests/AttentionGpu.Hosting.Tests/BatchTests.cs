@@ -80,7 +80,7 @@ public class BatchTests
         {
             ArgumentException exception = await Assert.ThrowsAsync<ArgumentException>("weights", () => gated.Layer.ForwardWithWeightsAsync<float>(
                 input, memory.AsMemory(0, input.Length), memory.AsMemory(start, count),
-                cancellationToken: TestContext.Current.CancellationToken));
+                cancellationToken: TestContext.Current.CancellationToken).WaitAsync(Wait.Patience, TestContext.Current.CancellationToken));
             Assert.Contains("must not overlap 'output'", exception.Message, StringComparison.Ordinal);
         }
 

@@ -32,35 +32,40 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     public static string TypeError(string layer, AttentionLayerOptions options) =>
         $"ElementType of the layer '{layer}' must be {string.Join(", ", _types.Keys)}; it was '{options.ElementType}'.";
 
+    /// <summary>The layer on the engine that the service uses now.</summary>
+    public abstract MultiHeadAttention Made { get; }
+
     /// <inheritdoc/>
-    public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, Causal causal, CancellationToken cancellationToken)
+    public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, ForwardOptions options, CancellationToken cancellationToken)
         where T : unmanaged =>
-        service.ForwardAsync(Of<T>(), input, output, default, causal, cancellationToken);
+        service.ForwardAsync(Of<T>(), input, output, default, options, cancellationToken);
 
     /// <inheritdoc/>
     public Task ForwardWithWeightsAsync<T>(
-        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal, CancellationToken cancellationToken)
+        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, ForwardOptions options, CancellationToken cancellationToken)
         where T : unmanaged
     {
         AttentionLayer<T> layer = Of<T>();
         long tokens = input.Length / Config.EmbeddingSize;
         return weights.Length == tokens * (tokens + ExtraKeys) * Config.Heads
-            ? service.ForwardAsync(layer, input, output, weights, causal, cancellationToken)
+            ? service.ForwardAsync(layer, input, output, weights, options, cancellationToken)
             : throw new ArgumentException(
-                $"'weights' must have {Config.Heads} x {tokens} x {tokens + ExtraKeys} elements; it has {weights.Length}.", nameof(weights));
+                $"'weights' must have {Config.Heads} x {tokens} x {tokens + ExtraKeys} elements; it has {weights.Length}.",
+                nameof(weights));
     }
 
     /// <summary>Makes the layer again, of the same element type, on another engine.</summary>
-    public abstract void MoveTo(AttentionEngine engine);
+    public abstract MultiHeadAttention Make(AttentionEngine engine);
+
+    /// <summary>Moves to what <see cref="Make"/> has made, between two batches.</summary>
+    /// <returns>What was used before.</returns>
+    public abstract MultiHeadAttention Use(MultiHeadAttention made);
 
     /// <summary>Joins requests of this layer.</summary>
-    public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests);
+    public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory);
 
     /// <summary>A request of some tokens whose result nobody reads.</summary>
     public abstract Task WarmUpAsync(int tokens, CancellationToken cancellationToken);
-
-    /// <summary>Gives the memory of its parameters back.</summary>
-    public abstract void Release();
 
     private AttentionLayer<T> Of<T>()
         where T : unmanaged =>
@@ -73,14 +78,25 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
 internal sealed class AttentionLayer<T> : AttentionLayer
     where T : unmanaged
 {
-    private readonly Func<AttentionEngine, MultiHeadAttention<T>> _create;
+    private readonly MultiHeadAttentionWeights? _weights;
 
+    /// <param name="service">The service.</param>
+    /// <param name="name">The layer's name.</param>
+    /// <param name="engine">Where the layer is made.</param>
+    /// <param name="config">The layer's sizes.</param>
+    /// <param name="weights">The parameters.</param>
+    /// <param name="canMove">Whether the layer may have to be made again; if not, its parameters are not kept.</param>
+    /// <exception cref="ArgumentException">A size or shape is wrong.</exception>
     public AttentionLayer(
-        AttentionService service, string name, AttentionEngine engine, Func<AttentionEngine, MultiHeadAttention<T>> create)
+        AttentionService service, string name, AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights,
+        bool canMove)
         : base(service, name)
     {
-        _create = create;
-        Current = create(engine);
+        ArgumentNullException.ThrowIfNull(config);
+        RequireSelfAttention(config, nameof(config.KeySize), config.KeySize);
+        RequireSelfAttention(config, nameof(config.ValueSize), config.ValueSize);
+        Current = new MultiHeadAttention<T>(engine, config, weights);
+        _weights = canMove ? weights : null;
     }
 
     /// <inheritdoc/>
@@ -92,22 +108,44 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     /// <inheritdoc/>
     public override int ExtraKeys => Current.ExtraKeys;
 
-    /// <summary>The layer on the engine that the service uses now.</summary>
+    /// <inheritdoc/>
+    public override MultiHeadAttention Made => Current;
+
+    /// <summary>As <see cref="Made"/>, with its element type.</summary>
     public MultiHeadAttention<T> Current { get; private set; }
 
     /// <inheritdoc/>
-    public override void MoveTo(AttentionEngine engine) => Current = _create(engine);
+    public override MultiHeadAttention Make(AttentionEngine engine) =>
+        new MultiHeadAttention<T>(
+            engine, Config, _weights ?? throw new InvalidOperationException($"The parameters of the layer '{Name}' were not kept."));
 
     /// <inheritdoc/>
-    public override ForwardBatch Join(IReadOnlyList<ForwardRequest> requests) => new ForwardBatch<T>(this, requests);
+    public override MultiHeadAttention Use(MultiHeadAttention made)
+    {
+        MultiHeadAttention<T> before = Current;
+        Current = (MultiHeadAttention<T>)made;
+        return before;
+    }
+
+    /// <inheritdoc/>
+    public override ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory) =>
+        new ForwardBatch<T>(this, requests, memory);
 
     /// <inheritdoc/>
     public override Task WarmUpAsync(int tokens, CancellationToken cancellationToken)
     {
         var input = new T[tokens * Config.EmbeddingSize];
-        return ForwardAsync<T>(input, new T[input.Length], Causal.None, cancellationToken);
+        return ForwardAsync<T>(input, new T[input.Length], new ForwardOptions(), cancellationToken);
     }
 
-    /// <inheritdoc/>
-    public override void Release() => Current.Dispose();
+    // Queries, keys and values of a request are the same tokens.
+    private static void RequireSelfAttention(MultiHeadAttentionConfig config, string name, int? size)
+    {
+        if (size is { } given && given != config.EmbeddingSize)
+        {
+            throw new ArgumentException(
+                $"'{name}' must be {config.EmbeddingSize}, the embedding size, as a service attends within a sequence; it was {given}.",
+                nameof(config));
+        }
+    }
 }

@@ -1,6 +1,6 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
+using AttentionGpu.Hosting.Devices;
 using AttentionGpu.Hosting.Diagnostics;
 using AttentionGpu.Hosting.Scheduling;
 using Microsoft.Extensions.Logging;
@@ -8,146 +8,180 @@ using Microsoft.Extensions.Logging;
 namespace AttentionGpu.Hosting;
 
 /// <inheritdoc cref="IAttentionService"/>
-internal sealed partial class AttentionService : IAttentionService, IAsyncDisposable, IDisposable
+internal sealed class AttentionService : IAttentionService, IAsyncDisposable, IDisposable
 {
     private const int WarmUpTokens = 16;
 
+    private static readonly TimeSpan _longestDeadline = TimeSpan.FromDays(1);
+
     private readonly AttentionServiceOptions _options;
-    private readonly Func<string, AttentionEngineOptions, AttentionEngine> _createEngine;
-    private readonly ILogger<AttentionService> _logger;
-    private readonly ConcurrentDictionary<string, IAttentionLayer> _layers = new();
+    private readonly TimeProvider _time;
+    private readonly ServiceLog _log;
+    private readonly ServiceDevices _devices;
+    private readonly RequestQueue _queue;
     private readonly RequestScheduler _scheduler;
     private readonly AttentionInstruments _instruments;
-    private readonly Lock _engineLock = new();
-    private volatile AttentionEngine _engine;
-    private volatile bool _usesFallback;
-    private int _disposed;
+    private readonly Lock _probeLock = new();
+    private readonly Lazy<Task> _disposal;
+    private Task<bool>? _probe;
 
     public AttentionService(
         string name, AttentionServiceOptions options, IMeterFactory meters, ILogger<AttentionService> logger,
-        Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null)
+        Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null, TimeProvider? time = null, BatchMemory? memory = null)
     {
         Name = name;
         _options = options;
-        _logger = logger;
-        _createEngine = createEngine ?? ((device, engineOptions) => new AttentionEngine(device, engineOptions));
-        _engine = CreateEngine(options.Device);
-        LogStarted(name, _engine.Device.Name, _engine.Device.Description);
-        foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
-            _layers[layer] = Load(layer, layerOptions);
-
-        _instruments = new AttentionInstruments(meters, name, () => QueueDepth, () => _engine.MemoryInUse, () => _usesFallback);
-        _scheduler = new RequestScheduler(options, Run, BatchEnded, _instruments.Waited);
+        _time = time ?? TimeProvider.System;
+        _log = new ServiceLog(logger, name);
+        _disposal = new Lazy<Task>(DisposeOnceAsync);
+        _devices = new ServiceDevices(options, createEngine, _time, _log);
+        try
+        {
+            foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
+                Load(layer, layerOptions);
+            _queue = new RequestQueue(options);
+            _instruments = new AttentionInstruments(
+                meters, name, () => _queue.Depth, () => _devices.Engine.MemoryInUse, () => _devices.UsesFallback, _log);
+            _scheduler = new RequestScheduler(options, _queue, _devices, _instruments, memory ?? BatchMemory.Shared, _log);
+        }
+        catch
+        {
+            _instruments?.Dispose();
+            _devices.Dispose();
+            throw;
+        }
     }
 
     /// <inheritdoc/>
     public string Name { get; }
 
     /// <inheritdoc/>
-    public DeviceInfo Device => _engine.Device;
+    public DeviceInfo Device => _devices.Engine.Device;
 
     /// <inheritdoc/>
-    public bool UsesFallback => _usesFallback;
+    public bool UsesFallback => _devices.UsesFallback;
 
     /// <inheritdoc/>
-    public int QueueDepth => _scheduler.Depth;
+    public int QueueDepth => _queue.Depth;
 
     /// <inheritdoc/>
-    public IReadOnlyDictionary<string, IAttentionLayer> Layers => _layers;
+    public IReadOnlyDictionary<string, IAttentionLayer> Layers => _devices.Layers;
 
     /// <summary>The engine in use now.</summary>
-    public AttentionEngine Engine => _engine;
-
-    private IEnumerable<AttentionLayer> OwnLayers => _layers.Values.Cast<AttentionLayer>();
+    public AttentionEngine Engine => _devices.Engine;
 
     /// <inheritdoc/>
     public IAttentionLayer AddLayer<T>(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
         where T : unmanaged
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
-        lock (_engineLock)
-        {
-            var layer = new AttentionLayer<T>(this, name, _engine, engine => new MultiHeadAttention<T>(engine, config, weights));
-            return _layers.TryAdd(name, layer) ? layer : throw new ArgumentException($"There is a layer '{name}' already.", nameof(name));
-        }
+        return _devices.Add(
+            name,
+            engine => new AttentionLayer<T>(this, name, engine, config, weights, _devices.CanMove));
     }
 
     /// <inheritdoc/>
     public async Task WarmUpAsync(CancellationToken cancellationToken)
     {
-        foreach (AttentionLayer layer in OwnLayers)
+        foreach (AttentionLayer layer in Layers.Values.Cast<AttentionLayer>())
         {
             long start = Stopwatch.GetTimestamp();
             await layer.WarmUpAsync(WarmUpTokens, cancellationToken).ConfigureAwait(false);
-            LogWarm(Name, layer.Name, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            _log.Warm(layer.Name, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
         }
     }
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    public Task<bool> ReturnFromFallbackAsync(CancellationToken cancellationToken) =>
+        _devices.ReturnAsync(_scheduler).WaitAsync(cancellationToken);
+
+    /// <summary>
+    /// Whether the device computes right, asked through the queue. Checks at the same time share one answer. On the fallback it tries to go
+    /// back first, when that is due.
+    /// </summary>
+    /// <exception cref="TimeoutException">The answer did not come within <see cref="AttentionServiceOptions.HealthTimeout"/>.</exception>
+    public async Task<bool> CheckHealthAsync(CancellationToken cancellationToken)
     {
-        if (Interlocked.Exchange(ref _disposed, 1) != 0)
-            return;
-        await _scheduler.DisposeAsync().ConfigureAwait(false);
-        foreach (AttentionLayer layer in OwnLayers)
-            layer.Release();
-        _engine.Dispose();
-        _instruments.Dispose();
+        if (_devices.IsReturnDue)
+            await TryReturnAsync(cancellationToken).ConfigureAwait(false);
+        Task<bool> probe;
+        lock (_probeLock)
+        {
+            if (_probe is not { IsCompleted: false })
+                _probe = _scheduler.InvokeAsync(() => HealthProblem.IsRight(_devices.Engine));
+            probe = _probe;
+        }
+
+        return await probe.WaitAsync(_options.HealthTimeout, _time, cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
-    public void Dispose() => DisposeAsync().AsTask().GetAwaiter().GetResult();
+    public ValueTask DisposeAsync() => new(_disposal.Value);
 
-    /// <summary>Queues a request of a layer; see <see cref="IAttentionLayer.ForwardAsync"/>.</summary>
+    /// <inheritdoc/>
+    public void Dispose() => _disposal.Value.GetAwaiter().GetResult();
+
+    /// <summary>Queues a request of a layer; see <see cref="IAttentionLayer"/>.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="input">[tokens, embedding size].</param>
     /// <param name="output">As long as the input.</param>
-    /// <param name="weights">[heads, tokens, tokens]; empty where nobody asks.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="weights">[heads, tokens, tokens + extra keys]; empty where nobody asks.</param>
+    /// <param name="options">The options.</param>
     /// <param name="cancellationToken">Ends the task at once.</param>
     public Task ForwardAsync<T>(
-        AttentionLayer<T> layer, ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal,
+        AttentionLayer<T> layer, ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, ForwardOptions options,
         CancellationToken cancellationToken)
         where T : unmanaged
     {
         int size = layer.Config.EmbeddingSize;
         if (input.Length % size != 0)
-            throw new ArgumentException($"'input' must hold rows of {size}, the embedding size; it has {input.Length} elements.", nameof(input));
+        {
+            throw new ArgumentException(
+                $"'input' must hold rows of {size}, the embedding size; it has {input.Length} elements.", nameof(input));
+        }
+
         if (output.Length != input.Length)
-            throw new ArgumentException($"'output' must be as long as the input, {input.Length}; it has {output.Length} elements.", nameof(output));
+        {
+            throw new ArgumentException(
+                $"'output' must be as long as the input, {input.Length}; it has {output.Length} elements.", nameof(output));
+        }
+
         if (!weights.IsEmpty && output.Span.Overlaps(weights.Span))
             throw new ArgumentException("'weights' must not overlap 'output': both are written.", nameof(weights));
-        if (!Enum.IsDefined(causal))
-            throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
-        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        Validate(options.Causal, options.Deadline);
+        int tokens = input.Length / size;
+        RequireLimit("tokens", tokens, nameof(_options.QueueLimitTokens), _options.QueueLimitTokens);
+        long bytes = ForwardRequest<T>.Size(input.Length, weights.Length);
+        RequireLimit("bytes", bytes, nameof(_options.QueueLimitBytes), _options.QueueLimitBytes);
+        ObjectDisposedException.ThrowIf(_disposal.IsValueCreated, this);
         if (cancellationToken.IsCancellationRequested)
             return Task.FromCanceled(cancellationToken);
         if (input.IsEmpty)
             return Task.CompletedTask;
-        Activity? activity = StartActivity(layer, input.Length / size);
+        Activity? activity = _instruments.Start(layer.Name, tokens);
         var request = new ForwardRequest<T>
         {
             Layer = layer,
+            Client = options.Client ?? "",
             Input = input,
             Output = output,
             Weights = weights,
-            Causal = causal,
-            Tokens = input.Length / size,
-            Ended = outcome =>
-            {
-                _instruments.Ended(outcome);
-                activity?.SetTag("attention.outcome", outcome).SetStatus(outcome == "failed" ? ActivityStatusCode.Error : ActivityStatusCode.Unset).Dispose();
-            },
+            Causal = options.Causal,
+            Tokens = tokens,
+            Queue = _queue,
+            Ended = outcome => _instruments.Ended(activity, outcome),
         };
 
         // Before it can end: a registration that comes later would stay with the token.
         if (cancellationToken.CanBeCanceled)
             request.CancelWith(cancellationToken);
+        if (options.Deadline is { } deadline)
+            request.EndAfter(deadline, _time);
         try
         {
-            _scheduler.Enqueue(request);
+            _queue.Add(request);
         }
-        catch (InvalidOperationException exception)
+        catch (Exception exception)
         {
             request.Fail(exception, exception is AttentionOverloadedException ? "overloaded" : "refused");
             _ = request.Task.Exception;
@@ -155,29 +189,77 @@ internal sealed partial class AttentionService : IAttentionService, IAsyncDispos
         }
 
         return request.Task;
+
+        static void RequireLimit(string what, long actual, string option, long limit)
+        {
+            if (actual > limit)
+            {
+                throw new ArgumentException(
+                    $"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", nameof(input));
+            }
+        }
     }
 
-    // It ends on another thread, so the caller keeps the activity it had.
-    private Activity? StartActivity(AttentionLayer layer, int tokens)
+    private static void Validate(Causal causal, TimeSpan? deadline)
     {
-        Activity? before = Activity.Current;
-        Activity? activity = AttentionInstruments.Source.StartActivity("attention.forward");
-        Activity.Current = before;
-        return activity?.SetTag("attention.service", Name).SetTag("attention.layer", layer.Name).SetTag("attention.tokens", tokens);
+        if (!Enum.IsDefined(causal))
+            throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
+        if (deadline is { } given && (given <= TimeSpan.Zero || given > _longestDeadline))
+            throw new ArgumentOutOfRangeException(nameof(deadline), given, "It must be more than 0 and at most one day.");
     }
 
-    private AttentionLayer Load(string name, AttentionLayerOptions options)
+    private async Task TryReturnAsync(CancellationToken cancellationToken)
     {
+        try
+        {
+            await _devices.ReturnAsync(_scheduler).WaitAsync(_options.HealthTimeout, _time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // The broken device may never answer; the health is that of the fallback.
+        }
+    }
+
+    // Every part is disposed of, whatever the others do.
+    private async Task DisposeOnceAsync()
+    {
+        try
+        {
+            await _scheduler.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _devices.Dispose();
+            _instruments.Dispose();
+        }
+    }
+
+    private void Load(string name, AttentionLayerOptions options)
+    {
+        MultiHeadAttentionLoadOptions loadOptions = LoadOptions(name, options);
         Type? type = AttentionLayer.TypeOf(options);
-        return type == typeof(float) ? Load<float>()
-            : type == typeof(Half) ? Load<Half>()
-            : type == typeof(BFloat16) ? Load<BFloat16>()
+        Func<AttentionEngine, AttentionLayer> create = type == typeof(float) ? Of<float>
+            : type == typeof(Half) ? Of<Half>
+            : type == typeof(BFloat16) ? Of<BFloat16>
             : throw new ArgumentException(AttentionLayer.TypeError(name, options), nameof(options));
+        try
+        {
+            _devices.Add(name, create);
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException and not AttentionMemoryException)
+        {
+            throw new InvalidDataException($"The layer '{name}' cannot be loaded from '{options.Path}': {exception.Message}", exception);
+        }
 
-        AttentionLayer<T> Load<T>()
-            where T : unmanaged =>
-            new(this, name, _engine, engine => MultiHeadAttention.Load<T>(
-                engine, options.Path, options.Heads, options.KeyValueHeads, options.Prefix, options: LoadOptions(name, options)));
+        AttentionLayer Of<T>(AttentionEngine engine)
+            where T : unmanaged
+        {
+            // The file may be gone when the layer moves.
+            (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
+                MultiHeadAttentionWeights.Load(
+                    options.Path, options.Heads, options.KeyValueHeads, options.Prefix, options: loadOptions);
+            return new AttentionLayer<T>(this, name, engine, config, weights, _devices.CanMove);
+        }
     }
 
     private static MultiHeadAttentionLoadOptions LoadOptions(string name, AttentionLayerOptions options) => new()
@@ -191,82 +273,4 @@ internal sealed partial class AttentionService : IAttentionService, IAsyncDispos
         Scale = options.Scale,
         NormEpsilon = options.NormEpsilon,
     };
-
-    private Exception? Run(ForwardBatch batch)
-    {
-        AttentionEngine engine = _engine;
-        try
-        {
-            batch.Run();
-            return null;
-        }
-        catch (AttentionMemoryException exception)
-        {
-            return exception;
-        }
-        catch (Exception exception)
-        {
-            // The loop must live whatever a driver throws.
-            LogFailed(exception, Name, engine.Device.Name, batch.Count);
-            if (batch.Count == 1)
-                FallBack(engine);
-            return new AttentionDeviceException(engine.Device.Name, exception);
-        }
-    }
-
-    private void FallBack(AttentionEngine failed)
-    {
-        lock (_engineLock)
-        {
-            if (_options.FallbackDevice is not { } fallback || _usesFallback || failed != _engine)
-                return;
-            AttentionEngine engine;
-            try
-            {
-                engine = CreateEngine(fallback);
-                foreach (AttentionLayer layer in OwnLayers)
-                    layer.MoveTo(engine);
-            }
-            catch (Exception exception)
-            {
-                LogFailed(exception, Name, fallback, 0);
-                return;
-            }
-
-            _engine = engine;
-            _usesFallback = true;
-            LogFallback(Name, failed.Device.Name, engine.Device.Name);
-        }
-
-        try
-        {
-            failed.Dispose();
-        }
-        catch (Exception exception)
-        {
-            // A lost device may refuse that too.
-            LogFailed(exception, Name, failed.Device.Name, 0);
-        }
-    }
-
-    private AttentionEngine CreateEngine(string device) => _createEngine(device, new AttentionEngineOptions
-    {
-        Threads = _options.Threads,
-        MemoryLimitBytes = _options.MemoryLimitBytes,
-        BatchInvariant = _options.BatchInvariant,
-    });
-
-    private void BatchEnded(ForwardBatch batch, TimeSpan time) => _instruments.Batch(batch.Count, batch.Bytes, time);
-
-    [LoggerMessage(LogLevel.Information, "Attention service '{Service}' uses {Device} ({Description}).")]
-    private partial void LogStarted(string service, string device, string description);
-
-    [LoggerMessage(LogLevel.Information, "Attention service '{Service}' has warmed layer '{Layer}' up in {Milliseconds:F0} ms.")]
-    private partial void LogWarm(string service, string layer, double milliseconds);
-
-    [LoggerMessage(LogLevel.Error, "Attention service '{Service}': {Device} failed on a batch of {Requests}.")]
-    private partial void LogFailed(Exception exception, string service, string device, int requests);
-
-    [LoggerMessage(LogLevel.Warning, "Attention service '{Service}' moves from {Device} to {Fallback}.")]
-    private partial void LogFallback(string service, string device, string fallback);
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using AttentionGpu.Hosting;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
@@ -19,6 +20,7 @@ public static class AttentionServiceCollectionExtensions
     /// <param name="configure">Sets options; bind them to configuration with the builder that is returned.</param>
     /// <param name="name">The service's name, where there are several devices.</param>
     /// <returns>The options' builder, for <c>BindConfiguration</c> and further validation.</returns>
+    /// <exception cref="ArgumentException">There is a service of that name, in whatever case, already.</exception>
     public static OptionsBuilder<AttentionServiceOptions> AddAttention(
         this IServiceCollection services, Action<AttentionServiceOptions>? configure = null, string name = "")
     {
@@ -26,7 +28,17 @@ public static class AttentionServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(name);
         services.AddMetrics();
         services.AddLogging();
-        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<AttentionServiceOptions>, AttentionLayerValidation>());
+        if (services.Any(service => service.ImplementationInstance is Registration one && one.Is(name)))
+        {
+            string which = name.Length == 0 ? "without a name" : $"with the name '{name}', in this or another case";
+            throw new ArgumentException(
+                $"{nameof(AddAttention)} was called already {which}: "
+                + "each service needs a name of its own. Options of one can be set further with the builder that the first call returned.",
+                nameof(name));
+        }
+
+        services.AddSingleton(new Registration(name));
+        services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<AttentionServiceOptions>, AttentionOptionsValidation>());
         if (name.Length == 0)
             services.AddSingleton<IAttentionService>(provider => Create(provider, name));
         else
@@ -36,18 +48,30 @@ public static class AttentionServiceCollectionExtensions
             name.Length == 0 ? "attention" : $"attention-{name}",
             provider => new AttentionHealthCheck(Find(provider, name)), failureStatus: null, tags: null));
         OptionsBuilder<AttentionServiceOptions> options = services.AddOptions<AttentionServiceOptions>(name).ValidateDataAnnotations()
-            .Validate(
-                one => one.Device == "auto" || IsUsable(one.Device),
-                "Device must be a device of this machine, or auto.")
-            .Validate(
-                one => one.FallbackDevice is null || IsUsable(one.FallbackDevice),
-                "FallbackDevice must be a device of this machine.")
             .ValidateOnStart();
         return configure is null ? options : options.Configure(configure);
     }
 
-    private static bool IsUsable(string name) =>
-        AttentionGpu.AttentionEngine.ListDevices().Any(device => device.Name == name && device.Problem is null);
+    /// <summary>
+    /// Binds a service's options to a section of the configuration. A setting that there is no option for, or that cannot be read, stops
+    /// the host's start.
+    /// </summary>
+    /// <param name="options">What <see cref="AddAttention"/> returned.</param>
+    /// <param name="section">The section's path, such as <c>Attention</c>; empty for the whole configuration.</param>
+    public static OptionsBuilder<AttentionServiceOptions> BindConfiguration(
+        this OptionsBuilder<AttentionServiceOptions> options, string section) =>
+        options.BindConfiguration(section, RefuseUnknown);
+
+    /// <summary>
+    /// Binds a service's options to a configuration. A setting that there is no option for, or that cannot be read, stops the host's start.
+    /// </summary>
+    /// <param name="options">What <see cref="AddAttention"/> returned.</param>
+    /// <param name="configuration">The configuration, or a section.</param>
+    public static OptionsBuilder<AttentionServiceOptions> Bind(
+        this OptionsBuilder<AttentionServiceOptions> options, IConfiguration configuration) =>
+        options.Bind(configuration, RefuseUnknown);
+
+    private static void RefuseUnknown(BinderOptions binder) => binder.ErrorOnUnknownConfiguration = true;
 
     private static AttentionService Create(IServiceProvider provider, string name) => new(
         name,
@@ -57,6 +81,12 @@ public static class AttentionServiceCollectionExtensions
 
     private static IAttentionService Find(IServiceProvider provider, string name) =>
         name.Length == 0 ? provider.GetRequiredService<IAttentionService>() : provider.GetRequiredKeyedService<IAttentionService>(name);
+
+    // What tells a second registration.
+    private sealed class Registration(string name)
+    {
+        public bool Is(string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
+    }
 
     // Makes the engine when the host starts, rather than at the first request.
     private sealed class AttentionStart(IServiceProvider provider, string name) : IHostedService

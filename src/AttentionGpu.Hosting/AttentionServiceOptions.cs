@@ -64,12 +64,23 @@ public sealed class AttentionLayerOptions
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>
 public sealed class AttentionServiceOptions
 {
-    /// <summary>The device's name, or <c>auto</c>; see <see cref="AttentionEngine(string, AttentionEngineOptions)"/>.</summary>
+    /// <summary>The device's name in any case, or <c>auto</c>; see <see cref="AttentionEngine(string, AttentionEngineOptions)"/>.</summary>
     [Required]
     public string Device { get; set; } = "auto";
 
-    /// <summary>The device that takes over when <see cref="Device"/> fails; null for none: requests then fail.</summary>
+    /// <summary>
+    /// The device that takes over when <see cref="Device"/> is broken; null for none: requests then fail. With it, the parameters of layers
+    /// are kept in host memory (float32), so that they can move.
+    /// </summary>
     public string? FallbackDevice { get; set; }
+
+    /// <summary>How long after a move to the fallback, and after each try to go back, a health check tries to go back.</summary>
+    [Range(typeof(TimeSpan), "00:00:00", "1.00:00:00")]
+    public TimeSpan FallbackRetryDelay { get; set; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>How long a health check waits for the device, behind the batch that runs, before it says unhealthy.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.001", "1.00:00:00")]
+    public TimeSpan HealthTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>See <see cref="AttentionEngineOptions.Threads"/>.</summary>
     [Range(1, int.MaxValue)]
@@ -89,11 +100,25 @@ public sealed class AttentionServiceOptions
     [Range(1, 1 << 20)]
     public int QueueLimit { get; set; } = 256;
 
+    /// <summary>Tokens of the requests that may wait. A request that alone has more is refused for good.</summary>
+    [Range(1, long.MaxValue)]
+    public long QueueLimitTokens { get; set; } = 1 << 20;
+
+    /// <summary>
+    /// Bytes of inputs, outputs and weights of the requests that may wait: the callers' memory that they hold. A request that alone has
+    /// more is refused for good.
+    /// </summary>
+    [Range(1, long.MaxValue)]
+    public long QueueLimitBytes { get; set; } = 1 << 30;
+
     /// <summary>Requests that are joined at most.</summary>
     [Range(1, 1 << 16)]
     public int MaxBatchRequests { get; set; } = 64;
 
-    /// <summary>Tokens that are joined at most; a longer request runs by itself.</summary>
+    /// <summary>
+    /// Tokens that are joined at most; a longer request runs by itself. Where several clients wait, fewer may be joined: no more than the
+    /// share of the request whose turn it is.
+    /// </summary>
     [Range(1, 1 << 24)]
     public int MaxBatchTokens { get; set; } = 4096;
 
@@ -111,6 +136,7 @@ public sealed class AttentionServiceOptions
     [EnumDataType(typeof(AttentionShutdown))]
     public AttentionShutdown Shutdown { get; set; } = AttentionShutdown.Finish;
 
-    /// <summary>The layers by name.</summary>
-    public IDictionary<string, AttentionLayerOptions> Layers { get; } = new Dictionary<string, AttentionLayerOptions>();
+    /// <summary>The layers by name, in any case.</summary>
+    public IDictionary<string, AttentionLayerOptions> Layers { get; } =
+        new Dictionary<string, AttentionLayerOptions>(StringComparer.OrdinalIgnoreCase);
 }

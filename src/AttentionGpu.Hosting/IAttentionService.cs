@@ -18,7 +18,7 @@ public interface IAttentionService
     /// <summary>Requests that wait.</summary>
     int QueueDepth { get; }
 
-    /// <summary>The layers by name.</summary>
+    /// <summary>The layers by name; the service's own ignore the case of names.</summary>
     IReadOnlyDictionary<string, IAttentionLayer> Layers { get; }
 
     /// <summary>Adds a layer with given parameters.</summary>
@@ -27,12 +27,22 @@ public interface IAttentionService
     /// </typeparam>
     /// <param name="name">Its name; there must be none such.</param>
     /// <param name="config">The layer's sizes.</param>
-    /// <param name="weights">The parameters; kept, for a fallback device.</param>
+    /// <param name="weights">The parameters; kept where there is a fallback device, and must not change then.</param>
     /// <exception cref="ArgumentException">The name is taken, or a size or shape is wrong.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory; none is kept.</exception>
+    /// <exception cref="ObjectDisposedException">The service is disposed.</exception>
     IAttentionLayer AddLayer<T>(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
         where T : unmanaged;
 
     /// <summary>Runs every layer once, so that kernels are compiled.</summary>
     Task WarmUpAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Goes back from the fallback to the device that was asked for, if that works again: an engine is made on it, must compute as the
+    /// reference does, and takes over between two batches. Requests are served meanwhile. A health check tries it too, every
+    /// <see cref="AttentionServiceOptions.FallbackRetryDelay"/>.
+    /// </summary>
+    /// <returns>Whether the device that was asked for is in use.</returns>
+    Task<bool> ReturnFromFallbackAsync(CancellationToken cancellationToken = default) => Task.FromResult(!UsesFallback);
 }

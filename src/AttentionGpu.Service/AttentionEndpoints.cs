@@ -47,13 +47,15 @@ internal static class AttentionEndpoints
                 throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
             RequireTokens((long)lengths[0], limits.MaxTokens);
             await LayerCalls.Of(named)
-                .ForwardAsync(named, file, causal ? Causal.TopLeft : Causal.None, context.Response, aborted).ConfigureAwait(false);
+                .ForwardAsync(named, file, Options(context, causal), context.Response, aborted).ConfigureAwait(false);
             return Results.Empty;
         }
 
         if (!context.Request.HasJsonContentType())
             return Results.Problem($"The content type must be application/json or {SafetensorsBody.ContentType}.", statusCode: StatusCodes.Status415UnsupportedMediaType);
-        return Results.Ok(await ForwardAsync(await ReadAsync(context, json.Value).ConfigureAwait(false), service, limits, aborted).ConfigureAwait(false));
+        AttentionRequest request = await ReadAsync(context, json.Value).ConfigureAwait(false);
+        return Results.Ok(
+            await ForwardAsync(request, service, limits, Options(context, request.Causal), aborted).ConfigureAwait(false));
     }
 
     private static async Task<AttentionRequest> ReadAsync(HttpContext context, JsonOptions json)
@@ -70,14 +72,20 @@ internal static class AttentionEndpoints
     }
 
     private static async Task<AttentionResponse> ForwardAsync(
-        AttentionRequest request, IAttentionService service, ServiceLimits limits, CancellationToken aborted)
+        AttentionRequest request, IAttentionService service, ServiceLimits limits, ForwardOptions options, CancellationToken aborted)
     {
         IAttentionLayer layer = Find(service, request.Layer);
         int tokens = request.Input.Length;
         RequireTokens(tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
-        Causal causal = request.Causal ? Causal.TopLeft : Causal.None;
-        return await LayerCalls.Of(layer).ForwardAsync(layer, request.Input, causal, request.Weights, aborted).ConfigureAwait(false);
+        return await LayerCalls.Of(layer).ForwardAsync(layer, request.Input, options, request.Weights, aborted).ConfigureAwait(false);
     }
+
+    // Clients take turns; one that names itself may use several connections.
+    private static ForwardOptions Options(HttpContext context, bool causal) => new()
+    {
+        Causal = causal ? Causal.TopLeft : Causal.None,
+        Client = context.Request.Headers["X-Api-Key"].ToString() is { Length: > 0 } key ? key : context.Connection.Id,
+    };
 
     private static IAttentionLayer Find(IAttentionService service, string? name)
     {

@@ -29,11 +29,11 @@ internal abstract class LayerCalls
 
     /// <summary>Answers numbers, rounded to the layer's type.</summary>
     public abstract Task<AttentionResponse> ForwardAsync(
-        IAttentionLayer layer, float[][] input, Causal causal, bool weights, CancellationToken cancellationToken);
+        IAttentionLayer layer, float[][] input, ForwardOptions options, bool weights, CancellationToken cancellationToken);
 
     /// <summary>Answers the tensor "input" of a file, [tokens, embedding size], with one in the layer's type.</summary>
     public abstract Task ForwardAsync(
-        IAttentionLayer layer, SafetensorsFile file, Causal causal, HttpResponse response, CancellationToken cancellationToken);
+        IAttentionLayer layer, SafetensorsFile file, ForwardOptions options, HttpResponse response, CancellationToken cancellationToken);
 }
 
 /// <summary>Requests in one element type.</summary>
@@ -45,7 +45,7 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
 
     /// <inheritdoc/>
     public override async Task<AttentionResponse> ForwardAsync(
-        IAttentionLayer layer, float[][] input, Causal causal, bool weights, CancellationToken cancellationToken)
+        IAttentionLayer layer, float[][] input, ForwardOptions options, bool weights, CancellationToken cancellationToken)
     {
         int size = layer.Config.EmbeddingSize;
         int tokens = input.Length;
@@ -65,20 +65,20 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
         var output = new T[rounded.Length];
         if (!weights || tokens == 0)
         {
-            await layer.ForwardAsync<T>(rounded, output, causal, cancellationToken).ConfigureAwait(false);
+            await layer.ForwardAsync<T>(rounded, output, options, cancellationToken).ConfigureAwait(false);
             return new AttentionResponse(JsonNumbers.Rows(output, size));
         }
 
         int columns = tokens + layer.ExtraKeys;
         var heads = new T[layer.Config.Heads * tokens * columns];
-        await layer.ForwardWithWeightsAsync<T>(rounded, output, heads, causal, cancellationToken).ConfigureAwait(false);
+        await layer.ForwardWithWeightsAsync<T>(rounded, output, heads, options, cancellationToken).ConfigureAwait(false);
         return new AttentionResponse(
             JsonNumbers.Rows(output, size), [.. heads.Chunk(tokens * columns).Select(head => JsonNumbers.Rows(head, columns))]);
     }
 
     /// <inheritdoc/>
     public override async Task ForwardAsync(
-        IAttentionLayer layer, SafetensorsFile file, Causal causal, HttpResponse response, CancellationToken cancellationToken)
+        IAttentionLayer layer, SafetensorsFile file, ForwardOptions options, HttpResponse response, CancellationToken cancellationToken)
     {
         nint[] lengths = [.. file.Entries[SafetensorsBody.Input].Lengths];
         int count = (int)(lengths[0] * lengths[1]);
@@ -87,7 +87,7 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
         {
             file.Read(SafetensorsBody.Input, values.AsSpan(0, count));
             Memory<T> used = values.AsMemory(0, count);
-            await layer.ForwardAsync<T>(used, used, causal, cancellationToken).ConfigureAwait(false);
+            await layer.ForwardAsync<T>(used, used, options, cancellationToken).ConfigureAwait(false);
             await SafetensorsBody.WriteAsync(response, values, lengths, cancellationToken).ConfigureAwait(false);
         }
         finally

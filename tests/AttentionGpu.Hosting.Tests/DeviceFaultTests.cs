@@ -62,7 +62,6 @@ public class DeviceFaultTests
         await task;
         Close.Assert(Fixture.Expected(input), output, "output");
         lost = true;
-        await Assert.ThrowsAsync<AttentionDeviceException>(() => SchedulerTests.Forward(layer, input).Task);
         (task, output) = SchedulerTests.Forward(layer, input);
         await task;
         Close.Assert(Fixture.Expected(input), output, "output");

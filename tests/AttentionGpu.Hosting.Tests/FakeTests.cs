@@ -33,7 +33,9 @@ public class FakeTests
         HealthReportEntry entry = Assert.Single(report.Entries).Value;
         Assert.Equal((HealthStatus.Healthy, "fake"), (entry.Status, entry.Data["device"]));
         Assert.Contains("is not checked", entry.Description, StringComparison.Ordinal);
+        Assert.True(await ((IAttentionService)fake).ReturnFromFallbackAsync(Token));
         fake.UsesFallback = true;
+        Assert.False(await ((IAttentionService)fake).ReturnFromFallbackAsync(Token));
         Assert.Equal(HealthStatus.Degraded, (await host.Services.GetRequiredService<HealthCheckService>().CheckHealthAsync(Token)).Status);
         await host.StopAsync(Token);
     }
@@ -83,7 +85,7 @@ public class FakeTests
 
         public Type ElementType => typeof(float);
 
-        public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, Causal causal, CancellationToken cancellationToken)
+        public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, ForwardOptions options, CancellationToken cancellationToken)
             where T : unmanaged
         {
             for (int i = 0; i < input.Length; i++)
@@ -92,7 +94,7 @@ public class FakeTests
         }
 
         public Task ForwardWithWeightsAsync<T>(
-            ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal, CancellationToken cancellationToken)
+            ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, ForwardOptions options, CancellationToken cancellationToken)
             where T : unmanaged => throw new NotSupportedException();
     }
 }

@@ -1,5 +1,6 @@
 using System.Diagnostics.Metrics;
 using System.Numerics.Tensors;
+using AttentionGpu.Hosting.Scheduling;
 using AttentionGpu.Tests.Support;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -27,18 +28,21 @@ internal static class Fixture
 
     public static AttentionService Create(
         AttentionServiceOptions options, Func<string, AttentionEngineOptions, AttentionEngine>? createEngine = null,
-        IMeterFactory? meters = null, ILogger<AttentionService>? logger = null, string name = "test") =>
+        IMeterFactory? meters = null, ILogger<AttentionService>? logger = null, string name = "test", TimeProvider? time = null,
+        BatchMemory? memory = null) =>
         new(name, options, meters ?? new ServiceCollection().AddMetrics().BuildServiceProvider().GetRequiredService<IMeterFactory>(),
-            logger ?? NullLogger<AttentionService>.Instance, createEngine);
+            logger ?? NullLogger<AttentionService>.Instance, createEngine, time, memory);
 
     /// <summary>A service whose device is <paramref name="device"/>; other names, a fallback's, are those of real devices.</summary>
     public static AttentionService CreateOn(
-        FaultyBackend device, AttentionServiceOptions options, IMeterFactory? meters = null, ILogger<AttentionService>? logger = null) =>
+        FaultyBackend device, AttentionServiceOptions options, IMeterFactory? meters = null, ILogger<AttentionService>? logger = null,
+        TimeProvider? time = null) =>
         Create(
             options,
             (name, engineOptions) => name == options.Device ? new AttentionEngine(device) : new AttentionEngine(name, engineOptions),
             meters,
-            logger);
+            logger,
+            time: time);
 
     public static float[] Input(int tokens, int seed)
     {

@@ -23,7 +23,7 @@ internal sealed class GatedService : IAsyncDisposable
     private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly List<SentRequest> _sent = [];
 
-    private GatedService(AttentionServiceOptions options, IMeterFactory? meters)
+    private GatedService(AttentionServiceOptions options, IMeterFactory? meters, TimeProvider? time)
     {
         Device = new FaultyBackend
         {
@@ -34,7 +34,7 @@ internal sealed class GatedService : IAsyncDisposable
             },
         };
         options.Device = "faulty";
-        Service = Fixture.CreateOn(Device, options, meters);
+        Service = Fixture.CreateOn(Device, options, meters, time: time);
         Layer = Service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
         Other = Service.AddLayer<float>("other", Fixture.OtherConfig, Fixture.OtherWeights);
     }
@@ -51,19 +51,24 @@ internal sealed class GatedService : IAsyncDisposable
     public SentRequest First => _sent[0];
 
     /// <summary>Returns when the first request has reached the gate.</summary>
-    public static async Task<GatedService> StartAsync(AttentionServiceOptions options, IMeterFactory? meters = null)
+    public static async Task<GatedService> StartAsync(
+        AttentionServiceOptions options, IMeterFactory? meters = null, TimeProvider? time = null)
     {
-        var gated = new GatedService(options, meters);
+        var gated = new GatedService(options, meters, time);
         gated.Send(1);
         await gated._reached.Task.WaitAsync(Wait.Patience, TestContext.Current.CancellationToken);
         return gated;
     }
 
-    public SentRequest Send(int tokens, IAttentionLayer? layer = null, Causal causal = Causal.None, bool weights = false) =>
-        Start(tokens, layer ?? Layer, causal, weights, TestContext.Current.CancellationToken);
+    public SentRequest Send(
+        int tokens, IAttentionLayer? layer = null, Causal causal = Causal.None, bool weights = false, string? client = null,
+        TimeSpan? deadline = null) =>
+        Start(
+            tokens, layer ?? Layer, new ForwardOptions { Causal = causal, Client = client, Deadline = deadline }, weights,
+            TestContext.Current.CancellationToken);
 
     public SentRequest SendUntil(int tokens, CancellationToken cancellationToken) =>
-        Start(tokens, Layer, Causal.None, weights: false, cancellationToken);
+        Start(tokens, Layer, new ForwardOptions(), weights: false, cancellationToken);
 
     public void Open() => _gate.Set();
 
@@ -82,15 +87,15 @@ internal sealed class GatedService : IAsyncDisposable
         _gate.Dispose();
     }
 
-    private SentRequest Start(int tokens, IAttentionLayer layer, Causal causal, bool weights, CancellationToken cancellationToken)
+    private SentRequest Start(int tokens, IAttentionLayer layer, ForwardOptions options, bool weights, CancellationToken cancellationToken)
     {
         float[] input = Fixture.Input(tokens, _sent.Count);
         var output = new float[input.Length];
         Task task = weights
             ? layer.ForwardWithWeightsAsync<float>(
-                input, output, new float[layer.Config.Heads * tokens * tokens], causal, cancellationToken)
-            : layer.ForwardAsync<float>(input, output, causal, cancellationToken);
-        float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, causal) : Fixture.Expected(input, causal);
+                input, output, new float[layer.Config.Heads * tokens * tokens], options, cancellationToken)
+            : layer.ForwardAsync<float>(input, output, options, cancellationToken);
+        float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, options.Causal) : Fixture.Expected(input, options.Causal);
         var sent = new SentRequest(task.WaitAsync(Wait.Patience, CancellationToken.None), output, expected);
         _sent.Add(sent);
         return sent;

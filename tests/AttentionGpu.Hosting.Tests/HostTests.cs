@@ -90,24 +90,24 @@ public class HostTests
             using var telemetry = new Telemetry();
             HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
             if (warmUp is not null)
-                builder.Configuration["WarmUp"] = warmUp;
+                builder.Configuration["Attention:WarmUp"] = warmUp;
             builder.Configuration.AddInMemoryCollection(new Dictionary<string, string?>
             {
-                ["Device"] = "simd",
-                ["Layers:whole:Path"] = path,
-                ["Layers:whole:Heads"] = "4",
-                ["Layers:whole:Prefix"] = "first",
-                ["Layers:grouped:Path"] = path,
-                ["Layers:grouped:Heads"] = "4",
-                ["Layers:grouped:KeyValueHeads"] = "2",
-                ["Layers:grouped:Prefix"] = "second",
-                ["Layers:half:Path"] = path,
-                ["Layers:half:Heads"] = "4",
-                ["Layers:half:Prefix"] = "first",
-                ["Layers:half:ElementType"] = "float16",
+                ["Attention:Device"] = "simd",
+                ["Attention:Layers:whole:Path"] = path,
+                ["Attention:Layers:whole:Heads"] = "4",
+                ["Attention:Layers:whole:Prefix"] = "first",
+                ["Attention:Layers:grouped:Path"] = path,
+                ["Attention:Layers:grouped:Heads"] = "4",
+                ["Attention:Layers:grouped:KeyValueHeads"] = "2",
+                ["Attention:Layers:grouped:Prefix"] = "second",
+                ["Attention:Layers:half:Path"] = path,
+                ["Attention:Layers:half:Heads"] = "4",
+                ["Attention:Layers:half:Prefix"] = "first",
+                ["Attention:Layers:half:ElementType"] = "float16",
             });
             builder.Services.AddSingleton<IMeterFactory>(telemetry);
-            builder.Services.AddAttention().Bind(builder.Configuration);
+            builder.Services.AddAttention().BindConfiguration("Attention");
             using IHost host = builder.Build();
             await host.StartAsync(Token);
             Assert.Equal(requests, telemetry.Sum("attention.requests", "completed"));
@@ -173,8 +173,9 @@ public class HostTests
             }
 
             options.Layers["none"].Positions = LayerPositions.Unstated;
-            ArgumentException exception =
-                await Assert.ThrowsAsync<ArgumentException>(async () => await Fixture.Create(options).DisposeAsync());
+            InvalidDataException exception =
+                await Assert.ThrowsAsync<InvalidDataException>(async () => await Fixture.Create(options).DisposeAsync());
+            Assert.StartsWith("The layer 'none' cannot be loaded from", exception.Message, StringComparison.Ordinal);
             Assert.Contains("state the positions", exception.Message, StringComparison.Ordinal);
         }
         finally

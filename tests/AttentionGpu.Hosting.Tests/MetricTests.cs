@@ -130,7 +130,7 @@ public class MetricTests
         await gated.OpenAndAssertRightAsync();
         Assert.Equal(0, telemetry.Gauge("attention.queue.depth"));
         gated.Device.BeforeAttention = _ => throw new InvalidOperationException("lost");
-        await Assert.ThrowsAsync<AttentionDeviceException>(() => gated.Send(4).Task);
+        await gated.Send(4).AssertRightAsync();
         Assert.Equal(1, telemetry.Gauge("attention.fallback"));
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -24,6 +25,15 @@ public class OptionTests
     [InlineData("MemoryLimitBytes", "9223372036854775807")]
     [InlineData("BatchDelay", "00:00:00")]
     [InlineData("BatchDelay", "00:00:10")]
+    [InlineData("Device", "SIMD")]
+    [InlineData("FallbackDevice", "Reference")]
+    [InlineData("QueueLimitTokens", "1")]
+    [InlineData("QueueLimitBytes", "1")]
+    [InlineData("QueueLimitBytes", "9223372036854775807")]
+    [InlineData("FallbackRetryDelay", "00:00:00")]
+    [InlineData("FallbackRetryDelay", "1.00:00:00")]
+    [InlineData("HealthTimeout", "00:00:00.0010000")]
+    [InlineData("HealthTimeout", "1.00:00:00")]
     [InlineData("Shutdown", "Refuse")]
     [InlineData("BatchInvariant", "True")]
     public void An_option_at_its_border_is_taken(string option, string value)
@@ -33,9 +43,11 @@ public class OptionTests
     }
 
     [Theory]
-    [InlineData("Device", "cuda:99", "Device must be a device of this machine")]
+    [InlineData("Device", "cuda:99", "Device must be a device of this machine, or auto; it was 'cuda:99'. Devices here: ")]
+    [InlineData("Device", "cuda:99", "simd, reference.")]
     [InlineData("Device", "", "Device")]
-    [InlineData("FallbackDevice", "nowhere", "FallbackDevice must be a device of this machine")]
+    [InlineData("FallbackDevice", "nowhere", "FallbackDevice must be a device of this machine; it was 'nowhere'. Devices here: ")]
+    [InlineData("FallbackDevice", "nowhere", "simd, reference.")]
     [InlineData("FallbackDevice", "auto", "FallbackDevice must be a device of this machine")]
     [InlineData("QueueLimit", "0", "QueueLimit")]
     [InlineData("QueueLimit", "1048577", "QueueLimit")]
@@ -48,10 +60,39 @@ public class OptionTests
     [InlineData("BatchDelay", "-00:00:00.0000001", "BatchDelay")]
     [InlineData("BatchDelay", "00:00:10.0000001", "BatchDelay")]
     [InlineData("Shutdown", "2", "Shutdown")]
+    [InlineData("QueueLimitTokens", "0", "QueueLimitTokens")]
+    [InlineData("QueueLimitBytes", "0", "QueueLimitBytes")]
+    [InlineData("FallbackRetryDelay", "-00:00:00.0000001", "FallbackRetryDelay")]
+    [InlineData("FallbackRetryDelay", "1.00:00:00.0000001", "FallbackRetryDelay")]
+    [InlineData("HealthTimeout", "00:00:00.0009999", "HealthTimeout")]
+    [InlineData("HealthTimeout", "1.00:00:00.0000001", "HealthTimeout")]
+    [InlineData("Layers:x:Heads", "0", "The layer 'x': The field Heads must be between 1 and 2147483647.")]
+    [InlineData("Layers:x:KeyValueHeads", "0", "The layer 'x': The field KeyValueHeads must be between 1 and 2147483647.")]
+    [InlineData("Layers:x:Path", "", "The layer 'x': The Path field is required.")]
+    [InlineData("Layers:x", "a path", "The layer 'x': The Path field is required.")]
+    [InlineData("Layers: :Heads", "1", "A layer must have a name")]
     public void An_option_beyond_its_border_is_refused(string option, string value, string message)
     {
         OptionsValidationException exception = Assert.Throws<OptionsValidationException>(() => Read(option, value));
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_device_that_cannot_be_used_is_refused_with_the_reason()
+    {
+        DeviceInfo[] devices =
+        [
+            new() { Name = "cuda:0", Kind = DeviceKind.Cuda, Description = "old GPU", Problem = "its driver is too old" },
+            new() { Name = "simd", Kind = DeviceKind.Simd, Description = "processor" },
+        ];
+        const string reason = "'cuda:0' (old GPU) cannot be used: its driver is too old. Devices here: simd.";
+        Assert.Equal(
+            [
+                $"Device must be a device of this machine, or auto; {reason}",
+                $"FallbackDevice must be a device of this machine; {reason}",
+            ],
+            AttentionOptionsValidation.Devices(new() { Device = "CUDA:0", FallbackDevice = "cuda:0" }, devices));
+        Assert.Empty(AttentionOptionsValidation.Devices(new() { Device = "auto", FallbackDevice = "SIMD" }, devices));
     }
 
     [Theory]
@@ -60,8 +101,8 @@ public class OptionTests
     [InlineData("BFloat16")]
     public void An_element_type_of_a_layer_is_taken(string value)
     {
-        Assert.Equal(value, Assert.Single(Read("Layers:x:ElementType", value).Layers).Value.ElementType);
-        Assert.Equal("float32", Assert.Single(Read("Layers:x:Heads", "2").Layers).Value.ElementType);
+        Assert.Equal(value, Assert.Single(ReadLayer(("ElementType", value)).Layers).Value.ElementType);
+        Assert.Equal("float32", Assert.Single(ReadLayer(("Heads", "2")).Layers).Value.ElementType);
     }
 
     [Theory]
@@ -72,7 +113,7 @@ public class OptionTests
     public async Task Another_element_type_is_refused(string value)
     {
         string message = $"ElementType of the layer 'x' must be float32, float16, bfloat16; it was '{value}'.";
-        Assert.Equal(message, Assert.Throws<OptionsValidationException>(() => Read("Layers:x:ElementType", value)).Message);
+        Assert.Equal(message, Assert.Throws<OptionsValidationException>(() => ReadLayer(("ElementType", value))).Message);
 
         // Where nobody has validated the options, nothing is read.
         var layer = new AttentionLayerOptions { Path = "nowhere", Heads = 1, ElementType = value };
@@ -137,8 +178,67 @@ public class OptionTests
         Assert.Equal("second", exception.OptionsName);
     }
 
-    private static AttentionServiceOptions ReadLayer(params (string Option, string Value)[] settings) =>
-        Read([.. settings.Select(setting => ($"Layers:x:{setting.Option}", setting.Value))]);
+    [Theory]
+    [InlineData("QueuLimit", "QueuLimit")]
+    [InlineData("Layers:x:Hedas", "Hedas")]
+    [InlineData("Layers:x:Heads", "'{0}Layers:x:Heads'")]
+    [InlineData("QueueLimit", "'{0}QueueLimit'")]
+    public async Task A_setting_that_is_not_known_or_cannot_be_read_stops_the_start(string setting, string told)
+    {
+        foreach (string section in (string[])["", "Attention"])
+        {
+            HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+            string prefix = section.Length == 0 ? "" : $"{section}:";
+            IConfiguration configuration = new ConfigurationBuilder().AddInMemoryCollection(new Dictionary<string, string?>
+            {
+                [$"{prefix}Device"] = "simd",
+                [$"{prefix}Layers:x:Path"] = "nowhere",
+                [$"{prefix}{setting}"] = "many",
+            }).Build();
+            builder.Configuration.AddConfiguration(configuration);
+
+            // Further options do not make the binding another one.
+            OptionsBuilder<AttentionServiceOptions> options = builder.Services.AddAttention().Configure(one => one.WarmUp = false);
+            if (section.Length == 0)
+                options.Bind(configuration);
+            else
+                options.BindConfiguration(section);
+            using IHost host = builder.Build();
+            InvalidOperationException exception = await Assert.ThrowsAsync<InvalidOperationException>(
+                () => host.StartAsync(TestContext.Current.CancellationToken));
+            Assert.Contains(string.Format(CultureInfo.InvariantCulture, told, prefix), exception.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Theory]
+    [InlineData("", "", "without a name")]
+    [InlineData("fast", "Fast", "with the name 'Fast'")]
+    public void Two_services_of_one_name_are_refused_when_the_second_is_added(string first, string second, string told)
+    {
+        var services = new ServiceCollection();
+        services.AddAttention(name: first);
+        services.AddAttention(name: "another");
+        ArgumentException exception = Assert.Throws<ArgumentException>("name", () => services.AddAttention(name: second));
+        Assert.StartsWith($"AddAttention was called already {told}", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Names_of_devices_and_layers_are_the_same_in_any_case()
+    {
+        await using AttentionService service = Fixture.Create(new() { Device = "SiMD" });
+        Assert.Equal("simd", service.Device.Name);
+        AttentionServiceOptions options = Read("Device", "Reference");
+        options.Layers["One"] = new() { Path = "first" };
+        options.Layers["ONE"] = new() { Path = "second" };
+        Assert.Equal("second", Assert.Single(options.Layers).Value.Path);
+    }
+
+    // A complete layer with some options besides, or instead.
+    private static AttentionServiceOptions ReadLayer(params (string Option, string Value)[] settings) => Read(
+    [
+        ("Layers:x:Path", "nowhere"), ("Layers:x:Heads", "1"),
+        .. settings.Select(setting => ($"Layers:x:{setting.Option}", setting.Value)),
+    ]);
 
     private static AttentionServiceOptions Read(string option, string value) => Read([(option, value)]);
 

@@ -40,7 +40,7 @@ public class SchedulerTests
         await Wait.UntilAsync(() => service.QueueDepth == 0);
         tasks.AddRange(Enumerable.Range(0, 3).Select(_ => Forward(layer, input)));
         AttentionOverloadedException exception = await Assert.ThrowsAsync<AttentionOverloadedException>(() => Forward(layer, input).Task);
-        Assert.Equal((3, 3), (exception.QueueLimit, service.QueueDepth));
+        Assert.Equal(("QueueLimit", 3L, 3), (exception.Option, exception.Limit, service.QueueDepth));
         gate.Set();
         await Task.WhenAll(tasks.Select(one => one.Task));
         Assert.All(tasks, one => Close.Assert(Fixture.Expected(input), one.Output, "output"));

@@ -16,8 +16,8 @@ public class ProblemTests
         { new ArgumentOutOfRangeException(null, "range"), false, 400, "The request does not fit.", "range" },
         { new InvalidDataException("data"), false, 400, "The request does not fit.", "data" },
         {
-            new AttentionOverloadedException(3), false, 503, "The service has too much to do.",
-            "3 requests are waiting, as many as may (QueueLimit). Try again later."
+            new AttentionOverloadedException("QueueLimit", 3), false, 503, "The service has too much to do.",
+            "As many requests are waiting as may: QueueLimit is 3. Try again later."
         },
         { new AttentionDeviceException("gpu", new InvalidOperationException("lost")), false, 500, "The device failed.", null },
         { new ObjectDisposedException("service"), false, 503, "The service is shutting down.", null },

@@ -32,7 +32,7 @@ public sealed class StatusTests : IDisposable
         using HttpResponseMessage refusal = await _service.PostAsync(isFile, input, Token);
         (string? title, string? detail) = await AssertTryAgainAsync(refusal);
         Assert.Equal("The service has too much to do.", title);
-        Assert.StartsWith("1 requests are waiting", detail, StringComparison.Ordinal);
+        Assert.StartsWith("As many requests are waiting as may: QueueLimit is 1", detail, StringComparison.Ordinal);
         _gate.Set();
         using HttpResponseMessage first = await running;
         await Answers.AssertRightAsync(first, isFile: false, input, causal: false, Token);

@@ -3,7 +3,10 @@ using System.Diagnostics.Metrics;
 
 namespace AttentionGpu.Hosting.Diagnostics;
 
-/// <summary>The metrics and traces of a service. Their names are <see cref="Name"/>, for meters and sources of OpenTelemetry.</summary>
+/// <summary>
+/// The metrics and traces of a service. Their names are <see cref="Name"/>, for meters and sources of OpenTelemetry. A listener that throws
+/// does not disturb a request; its first failure is logged.
+/// </summary>
 public sealed class AttentionInstruments : IDisposable
 {
     /// <summary>The name of the meter and of the activity source.</summary>
@@ -16,9 +19,12 @@ public sealed class AttentionInstruments : IDisposable
     private readonly Histogram<double> _deviceTime;
     private readonly Histogram<int> _batchSize;
     private readonly KeyValuePair<string, object?> _service;
+    private readonly ServiceLog _log;
 
-    internal AttentionInstruments(IMeterFactory meters, string service, Func<int> queueDepth, Func<long> memory, Func<bool> usesFallback)
+    internal AttentionInstruments(
+        IMeterFactory meters, string service, Func<int> queueDepth, Func<long> memory, Func<bool> usesFallback, ServiceLog log)
     {
+        _log = log;
         _service = new("attention.service", service);
         _meter = meters.Create(Name);
         _requests = _meter.CreateCounter<long>("attention.requests", "{request}", "Requests that ended, by attention.outcome.");
@@ -36,14 +42,53 @@ public sealed class AttentionInstruments : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _meter.Dispose();
 
-    internal void Ended(string outcome) => _requests.Add(1, _service, new("attention.outcome", outcome));
+    /// <summary>Starts the activity of a request. It ends on another thread, so the caller keeps the activity it had.</summary>
+    internal Activity? Start(string layer, int tokens)
+    {
+        Activity? before = Activity.Current;
+        try
+        {
+            return Source.StartActivity("attention.forward")?.SetTag(_service.Key, _service.Value).SetTag("attention.layer", layer)
+                .SetTag("attention.tokens", tokens);
+        }
+        catch (Exception exception)
+        {
+            _log.ListenerFailed(exception);
+            return null;
+        }
+        finally
+        {
+            Activity.Current = before;
+        }
+    }
+
+    internal void Ended(Activity? activity, string outcome)
+    {
+        Activity? before = Activity.Current;
+        ActivityStatusCode status = outcome == "failed" ? ActivityStatusCode.Error : ActivityStatusCode.Unset;
+        Tell(() => _requests.Add(1, _service, new("attention.outcome", outcome)));
+        Tell(() => activity?.SetTag("attention.outcome", outcome).SetStatus(status).Dispose());
+        Activity.Current = before;
+    }
 
     internal void Batch(int requests, long bytes, TimeSpan time)
     {
-        _batchSize.Record(requests, _service);
-        _deviceTime.Record(time.TotalSeconds, _service);
-        _bytes.Add(bytes, _service);
+        Tell(() => _batchSize.Record(requests, _service));
+        Tell(() => _deviceTime.Record(time.TotalSeconds, _service));
+        Tell(() => _bytes.Add(bytes, _service));
     }
 
-    internal void Waited(TimeSpan time) => _wait.Record(time.TotalSeconds, _service);
+    internal void Waited(TimeSpan time) => Tell(() => _wait.Record(time.TotalSeconds, _service));
+
+    private void Tell(Action tell)
+    {
+        try
+        {
+            tell();
+        }
+        catch (Exception exception)
+        {
+            _log.ListenerFailed(exception);
+        }
+    }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 
@@ -31,23 +30,35 @@ internal sealed class ForwardBatch<T> : ForwardBatch
     private readonly ForwardRequest<T>[] _requests;
     private readonly int[] _starts;
     private readonly int _size;
-    private readonly T[] _input;
-    private readonly T[] _output;
+    private readonly BatchMemory _memory;
+    private readonly T[] _input = [];
+    private readonly T[] _output = [];
     private readonly T[] _weights;
 
     /// <param name="layer">The layer of every request.</param>
     /// <param name="requests">One or more; one alone if it asks for weights.</param>
-    public ForwardBatch(AttentionLayer<T> layer, IReadOnlyList<ForwardRequest> requests)
+    /// <param name="memory">The memory that they are joined in.</param>
+    /// <exception cref="OutOfMemoryException">There is not enough memory; none is kept.</exception>
+    public ForwardBatch(AttentionLayer<T> layer, IReadOnlyList<ForwardRequest> requests, BatchMemory memory)
     {
         _layer = layer;
+        _memory = memory;
         _requests = [.. requests.Cast<ForwardRequest<T>>()];
         _size = layer.Config.EmbeddingSize;
         _starts = new int[_requests.Length + 1];
         for (int i = 0; i < _requests.Length; i++)
             _starts[i + 1] = _starts[i] + _requests[i].Tokens;
         _weights = _requests[0].HasWeights ? new T[_requests[0].Weights.Length] : [];
-        _input = ArrayPool<T>.Shared.Rent(Elements);
-        _output = ArrayPool<T>.Shared.Rent(Elements);
+        try
+        {
+            _input = memory.Rent<T>(Elements);
+            _output = memory.Rent<T>(Elements);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
 
         // A caller who cancelled may use the memory for something else: that is then computed, and nobody gets it.
         for (int i = 0; i < _requests.Length; i++)
@@ -93,7 +104,10 @@ internal sealed class ForwardBatch<T> : ForwardBatch
     /// <inheritdoc/>
     public override void Dispose()
     {
-        ArrayPool<T>.Shared.Return(_input);
-        ArrayPool<T>.Shared.Return(_output);
+        foreach (T[] array in (ReadOnlySpan<T[]>)[_input, _output])
+        {
+            if (array.Length > 0)
+                _memory.Return(array);
+        }
     }
 }

@@ -1,27 +1,33 @@
-using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
 namespace AttentionGpu.Hosting.Scheduling;
 
-/// <summary>A request from its arrival to its end, which comes once: with its output, an error, or cancelled.</summary>
-internal abstract class ForwardRequest
+/// <summary>
+/// A request from its arrival to its end, which comes once: with its output, an error, cancelled or too late. Whatever it is told of its
+/// end, the caller's task ends.
+/// </summary>
+internal abstract class ForwardRequest : QueueItem<ForwardRequest>
 {
     private const int Open = 0;
     private const int Ending = 1;
 
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private CancellationTokenRegistration _registration;
+    private ITimer? _timer;
     private int _state;
 
     public required AttentionLayer Layer { get; init; }
+
+    /// <inheritdoc/>
+    public override object Group => Layer;
 
     /// <summary>Whether the attention weights are asked for. With them a request is not joined.</summary>
     public abstract bool HasWeights { get; }
 
     public required Causal Causal { get; init; }
 
-    public required int Tokens { get; init; }
-
-    public long Arrived { get; } = Stopwatch.GetTimestamp();
+    /// <summary>Where the request gives its place back.</summary>
+    public required RequestQueue Queue { get; init; }
 
     /// <summary>What is told of the end: the outcome.</summary>
     public required Action<string> Ended { get; init; }
@@ -29,11 +35,25 @@ internal abstract class ForwardRequest
     public Task Task => _completion.Task;
 
     /// <summary>Whether it has ended, or is about to.</summary>
-    public bool IsEnded => Volatile.Read(ref _state) != Open;
+    public override bool IsEnded => Volatile.Read(ref _state) != Open;
+
+    /// <inheritdoc/>
+    public override bool Joins(ForwardRequest first, int tokens) =>
+        !HasWeights && !first.HasWeights && Layer == first.Layer && Causal == first.Causal
+        && (long)(tokens + Tokens) * Layer.Config.EmbeddingSize <= Array.MaxLength;
 
     public void CancelWith(CancellationToken token) =>
         _registration = token.UnsafeRegister(
             static (state, token) => ((ForwardRequest)state!).End("cancelled", completion => completion.TrySetCanceled(token)), this);
+
+    /// <summary>Ends the request so long from now, if it has not ended by then.</summary>
+    public void EndAfter(TimeSpan deadline, TimeProvider time)
+    {
+        // It starts when it can be stopped.
+        _timer = time.CreateTimer(
+            _ => Fail(new AttentionDeadlineException(deadline), "expired"), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer.Change(deadline, Timeout.InfiniteTimeSpan);
+    }
 
     public void Fail(Exception exception, string outcome) => End(outcome, completion => completion.TrySetException(exception));
 
@@ -42,9 +62,31 @@ internal abstract class ForwardRequest
 
     protected void Finish(string outcome, Action<TaskCompletionSource> end)
     {
-        _registration.Unregister();
-        Ended(outcome);
-        end(_completion);
+        try
+        {
+            _registration.Unregister();
+            _timer?.Dispose();
+            Queue.Withdraw(this);
+            Ended(outcome);
+        }
+        finally
+        {
+            Complete(end);
+        }
+    }
+
+    private void Complete(Action<TaskCompletionSource> end)
+    {
+        try
+        {
+            end(_completion);
+        }
+        catch (OutOfMemoryException exception)
+        {
+            // The memory of a failed batch may be free by now; a task that never ends would be worse than a pause.
+            GC.Collect();
+            _completion.TrySetException(exception);
+        }
     }
 
     private void End(string outcome, Action<TaskCompletionSource> end)
@@ -67,6 +109,12 @@ internal sealed class ForwardRequest<T> : ForwardRequest
 
     /// <inheritdoc/>
     public override bool HasWeights => !Weights.IsEmpty;
+
+    /// <inheritdoc/>
+    public override long Bytes => Size(Input.Length, Weights.Length);
+
+    /// <summary>Bytes of a request with so many elements of input, and as many of output.</summary>
+    public static long Size(int input, int weights) => ((2L * input) + weights) * Unsafe.SizeOf<T>();
 
     /// <summary>Copies the input to where the batch has it. The request fails if that cannot be read.</summary>
     public void CopyInput(Span<T> target)

@@ -1,159 +1,174 @@
 using System.Diagnostics;
-using System.Threading.Channels;
+using AttentionGpu.Hosting.Devices;
+using AttentionGpu.Hosting.Diagnostics;
 
 namespace AttentionGpu.Hosting.Scheduling;
 
-/// <summary>Runs a batch, and returns what it failed with; null when it did not.</summary>
-internal delegate Exception? BatchRun(ForwardBatch batch);
-
 /// <summary>
-/// A bounded queue and the one loop that empties it: requests of one layer that wait together are joined into a ragged batch. What a batch
-/// fails with is tried again request by request, so that one request's failure is not another's.
+/// The one thread that empties a queue: requests of one layer that wait together run as a ragged batch. If a batch fails, each of its
+/// requests is tried again alone, so that one request's failure is not another's. Whatever is thrown ends with the requests of its batch.
 /// </summary>
 internal sealed class RequestScheduler : IAsyncDisposable
 {
     private readonly AttentionServiceOptions _options;
-    private readonly BatchRun _run;
-    private readonly Action<ForwardBatch, TimeSpan> _batchEnded;
-    private readonly Action<TimeSpan> _waited;
-    private readonly Channel<ForwardRequest> _queue;
-    private readonly List<ForwardRequest> _batch = [];
-    private readonly Task _loop;
-    private ForwardRequest? _next;
-    private volatile bool _isClosed;
-    private volatile bool _refusing;
+    private readonly RequestQueue _queue;
+    private readonly ServiceDevices _devices;
+    private readonly AttentionInstruments _instruments;
+    private readonly BatchMemory _memory;
+    private readonly ServiceLog _log;
+    private readonly List<ForwardRequest> _batch;
 
-    /// <param name="options">Limits.</param>
-    /// <param name="run">Runs a batch.</param>
-    /// <param name="batchEnded">Told of a batch that ended well, and its time.</param>
-    /// <param name="waited">Told how long a request waited.</param>
+    // Who waits for the end goes on on the thread that ends: the pool's may all be blocked by who waits.
+    private readonly TaskCompletionSource _stopped = new();
+
     public RequestScheduler(
-        AttentionServiceOptions options, BatchRun run, Action<ForwardBatch, TimeSpan> batchEnded, Action<TimeSpan> waited)
+        AttentionServiceOptions options, RequestQueue queue, ServiceDevices devices, AttentionInstruments instruments, BatchMemory memory,
+        ServiceLog log)
     {
         _options = options;
-        _run = run;
-        _batchEnded = batchEnded;
-        _waited = waited;
-        _queue = Channel.CreateBounded<ForwardRequest>(new BoundedChannelOptions(options.QueueLimit) { SingleReader = true });
-        _loop = Task.Run(RunAsync);
+        _queue = queue;
+        _devices = devices;
+        _instruments = instruments;
+        _memory = memory;
+        _log = log;
+        _batch = new List<ForwardRequest>(options.MaxBatchRequests);
+
+        // Not one of the pool's: callers that block all of those would keep their own answers from coming.
+        new Thread(Run) { IsBackground = true, Name = "AttentionGpu scheduler" }.UnsafeStart();
     }
 
-    /// <summary>Requests that wait.</summary>
-    public int Depth => _queue.Reader.Count;
-
-    /// <exception cref="AttentionOverloadedException">The queue is full.</exception>
-    /// <exception cref="ObjectDisposedException">The scheduler takes no more.</exception>
-    public void Enqueue(ForwardRequest request)
+    /// <summary>Runs work between two batches, before all requests that wait.</summary>
+    public Task<T> InvokeAsync<T>(Func<T> work)
     {
-        if (_queue.Writer.TryWrite(request))
-            return;
-        ObjectDisposedException.ThrowIf(_isClosed, this);
-        throw new AttentionOverloadedException(_options.QueueLimit);
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _refusing = _options.Shutdown == AttentionShutdown.Refuse;
-        _isClosed = true;
-        _queue.Writer.TryComplete();
-        await _loop.ConfigureAwait(false);
-    }
-
-    private async Task RunAsync()
-    {
-        while (_next is not null || await _queue.Reader.WaitToReadAsync().ConfigureAwait(false))
-        {
-            await GatherAsync().ConfigureAwait(false);
-            if (_batch.Count > 0)
-                RunBatch(_batch);
-            _batch.Clear();
-        }
-    }
-
-    // The first request decides the layer. What does not fit starts the next batch, so that no request is passed by.
-    private async Task GatherAsync()
-    {
-        long start = Stopwatch.GetTimestamp();
-        int tokens = 0;
-        while (_batch.Count < _options.MaxBatchRequests)
-        {
-            ForwardRequest? request = _next;
-            _next = null;
-            if (request is null && !_queue.Reader.TryRead(out request))
-            {
-                TimeSpan left = _batch.Count == 0 ? TimeSpan.Zero : _options.BatchDelay - Stopwatch.GetElapsedTime(start);
-                if (left <= TimeSpan.Zero || !await IsMoreWithinAsync(left).ConfigureAwait(false))
-                    return;
-                continue;
-            }
-
-            if (_refusing)
-            {
-                request.Fail(new ObjectDisposedException(nameof(AttentionService)), "refused");
-                continue;
-            }
-
-            bool fits = _batch.Count == 0
-                || (!request.HasWeights && !_batch[0].HasWeights && _batch[0].Layer == request.Layer && _batch[0].Causal == request.Causal
-                    && FitsWith(tokens, request));
-            if (!fits)
-            {
-                _next = request;
-                return;
-            }
-
-            if (!request.IsEnded)
-            {
-                _batch.Add(request);
-                tokens += request.Tokens;
-            }
-        }
-    }
-
-    private bool FitsWith(int tokens, ForwardRequest request) =>
-        tokens + request.Tokens <= _options.MaxBatchTokens
-        && (long)(tokens + request.Tokens) * request.Layer.Config.EmbeddingSize <= Array.MaxLength;
-
-    private async Task<bool> IsMoreWithinAsync(TimeSpan time)
-    {
-        using var timeout = new CancellationTokenSource(time);
+        var queued = new QueuedWork<T>(work);
         try
         {
-            return await _queue.Reader.WaitToReadAsync(timeout.Token).ConfigureAwait(false);
+            _queue.Add(queued);
         }
-        catch (OperationCanceledException)
+        catch (ObjectDisposedException exception)
         {
-            return false;
+            return Task.FromException<T>(exception);
         }
+
+        return queued.Task;
     }
 
-    private void RunBatch(List<ForwardRequest> requests)
+    /// <summary>Takes no more requests, and returns when those that wait have ended. A second caller waits too.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _queue.Close(_options.Shutdown == AttentionShutdown.Refuse);
+        await _stopped.Task.ConfigureAwait(false);
+    }
+
+    private void Run()
+    {
+        while (RunNext())
+            _batch.Clear();
+        _stopped.TrySetResult();
+    }
+
+    private bool RunNext()
+    {
+        try
+        {
+            if (!_queue.Take(_batch, out QueuedWork? work))
+                return false;
+            work?.Run();
+            if (_batch.Count > 0)
+                RunBatch();
+        }
+        catch (Exception exception)
+        {
+            Abandon(exception);
+        }
+
+        return true;
+    }
+
+    private void RunBatch()
     {
         long start = Stopwatch.GetTimestamp();
-        foreach (ForwardRequest request in requests)
-            _waited(Stopwatch.GetElapsedTime(request.Arrived, start));
-        if (TryRun(requests, start) is not { } exception)
-            return;
-        if (requests.Count == 1)
+        foreach (ForwardRequest request in _batch)
+            _instruments.Waited(Stopwatch.GetElapsedTime(request.Arrived, start));
+        if (_batch.Count == 1)
         {
-            requests[0].Fail(exception, "failed");
+            RunAlone(_batch[0]);
             return;
         }
 
-        foreach (ForwardRequest request in requests.Where(request => !request.IsEnded).ToArray())
-            RunBatch([request]);
+        if (TryRun(_batch, out bool isOfDevice) is not { } exception)
+            return;
+        _log.Failed(exception, _devices.Engine.Device.Name, _batch.Count, isOfDevice);
+        foreach (ForwardRequest request in _batch)
+            RunAlone(request);
     }
 
-    private Exception? TryRun(List<ForwardRequest> requests, long start)
+    // A request that the device fails is served by the one that takes over.
+    private void RunAlone(ForwardRequest request)
     {
-        using ForwardBatch batch = requests[0].Layer.Join(requests);
-        Exception? exception = _run(batch);
+        if (request.IsEnded)
+            return;
+        string device = _devices.Engine.Device.Name;
+        Exception? exception = TryRun([request], out bool isOfDevice);
         if (exception is null)
+            return;
+        _log.Failed(exception, device, 1, isOfDevice);
+        if (isOfDevice && _devices.TryFallBack())
         {
-            batch.Complete();
-            _batchEnded(batch, Stopwatch.GetElapsedTime(start));
+            device = _devices.Engine.Device.Name;
+            exception = TryRun([request], out isOfDevice);
+            if (exception is null)
+                return;
+            _log.Failed(exception, device, 1, isOfDevice);
         }
 
-        return exception;
+        if (exception is OutOfMemoryException)
+            exception = new AttentionMemoryException(request.Bytes, _devices.Engine.MemoryInUse, exception);
+        request.Fail(isOfDevice ? new AttentionDeviceException(device, exception) : exception, "failed");
+    }
+
+    private Exception? TryRun(List<ForwardRequest> requests, out bool isOfDevice)
+    {
+        isOfDevice = false;
+        try
+        {
+            long start = Stopwatch.GetTimestamp();
+            using ForwardBatch batch = requests[0].Layer.Join(requests, _memory);
+            try
+            {
+                batch.Run();
+            }
+            catch (Exception exception)
+            {
+                isOfDevice = DeviceFailure.Is(exception);
+                return exception;
+            }
+
+            batch.Complete();
+            _instruments.Batch(batch.Count, batch.Bytes, Stopwatch.GetElapsedTime(start));
+            return null;
+        }
+        catch (Exception exception)
+        {
+            return exception;
+        }
+    }
+
+    // What is not expected, such as no memory for the smallest of things. The thread must live, and every task must end.
+    private void Abandon(Exception exception)
+    {
+        foreach (ForwardRequest request in _batch)
+        {
+            try
+            {
+                request.Fail(exception, "failed");
+            }
+            catch (Exception)
+            {
+                // The request's task has ended all the same.
+            }
+        }
+
+        _log.Abandoned(exception, _batch.Count);
     }
 }

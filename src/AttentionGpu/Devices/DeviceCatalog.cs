@@ -23,16 +23,16 @@ internal static class DeviceCatalog
 
     public static IReadOnlyList<DeviceInfo> List() => _devices.Value;
 
-    /// <summary>The device that a name means, and why.</summary>
+    /// <summary>The device that a name means, in any case, and why.</summary>
     /// <exception cref="ArgumentException">There is no such device, or it cannot be used; the message lists what there is.</exception>
     public static DeviceSelection Select(string device, IReadOnlyList<DeviceInfo> devices)
     {
         string? variable = Environment.GetEnvironmentVariable(Variable);
-        bool fromVariable = device == Auto && !string.IsNullOrEmpty(variable);
+        bool fromVariable = Is(device, Auto) && !string.IsNullOrEmpty(variable);
         string wanted = fromVariable ? variable! : device;
-        if (wanted != Auto)
+        if (!Is(wanted, Auto))
         {
-            DeviceInfo? named = devices.FirstOrDefault(candidate => candidate.Name == wanted);
+            DeviceInfo? named = devices.FirstOrDefault(candidate => Is(candidate.Name, wanted));
             string source = fromVariable ? $"the environment variable {Variable}" : "the argument";
             string names = string.Join(", ", devices.Where(one => one.Problem is null).Select(one => one.Name));
             return named switch
@@ -65,4 +65,6 @@ internal static class DeviceCatalog
         _ when AcceleratorsAreThere => new AcceleratorBackend(device, options.MemoryLimit),
         _ => throw new NotSupportedException($"The device '{device.Name}' needs code that is compiled at run time, which this program cannot do."),
     };
+
+    private static bool Is(string name, string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
 }

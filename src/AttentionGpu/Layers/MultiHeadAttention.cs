@@ -1,6 +1,5 @@
 using AttentionGpu.Elements;
 using AttentionGpu.Layers;
-using AttentionGpu.Serialization;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
@@ -97,9 +96,8 @@ public abstract class MultiHeadAttention : IDisposable
         ArgumentNullException.ThrowIfNull(engine);
         using var call = new CallMemory(engine.Lifetime);
         ElementTypes.Of<T>();
-        using SafetensorsFile file = SafetensorsFile.Open(path);
         (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
-            new WeightLoader(file, prefix, options ?? MultiHeadAttentionLoadOptions.Default).Load(heads, keyValueHeads, batchFirst);
+            MultiHeadAttentionWeights.Load(path, heads, keyValueHeads, prefix, batchFirst, options);
         return new MultiHeadAttention<T>(engine, config, weights);
     }
 

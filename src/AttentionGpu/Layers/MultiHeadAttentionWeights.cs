@@ -1,4 +1,6 @@
 using System.Numerics.Tensors;
+using AttentionGpu.Layers;
+using AttentionGpu.Serialization;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
@@ -53,6 +55,34 @@ public sealed class MultiHeadAttentionWeights
 
     /// <summary>[heads]: by how much a step away from the query lowers a score: ALiBi (Press and others, 2022).</summary>
     public Tensor<float>? AlibiSlopes { get; init; }
+
+    /// <summary>
+    /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, with the sizes that its shapes tell and what the
+    /// options or <c>config.json</c> say besides. Names of parameters, and what must be stated, as for
+    /// <see cref="MultiHeadAttention.Load"/>.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="heads">Query heads.</param>
+    /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes.</param>
+    /// <param name="prefix">What stands before the names; with or without the final dot.</param>
+    /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
+    /// <param name="options">What the file does not tell: positions, window and the like; null for what <c>config.json</c> says.</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The file is malformed or no safetensors file, lacks a tensor, has one that the layer would ignore, or its shapes fit no layer with
+    /// these heads; or <c>config.json</c> is malformed, contradicts them, or asks for more than a layer does.
+    /// </exception>
+    /// <exception cref="ArgumentException">
+    /// The positions of separate layers are not stated, or an option contradicts the file or another option.
+    /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
+    public static (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(
+        string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
+        MultiHeadAttentionLoadOptions? options = null)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        return new WeightLoader(file, prefix, options ?? MultiHeadAttentionLoadOptions.Default).Load(heads, keyValueHeads, batchFirst);
+    }
 
     /// <summary>
     /// Random parameters from a seed: uniform with Glorot's bound sqrt(6 / (rows + columns)), biases zero, as

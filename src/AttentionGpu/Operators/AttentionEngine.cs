@@ -21,9 +21,8 @@ public sealed partial class AttentionEngine : IDisposable
 
     /// <summary>An engine on a device.</summary>
     /// <param name="device">
-    /// A name from <see cref="ListDevices"/>, or <c>auto</c>: the device that the environment variable <c>ATTENTION_DEVICE</c> names, else
-    /// the
-    /// first CUDA device, else the first OpenCL GPU, else <c>simd</c>.
+    /// A name from <see cref="ListDevices"/> in any case, or <c>auto</c>: the device that the environment variable
+    /// <c>ATTENTION_DEVICE</c> names, else the first CUDA device, else the first OpenCL GPU, else <c>simd</c>.
     /// </param>
     /// <param name="options">How it uses the device; null for the defaults.</param>
     /// <exception cref="ArgumentException">There is no such device; nothing falls back silently.</exception>

@@ -3,6 +3,7 @@ using AttentionGpu.Backends;
 using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Elements;
+using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Support;
@@ -18,6 +19,12 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
     /// <summary>Called before each attention with the lengths of its sequences; may throw, or wait.</summary>
     public Action<int[]> BeforeAttention { get; set; } = _ => { };
 
+    /// <summary>Called before memory is taken, with its bytes; may throw.</summary>
+    public Action<long> BeforeRent { get; set; } = _ => { };
+
+    /// <summary>Called before memory is given back; may throw.</summary>
+    public Action BeforeReturn { get; set; } = () => { };
+
     /// <summary>Called after each attention; may change its output.</summary>
     public Action<AttentionBuffers> AfterAttention { get; set; } = _ => { };
 
@@ -27,7 +34,9 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
     /// </summary>
     public string[] Batches => [.. _batches];
 
-    public override DeviceInfo Device => base.Device with { Name = "faulty" };
+    public string Name { get; init; } = "faulty";
+
+    public override DeviceInfo Device => base.Device with { Name = Name };
 
     /// <summary>Fails, as a lost device does, before each attention in which a sequence has so many tokens.</summary>
     public void FailOn(int tokens) => BeforeAttention = lengths =>
@@ -35,6 +44,18 @@ internal sealed class FaultyBackend() : DelegatingBackend(new SimdBackend())
         if (lengths.Contains(tokens))
             throw new InvalidOperationException("lost");
     };
+
+    public override DeviceMemory Rent(long byteLength)
+    {
+        BeforeRent(byteLength);
+        return base.Rent(byteLength);
+    }
+
+    public override void Return(DeviceMemory memory)
+    {
+        BeforeReturn();
+        base.Return(memory);
+    }
 
     protected override IPlan<LinearExtent, LinearBuffers> Watch(LinearSignature signature, IPlan<LinearExtent, LinearBuffers> plan) =>
         new WatchedPlan<LinearExtent, LinearBuffers>(plan, before: (_, _) => BeforeLinear());

@@ -1,0 +1,72 @@
+using System.ComponentModel.DataAnnotations;
+using Microsoft.Extensions.Options;
+
+namespace AttentionGpu.Hosting;
+
+/// <summary>
+/// Refuses devices that are not there or cannot be used, layers that are not complete, and positions that are not stated in full; the
+/// message has the names.
+/// </summary>
+internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionServiceOptions>
+{
+    private const string Auto = "auto";
+
+    // These have messages of their own here.
+    private static readonly string[] _told =
+        [nameof(AttentionLayerOptions.ElementType), nameof(AttentionLayerOptions.Positions), nameof(AttentionLayerOptions.Window)];
+
+    /// <inheritdoc/>
+    public ValidateOptionsResult Validate(string? name, AttentionServiceOptions options)
+    {
+        string[] failures =
+        [
+            .. Devices(options, AttentionEngine.ListDevices()),
+            .. options.Layers.SelectMany(layer => Layer(layer.Key, layer.Value)),
+        ];
+        return failures.Length == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+    }
+
+    /// <summary>Why the options' devices are refused, on a machine that has these.</summary>
+    internal static IEnumerable<string> Devices(AttentionServiceOptions options, IReadOnlyList<DeviceInfo> devices)
+    {
+        string here = $"Devices here: {string.Join(", ", devices.Where(one => one.Problem is null).Select(one => one.Name))}.";
+
+        // An empty name is an error of its own.
+        if (!string.IsNullOrWhiteSpace(options.Device) && !Is(options.Device, Auto) && Problem(options.Device, devices) is { } problem)
+            yield return $"Device must be a device of this machine, or {Auto}; {problem}. {here}";
+        if (options.FallbackDevice is { } fallback && Problem(fallback, devices) is { } fallbackProblem)
+            yield return $"FallbackDevice must be a device of this machine; {fallbackProblem}. {here}";
+    }
+
+    // Annotations of what is in a dictionary are not looked at by the framework.
+    private static IEnumerable<string> Layer(string name, AttentionLayerOptions layer)
+    {
+        if (string.IsNullOrWhiteSpace(name))
+            yield return "A layer must have a name; one has none (Layers).";
+        List<ValidationResult> results = [];
+        Validator.TryValidateObject(layer, new ValidationContext(layer), results, validateAllProperties: true);
+
+        foreach (ValidationResult result in results.Where(result => !result.MemberNames.Any(_told.Contains)))
+            yield return $"The layer '{name}': {result.ErrorMessage}";
+        if (AttentionLayer.TypeOf(layer) is null)
+            yield return AttentionLayer.TypeError(name, layer);
+        if (layer.Rotary is { } rotary && rotary.ToEmbedding() is null)
+            yield return AttentionRotaryOptions.Error(name);
+        if (layer is { Positions: LayerPositions.None, Rotary: not null })
+            yield return $"Rotary of the layer '{name}' must be left out where its Positions are None.";
+        if (!Enum.IsDefined(layer.Positions))
+            yield return $"Positions of the layer '{name}' must be Unstated or None; it was {layer.Positions}.";
+        if (layer.Window < 0)
+            yield return $"Window of the layer '{name}' must be at least 0; it was {layer.Window}.";
+    }
+
+    private static string? Problem(string device, IReadOnlyList<DeviceInfo> devices) =>
+        devices.FirstOrDefault(one => Is(one.Name, device)) switch
+        {
+            null => $"it was '{device}'",
+            { Problem: { } problem } one => $"'{one.Name}' ({one.Description}) cannot be used: {problem}",
+            _ => null,
+        };
+
+    private static bool Is(string name, string other) => name.Equals(other, StringComparison.OrdinalIgnoreCase);
+}

@@ -125,13 +125,12 @@ internal struct AttentionRequest : IDisposable
         };
         if (extraKeys > 0)
         {
-            ExtraKeys = LowerExtraKeys(
+            ExtraKeys = JoinStep(
                 heads, inputs.ExtraKey.IsPresent, options.AddZeroAttention, stage, outputs.LogSumExp.IsPresent);
         }
     }
 
-    private readonly ExtraKeysStep LowerExtraKeys(
-        in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasLogSumExp) => new()
+    private readonly ExtraKeysStep JoinStep(in AttentionHeads heads, bool hasKey, bool hasZeroKey, ScoreStage? stage, bool hasSums) => new()
     {
         Signature = new ExtraKeysSignature
         {
@@ -160,7 +159,7 @@ internal struct AttentionRequest : IDisposable
             Output = Extent.Output,
             LogSumExp = Extent.LogSumExp,
         },
-        SumsInWorkspace = hasLogSumExp ? 0 : (long)heads.Query.Batch * Extent.Heads * heads.Query.Length,
+        SumsInWorkspace = hasSums ? 0 : (long)heads.Query.Batch * Extent.Heads * heads.Query.Length,
     };
 
     // [batch, key length] as a mask of every head and query.

@@ -91,6 +91,30 @@ public class ExtraKeyTests
         }
     }
 
+    [Theory]
+    [InlineData("reference")]
+    [InlineData("simd")]
+    public void The_product_with_an_extra_key_may_exceed_float32_before_it_is_scaled(string backend)
+    {
+        const int size = 9;
+        (float query, float key, float scale) = (1e20f, 1e19f, 1e-40f);
+        Tensor<float> zeros = Tensor.CreateFromShape<float>([1, 1, 1, size]);
+        Tensor<float> output = Data.Poisoned(1, 1, 1, size);
+        Engines.Get(backend).ScaledDotProductAttention(
+            new AttentionInputs<float>
+            {
+                Query = Tensor.Create([.. Enumerable.Repeat(query, size)], [1, 1, 1, size]),
+                Key = zeros,
+                Value = zeros,
+                ExtraKey = Tensor.Create([.. Enumerable.Repeat(key, size)], [1, size]),
+                ExtraValue = Tensor.Create([.. Enumerable.Repeat(1f, size)], [1, size]),
+            },
+            new AttentionOutputs<float> { Output = output },
+            new AttentionOptions { Scale = scale });
+        double weight = 1.0 / (1.0 + Math.Exp(-size * (double)query * key * scale));
+        Assert.All(Data.Flat(output), value => Assert.Equal(weight, value, 1e-6));
+    }
+
     [Fact]
     public void A_call_without_keys_has_extra_keys_alone()
     {

@@ -2,6 +2,7 @@ using System.Numerics.Tensors;
 using AttentionGpu.Backends.Host;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
@@ -74,7 +75,7 @@ internal sealed unsafe class ExtraKeysWork(ExtraKeysSignature signature) : Works
             if (signature.HasKey)
             {
                 ElementRows.Load(ElementRows.Address(_buffers.Query, element, _extent.Query.Offset(batch, head, i)), element, query, size);
-                product = _extent.Scale * (double)TensorPrimitives.Dot(new ReadOnlySpan<float>(query, size), new(key, size));
+                product = _extent.Scale * DoubleRows.Dot(query, key, size);
             }
 
             float* logSumExp = _buffers.LogSumExp.Pointer<float>() + _extent.LogSumExp.Offset(batch, head, i);

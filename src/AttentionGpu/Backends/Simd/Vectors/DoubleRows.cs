@@ -26,6 +26,27 @@ internal static unsafe class DoubleRows
         return sum;
     }
 
+    /// <inheritdoc cref="Dot(double*, float*, int)"/>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static double Dot(float* left, float* right, int count)
+    {
+        Vector256<double> low = Vector256<double>.Zero;
+        Vector256<double> high = Vector256<double>.Zero;
+        int i = 0;
+        for (; i + Vector256<float>.Count <= count; i += Vector256<float>.Count)
+        {
+            (Vector256<double> firstLeft, Vector256<double> secondLeft) = Vector256.Widen(Vector256.Load(left + i));
+            (Vector256<double> firstRight, Vector256<double> secondRight) = Vector256.Widen(Vector256.Load(right + i));
+            low += firstLeft * firstRight;
+            high += secondLeft * secondRight;
+        }
+
+        double sum = Vector256.Sum(low + high);
+        for (; i < count; i++)
+            sum += (double)left[i] * right[i];
+        return sum;
+    }
+
     /// <summary>The sum of the squares of elements.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static double SumOfSquares(float* row, int count)

@@ -13,8 +13,9 @@ public class OptionTableTests
     // What is computed for each value whatever else there is.
     private static readonly string[] _alwaysEffective =
     [
-        "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "Query", "Key", "Value", "Mask", "KeyPaddingMask", "KeyPaddingBias",
-        "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "Sinks", "QueryNorm", "KeyNorm", "Output", "LogSumExp",
+        "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "BatchInvariant", "Query", "Key", "Value", "Mask", "KeyPaddingMask",
+        "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "Sinks", "QueryNorm", "KeyNorm",
+        "Output", "LogSumExp",
     ];
 
     private static readonly Row[] _rows =
@@ -47,7 +48,7 @@ public class OptionTableTests
         new("keyPositions", "rotary tables", call => call.KeyPositions = Numbers(2, 2)),
         new("rotaryCosine", "rotary size", call => call.Sine = Floats(2, 2)),
         new("rotarySine", "rotaryCosine", call => call.Cosine = Floats(2, 2)),
-        new("keyLengths", "ragged", call => call.MakeRagged().KeyLengths = [1]),
+        new("keyLengths", "2 sequences", call => call.MakeRagged().KeyLengths = [1]),
         new("keyPaddingMask", "ragged", call => call.MakeRagged().Padding = Tensor.Create(new bool[3], [1, 3])),
         new("keyPaddingBias", "ragged", call => call.MakeRagged().PaddingBias = Floats(1, 3)),
         new("mask", "ragged", call => call.MakeRagged().Bias = Floats(1)),

@@ -78,12 +78,12 @@ internal static class BuiltInVariants
         Case("softcap far above the scores", options: new() { Softcap = 1e6f }),
         Case("values whose sum overflows", (inputs, draw) => inputs with
         {
-            Value = Change(draw([Batch, KeyValueHeads, Keys, ValueSize]), value => 3e38f * MathF.Abs(value)),
+            Value = Map(draw([Batch, KeyValueHeads, Keys, ValueSize]), value => 3e38f * MathF.Abs(value)),
         }),
         Case("queries that their scale overflows", MakeLargeQueries, new() { Scale = 4f }),
         Case("norm of rows whose squares overflow", (inputs, draw) => inputs with
         {
-            Query = Change(draw([Batch, Heads, Queries, HeadSize]), value => 1e20f * value),
+            Query = Map(draw([Batch, Heads, Queries, HeadSize]), value => 1e20f * value),
             QueryNorm = draw([HeadSize]),
         }),
         Case("no batch", LeaveOutBatch, new() { Causal = Causal.BottomRight }, form: Form.NoBatch),
@@ -135,19 +135,19 @@ internal static class BuiltInVariants
 
     private static AttentionInputs<float> WeighManyKeysEqually(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {
-        Query = Change(draw([Batch, Heads, Queries, HeadSize]), _ => 0f),
+        Query = Map(draw([Batch, Heads, Queries, HeadSize]), _ => 0f),
         Key = draw([Batch, KeyValueHeads, ManyKeys, HeadSize]),
-        Value = Change(draw([Batch, KeyValueHeads, ManyKeys, ValueSize]), _ => 0.1f),
+        Value = Map(draw([Batch, KeyValueHeads, ManyKeys, ValueSize]), _ => 0.1f),
     };
 
     private static AttentionInputs<float> MakeLargeQueries(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {
-        Query = Change(draw([Batch, Heads, Queries, HeadSize]), value => 3e38f * value),
-        Key = Change(draw([Batch, KeyValueHeads, Keys, HeadSize]), value => 3e-38f * value),
+        Query = Map(draw([Batch, Heads, Queries, HeadSize]), value => 3e38f * value),
+        Key = Map(draw([Batch, KeyValueHeads, Keys, HeadSize]), value => 3e-38f * value),
     };
 
-    private static Tensor<float> Change(Tensor<float> tensor, Converter<float, float> change) =>
-        Tensor.Create(Array.ConvertAll(Flatten(tensor, value => value), change), tensor.Lengths);
+    private static Tensor<float> Map(Tensor<float> tensor, Converter<float, float> function) =>
+        Tensor.Create(Array.ConvertAll(Flatten(tensor, value => value), function), tensor.Lengths);
 
     private static AttentionInputs<float> LeaveOutBatch(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {

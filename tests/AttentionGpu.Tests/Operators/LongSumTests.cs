@@ -12,7 +12,6 @@ public class LongSumTests
     private const float Value = 0.1f;
     private const double Tolerance = 5e-6;
 
-    // Of the emulated devices a group of threads takes microseconds a block of keys.
     private static readonly (int Queries, int Keys)[] _sizes = [(1, 4096), (40, 4096), (1, 16384), (40, 16384), (1, 131072), (40, 131072)];
 
     [Theory]

@@ -8,6 +8,9 @@ namespace AttentionGpu.Tests.Support;
 /// </summary>
 internal static class Fuzz
 {
+    /// <summary>Whether the run is <c>tests/fuzz</c>, which may take long.</summary>
+    public static bool IsLong => Read("ATTENTION_FUZZ_PROBLEMS") is not null;
+
     /// <summary>The problems of a run, where a test usually has fewer.</summary>
     public static int Problems(int usual) => Read("ATTENTION_FUZZ_PROBLEMS") ?? usual;
 

@@ -77,8 +77,9 @@ public sealed class BatchInvariantKernelTests : IDisposable
             Tensor("query", Size), Tensor("key", Size), Tensor("value", Size), Tensor("output", Size)));
         Assert.Equal(argument, exception.ParamName);
 
-        // Rows that are not in whole pieces never go to tensor cores.
-        engine.ScaledDotProductAttention<Half>(Tensor("query", 5), Tensor("key", 5), Tensor("value", 5), Tensor("output", 5));
+        // Rows that are not in whole pieces never go to tensor cores. Once is enough: the emulator takes seconds to compile.
+        if (argument == "query")
+            engine.ScaledDotProductAttention<Half>(Tensor("query", 5), Tensor("key", 5), Tensor("value", 5), Tensor("output", 5));
     }
 
     /// <summary>Zeros that a caller owns, at addresses that are multiples of 16 bytes or just behind one.</summary>

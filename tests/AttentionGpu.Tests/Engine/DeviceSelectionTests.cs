@@ -57,11 +57,17 @@ public class DeviceSelectionTests
     }
 
     [Theory]
+    [InlineData("SIMD", "simd")]
+    [InlineData("Cuda:0", "cuda:0")]
+    [InlineData("AUTO", "simd")]
+    public void A_name_is_the_same_in_any_case(string name, string selected) => Assert.Equal(
+        selected, WithVariable("simd", () => DeviceCatalog.Select(name, [_cuda, _simd, _reference]).Device.Name));
+
+    [Theory]
     [InlineData("gpu")]
-    [InlineData("SIMD")]
     [InlineData(" simd")]
     [InlineData("cuda:1")]
-    [InlineData("AUTO")]
+    [InlineData("automatic")]
     public void A_name_that_no_device_has_is_refused_with_those_that_there_are(string name)
     {
         DeviceInfo[] devices = [_cuda, _simd, _reference];

@@ -19,7 +19,9 @@ public class LongSumTests
     [InlineData(40, 16, FewerKeys)]
     public void The_mean_of_equal_values_is_the_value(int queries, int threads, int keys)
     {
-        foreach ((int width, float value) in SimdRuns.Widths.Zip([0.1f, 0.7f, 1f / 3f]))
+        // 40 queries of 4 million keys take seconds a width: the other widths are part of tests/fuzz.
+        int widths = queries == 1 || Fuzz.IsLong ? SimdRuns.Widths.Count : 1;
+        foreach ((int width, float value) in SimdRuns.Widths.Zip([0.1f, 0.7f, 1f / 3f]).Take(widths))
         {
             var values = new float[keys];
             Array.Fill(values, value);

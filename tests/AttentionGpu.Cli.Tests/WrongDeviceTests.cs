@@ -9,14 +9,22 @@ public class WrongDeviceTests
     private static readonly string[] _linear = [.. Names("linear "), .. Names("layer, ")];
     private static readonly string[] _attention = [.. All.Where(name => !name.StartsWith("linear ", StringComparison.Ordinal))];
     private static readonly string[] _layersWithWeights = [.. All.Where(name => name.EndsWith("log-sum-exp", StringComparison.Ordinal))];
+
+    // Their extra keys join by the log-sum-exp.
+    private static readonly string[] _layersWithExtraKeys =
+        [.. All.Where(name => name.StartsWith("layer, ", StringComparison.Ordinal) && name.Contains("extra key", StringComparison.Ordinal))];
+
     private static readonly string[] _scores =
-        [.. Names("weights"), "masked scores", "additive mask with fewer keys", "float16", "bfloat16", .. _layersWithWeights];
+    [
+        .. Names("weights"), "masked scores", "additive mask with fewer keys", "float16", "bfloat16", .. _layersWithWeights,
+        .. _layersWithExtraKeys,
+    ];
 
     private static readonly string[] _rows =
     [
         "past and present", "norm and rotary embedding", "rotary tables of each batch entry",
         "norm of rows whose squares overflow", "float16", "bfloat16",
-        .. BuiltInLayers.All.Select(one => one.Name).Except(_layersWithWeights),
+        .. BuiltInLayers.All.Select(one => one.Name).Except(_layersWithWeights).Except(_layersWithExtraKeys),
     ];
 
     private static readonly string[] _past = ["past and present", "float16", "bfloat16"];
@@ -43,7 +51,7 @@ public class WrongDeviceTests
 
     [Fact]
     public void A_wrong_log_sum_exp_fails_every_variant_and_the_layers_that_are_asked_for_it() =>
-        Expect([.. BuiltInVariants.All.Select(one => one.Name), .. _layersWithWeights], Wrong.LogSumExp);
+        Expect([.. BuiltInVariants.All.Select(one => one.Name), .. _layersWithWeights, .. _layersWithExtraKeys], Wrong.LogSumExp);
 
     [Fact]
     public void Wrong_rows_fail_the_cases_with_a_past_or_a_rotary_embedding() => Expect(_rows, Wrong.Rows);
@@ -61,6 +69,7 @@ public class WrongDeviceTests
         [
             "attention no key", "boolean mask, causal", "causal bottom right, more queries", "fully masked rows", "key lengths, causal",
             "weights, fully masked rows", "ragged sequences with key lengths", "ragged sequences that end before the tokens",
+            "layer, extra key and zero attention, weights",
         ],
         Wrong.HiddenRows);
 

@@ -25,6 +25,18 @@ internal sealed record VerifyOutcome(string Name, VerifyStatus Status, double? E
     /// <summary>The largest error that passes, for bfloat16.</summary>
     public const double BFloat16Tolerance = 1e-2;
 
+    /// <summary>
+    /// Compares the outputs of a call, each of which has a largest element of its own, and returns the worst outcome. The reference must have
+    /// written all of its own.
+    /// </summary>
+    public static VerifyOutcome CompareEach(string name, float[][] actual, float[][] expected, double milliseconds, double tolerance) =>
+        expected.Any(output => output.Any(float.IsNaN))
+            ? new VerifyOutcome(name, VerifyStatus.Failed, null, milliseconds, "the reference left elements unwritten")
+            : expected.Zip(actual, (want, got) => Compare(name, got, want, milliseconds, tolerance))
+                .OrderBy(outcome => outcome.Status == VerifyStatus.Passed)
+                .ThenByDescending(outcome => outcome.Error)
+                .First();
+
     /// <summary>Compares an output with what it should be. NaN and infinities are equal to themselves alone.</summary>
     public static VerifyOutcome Compare(string name, ReadOnlySpan<float> actual, ReadOnlySpan<float> expected, double milliseconds, double tolerance = Tolerance)
     {

@@ -8,7 +8,8 @@ namespace AttentionGpu.Tests.Layers;
 /// </summary>
 /// <remarks>
 /// With 16-bit elements numbers are rounded to the type where a layer rounds them, and nowhere else: weights, biases and inputs; projected
-/// queries, keys and values; queries and keys once more after both normalisation and rotation; the output of each head; the output; the
+/// queries, keys and values; queries and keys once more after both normalisation and rotation; the output of each head, where extra keys
+/// join it before and after; the output; the
 /// attention weights that are asked for. Norms, sinks, slopes, additive masks and log-sum-exp are float32.
 /// </remarks>
 internal static class LayerDefinition
@@ -36,12 +37,19 @@ internal static class LayerDefinition
                     double[] q = Prepare(call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i));
                     (double[] row, double sum) = Softmax(
                         call, head, part, i, [.. k.Select(key => Dot(q, key)), .. ExtraProducts(call, q, keyHead)]);
+
+                    // What the keys and the sink weigh, without extra keys: those join an output that is rounded before.
+                    bool hasExtra = row.Length > part.Keys;
+                    double share = hasExtra ? 1.0 - row.Skip(part.Keys).Sum() : 1.0;
                     for (int e = 0; e < size; e++)
                     {
-                        double attended =
-                            call.Weights.ExtraValue is { } extra ? row[part.Keys] * Round(call, extra[keyHead * size + e]) : 0.0;
+                        double attended = 0.0;
                         for (int j = 0; j < part.Keys; j++)
                             attended += row[j] * values[part.KeyStart + j][keyHead * size + e];
+                        if (hasExtra)
+                            attended = share <= 0.0 ? 0.0 : share * Round(call, attended / share);
+                        if (call.Weights.ExtraValue is { } extra)
+                            attended += row[part.Keys] * Round(call, extra[keyHead * size + e]);
                         joined[part.QueryStart + i][head * size + e] = Round(call, attended);
                     }
 

@@ -10,7 +10,7 @@ public class HiddenKeyTests
     private const int Problems = 60;
 
     // A device compiles kernels for most problems.
-    private const int DeviceProblems = 12;
+    private const int DeviceProblems = 6;
     private const int MaxLength = 24;
     private const int Keys = 100;
     private const int Tokens = 5;

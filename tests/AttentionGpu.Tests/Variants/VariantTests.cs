@@ -8,8 +8,9 @@ public class VariantTests
 {
     private const int Problems = 500;
 
-    // The emulator takes a thread switch for each barrier, and a driver compiles: they get a few problems of every run.
-    private const int FewProblems = 60;
+    // The emulator takes a thread switch for each barrier, and a driver compiles kernels for seconds: they get a few problems of every run.
+    private const int EmulatedProblems = 60;
+    private const int DriverProblems = 20;
     private const int EmulatedLength = 24;
     private const int HostLength = 150;
     private const int OracleProblems = 150;
@@ -70,7 +71,12 @@ public class VariantTests
     {
         int seed = Fuzz.Seed();
         var random = new Random(seed);
-        int problems = Fuzz.Problems(engine.Device.Name is "simd" or "reference" ? Problems : FewProblems);
+        int problems = Fuzz.Problems(engine.Device.Kind switch
+        {
+            DeviceKind.Simd or DeviceKind.Reference => Problems,
+            DeviceKind.IlgpuCpu => EmulatedProblems,
+            _ => DriverProblems,
+        });
         var kinds = new Queue<VariantKind>();
         for (int i = 0; i < problems; i++)
         {

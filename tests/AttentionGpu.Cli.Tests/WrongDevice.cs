@@ -136,7 +136,8 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
     private static unsafe void SpoilZeros(DeviceMemory memory) =>
         new Span<float>(memory.Pointer<float>(), (int)(memory.ByteLength / sizeof(float))).Replace(0f, float.NaN);
 
-    private static float Spoiled(float value, float difference) => float.IsFinite(value) ? value + difference * Math.Max(1f, Math.Abs(value)) : 0f;
+    private static float Spoiled(float value, float difference) =>
+        float.IsFinite(value) ? value + difference * Math.Max(1f, Math.Abs(value)) : 0f;
 
     private sealed class UnwrittenPlan<TExtent, TBuffers>(IPlan<TExtent, TBuffers> plan) : IPlan<TExtent, TBuffers>
         where TExtent : struct

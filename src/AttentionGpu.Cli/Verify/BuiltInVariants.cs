@@ -133,12 +133,13 @@ internal static class BuiltInVariants
         };
     }
 
-    private static AttentionInputs<float> WeighManyKeysEqually(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
-    {
-        Query = Map(draw([Batch, Heads, Queries, HeadSize]), _ => 0f),
-        Key = draw([Batch, KeyValueHeads, ManyKeys, HeadSize]),
-        Value = Map(draw([Batch, KeyValueHeads, ManyKeys, ValueSize]), _ => 0.1f),
-    };
+    private static AttentionInputs<float> WeighManyKeysEqually(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) =>
+        inputs with
+        {
+            Query = Map(draw([Batch, Heads, Queries, HeadSize]), _ => 0f),
+            Key = draw([Batch, KeyValueHeads, ManyKeys, HeadSize]),
+            Value = Map(draw([Batch, KeyValueHeads, ManyKeys, ValueSize]), _ => 0.1f),
+        };
 
     private static AttentionInputs<float> MakeLargeQueries(AttentionInputs<float> inputs, Func<nint[], Tensor<float>> draw) => inputs with
     {

@@ -26,8 +26,8 @@ internal sealed record VerifyOutcome(string Name, VerifyStatus Status, double? E
     public const double BFloat16Tolerance = 1e-2;
 
     /// <summary>
-    /// Compares the outputs of a call, each of which has a largest element of its own, and returns the worst outcome. The reference must have
-    /// written all of its own.
+    /// Compares the outputs of a call, each of which has a largest element of its own, and returns the worst outcome. A reference that
+    /// left an element unwritten is a failure.
     /// </summary>
     public static VerifyOutcome CompareEach(string name, float[][] actual, float[][] expected, double milliseconds, double tolerance) =>
         expected.Any(output => output.Any(float.IsNaN))

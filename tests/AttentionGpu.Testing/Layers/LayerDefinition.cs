@@ -8,9 +8,8 @@ namespace AttentionGpu.Tests.Layers;
 /// </summary>
 /// <remarks>
 /// With 16-bit elements numbers are rounded to the type where a layer rounds them, and nowhere else: weights, biases and inputs; projected
-/// queries, keys and values; queries and keys once more after both normalisation and rotation; the output of each head, where extra keys
-/// join it before and after; the output; the
-/// attention weights that are asked for. Norms, sinks, slopes, additive masks and log-sum-exp are float32.
+/// queries, keys and values; queries and keys once more after both normalisation and rotation; the output of each head, before
+/// extra keys join it and after; the output; the attention weights that are asked for. Norms, sinks, slopes, additive masks and log-sum-exp are float32.
 /// </remarks>
 internal static class LayerDefinition
 {

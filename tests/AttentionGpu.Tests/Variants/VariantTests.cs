@@ -22,8 +22,8 @@ public class VariantTests
         IReadOnlyList<VariantKind> kinds = VariantPairs.Draw(new Random(1));
         Assert.All(kinds, kind => Assert.True(kind.IsValid));
 
-        // What is missing excludes each other: a prefix and nothing causal, what ragged sequences cannot have, other layouts than the default
-        // without a batch, and grouped heads without heads.
+        // Missing pairs exclude each other: a prefix and nothing causal, choices that ragged sequences cannot have, other layouts than the
+        // default where the batch is left out, and grouped heads where heads are left out.
         Assert.All(VariantPairs.Missing(kinds), pair => Assert.True(
             pair.ToString() == "no causal with prefix"
             || pair.ToString().Contains("ragged sequences", StringComparison.Ordinal)

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Backends.Variants;
@@ -19,8 +18,6 @@ internal sealed unsafe class PreciseRow<TVector, TOperations>(AttentionContext c
 {
     private const int ChunkKeys = 256;
     private const int FloatsOfDouble = 2;
-
-    private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
 
     private readonly ScoreMask<TVector, TOperations> _mask = new(context);
 
@@ -155,7 +152,7 @@ internal sealed unsafe class PreciseRow<TVector, TOperations>(AttentionContext c
     {
         _mask.ReadRow(row.Batch, row.Head, row.Query, firstKey, count, row.Mask);
         double largest = double.NegativeInfinity;
-        if (!MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(row.Mask, count)).ContainsAnyExcept(_hiddenBits))
+        if (ScoreMask<TVector, TOperations>.HidesAll(row.Mask, count))
             return largest;
         for (int i = 0; i < count; i++)
         {

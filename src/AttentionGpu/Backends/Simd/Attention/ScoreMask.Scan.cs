@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Problems;
 
@@ -9,6 +8,9 @@ namespace AttentionGpu.Backends.Simd.Attention;
 internal sealed unsafe partial class ScoreMask<TVector, TOperations>
 {
     private static readonly uint _hiddenBits = BitConverter.SingleToUInt32Bits(float.NegativeInfinity);
+
+    /// <summary>Whether a row that is added to scores hides every key.</summary>
+    public static bool HidesAll(float* row, int count) => !Bits(row, count).ContainsAnyExcept(_hiddenBits);
 
     /// <summary>
     /// Whether a block is all visible or all hidden; <see cref="MaskEffect.AddsByScore"/> where it is neither or not looked at. Stops
@@ -79,9 +81,11 @@ internal sealed unsafe partial class ScoreMask<TVector, TOperations>
     // As bits: the search is vectorised for whole numbers. A negative zero counts as something, which costs time only.
     private MaskEffect ScanBias(long first, int count)
     {
-        ReadOnlySpan<uint> bias = MemoryMarshal.Cast<float, uint>(new ReadOnlySpan<float>(Bias(first), count));
-        return !bias.ContainsAnyExcept(0u) ? MaskEffect.None
-            : bias.ContainsAnyExcept(_hiddenBits) ? MaskEffect.AddsByScore
-            : MaskEffect.HidesAll;
+        float* bias = Bias(first);
+        return !Bits(bias, count).ContainsAnyExcept(0u) ? MaskEffect.None
+            : HidesAll(bias, count) ? MaskEffect.HidesAll
+            : MaskEffect.AddsByScore;
     }
+
+    private static ReadOnlySpan<uint> Bits(float* row, int count) => new(row, count);
 }

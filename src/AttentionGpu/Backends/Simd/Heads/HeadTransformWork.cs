@@ -86,7 +86,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     // In float64: the squares of ordinary rows overflow float32 from 1.8e19 on, and vanish from 1e-23 down.
     private void Normalize(float* row)
     {
-        double factor = 1.0 / Math.Sqrt(DoubleRows.SumOfSquares(row, signature.Size) / signature.Size + _extent.NormEpsilon);
+        double factor = 1.0 / Math.Sqrt(DoubleRows.Dot(row, row, signature.Size) / signature.Size + _extent.NormEpsilon);
         DoubleRows.Multiply(row, factor, _buffers.Norm.Pointer<float>(), signature.Size);
     }
 

@@ -47,26 +47,6 @@ internal static unsafe class DoubleRows
         return sum;
     }
 
-    /// <summary>The sum of the squares of elements.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static double SumOfSquares(float* row, int count)
-    {
-        Vector256<double> low = Vector256<double>.Zero;
-        Vector256<double> high = Vector256<double>.Zero;
-        int i = 0;
-        for (; i + Vector256<float>.Count <= count; i += Vector256<float>.Count)
-        {
-            (Vector256<double> first, Vector256<double> second) = Vector256.Widen(Vector256.Load(row + i));
-            low += first * first;
-            high += second * second;
-        }
-
-        double sum = Vector256.Sum(low + high);
-        for (; i < count; i++)
-            sum += (double)row[i] * row[i];
-        return sum;
-    }
-
     /// <summary><c>row = factor * row * others</c>, rounded once.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Multiply(float* row, double factor, float* others, int count)

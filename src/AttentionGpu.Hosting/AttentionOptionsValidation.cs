@@ -1,25 +1,26 @@
-using System.ComponentModel.DataAnnotations;
 using Microsoft.Extensions.Options;
 
 namespace AttentionGpu.Hosting;
 
+/// <summary>The annotations of a service's options, checked by generated code: trimmed and native programs can run it.</summary>
+[OptionsValidator]
+internal sealed partial class AttentionOptionsRanges : IValidateOptions<AttentionServiceOptions>;
+
 /// <summary>
-/// Refuses devices that are not there or cannot be used, layers that are not complete, and positions that are not stated in full; the
-/// message has the names.
+/// Refuses options beyond their ranges, devices that are not there or cannot be used, layers that are not complete, and positions that are
+/// not stated in full; the message has the names.
 /// </summary>
 internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionServiceOptions>
 {
     private const string Auto = "auto";
-
-    // These have messages of their own here.
-    private static readonly string[] _told =
-        [nameof(AttentionLayerOptions.ElementType), nameof(AttentionLayerOptions.Positions), nameof(AttentionLayerOptions.Window)];
+    private static readonly AttentionOptionsRanges _ranges = new();
 
     /// <inheritdoc/>
     public ValidateOptionsResult Validate(string? name, AttentionServiceOptions options)
     {
         string[] failures =
         [
+            .. _ranges.Validate(name, options).Failures ?? [],
             .. Devices(options, AttentionEngine.ListDevices()),
             .. options.Layers.SelectMany(layer => Layer(layer.Key, layer.Value)),
         ];
@@ -38,16 +39,16 @@ internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionSer
             yield return $"FallbackDevice must be a device of this machine; {fallbackProblem}. {here}";
     }
 
-    // Annotations of what is in a dictionary are not looked at by the framework.
     private static IEnumerable<string> Layer(string name, AttentionLayerOptions layer)
     {
         if (string.IsNullOrWhiteSpace(name))
             yield return "A layer must have a name; one has none (Layers).";
-        List<ValidationResult> results = [];
-        Validator.TryValidateObject(layer, new ValidationContext(layer), results, validateAllProperties: true);
-
-        foreach (ValidationResult result in results.Where(result => !result.MemberNames.Any(_told.Contains)))
-            yield return $"The layer '{name}': {result.ErrorMessage}";
+        if (string.IsNullOrWhiteSpace(layer.Path))
+            yield return $"Path of the layer '{name}' must be given.";
+        if (layer.Heads < 1)
+            yield return $"Heads of the layer '{name}' must be at least 1; it was {layer.Heads}.";
+        if (layer.KeyValueHeads < 1)
+            yield return $"KeyValueHeads of the layer '{name}' must be at least 1; it was {layer.KeyValueHeads}.";
         if (AttentionLayer.TypeOf(layer) is null)
             yield return AttentionLayer.TypeError(name, layer);
         if (layer.Rotary is { } rotary && rotary.ToEmbedding() is null)

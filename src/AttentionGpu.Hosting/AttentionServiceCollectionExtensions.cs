@@ -47,8 +47,7 @@ public static class AttentionServiceCollectionExtensions
         services.AddHealthChecks().Add(new HealthCheckRegistration(
             name.Length == 0 ? "attention" : $"attention-{name}",
             provider => new AttentionHealthCheck(Find(provider, name)), failureStatus: null, tags: null));
-        OptionsBuilder<AttentionServiceOptions> options = services.AddOptions<AttentionServiceOptions>(name).ValidateDataAnnotations()
-            .ValidateOnStart();
+        OptionsBuilder<AttentionServiceOptions> options = services.AddOptions<AttentionServiceOptions>(name).ValidateOnStart();
         return configure is null ? options : options.Configure(configure);
     }
 

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Diagnostics.CodeAnalysis;
 
 namespace AttentionGpu.Hosting;
 
@@ -16,15 +17,12 @@ public enum AttentionShutdown
 public sealed class AttentionLayerOptions
 {
     /// <summary>The safetensors file.</summary>
-    [Required]
     public string Path { get; set; } = "";
 
     /// <summary>Query heads.</summary>
-    [Range(1, int.MaxValue)]
     public int Heads { get; set; }
 
     /// <summary>Key/value heads; null to tell them from the shapes.</summary>
-    [Range(1, int.MaxValue)]
     public int? KeyValueHeads { get; set; }
 
     /// <summary>What stands before the parameters' names.</summary>
@@ -34,14 +32,12 @@ public sealed class AttentionLayerOptions
     /// The positions in a layer that has <c>q_proj.weight</c>: <see cref="LayerPositions.None"/>, or a <see cref="Rotary"/> embedding;
     /// without either, <c>config.json</c> in the folder of the file must tell them. See <see cref="MultiHeadAttentionLoadOptions"/>.
     /// </summary>
-    [EnumDataType(typeof(LayerPositions))]
     public LayerPositions Positions { get; set; }
 
     /// <summary>Rotary embedding of queries and keys; null for none, or for what <c>config.json</c> says.</summary>
     public AttentionRotaryOptions? Rotary { get; set; }
 
     /// <summary>Keys before its own that a query sees; null for all.</summary>
-    [Range(0, int.MaxValue)]
     public int? Window { get; set; }
 
     /// <summary>See <see cref="MultiHeadAttentionConfig.Softcap"/>.</summary>
@@ -57,11 +53,12 @@ public sealed class AttentionLayerOptions
     /// The layer's element type, <c>float32</c>, <c>float16</c> or <c>bfloat16</c>, whatever that of the file is: parameters are rounded to
     /// it, and requests are in it.
     /// </summary>
-    [Required]
     public string ElementType { get; set; } = "float32";
 }
 
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>
+[UnconditionalSuppressMessage(
+    "Trimming", "IL2026", Justification = "Ranges of TimeSpan: generated code (AttentionOptionsRanges) checks them without a TypeConverter.")]
 public sealed class AttentionServiceOptions
 {
     /// <summary>The device's name in any case, or <c>auto</c>; see <see cref="AttentionEngine(string, AttentionEngineOptions)"/>.</summary>

@@ -66,10 +66,11 @@ public class OptionTests
     [InlineData("FallbackRetryDelay", "1.00:00:00.0000001", "FallbackRetryDelay")]
     [InlineData("HealthTimeout", "00:00:00.0009999", "HealthTimeout")]
     [InlineData("HealthTimeout", "1.00:00:00.0000001", "HealthTimeout")]
-    [InlineData("Layers:x:Heads", "0", "The layer 'x': The field Heads must be between 1 and 2147483647.")]
-    [InlineData("Layers:x:KeyValueHeads", "0", "The layer 'x': The field KeyValueHeads must be between 1 and 2147483647.")]
-    [InlineData("Layers:x:Path", "", "The layer 'x': The Path field is required.")]
-    [InlineData("Layers:x", "a path", "The layer 'x': The Path field is required.")]
+    [InlineData("Layers:x:Heads", "0", "Heads of the layer 'x' must be at least 1; it was 0.")]
+    [InlineData("Layers:x:KeyValueHeads", "0", "KeyValueHeads of the layer 'x' must be at least 1; it was 0.")]
+    [InlineData("Layers:x:Path", "", "Path of the layer 'x' must be given.")]
+    [InlineData("Layers:x:Path", " ", "Path of the layer 'x' must be given.")]
+    [InlineData("Layers:x", "a path", "Path of the layer 'x' must be given.")]
     [InlineData("Layers: :Heads", "1", "A layer must have a name")]
     public void An_option_beyond_its_border_is_refused(string option, string value, string message)
     {

@@ -107,6 +107,26 @@ public class DeviceSelectionTests
     }
 
     [Fact]
+    public void Where_ILGPU_fails_the_processor_works_and_the_reason_is_told()
+    {
+        IReadOnlyList<DeviceInfo> devices = DeviceCatalog.List(
+            () => throw new TypeInitializationException("ILGPU.Context", new NotSupportedException("No such intrinsic.")));
+        const string reason =
+            "ILGPU, which drives this device and those of CUDA and OpenCL, failed with NotSupportedException: No such intrinsic";
+        Assert.Equal(
+            [("ilgpu-cpu", reason), ("simd", null), ("reference", null)], devices.Select(device => (device.Name, device.Problem)));
+        Assert.Equal("simd", Select("simd").Device.Name);
+        Assert.Equal(new DeviceSelection(devices[1], $"no GPU: {reason}; the processor's vector instructions"), Select("auto"));
+        Assert.StartsWith(
+            $"There is no device 'cuda:0' (from the argument). Devices here: simd, reference, or auto. ilgpu-cpu cannot be used: {reason}.",
+            Assert.Throws<ArgumentException>(() => Select("cuda:0")).Message, StringComparison.Ordinal);
+        Assert.Contains(reason, Assert.Throws<ArgumentException>(() => Select("ilgpu-cpu")).Message, StringComparison.Ordinal);
+        Assert.Throws<OutOfMemoryException>(() => DeviceCatalog.List(() => throw new OutOfMemoryException()));
+
+        DeviceSelection Select(string name) => WithVariable(null, () => DeviceCatalog.Select(name, devices));
+    }
+
+    [Fact]
     public void An_OpenCL_driver_that_ILGPU_cannot_use_says_why()
     {
         Assert.Null(AcceleratorDevices.OpenCLProblem(new CLCVersion(2, 0), hasGenericAddressSpaces: true));

@@ -12,6 +12,7 @@ namespace AttentionGpu.Backends.Accelerator;
 internal static class AcceleratorDevices
 {
     public const string EmulatorName = "ilgpu-cpu";
+    public const string EmulatorDescription = "ILGPU's CPU accelerator: emulates a GPU, for tests";
 
     // Two groups at a time.
     private const int EmulatedMultiprocessors = 2;
@@ -113,7 +114,7 @@ internal static class AcceleratorDevices
             AcceleratorType.OpenCL => DeviceKind.OpenCL,
             _ => DeviceKind.IlgpuCpu,
         },
-        Description = device is CPUDevice ? "ILGPU's CPU accelerator: emulates a GPU, for tests" : device.Name,
+        Description = device is CPUDevice ? EmulatorDescription : device.Name,
         IsGpu = device is CudaDevice or CLDevice { DeviceType: CLDeviceType.CL_DEVICE_TYPE_GPU },
         Problem = Problem(device),
         MemoryBytes = device is CPUDevice ? 0 : device.MemorySize,

@@ -58,7 +58,7 @@ public sealed class AttentionLayerOptions
 
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>
 [UnconditionalSuppressMessage(
-    "Trimming", "IL2026", Justification = "Ranges of TimeSpan: generated code (AttentionOptionsRanges) checks them without a TypeConverter.")]
+    "Trimming", "IL2026", Justification = "Generated code (AttentionOptionsRanges) checks ranges of TimeSpan without a TypeConverter.")]
 public sealed class AttentionServiceOptions
 {
     /// <summary>The device's name in any case, or <c>auto</c>; see <see cref="AttentionEngine(string, AttentionEngineOptions)"/>.</summary>

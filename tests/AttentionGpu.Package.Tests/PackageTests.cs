@@ -1,118 +1,148 @@
-using System.Diagnostics;
-using System.IO.Compression;
 using System.Text.RegularExpressions;
 
 namespace AttentionGpu.Package.Tests;
 
 /// <summary>The packages as users get them: packed into a folder, installed from there into new projects, built and run.</summary>
-public sealed partial class PackageTests : IDisposable
+public sealed partial class PackageTests(PackageFolder folder) : IClassFixture<PackageFolder>
 {
-    private static readonly string[] _projects =
-    [
-        "kernels/AttentionGpu.Kernels", "src/AttentionGpu", "src/AttentionGpu.Hosting", "src/AttentionGpu.Cli",
-    ];
-
-    // A version of its own, so that no cached package is taken for it.
-    private readonly string _version = $"0.1.0-test.{DateTime.UtcNow.Ticks}";
-    private readonly string _folder = Directory.CreateTempSubdirectory("attention-packages").FullName;
-
-    public void Dispose() => Directory.Delete(_folder, recursive: true);
+    private const long MaxLibraryBytes = 1_000_000;
+    private const long MaxToolBytes = 15_000_000;
 
     [Fact]
-    public void Packages_install_and_the_examples_run()
+    public void Each_package_has_its_files_and_its_own_README_and_is_small()
     {
-        foreach (string project in _projects)
-            Run("pack", Repository.PathOf(project), "-c", "Release", "-o", _folder, $"-p:Version={_version}", "-v", "quiet", "-nologo");
-        AssertContents("AttentionGpu", "README.md", "lib/net10.0/AttentionGpu.dll", "lib/net10.0/AttentionGpu.xml");
-        AssertContents("AttentionGpu.Hosting", "README.md", "lib/net10.0/AttentionGpu.Hosting.dll", "lib/net10.0/AttentionGpu.Hosting.xml");
-        AssertContents("AttentionGpu.Tool", "README.md", "tools/net10.0/any/attention.dll");
-        Assert.True(File.Exists(Path.Combine(_folder, $"AttentionGpu.{_version}.snupkg")));
+        string[] libraries = ["AttentionGpu.Kernels", "AttentionGpu", "AttentionGpu.Hosting"];
+        string[] tools = ["AttentionGpu.Tool", .. PackageFolder.Platforms.Select(platform => $"AttentionGpu.Tool.{platform}")];
+        foreach (string package in libraries)
+        {
+            AssertContents(package, $"lib/net10.0/{package}.dll", $"lib/net10.0/{package}.xml");
+            Assert.True(File.Exists(Path.ChangeExtension(folder.FileOf(package), "snupkg")));
+            AssertSize(package, MaxLibraryBytes);
+        }
 
-        string readme = File.ReadAllText(Repository.PathOf("README.md"));
-        Assert.Contains("the first output is", RunProgram("engine", "AttentionGpu", Example(readme, "Embedding"), "simd"), StringComparison.Ordinal);
-        Assert.Contains("the first output is", RunProgram("service", "AttentionGpu.Hosting", Example(readme, "In a service"), "simd"), StringComparison.Ordinal);
-        if (File.Exists("/usr/bin/gcc"))
-            Assert.Contains("simd: the first output is", RunNative(Example(readme, "Embedding")), StringComparison.Ordinal);
-        Run("tool", "install", "AttentionGpu.Tool", "--version", _version, "--tool-path", Path.Combine(_folder, "tools"), "--add-source", _folder);
-        Assert.Contains("auto takes", Start(Path.Combine(_folder, "tools", "attention"), _folder, ["devices"]), StringComparison.Ordinal);
+        foreach (string platform in PackageFolder.Platforms)
+        {
+            AssertContents($"AttentionGpu.Tool.{platform}", $"tools/net10.0/{platform}/attention.dll");
+
+            // Symbols are those of this repository's own assemblies.
+            Assert.All(
+                folder.Contents($"AttentionGpu.Tool.{platform}").Keys.Where(file => file.EndsWith(".pdb", StringComparison.Ordinal)),
+                file => Assert.Matches("/(attention|AttentionGpu.*)\\.pdb$", file));
+        }
+
+        foreach (string package in tools)
+            AssertSize(package, MaxToolBytes);
+        foreach (string package in (string[])[.. libraries, .. tools])
+        {
+            AssertContents(package, "README.md", "icon.png");
+            string heading = package.StartsWith("AttentionGpu.Tool", StringComparison.Ordinal) ? "AttentionGpu.Tool" : package;
+            Assert.StartsWith($"# {heading}\n", folder.Read(package, "README.md"), StringComparison.Ordinal);
+        }
     }
 
-    private string RunProgram(string name, string package, string source, string device)
+    [Theory]
+    [InlineData("AttentionGpu.Kernels", "weights: ", null)]
+    [InlineData("AttentionGpu", "simd: the first output is ", "Embedding")]
+    [InlineData("AttentionGpu.Hosting", "simd: the first output is ", "In a service")]
+    public void The_example_of_a_package_runs_with_that_package_alone(string package, string output, string? heading)
     {
-        string project = CreateProject(name, package, source, "");
-        Run("build", project, "-v", "quiet", "-nologo");
-        return Start("dotnet", project, [Path.Combine(project, "bin", "Debug", "net10.0", $"{name}.dll")], device);
+        string source = Example(folder.Read(package, "README.md"));
+        if (heading is not null)
+        {
+            string readme = File.ReadAllText(Repository.PathOf("README.md"));
+            Assert.Equal(Example(readme[readme.IndexOf($"## {heading}\n", StringComparison.Ordinal)..]), source);
+        }
+
+        string name = $"example-{package}";
+        string program = folder.CreateProgram(name, package, source);
+        folder.Run("build", program, "-v", "quiet", "-nologo");
+        Assert.Contains(
+            output, PackageFolder.Start("dotnet", program, [Path.Combine(program, "bin", "Debug", "net10.0", $"{name}.dll")], "simd"),
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_trimmed_program_in_a_single_file_has_every_device_and_a_service()
+    {
+        string output = Publish(
+            "trimmed", "<PublishTrimmed>true</PublishTrimmed><PublishSingleFile>true</PublishSingleFile>", out string warnings);
+        AssertProgram(output, "ilgpu-cpu: agrees True, True, True");
+        Assert.DoesNotContain(output.Split('\n'), line => line.Contains("ILGPU, which", StringComparison.Ordinal));
+
+        // ILGPU's assemblies are kept whole; whatever else a trimmer could break would be a warning of another assembly.
+        Assert.All(
+            warnings.Split('\n').Where(line => line.Contains("warning IL", StringComparison.Ordinal)),
+            line => Assert.Contains("Assembly 'ILGPU", line, StringComparison.Ordinal));
     }
 
     // Native AOT: without what ILGPU needs there is the processor, and auto takes it.
-    private string RunNative(string source)
+    [Fact]
+    public void A_native_program_has_the_processor_and_a_service_and_says_why_nothing_else()
     {
-        string project = CreateProject("native", "AttentionGpu", source, "<PublishAot>true</PublishAot><CppCompilerAndLinker>gcc</CppCompilerAndLinker>");
-        string output = Path.Combine(project, "out");
-        Run("publish", project, "-c", "Release", "--use-current-runtime", "-o", output, "-v", "quiet", "-nologo");
-        return Start(Path.Combine(output, "native"), project, []);
+        Assert.SkipUnless(File.Exists("/usr/bin/gcc"), "A native program is linked with gcc.");
+        string output = Publish(
+            "native", "<PublishAot>true</PublishAot><CppCompilerAndLinker>gcc</CppCompilerAndLinker>", out string warnings);
+        const string reason =
+            "ILGPU, which drives this device and those of CUDA and OpenCL, compiles at run time, which a native program cannot do";
+        AssertProgram(output, $"ilgpu-cpu: {reason}");
+        Assert.StartsWith($"auto: no GPU: {reason}; the processor's vector instructions\n", output, StringComparison.Ordinal);
+        Assert.DoesNotContain("warning IL", warnings, StringComparison.Ordinal);
     }
 
-    private string CreateProject(string name, string package, string source, string properties)
+    [Fact]
+    public void The_tool_installs_and_the_commands_of_its_README_run()
     {
-        string project = Path.Combine(_folder, name);
-        Directory.CreateDirectory(project);
-        File.WriteAllText(Path.Combine(project, "Program.cs"), source);
-        File.WriteAllText(
-            Path.Combine(project, $"{name}.csproj"),
-            $"""
-            <Project Sdk="Microsoft.NET.Sdk">
-              <PropertyGroup>
-                <OutputType>Exe</OutputType>
-                <TargetFramework>net10.0</TargetFramework>
-                <ImplicitUsings>enable</ImplicitUsings>
-                <Nullable>enable</Nullable>
-                <InvariantGlobalization>true</InvariantGlobalization>
-                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
-                <WarningsNotAsErrors>NU1603</WarningsNotAsErrors>
-                <RestoreAdditionalProjectSources>{_folder}</RestoreAdditionalProjectSources>
-                {properties}
-              </PropertyGroup>
-              <ItemGroup>
-                <PackageReference Include="{package}" Version="{_version}" />
-                {(package == "AttentionGpu" ? "" : """<PackageReference Include="Microsoft.Extensions.Hosting" Version="10.0.15" />""")}
-              </ItemGroup>
-            </Project>
-            """);
-        return project;
+        string[] commands = Commands().Match(folder.Read("AttentionGpu.Tool", "README.md")).Groups[1].Value.Trim().Split('\n');
+        Assert.Equal("dotnet tool install --global AttentionGpu.Tool", commands[0]);
+        string tools = Path.Combine(folder.Path, "tools");
+        folder.Run("tool", "install", "AttentionGpu.Tool", "--version", folder.Version, "--tool-path", tools, "--add-source", folder.Path);
+        string attention = Path.Combine(tools, "attention");
+        string[] outputs = [.. commands[1..].Select(command => PackageFolder.Start(attention, tools, command.Split(' ')[1..]))];
+        Assert.Contains("auto takes", outputs[0], StringComparison.Ordinal);
+        Assert.Contains("heat maps: maps", outputs[1], StringComparison.Ordinal);
+        Assert.NotEmpty(Directory.GetFiles(Path.Combine(tools, "maps"), "*.png"));
+        Assert.Contains(" 0 failed, 0 skipped", outputs[2], StringComparison.Ordinal);
     }
 
-    private void AssertContents(string package, params string[] files)
+    private string Publish(string name, string properties, out string warnings)
     {
-        using ZipArchive archive = ZipFile.OpenRead(Path.Combine(_folder, $"{package}.{_version}.nupkg"));
-        Assert.Subset(archive.Entries.Select(entry => entry.FullName).ToHashSet(), files.ToHashSet());
+        string source = File.ReadAllText(Repository.PathOf("tests/AttentionGpu.Package.Tests/Programs/Published.cs"));
+        string program = folder.CreateProgram(name, "AttentionGpu.Hosting", source, properties);
+        string output = Path.Combine(program, "out");
+        warnings = folder.Run("publish", program, "-c", "Release", "--use-current-runtime", "-o", output, "-v", "quiet", "-nologo");
+        Assert.DoesNotContain(Directory.GetFiles(output), file => file.EndsWith(".dll", StringComparison.Ordinal));
+        return PackageFolder.Start(Path.Combine(output, name), program, []);
     }
 
-    // The first example behind a heading.
-    private static string Example(string readme, string heading) =>
-        Code().Match(readme[readme.IndexOf($"## {heading}\n", StringComparison.Ordinal)..]).Groups[1].Value;
-
-    private string Run(params string[] arguments) => Start("dotnet", _folder, arguments);
-
-    private static string Start(string program, string folder, string[] arguments, string? device = null)
+    private static void AssertProgram(string output, string emulator)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["DOTNET_CLI_TELEMETRY_OPTOUT"] = "1";
-        start.Environment["MSBUILDDISABLENODEREUSE"] = "1";
-
-        // What this test's own build has set is nothing to the projects that are built here.
-        foreach (string variable in start.Environment.Keys.Where(key => key.StartsWith("MSBuild", StringComparison.Ordinal) || key == "RuntimeIdentifier").ToArray())
-            start.Environment.Remove(variable);
-        if (device is not null)
-            start.Environment["ATTENTION_DEVICE"] = device;
-        using var process = Process.Start(start)!;
-        Task<string> error = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        Assert.True(process.ExitCode == 0, $"{program} {string.Join(' ', arguments)}: {output}{error.Result}");
-        return output;
+        string[] expected =
+        [
+            emulator,
+            "simd: agrees True, True, True",
+            "reference: agrees True, True, True",
+            "bound: 7, 00:00:30, Refuse",
+            "service: agrees True",
+        ];
+        Assert.Subset(output.Split('\n').ToHashSet(), expected.ToHashSet());
+        string[] refused = [.. output.Split('\n').Where(line => line.StartsWith("refused: ", StringComparison.Ordinal))];
+        Assert.Equal(4, refused.Length);
+        Assert.Contains("QueueLimit must be between 1 and 1048576", refused[0], StringComparison.Ordinal);
+        Assert.Contains("BatchDelay must be between 00:00:00 and 00:00:10", refused[1], StringComparison.Ordinal);
+        Assert.Contains("Heads of the layer 'x' must be at least 1; it was 0.", refused[2], StringComparison.Ordinal);
+        Assert.Contains("'Nothing'", refused[3], StringComparison.Ordinal);
     }
+
+    private void AssertContents(string package, params string[] files) =>
+        Assert.Subset(folder.Contents(package).Keys.ToHashSet(), files.ToHashSet());
+
+    private void AssertSize(string package, long largest) => Assert.InRange(new FileInfo(folder.FileOf(package)).Length, 1, largest);
+
+    private static string Example(string readme) => Code().Match(readme).Groups[1].Value;
 
     [GeneratedRegex("```csharp\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex Code();
+
+    [GeneratedRegex("```sh\n(.*?)```", RegexOptions.Singleline)]
+    private static partial Regex Commands();
 }

@@ -91,7 +91,7 @@ internal static class DeviceCatalog
         DeviceKind.Reference => new ReferenceBackend(options.MemoryLimit),
         DeviceKind.Simd => new SimdBackend(threads: options.Threads, memoryLimit: options.MemoryLimit),
         _ when AcceleratorsAreThere => new AcceleratorBackend(device, options.MemoryLimit),
-        _ => throw new NotSupportedException($"The device '{device.Name}' needs code that is compiled at run time, which this program cannot do."),
+        _ => throw new NotSupportedException($"A native program cannot compile at run time, which the device '{device.Name}' needs."),
     };
 
     // The emulated device, which every machine has, says why none of ILGPU's can be used: the others are not known.

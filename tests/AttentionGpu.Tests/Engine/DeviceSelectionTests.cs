@@ -121,7 +121,7 @@ public class DeviceSelectionTests
             $"There is no device 'cuda:0' (from the argument). Devices here: simd, reference, or auto. ilgpu-cpu cannot be used: {reason}.",
             Assert.Throws<ArgumentException>(() => Select("cuda:0")).Message, StringComparison.Ordinal);
         Assert.Contains(reason, Assert.Throws<ArgumentException>(() => Select("ilgpu-cpu")).Message, StringComparison.Ordinal);
-        Assert.Throws<OutOfMemoryException>(() => DeviceCatalog.List(() => throw new OutOfMemoryException()));
+        Assert.Throws<InsufficientMemoryException>(() => DeviceCatalog.List(() => throw new InsufficientMemoryException()));
 
         DeviceSelection Select(string name) => WithVariable(null, () => DeviceCatalog.Select(name, devices));
     }

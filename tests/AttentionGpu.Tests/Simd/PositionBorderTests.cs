@@ -118,7 +118,7 @@ public class PositionBorderTests
             foreach (AttentionWindow window in new AttentionWindow[]
             {
                 new() { Left = 3 }, new() { Right = 3 }, new() { Left = 3, Right = int.MaxValue },
-                new() { Left = int.MaxValue, Right = 3 }, new(),
+                new() { Left = int.MaxValue, Right = 3 }, new() { Left = int.MaxValue },
             })
             {
                 VariantCase problem = Create(queries, keys, "window to both sides");

@@ -10,11 +10,14 @@ internal static class FileReplacement
     /// <summary>Replaces a file, or makes it. Links are followed; a file that is replaced keeps its permissions.</summary>
     /// <param name="path">The file.</param>
     /// <param name="write">Writes the content.</param>
-    /// <exception cref="IOException">It cannot be written, for example because the disk is full: the old content is still there.</exception>
+    /// <exception cref="IOException">
+    /// It is a folder, is in a folder that is not there, or cannot be written, for example because the disk is full: the old content is
+    /// still there.
+    /// </exception>
     /// <exception cref="UnauthorizedAccessException">The file or its folder may not be written to.</exception>
     public static void Write(string path, Action<Stream> write)
     {
-        var real = RealPath.Of(path);
+        RealPath real = Locate(path);
         if (!TryWriteInPlace(path, real, write))
             Replace(path, real.Path, write);
     }
@@ -24,16 +27,22 @@ internal static class FileReplacement
     /// <exception cref="UnauthorizedAccessException">No files may be made in the folder.</exception>
     public static void RequireWritable(string path)
     {
+        RealPath real = Locate(path);
+
+        // To open a pipe is to wait for its reader, so that a file without content is let be.
+        if (real.OpenFile is null && (!File.Exists(real.Path) || new FileInfo(real.Path).Length > 0))
+            WithNewFile(path, real.Path, _ => { });
+    }
+
+    private static RealPath Locate(string path)
+    {
         var real = RealPath.Of(path);
         if (Directory.Exists(real.Path))
             throw new IOException($"'{path}' is a folder; a file is needed.");
         string folder = Path.GetDirectoryName(real.Path)!;
-        if (real.OpenFile is null && !Directory.Exists(folder))
-            throw new DirectoryNotFoundException($"'{path}' cannot be written: there is no folder '{folder}'.");
-
-        // To open a pipe is to wait for its reader, so that a file without content is let be.
-        if (real.OpenFile is null && (!File.Exists(real.Path) || new FileInfo(real.Path).Length > 0))
-            WithNewFile(path, folder, _ => { });
+        return real.OpenFile is not null || Directory.Exists(folder)
+            ? real
+            : throw new DirectoryNotFoundException($"'{path}' cannot be written: there is no folder '{folder}'.");
     }
 
     private static bool TryWriteInPlace(string path, RealPath real, Action<Stream> write)
@@ -68,12 +77,16 @@ internal static class FileReplacement
         }
     }
 
-    private static void Replace(string path, string real, Action<Stream> write) => WithNewFile(path, Path.GetDirectoryName(real)!, file =>
+    private static void Replace(string path, string real, Action<Stream> write) => WithNewFile(path, real, file =>
     {
         bool isThere = File.Exists(real);
 
-        // Its content may be for few eyes; it gets its permissions in the end, as they may keep even us from writing.
-        if (isThere && !OperatingSystem.IsWindows())
+        // FAT has the same permissions for all files, and none that can be set.
+        UnixFileMode mode = new FileInfo(real).UnixFileMode;
+        bool isOther = isThere && mode != new FileInfo(file).UnixFileMode;
+
+        // Nobody else sees the content meanwhile. The file's own permissions come last: they may keep even us from writing.
+        if (isOther && !OperatingSystem.IsWindows())
             File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         using (var stream = new FileStream(file, FileMode.Truncate, FileAccess.Write, FileShare.None))
         {
@@ -87,17 +100,17 @@ internal static class FileReplacement
             return;
         }
 
-        if (!OperatingSystem.IsWindows())
-            File.SetUnixFileMode(file, File.GetUnixFileMode(real));
+        if (isOther && !OperatingSystem.IsWindows())
+            File.SetUnixFileMode(file, mode);
 
         // Unlike a move it keeps access lists on Windows.
         File.Replace(file, real, destinationBackupFileName: null);
     });
 
-    // Makes a file in a folder; after the action it is gone, if only because it has another name. Errors name the path that is meant.
-    private static void WithNewFile(string path, string folder, Action<string> action)
+    // Makes a file beside another; after the action it is gone, if only because it has the other's name. Errors name the path that is meant.
+    private static void WithNewFile(string path, string real, Action<string> action)
     {
-        string file = Path.Combine(folder, $".attention-{Path.GetRandomFileName()}");
+        string file = Path.Combine(Path.GetDirectoryName(real)!, $".attention-{Path.GetRandomFileName()}");
         try
         {
             File.Create(file).Dispose();

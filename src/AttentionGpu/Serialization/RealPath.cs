@@ -34,7 +34,7 @@ internal readonly record struct RealPath(string Path, string? OpenFile)
 
             string next = System.IO.Path.Combine(real, name);
             if (IsFolderOfOpenFiles(real))
-                openFile = next;
+                openFile ??= next;
             if (new FileInfo(next).LinkTarget is not string target)
             {
                 real = next;

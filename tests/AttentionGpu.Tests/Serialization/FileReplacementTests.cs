@@ -138,15 +138,23 @@ public sealed class FileReplacementTests : IDisposable
         AssertAlone();
     }
 
-    [Fact]
-    public void Devices_are_written_to_and_not_replaced()
+    // Devices of the test's own: a fault would replace those of the machine.
+    [Theory]
+    [InlineData("null", "3", true)]
+    [InlineData("full", "7", false)]
+    public void A_device_is_written_to_and_not_replaced(string name, string minor, bool hasRoom)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "The devices are Linux's.");
-        FileReplacement.RequireWritable("/dev/null");
-        Write("/dev/null", _new);
-        Assert.True(Run("test", "-c", "/dev/null"));
-        Assert.Throws<IOException>(() => Write("/dev/full", _new));
-        Assert.True(Run("test", "-c", "/dev/full"));
+        string device = Path.Combine(_folder.FullName, name);
+        Assert.SkipUnless(
+            OperatingSystem.IsLinux() && Run("mknod", device, "c", "1", minor) && Run("dd", "if=/dev/null", $"of={device}"),
+            "A device cannot be made.");
+        FileReplacement.RequireWritable(device);
+        if (hasRoom)
+            Write(device, _new);
+        else
+            Assert.Throws<IOException>(() => Write(device, _new));
+        Assert.True(Run("test", "-c", device));
+        Assert.Equal([device], Directory.GetFileSystemEntries(_folder.FullName));
     }
 
     [Fact]

@@ -20,7 +20,11 @@ internal static class DemoTables
         Screen screen = Screen.Output;
         screen.Lines($"Device: {selection.Device.Name} ({selection.Reason}).", source);
         for (int batch = 0; batch < sentences.Count; batch++)
-            Print(screen, sentences[batch], [.. Enumerable.Range(0, heads.Heads).Select(head => Column(sentences[batch], heads, batch, head))]);
+        {
+            Sentence sentence = sentences[batch];
+            Print(screen, sentence, [.. Enumerable.Range(0, heads.Heads).Select(head => Column(sentence, heads, batch, head))]);
+        }
+
         if (files.Count > 0)
             screen.Lines($"{files.Count} heat maps: {Path.GetDirectoryName(files[0])}");
     }

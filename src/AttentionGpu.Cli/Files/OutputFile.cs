@@ -39,7 +39,10 @@ internal static class OutputFile
         foreach (InputFile input in inputs)
         {
             if (real.IsSame(RealPath.Of(input.Path)))
-                throw new ArgumentException($"{option} '{path}' is the file of {input.Option} '{input.Path}'; an input is not overwritten.");
+            {
+                throw new ArgumentException(
+                    $"{option} '{path}' is the file of {input.Option} '{input.Path}'; an input is not overwritten.");
+            }
         }
 
         FileReplacement.RequireWritable(path);

@@ -77,15 +77,15 @@ public class MemoryBalanceTests
     public void Beyond_its_limit_an_engine_refuses_and_goes_on(string device)
     {
         var small = VariantCase.Create(VariantKind.With(), new Random(3), new VariantSizes(1, 1, 1, 64, 64, [4], [4]));
-        using var engine = new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 600_000 });
-        using DeviceTensor<float> tensor = engine.CreateTensor<float>(100_000);
-        Assert.InRange(engine.MemoryInUse, 400_000, 500_000);
-        AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => engine.CreateTensor<float>(100_000));
+        using var engine = new AttentionEngine(device, new AttentionEngineOptions { MemoryLimitBytes = 48_000_000 });
+        using DeviceTensor<float> tensor = engine.CreateTensor<float>(8_000_000);
+        Assert.InRange(engine.MemoryInUse, 32_000_000, 40_000_000);
+        AttentionMemoryException exception = Assert.Throws<AttentionMemoryException>(() => engine.CreateTensor<float>(8_000_000));
         Assert.Contains("MemoryLimitBytes", exception.Message, StringComparison.Ordinal);
         VariantRun.OnReference(small).AssertClose(VariantRun.Run(small, engine), small, device);
         tensor.Dispose();
         Assert.Equal(0, engine.MemoryInUse);
-        using DeviceTensor<float> other = engine.CreateTensor<float>(120_000);
+        using DeviceTensor<float> other = engine.CreateTensor<float>(9_600_000);
     }
 
     // On simd a call rents its workspace alone; elsewhere copies of its tensors besides.

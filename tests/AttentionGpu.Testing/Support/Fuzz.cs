@@ -19,7 +19,7 @@ internal static class Fuzz
     {
         DeviceKind.Simd or DeviceKind.Reference => 1,
         DeviceKind.IlgpuCpu => 4,
-        _ => 10,
+        _ => 20,
     };
 
     /// <summary>A seed of this run.</summary>

@@ -27,6 +27,9 @@ internal abstract class LayerCalls
             ? calls
             : throw new NotSupportedException($"The layer '{layer.Name}' has elements of type {layer.ElementType.Name}.");
 
+    /// <summary>An element type's name, as the option of a layer has it.</summary>
+    public static string NameOf(Type type) => _all[type].ElementType;
+
     /// <summary>Answers numbers, rounded to the layer's type.</summary>
     public abstract Task<AttentionResponse> ForwardAsync(
         IAttentionLayer layer, float[][] input, ForwardOptions options, bool weights, CancellationToken cancellationToken);

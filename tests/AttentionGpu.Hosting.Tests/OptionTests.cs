@@ -214,8 +214,12 @@ public class OptionTests
     [InlineData(":Layers", "a path", "'Attention:Layers' must have settings below it; it was the text 'a path'.")]
     [InlineData(":Layers:x", "a path", "'Attention:Layers:x' must have settings below it; it was the text 'a path'.")]
     [InlineData(":Layers:x:Rotary", "10000", "'Attention:Layers:x:Rotary' must have settings below it; it was the text '10000'.")]
-    [InlineData(":layers:x:rotary:Base:Value", "1", "'Attention:layers:x:rotary:Base' must be one value; it has 'Attention:layers:x:rotary:Base:Value' below it.")]
-    [InlineData(":Layers:x:Heads:Query", "1", "'Attention:Layers:x:Heads' must be one value; it has 'Attention:Layers:x:Heads:Query' below it.")]
+    [InlineData(
+        ":layers:x:rotary:Base:Value", "1",
+        "'Attention:layers:x:rotary:Base' must be one value; it has 'Attention:layers:x:rotary:Base:Value' below it.")]
+    [InlineData(
+        ":Layers:x:Heads:Query", "1",
+        "'Attention:Layers:x:Heads' must be one value; it has 'Attention:Layers:x:Heads:Query' below it.")]
     [InlineData(":QueueLimit:Requests", "1", "'Attention:QueueLimit' must be one value; it has 'Attention:QueueLimit:Requests' below it.")]
     [InlineData(":Device:0", "simd", "'Attention:Device' must be one value; it has 'Attention:Device:0' below it.")]
     public void Text_in_place_of_settings_and_settings_in_place_of_a_value_are_refused(string path, string value, string message)

@@ -49,9 +49,13 @@ public sealed class AttentionInstruments : IDisposable
             "attention.device.time", "s", "Time that a batch took on the device, its copies included.", tags: null, _seconds);
         _batchSize = _meter.CreateHistogram(
             "attention.batch.size", "{request}", "Requests that were joined.", tags: null, _requestsOfBatch);
-        _meter.CreateObservableGauge("attention.queue.depth", () => new Measurement<int>(queueDepth(), _service), "{request}", "Requests that wait.");
-        _meter.CreateObservableGauge("attention.device.memory", () => new Measurement<long>(memory(), _service), "By", "Bytes of device memory in use.");
-        _meter.CreateObservableGauge("attention.fallback", () => new Measurement<int>(usesFallback() ? 1 : 0, _service), description: "1 while the fallback device is used.");
+        _meter.CreateObservableGauge(
+            "attention.queue.depth", () => new Measurement<int>(queueDepth(), _service), "{request}", "Requests that wait.");
+        _meter.CreateObservableGauge(
+            "attention.device.memory", () => new Measurement<long>(memory(), _service), "By", "Bytes of device memory in use.");
+        _meter.CreateObservableGauge(
+            "attention.fallback", () => new Measurement<int>(usesFallback() ? 1 : 0, _service),
+            description: "1 while the fallback device is used.");
     }
 
     internal static ActivitySource Source { get; } = new(Name);

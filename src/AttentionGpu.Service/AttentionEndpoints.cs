@@ -1,9 +1,6 @@
-using System.Text.Json;
 using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
 using Microsoft.AspNetCore.Mvc;
-using Microsoft.Extensions.Options;
-using JsonOptions = Microsoft.AspNetCore.Http.Json.JsonOptions;
 
 namespace AttentionGpu.Service;
 
@@ -32,52 +29,32 @@ internal static class AttentionEndpoints
     }
 
     private static async Task<IResult> HandleAsync(
-        HttpContext context, IAttentionService service, ServiceLimits limits, IOptions<JsonOptions> json, [FromQuery] string? layer,
+        HttpContext context, IAttentionService service, ServiceLimits limits, MemoryBudget budget, [FromQuery] string? layer,
         [FromQuery] bool causal = false)
     {
-        CancellationToken aborted = context.RequestAborted;
+        using MemoryLease lease = budget.Open();
+        var exchange = new AttentionExchange(context, limits, lease);
         if (context.Request.ContentType?.StartsWith(SafetensorsBody.ContentType, StringComparison.OrdinalIgnoreCase) == true)
         {
-            using SafetensorsFile file = await SafetensorsBody.ReadAsync(context.Request, aborted).ConfigureAwait(false);
-            if (!file.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
+            using SafetensorsBody body = await SafetensorsBody.ReadAsync(context, limits, lease).ConfigureAwait(false);
+            if (!body.File.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
                 throw new InvalidDataException($"The body has no tensor '{SafetensorsBody.Input}'.");
             IAttentionLayer named = Find(service, layer);
             IReadOnlyList<nint> lengths = input.Lengths;
             if (lengths.Count != 2 || lengths[1] != named.Config.EmbeddingSize)
                 throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
             RequireTokens((long)lengths[0], limits.MaxTokens);
-            await LayerCalls.Of(named)
-                .ForwardAsync(named, file, Options(context, causal), context.Response, aborted).ConfigureAwait(false);
+            await LayerCalls.Of(named).ForwardAsync(named, body, Options(context, causal), exchange).ConfigureAwait(false);
             return Results.Empty;
         }
 
         if (!context.Request.HasJsonContentType())
             return Results.Problem($"The content type must be application/json or {SafetensorsBody.ContentType}.", statusCode: StatusCodes.Status415UnsupportedMediaType);
-        AttentionRequest request = await ReadAsync(context, json.Value).ConfigureAwait(false);
-        return Results.Ok(
-            await ForwardAsync(request, service, limits, Options(context, request.Causal), aborted).ConfigureAwait(false));
-    }
-
-    private static async Task<AttentionRequest> ReadAsync(HttpContext context, JsonOptions json)
-    {
-        try
-        {
-            return await context.Request.ReadFromJsonAsync<AttentionRequest>(json.SerializerOptions, context.RequestAborted).ConfigureAwait(false)
-                ?? throw new ArgumentException("The body must be an object.");
-        }
-        catch (JsonException exception)
-        {
-            throw new BadHttpRequestException(exception.Message, StatusCodes.Status400BadRequest, exception);
-        }
-    }
-
-    private static async Task<AttentionResponse> ForwardAsync(
-        AttentionRequest request, IAttentionService service, ServiceLimits limits, ForwardOptions options, CancellationToken aborted)
-    {
-        IAttentionLayer layer = Find(service, request.Layer);
-        int tokens = request.Input.Length;
-        RequireTokens(tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
-        return await LayerCalls.Of(layer).ForwardAsync(layer, request.Input, options, request.Weights, aborted).ConfigureAwait(false);
+        using var request = new JsonRequest(service, limits, lease);
+        await new JsonRequestReader(request).ReadAsync(context, limits).ConfigureAwait(false);
+        RequireTokens(request.Tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
+        await LayerCalls.Of(request.Layer!).ForwardAsync(request, Options(context, request.Causal), exchange).ConfigureAwait(false);
+        return Results.Empty;
     }
 
     // Clients take turns; one that names itself may use several connections.
@@ -87,16 +64,18 @@ internal static class AttentionEndpoints
         Client = context.Request.Headers["X-Api-Key"].ToString() is { Length: > 0 } key ? key : context.Connection.Id,
     };
 
-    private static IAttentionLayer Find(IAttentionService service, string? name)
+    /// <summary>The layer of a name; without a name, the only one.</summary>
+    internal static IAttentionLayer Find(IAttentionService service, string? name)
     {
         if (name is null && service.Layers.Count == 1)
             return service.Layers.Values.First();
         return name is not null && service.Layers.TryGetValue(name, out IAttentionLayer? layer)
             ? layer
-            : throw new ArgumentException($"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{name}'.");
+            : throw new ArgumentException($"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{Excerpt.Of(name)}'.");
     }
 
-    private static void RequireTokens(long tokens, int most)
+    /// <summary>Refuses a longer sequence.</summary>
+    internal static void RequireTokens(long tokens, int most)
     {
         if (tokens > most)
             throw new ArgumentException($"'input' must have at most {most} tokens; it has {tokens}.");

@@ -9,6 +9,9 @@ internal sealed class AttentionProblems(IProblemDetailsService problems) : IExce
 {
     private const int ClientClosedRequest = 499;
 
+    // A message may repeat what was sent.
+    private const int MaxDetail = 400;
+
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
     {
         (int status, string title, string? detail) = exception switch
@@ -16,6 +19,7 @@ internal sealed class AttentionProblems(IProblemDetailsService problems) : IExce
             BadHttpRequestException bad => (bad.StatusCode, "The request cannot be read.", bad.InnerException?.Message ?? bad.Message),
             ArgumentException or InvalidDataException => (StatusCodes.Status400BadRequest, "The request does not fit.", exception.Message),
             AttentionOverloadedException => (StatusCodes.Status503ServiceUnavailable, "The service has too much to do.", exception.Message),
+            BusyException => (StatusCodes.Status503ServiceUnavailable, "The service has too much to do.", exception.Message),
             AttentionMemoryException => (StatusCodes.Status503ServiceUnavailable, "There is not enough memory.", exception.Message),
             AttentionDeviceException => (StatusCodes.Status500InternalServerError, "The device failed.", null),
             ObjectDisposedException => (StatusCodes.Status503ServiceUnavailable, "The service is shutting down.", null),
@@ -29,7 +33,7 @@ internal sealed class AttentionProblems(IProblemDetailsService problems) : IExce
         {
             HttpContext = httpContext,
             Exception = exception,
-            ProblemDetails = new ProblemDetails { Status = status, Title = title, Detail = detail },
+            ProblemDetails = new ProblemDetails { Status = status, Title = title, Detail = Excerpt.Of(detail, MaxDetail) },
         }).ConfigureAwait(false);
     }
 }

@@ -4,8 +4,9 @@ using OpenTelemetry.Metrics;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 ServiceLimits limits = builder.Configuration.GetSection("Service").Get<ServiceLimits>() ?? new ServiceLimits();
-builder.WebHost.ConfigureKestrel(options => options.Limits.MaxRequestBodySize = limits.MaxBodyBytes);
-builder.Services.AddSingleton(limits);
+limits.Validate();
+builder.WebHost.ConfigureKestrel(options => limits.Apply(options.Limits));
+builder.Services.AddSingleton(limits).AddSingleton<MemoryBudget>();
 builder.Services.AddAttention().BindConfiguration("Attention");
 builder.Services.AddHostedService<DemoLayer>();
 builder.Services.AddProblemDetails();

@@ -40,11 +40,8 @@ internal static class JsonNumbers
         }
     }
 
-    /// <summary>Elements as numbers, row by row.</summary>
-    public static float[][] Rows<T>(T[] elements, int size)
-        where T : unmanaged => [.. elements.Chunk(size).Select(row => Array.ConvertAll(row, ToSingle))];
-
-    private static float ToSingle<T>(T element)
+    /// <summary>An element as a number.</summary>
+    public static float ToSingle<T>(T element)
         where T : unmanaged => element switch
         {
             float value => value,

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
 using AttentionGpu.Service.Guards;
@@ -30,14 +29,16 @@ internal static class AttentionEndpoints
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable));
     }
 
-    private static async Task<IResult> HandleAsync(HttpContext context, IAttentionService service, ServiceLimits limits)
+    private static async Task HandleAsync(HttpContext context, IAttentionService service, ServiceLimits limits, MemoryBudget budget)
     {
-        CancellationToken aborted = context.RequestAborted;
         var query = RequestQuery.Read(context.Request.Query);
-        if (RequestContent.IsSafetensors(context.Request))
+        bool isFile = RequestContent.IsSafetensors(context.Request);
+        using MemoryLease lease = budget.Open();
+        var exchange = new AttentionExchange(context, limits, lease);
+        if (isFile)
         {
-            using SafetensorsFile file = await SafetensorsBody.ReadAsync(context.Request, aborted).ConfigureAwait(false);
-            if (!file.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
+            using SafetensorsBody body = await SafetensorsBody.ReadAsync(context, limits, lease).ConfigureAwait(false);
+            if (!body.File.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
                 throw new InvalidDataException($"The body has no tensor '{SafetensorsBody.Input}'.");
             IAttentionLayer named = Find(service, query.Layer);
             IReadOnlyList<nint> lengths = input.Lengths;
@@ -49,56 +50,37 @@ internal static class AttentionEndpoints
 
             RequireTokens((long)lengths[0], limits.MaxTokens);
             TensorType.Require(input.Type, named);
-            await LayerCalls.Of(named)
-                .ForwardAsync(named, file, Options(context, query), context.Response, aborted).ConfigureAwait(false);
-            return Results.Empty;
+            await LayerCalls.Of(named).ForwardAsync(named, body, Options(context, query.Causal), exchange).ConfigureAwait(false);
+            return;
         }
 
-        AttentionRequest request = await ReadAsync(context).ConfigureAwait(false);
-        query = query.Join(request.Layer, request.Causal);
-        return Results.Ok(
-            await ForwardAsync(request, Find(service, query.Layer), limits, Options(context, query), aborted).ConfigureAwait(false));
-    }
-
-    private static async Task<AttentionRequest> ReadAsync(HttpContext context)
-    {
-        try
-        {
-            return await JsonSerializer
-                .DeserializeAsync<AttentionRequest>(context.Request.Body, ServiceJson.Requests, context.RequestAborted).ConfigureAwait(false)
-                ?? throw new ArgumentException("The body must be an object.");
-        }
-        catch (JsonException exception)
-        {
-            throw new BadHttpRequestException(JsonFault.Describe(exception), StatusCodes.Status400BadRequest);
-        }
-    }
-
-    private static async Task<AttentionResponse> ForwardAsync(
-        AttentionRequest request, IAttentionLayer layer, ServiceLimits limits, ForwardOptions options, CancellationToken aborted)
-    {
-        int tokens = request.Input.Length;
-        RequireTokens(tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
-        return await LayerCalls.Of(layer).ForwardAsync(layer, request.Input, options, request.Weights, aborted).ConfigureAwait(false);
+        using var request = new JsonRequest(service, limits, lease, query);
+        await new JsonRequestReader(request).ReadAsync(context, limits).ConfigureAwait(false);
+        RequireTokens(request.Tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
+        bool? causal = query.Join(layer: null, request.Causal).Causal;
+        await LayerCalls.Of(request.Layer!).ForwardAsync(request, Options(context, causal), exchange).ConfigureAwait(false);
     }
 
     // Clients take turns.
-    private static ForwardOptions Options(HttpContext context, RequestQuery query) => new()
+    private static ForwardOptions Options(HttpContext context, bool? causal) => new()
     {
-        Causal = query.Causal == true ? Causal.TopLeft : Causal.None,
+        Causal = causal == true ? Causal.TopLeft : Causal.None,
         Client = ClientIdentity.Of(context),
     };
 
-    private static IAttentionLayer Find(IAttentionService service, string? name)
+    /// <summary>The layer of a name; without a name, the only one.</summary>
+    internal static IAttentionLayer Find(IAttentionService service, string? name)
     {
         if (name is null && service.Layers.Count == 1)
             return service.Layers.Values.First();
         return name is not null && service.Layers.TryGetValue(name, out IAttentionLayer? layer)
             ? layer
-            : throw new ArgumentException($"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{Short.Text(name ?? "")}'.");
+            : throw new ArgumentException(
+                $"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{Excerpt.Of(name)}'.");
     }
 
-    private static void RequireTokens(long tokens, int most)
+    /// <summary>Refuses a longer sequence.</summary>
+    internal static void RequireTokens(long tokens, int most)
     {
         if (tokens > most)
             throw new ArgumentException($"'input' must have at most {most} tokens; it has {tokens}.");

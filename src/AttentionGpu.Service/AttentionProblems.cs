@@ -9,6 +9,9 @@ internal sealed class AttentionProblems : IExceptionHandler
 {
     private const int ClientClosedRequest = 499;
 
+    // A message may repeat what was sent.
+    private const int MaxDetail = 400;
+
     /// <summary>
     /// The framework logs no exception that a handler has answered, and counts none as an error. Faults of the service are logged and
     /// counted.
@@ -25,7 +28,7 @@ internal sealed class AttentionProblems : IExceptionHandler
         (int status, string title, string? detail) = Describe(httpContext, exception);
         if (status == StatusCodes.Status503ServiceUnavailable)
             httpContext.Response.Headers.RetryAfter = "1";
-        await Problem.WriteAsync(httpContext, status, title, detail, exception).ConfigureAwait(false);
+        await Problem.WriteAsync(httpContext, status, title, Excerpt.Of(detail, MaxDetail), exception).ConfigureAwait(false);
         return true;
     }
 
@@ -35,6 +38,7 @@ internal sealed class AttentionProblems : IExceptionHandler
         ArgumentException argument => (StatusCodes.Status400BadRequest, "The request does not fit.", WithoutParameter(argument)),
         InvalidDataException => (StatusCodes.Status400BadRequest, "The request does not fit.", exception.Message),
         AttentionOverloadedException => (StatusCodes.Status503ServiceUnavailable, "The service has too much to do.", exception.Message),
+        BusyException => (StatusCodes.Status503ServiceUnavailable, "The service has too much to do.", exception.Message),
         AttentionMemoryException => (StatusCodes.Status503ServiceUnavailable, "There is not enough memory.", exception.Message),
         OutOfMemoryException => (StatusCodes.Status503ServiceUnavailable, "There is not enough memory.", null),
         AttentionDeviceException => (StatusCodes.Status500InternalServerError, "The device failed.", null),

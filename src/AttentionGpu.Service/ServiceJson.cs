@@ -21,9 +21,6 @@ internal sealed record LayerDescription(string Name, int EmbeddingSize, int Head
 /// <summary>How JSON is read and written.</summary>
 internal static class ServiceJson
 {
-    /// <summary>How a request is read.</summary>
-    public static JsonSerializerOptions Requests { get; } = CreateRequests();
-
     public static void Configure(JsonSerializerOptions options)
     {
         options.NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals;
@@ -31,14 +28,5 @@ internal static class ServiceJson
         options.UnmappedMemberHandling = JsonUnmappedMemberHandling.Disallow;
         options.RespectNullableAnnotations = true;
         options.RespectRequiredConstructorParameters = true;
-        options.AllowDuplicateProperties = false;
-    }
-
-    private static JsonSerializerOptions CreateRequests()
-    {
-        var options = new JsonSerializerOptions(JsonSerializerDefaults.Web);
-        Configure(options);
-        options.Converters.Add(new Float32Converter());
-        return options;
     }
 }

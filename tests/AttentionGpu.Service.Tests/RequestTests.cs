@@ -21,7 +21,7 @@ public class RequestTests(SmallService service) : IClassFixture<SmallService>
         { "?layer=small", ""","layer":"Small","causal":true""", true },
         { "?causal=true", ""","causal":true""", true },
         { "?causal=false", ""","causal":false""", false },
-        { "?causal=true", ""","causal":null,"layer":null""", true },
+        { "?causal=true", ""","layer":null""", true },
         { "", ""","causal":true,"layer":"small" """, true },
     };
 
@@ -78,26 +78,25 @@ public class RequestTests(SmallService service) : IClassFixture<SmallService>
         string body = await answer.Content.ReadAsStringAsync(Token);
         Assert.True((int)answer.StatusCode == status, body);
         if (status == 400 && number != "NaN")
-            Assert.Contains("$.input[0][7]", body, StringComparison.Ordinal);
+            Assert.Contains("row 0 of 'input' ", body, StringComparison.Ordinal);
     }
 
     [Theory]
-    [InlineData("{}", "$")]
-    [InlineData("""{"inputs":[]}""", "$.inputs")]
-    [InlineData("""{"input":null}""", "$.input")]
-    [InlineData("""{"input":3}""", "$.input")]
-    [InlineData("""{"input":[3]}""", "$.input[0]")]
-    [InlineData("""{"input":[],"input":[]}""", "$.input")]
-    [InlineData("""{"input":[],"causal":1}""", "$.causal")]
-    [InlineData("""{"input":[],"layer":1}""", "$.layer")]
-    [InlineData("""{"input":[],"weights":"yes"}""", "$.weights")]
-    [InlineData("[]", "$")]
-    public async Task A_body_that_does_not_fit_is_told_by_the_members_of_JSON(string body, string path)
+    [InlineData("{}", "'input' must be given.")]
+    [InlineData("""{"inputs":[]}""", "it has the member 'inputs'; it may have input, layer, causal, weights.")]
+    [InlineData("""{"input":null}""", "'input' must be an array of rows.")]
+    [InlineData("""{"input":3}""", "'input' must be an array of rows.")]
+    [InlineData("""{"input":[3]}""", "each row of 'input' must be an array of numbers.")]
+    [InlineData("""{"input":[],"input":[]}""", "it has 'input' twice.")]
+    [InlineData("""{"input":[],"causal":1}""", "'causal' must be true or false.")]
+    [InlineData("""{"input":[],"layer":1}""", "'layer' must be a text.")]
+    [InlineData("""{"input":[],"weights":"yes"}""", "'weights' must be true or false.")]
+    [InlineData("[]", "the body must be an object.")]
+    public async Task A_body_that_does_not_fit_is_told_by_the_members_of_JSON(string body, string told)
     {
         using HttpResponseMessage answer = await PostAsync("", body);
         (_, string? detail) = await Answers.AssertProblemAsync(answer, 400, Token);
-        Assert.StartsWith($"The body does not fit at '{path}' (line 1, byte ", detail, StringComparison.Ordinal);
-        AssertHasNoNamesOfCode(detail!);
+        Assert.Equal($"The body is not the JSON of a request: {told}", detail);
     }
 
     [Theory]
@@ -109,7 +108,6 @@ public class RequestTests(SmallService service) : IClassFixture<SmallService>
     {
         using HttpResponseMessage answer = await PostAsync("", body);
         (_, string? detail) = await Answers.AssertProblemAsync(answer, 400, Token);
-        Assert.StartsWith("The body is not JSON: ", detail, StringComparison.Ordinal);
         AssertHasNoNamesOfCode(detail!);
     }
 

@@ -17,6 +17,8 @@ public class SettingTests
     [InlineData("MaxBodyBytes", "Service:MaxBodyBytes", "0")]
     [InlineData("'Service:MaxTokens'", "Service:MaxTokens", "many")]
     [InlineData("'Service:MaxTokens' must be one value; it has settings below it.", "Service:MaxTokens:Most", "1")]
+    [InlineData("MaxMemoryBytes must be at least 4 times MaxBodyBytes, 16777216; it was 1000.", "Service:MaxMemoryBytes", "1000")]
+    [InlineData("MinBytesPerSecond", "Service:MinBytesPerSecond", "0")]
     [InlineData("RequestsPerSecond", "RateLimits:RequestsPerSecond", "-0.1")]
     [InlineData("RequestsPerSecond", "RateLimits:RequestsPerSecond", "NaN")]
     [InlineData("Burst", "RateLimits:Burst", "0")]

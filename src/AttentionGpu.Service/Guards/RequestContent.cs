@@ -19,7 +19,7 @@ internal static class RequestContent
             throw Unsupported($"The content type must be application/json or {SafetensorsBody.ContentType}.");
         string charset = HeaderUtilities.RemoveQuotes(type.Charset).ToString();
         if (charset.Length != 0 && !charset.Equals(Utf8, StringComparison.OrdinalIgnoreCase))
-            throw Unsupported($"JSON must be in {Utf8}; its charset was '{Short.Text(charset)}'.");
+            throw Unsupported($"JSON must be in {Utf8}; its charset was '{Excerpt.Of(charset)}'.");
         return false;
     }
 

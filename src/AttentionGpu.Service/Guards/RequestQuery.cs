@@ -17,7 +17,7 @@ internal sealed record RequestQuery(string? Layer, bool? Causal)
         foreach ((string name, StringValues values) in query)
         {
             if (!Is(name, LayerName) && !Is(name, CausalName))
-                throw new ArgumentException($"The query may have '{LayerName}' and '{CausalName}'; it has '{Short.Text(name)}'.");
+                throw new ArgumentException($"The query may have '{LayerName}' and '{CausalName}'; it has '{Excerpt.Of(name)}'.");
             if (values.Count > 1)
                 throw new ArgumentException($"'{name}' may be once in the query; it is there {values.Count} times.");
         }
@@ -27,7 +27,7 @@ internal sealed record RequestQuery(string? Layer, bool? Causal)
             return new(query[LayerName], null);
         return bool.TryParse(causal, out bool isCausal)
             ? new(query[LayerName], isCausal)
-            : throw new ArgumentException($"'{CausalName}' in the query must be true or false; it was '{Short.Text(causal)}'.");
+            : throw new ArgumentException($"'{CausalName}' in the query must be true or false; it was '{Excerpt.Of(causal)}'.");
     }
 
     /// <summary>What the query and a JSON body say together.</summary>
@@ -37,7 +37,7 @@ internal sealed record RequestQuery(string? Layer, bool? Causal)
         if (Layer is not null && layer is not null && !Is(Layer, layer))
         {
             throw new ArgumentException(
-                $"'{LayerName}' must be the same in the query and in the body; it was '{Short.Text(Layer)}' and '{Short.Text(layer)}'.");
+                $"'{LayerName}' must be the same in the query and in the body; it was '{Excerpt.Of(Layer)}' and '{Excerpt.Of(layer)}'.");
         }
 
         if (Causal is { } first && causal is { } second && first != second)

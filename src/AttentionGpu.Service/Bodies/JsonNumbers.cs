@@ -1,23 +1,11 @@
 using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 
 namespace AttentionGpu.Service;
 
 /// <summary>The numbers of a JSON body, which are float32, in a layer's element type and back.</summary>
 internal static class JsonNumbers
 {
-    /// <summary>Reads a number, or one of the texts NaN, Infinity and -Infinity.</summary>
-    /// <exception cref="JsonException">It is beyond float32, or something else.</exception>
-    public static float ReadSingle(ref Utf8JsonReader reader) => reader.TokenType switch
-    {
-        JsonTokenType.Number when reader.TryGetSingle(out float value) && float.IsFinite(value) => value,
-        JsonTokenType.String when reader.ValueTextEquals("NaN"u8) => float.NaN,
-        JsonTokenType.String when reader.ValueTextEquals("Infinity"u8) => float.PositiveInfinity,
-        JsonTokenType.String when reader.ValueTextEquals("-Infinity"u8) => float.NegativeInfinity,
-        _ => throw new JsonException(),
-    };
-
     /// <summary>Rounds numbers to the nearest of the element type, of two to the even one.</summary>
     /// <exception cref="ArgumentException">A finite number is beyond the type's range.</exception>
     public static void Round<T>(ReadOnlySpan<float> row, Span<T> target, int index)
@@ -52,11 +40,8 @@ internal static class JsonNumbers
         }
     }
 
-    /// <summary>Elements as numbers, row by row.</summary>
-    public static float[][] Rows<T>(T[] elements, int size)
-        where T : unmanaged => [.. elements.Chunk(size).Select(row => Array.ConvertAll(row, ToSingle))];
-
-    private static float ToSingle<T>(T element)
+    /// <summary>An element as a number.</summary>
+    public static float ToSingle<T>(T element)
         where T : unmanaged => element switch
         {
             float value => value,

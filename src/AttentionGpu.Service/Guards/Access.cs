@@ -24,15 +24,18 @@ internal static class Access
             foreach (System.Net.IPNetwork network in access.ProxyNetworks())
                 options.KnownIPNetworks.Add(network);
         });
-        AuthenticationBuilder authentication = services.AddAuthentication();
         AuthorizationBuilder authorization = services.AddAuthorizationBuilder();
         if (access.Scheme == AccessScheme.None)
+        {
+            // The whole of authentication would write keys for cookies into the home folder.
+            services.AddAuthenticationCore();
             return;
+        }
 
         // An endpoint that does not say otherwise is for clients that are known, one that is added later too.
         authorization.SetFallbackPolicy(new AuthorizationPolicyBuilder($"{access.Scheme}").RequireAuthenticatedUser()
             .RequireClaim(ClientIdentity.Subject).Build());
-        services.Configure<AuthenticationOptions>(options => options.DefaultScheme = $"{access.Scheme}");
+        AuthenticationBuilder authentication = services.AddAuthentication($"{access.Scheme}");
         if (access.Scheme == AccessScheme.ApiKey)
         {
             services.AddSingleton(new ApiKeys(access.Keys));

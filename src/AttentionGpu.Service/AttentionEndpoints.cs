@@ -32,7 +32,7 @@ internal static class AttentionEndpoints
         HttpContext context, IAttentionService service, ServiceLimits limits, MemoryBudget budget, [FromQuery] string? layer,
         [FromQuery] bool causal = false)
     {
-        using MemoryLease lease = budget.Open();
+        using MemoryLease lease = budget.Open(context.Request.ContentLength);
         var exchange = new AttentionExchange(context, limits, lease);
         if (context.Request.ContentType?.StartsWith(SafetensorsBody.ContentType, StringComparison.OrdinalIgnoreCase) == true)
         {

@@ -5,15 +5,15 @@ using OpenTelemetry.Metrics;
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
 ServiceLimits limits = builder.Configuration.GetSection("Service").Get<ServiceLimits>() ?? new ServiceLimits();
 limits.Validate();
-builder.WebHost.ConfigureKestrel(options => limits.Apply(options.Limits));
-builder.Services.AddSingleton(limits).AddSingleton<MemoryBudget>();
+builder.WebHost.ConfigureKestrel(options => limits.Apply(options.Limits)).UseSockets(ServiceLimits.Apply);
+builder.Services.AddSingleton(limits).AddSingleton<MemoryBudget>().AddHostedService<MemoryReturn>();
 builder.Services.AddAttention().BindConfiguration("Attention");
 builder.Services.AddHostedService<DemoLayer>();
 builder.Services.AddProblemDetails();
 builder.Services.AddExceptionHandler<AttentionProblems>();
 builder.Services.AddOpenApi();
 builder.Services.ConfigureHttpJsonOptions(options => ServiceJson.Configure(options.SerializerOptions));
-builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(AttentionInstruments.Name).AddPrometheusExporter());
+builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(AttentionInstruments.Name, "System.Runtime").AddPrometheusExporter());
 
 WebApplication app = builder.Build();
 app.UseExceptionHandler();

@@ -13,7 +13,7 @@ builder.Services.AddProblemDetails();
 builder.Services.AddExceptionHandler<AttentionProblems>();
 builder.Services.AddOpenApi();
 builder.Services.ConfigureHttpJsonOptions(options => ServiceJson.Configure(options.SerializerOptions));
-builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(AttentionInstruments.Name, "System.Runtime").AddPrometheusExporter());
+builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(AttentionInstruments.Name).AddPrometheusExporter());
 
 WebApplication app = builder.Build();
 app.UseExceptionHandler();

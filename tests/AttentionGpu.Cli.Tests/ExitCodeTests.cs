@@ -92,6 +92,8 @@ public sealed class ExitCodeTests : IDisposable
     [InlineData("demo", "--text", "text.txt", "--weights", "unstated.safetensors", "--heads", "2")]
     [InlineData("demo", "--text", "text.txt", "--rotary", "none")]
     [InlineData("demo", "--text", "text.txt", "--window", "3")]
+    [InlineData("demo", "--text", "text.txt", "--prefix", "p")]
+    [InlineData("demo", "--heads", "1000000")]
     [InlineData("verify", "--device", "nope")]
     [InlineData("verify", "--device", "")]
     [InlineData("verify", "--onnx", "no-folder")]
@@ -119,6 +121,34 @@ public sealed class ExitCodeTests : IDisposable
         Assert.Equal(0, InProcess.Run(InFolder("demo", "--text", "text.txt", "--json", "--heads", "1")).ExitCode);
         File.WriteAllText(_folder["text.txt"], "\n \n");
         Assert.Contains("no text", InProcess.Fail(2, InFolder("demo", "--text", "text.txt")), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(1, 4000, true)]
+    [InlineData(1, 4001, false)]
+    [InlineData(1, 1 << 20, false)]
+    [InlineData(3, 1 << 23, false)]
+    public void A_word_of_more_characters_than_a_sentence_can_have_is_refused_before_it_is_cut(int line, int letters, bool isCut)
+    {
+        File.WriteAllText(_folder["text.txt"], new string('\n', line - 1) + new string('a', letters));
+        string error = InProcess.Fail(2, InFolder("demo", "--text", "text.txt"));
+        if (isCut)
+            Assert.Contains(" tokens; at most 128", error, StringComparison.Ordinal);
+        else
+            Assert.Contains($"Line {line} of '{_folder["text.txt"]}' has more than 4000 characters", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_text_of_more_sentences_than_can_be_shown_is_refused()
+    {
+        void Write(int sentences) => File.WriteAllText(_folder["text.txt"], string.Concat(Enumerable.Repeat("a\n\n", sentences)));
+        string[] arguments = InFolder("demo", "--text", "text.txt", "--heads", "1", "--json");
+        Write(100);
+        Assert.Equal(0, InProcess.Run(arguments).ExitCode);
+        Write(101);
+        Assert.Contains("101 sentences, one a line; at most 100", InProcess.Fail(2, arguments), StringComparison.Ordinal);
+        File.WriteAllText(_folder["text.txt"], new string('\n', (1 << 22) + 1));
+        Assert.Contains("more than 4194304 characters", InProcess.Fail(2, arguments), StringComparison.Ordinal);
     }
 
     [Fact]

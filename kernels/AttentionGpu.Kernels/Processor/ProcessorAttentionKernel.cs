@@ -100,11 +100,9 @@ public static class ProcessorAttentionKernel
         int startKey = range.FirstKey(head.Sequence, firstQuery) / BlockKeys * BlockKeys;
         int endKey = range.EndKey(head.Sequence, lastQuery);
         float sink = shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity;
-        bool isFinite;
-        int pass = ValuePass.Plain - 1;
-        do
+        int pass = ValuePass.Plain;
+        while (true)
         {
-            pass++;
             for (int i = 0; i < Queries * SumPitch; i++)
                 sums[i] = default;
             for (int row = 0; row < Queries; row++)
@@ -181,7 +179,7 @@ public static class ProcessorAttentionKernel
 
             if (hasEarlier)
                 EndStretch(sums, rows, earlierSums, earlierRows, hasEarlier);
-            isFinite = true;
+            bool isFinite = true;
             for (int row = 0; row <= lastQuery - firstQuery; row++)
             {
                 OnlineSoftmax state = hasEarlier ? earlierRows[row] : rows[row];
@@ -199,8 +197,11 @@ public static class ProcessorAttentionKernel
                 if (shape.HasLogSumExp != 0 && firstValue == 0)
                     tables.LogSumExp[shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(sequenceRow)] = state.LogSumExp;
             }
+
+            if (isFinite || pass == ValuePass.Scaled)
+                break;
+            pass++;
         }
-        while (!isFinite && pass < ValuePass.Scaled);
 
         if (pass == ValuePass.Plain)
             return;

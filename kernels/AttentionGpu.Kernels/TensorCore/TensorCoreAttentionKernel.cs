@@ -102,12 +102,9 @@ public static class TensorCoreAttentionKernel
         long output1 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row1) + column * ElementBytes;
         int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
-        int pass = ValuePass.Plain - 1;
-        int isAgain;
-        do
+        int pass = ValuePass.Plain;
+        while (true)
         {
-            pass++;
-
             // Also the sum of the weights becomes so much smaller: the mean stays as it is.
             float shrink = pass == ValuePass.Scaled ? ShrinkBits : 0f;
             CudaAsm.Emit(TensorCoreText.Clear);
@@ -159,9 +156,11 @@ public static class TensorCoreAttentionKernel
             TTensor.StoreLow(output0, output1, columns0, columns1);
             if (TSize.Columns > 64)
                 TTensor.StoreHigh(output0, output1, columns0, columns1);
-            CudaAsm.Emit(TensorCoreText.AnyNonFinite, out isAgain);
+            CudaAsm.Emit(TensorCoreText.AnyNonFinite, out int isAgain);
+            if (isAgain == 0 || pass == ValuePass.Scaled)
+                break;
+            pass++;
         }
-        while (isAgain != 0 && pass < ValuePass.Scaled);
 
         if (pass == ValuePass.Plain)
             return;

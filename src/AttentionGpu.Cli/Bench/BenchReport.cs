@@ -23,17 +23,17 @@ internal static class BenchReport
                 bandwidthShare = figures.BandwidthShare,
                 peakGflops = figures.Peak / 1e9,
                 peakGigabytesPerSecond = figures.Bandwidth / 1e9,
-            });
+            }, Screen.Output);
             return;
         }
 
         CultureInfo culture = CultureInfo.InvariantCulture;
         Table table = new Table().HideHeaders().AddColumns("", "");
-        table.AddRow("device", Markup.Escape($"{device.Name} ({device.Description})"));
+        table.AddRow("device", Screen.Cell($"{device.Name} ({device.Description})"));
         table.AddRow("time", string.Create(culture, $"{figures.Seconds * 1e3:F3} ms"));
         table.AddRow("speed", string.Create(culture, $"{figures.Speed / 1e9:F1} GFLOP/s") + Share(figures.PeakShare));
         table.AddRow("memory", string.Create(culture, $"{figures.Rate / 1e9:F1} GB/s") + Share(figures.BandwidthShare));
-        Tables.Print(table);
+        Screen.Output.Table(table);
     }
 
     private static string Share(double? share) =>

@@ -57,7 +57,7 @@ internal static class BenchCommand
         using AttentionEngine engine = open(settings.Device, new AttentionEngineOptions { Threads = settings.Threads });
         BenchProblem problem = Create(engine, settings);
         int threads = Math.Min(settings.Threads ?? int.MaxValue, Environment.ProcessorCount);
-        BenchFigures figures = LongWork.Run($"{settings.Operation} on {engine.Device.Name}", _ =>
+        BenchFigures figures = Screen.Status($"{settings.Operation} on {engine.Device.Name}", _ =>
         {
             if (engine.Device.Kind != DeviceKind.Simd)
                 return BenchFigures.Of(problem, Timing.Medians(_window, _duration, TimeSpan.Zero, problem.Run)[0]);

@@ -12,5 +12,18 @@ internal static class CommonOptions
         DefaultValueFactory = _ => "auto",
     };
 
+    /// <summary>An option that names a file or a folder. An empty name is refused.</summary>
+    public static Option<T> Path<T>(string name, string helpName, string description)
+        where T : class?
+    {
+        var option = new Option<T>(name) { Description = description, HelpName = helpName };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens.Any(token => token.Value.Length == 0))
+                result.AddError($"{name} is empty; it must be a path.");
+        });
+        return option;
+    }
+
     public static Option<bool> Json() => new("--json") { Description = "Print JSON instead of tables." };
 }

@@ -1,10 +1,8 @@
 using System.CommandLine;
-using System.Globalization;
 using System.Numerics.Tensors;
-using System.Reflection;
 using AttentionGpu.Cli.Demo;
+using AttentionGpu.Cli.Files;
 using AttentionGpu.Cli.Output;
-using Spectre.Console;
 
 namespace AttentionGpu.Cli.Commands;
 
@@ -13,24 +11,17 @@ internal static class DemoCommand
 {
     private const int DefaultEmbeddingSize = 64;
     private const int DefaultHeads = 4;
-    private const int ShownWords = 2;
-
-    // More than this many tokens in a line make no readable table, and a picture of hundreds of megapixels.
-    private const int MaxTokens = 128;
 
     public static Command Create(EngineFactory open)
     {
-        var text = new Option<string?>("--text") { Description = "A text file, a sentence a line; three sentences if left out.", HelpName = "FILE" };
-        var weights = new Option<string?>("--weights")
-        {
-            Description = "A checkpoint's layer; seeded random parameters if left out.",
-            HelpName = "W.safetensors",
-        };
+        Option<string?> text = CommonOptions.Path<string?>("--text", "FILE", "A text file, a sentence a line; three sentences if left out.");
+        Option<string?> weights = CommonOptions.Path<string?>(
+            "--weights", "W.safetensors", "A checkpoint's layer; seeded random parameters if left out.");
         var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
         var heads = new Option<int>("--heads") { Description = "Query heads.", HelpName = "H", DefaultValueFactory = _ => DefaultHeads };
         var seed = new Option<int>("--seed") { Description = "The seed of all that is random.", HelpName = "N", DefaultValueFactory = _ => 1 };
         var causal = new Option<bool>("--causal") { Description = "A word sees itself and the words before it." };
-        var pictures = new Option<string?>("--out") { Description = "A folder for a PNG heat map per sentence and head.", HelpName = "DIR" };
+        Option<string?> pictures = CommonOptions.Path<string?>("--out", "DIR", "A folder for a PNG heat map per sentence and head.");
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
         var positions = new PositionOptions();
@@ -42,7 +33,7 @@ internal static class DemoCommand
         command.SetAction(parsed => Run(new Settings(
             parsed.GetValue(text),
             parsed.GetValue(weights),
-            ReadLayer(parsed, positions, parsed.GetValue(weights)),
+            ReadLayer(parsed, positions, parsed.GetValue(weights), prefix),
             parsed.GetValue(prefix),
             parsed.GetValue(heads),
             parsed.GetValue(seed),
@@ -55,15 +46,25 @@ internal static class DemoCommand
 
     private static int Run(Settings settings, EngineFactory open)
     {
-        IReadOnlyList<Sentence> sentences = LongWork.Run("reading the text", _ => ReadSentences(settings.Text));
+        IReadOnlyList<Sentence> sentences = Screen.Status("reading the text", _ => DemoText.Read(settings.Text));
         DeviceSelection selection = AttentionEngine.SelectDevice(settings.Device);
         using AttentionEngine engine = open(selection.Device.Name);
         using MultiHeadAttention<float> layer = CreateLayer(engine, settings);
-        Tensor<float> weights = LongWork.Run($"attention on {engine.Device.Name}", _ => Attend(layer, sentences, settings));
+        if (settings.Pictures is string pictures)
+        {
+            OutputFile.RequireInFolder(
+                "--out", pictures,
+                from batch in Enumerable.Range(0, sentences.Count)
+                from head in Enumerable.Range(0, layer.Config.Heads)
+                select HeadWeights.PictureFile(pictures, batch, head),
+                InputFile.List(settings.Weights, ("--text", settings.Text)));
+        }
+
+        Tensor<float> weights = Screen.Status($"attention on {engine.Device.Name}", _ => Attend(layer, sentences, settings));
 
         var heads = new HeadWeights(weights, sentences);
         IReadOnlyList<string> files = settings.Pictures is string folder
-            ? LongWork.Run("drawing", _ => heads.SavePictures(folder))
+            ? Screen.Status("drawing", _ => heads.SavePictures(folder))
             : [];
         string source = settings.Weights is string path
             ? $"Parameters: {path}. Embeddings: untrained, random by token, plus sinusoidal positions, seed {settings.Seed}."
@@ -71,26 +72,13 @@ internal static class DemoCommand
         if (settings.Json)
             PrintJson(sentences, heads, selection, source, files);
         else
-            PrintTables(sentences, heads, selection, source, files);
+            DemoTables.Print(sentences, heads, selection, source, files);
         return ExitCode.Success;
     }
 
-    private static IReadOnlyList<Sentence> ReadSentences(string? path)
-    {
-        using Stream stream = path is null
-            ? Assembly.GetExecutingAssembly().GetManifestResourceStream("sentences.txt")!
-            : File.OpenRead(path);
-        using var reader = new StreamReader(stream);
-        IReadOnlyList<Sentence> sentences = Sentence.Parse(reader.ReadToEnd().Split('\n'));
-        if (sentences.Count == 0)
-            throw new InvalidDataException($"'{path}' holds no text.");
-        return sentences.FirstOrDefault(sentence => sentence.Tokens.Count > MaxTokens) is { } tooLong
-            ? throw new InvalidDataException($"A line of the text has {tooLong.Tokens.Count} tokens; at most {MaxTokens} can be shown.")
-            : sentences;
-    }
-
-    private static MultiHeadAttentionLoadOptions ReadLayer(ParseResult parsed, PositionOptions positions, string? weights) =>
-        weights is null && positions.FirstGiven(parsed) is string option
+    private static MultiHeadAttentionLoadOptions ReadLayer(
+        ParseResult parsed, PositionOptions positions, string? weights, Option prefix) =>
+        weights is null && (positions.FirstGiven(parsed) ?? PositionOptions.FirstGiven(parsed, prefix)) is string option
             ? throw new ArgumentException($"{option} is for a layer of a checkpoint; --weights is left out.")
             : positions.Read(parsed);
 
@@ -121,31 +109,6 @@ internal static class DemoCommand
         return weights;
     }
 
-    private static void PrintTables(
-        IReadOnlyList<Sentence> sentences, HeadWeights heads, DeviceSelection selection, string source, IReadOnlyList<string> files)
-    {
-        Console.WriteLine($"Device: {selection.Device.Name} ({selection.Reason}).");
-        Console.WriteLine(source);
-        for (int batch = 0; batch < sentences.Count; batch++)
-        {
-            Table table = new Table().Title(Markup.Escape(sentences[batch].Text)).AddColumn("word");
-            for (int head = 0; head < heads.Heads; head++)
-                table.AddColumn(string.Create(CultureInfo.InvariantCulture, $"head {head} attends to"));
-            for (int query = 0; query < sentences[batch].Tokens.Count; query++)
-            {
-                string[] cells = [.. Enumerable.Range(0, heads.Heads).Select(head => string.Join(", ",
-                    heads.Top(batch, head, query, ShownWords).Select(key => string.Create(
-                        CultureInfo.InvariantCulture, $"{sentences[batch].Tokens[key.Position].Text} {key.Weight:F2}"))))];
-                table.AddRow([Markup.Escape(sentences[batch].Tokens[query].Text), .. cells.Select(Markup.Escape)]);
-            }
-
-            Tables.Print(table);
-        }
-
-        if (files.Count > 0)
-            Console.WriteLine($"{files.Count} heat maps: {Path.GetDirectoryName(files[0])}");
-    }
-
     private static void PrintJson(
         IReadOnlyList<Sentence> sentences, HeadWeights heads, DeviceSelection selection, string source, IReadOnlyList<string> files) =>
         Json.Print(new
@@ -160,7 +123,7 @@ internal static class DemoCommand
                 heads = Enumerable.Range(0, heads.Heads).Select(head => heads.Rows(batch, head)),
             }),
             files,
-        });
+        }, Screen.Output);
 
     private sealed record Settings(
         string? Text, string? Weights, MultiHeadAttentionLoadOptions Layer, string? Prefix, int Heads, int Seed, Causal Causal,

@@ -22,17 +22,18 @@ internal static class DevicesCommand
         DeviceSelection auto = AttentionEngine.SelectDevice();
         if (json)
         {
-            Json.Print(new { devices, auto = auto.Device.Name, reason = auto.Reason });
+            Json.Print(new { devices, auto = auto.Device.Name, reason = auto.Reason }, Screen.Output);
             return ExitCode.Success;
         }
 
-        Table table = new Table().AddColumns("Device", "Description", "Capability", "Memory", "Units", "Warp", "Group", "Shared");
+        Table table = new Table();
+        foreach (string column in (string[])["Device", "Description", "Memory", "Units", "Warp", "Group", "Shared"])
+            table.AddColumn(column == "Description" ? new TableColumn(column) : new TableColumn(column).NoWrap());
         foreach (DeviceInfo device in devices)
         {
             table.AddRow(
-                Markup.Escape(device.Name),
-                Markup.Escape(device.Problem is null ? device.Description : $"{device.Description} (unusable: {device.Problem})"),
-                Markup.Escape(device.Capability),
+                Screen.Cell(device.Name),
+                Screen.Cell(device.Capability.Length == 0 ? device.Description : $"{device.Description} ({device.Capability})"),
                 device.MemoryBytes == 0 ? "host" : Size(device.MemoryBytes),
                 Number(device.Multiprocessors),
                 Number(device.WarpSize),
@@ -40,8 +41,13 @@ internal static class DevicesCommand
                 device.SharedMemoryBytes == 0 ? "" : Size(device.SharedMemoryBytes));
         }
 
-        Tables.Print(table);
-        Console.WriteLine($"auto takes {auto.Device.Name}: {auto.Reason}.");
+        Screen screen = Screen.Output;
+        screen.Table(table);
+        screen.Lines(
+        [
+            .. devices.Where(device => device.Problem is not null).Select(device => $"{device.Name} cannot be used: {device.Problem}."),
+            $"auto takes {auto.Device.Name}: {auto.Reason}.",
+        ]);
         return ExitCode.Success;
     }
 

@@ -92,7 +92,8 @@ internal sealed class PositionOptions
 
     private Option[] All => [_rotary, _size, _interleaved, _scaling, _window, _softcap, _scale, _epsilon];
 
-    private static string? FirstGiven(ParseResult parsed, params Option[] options) =>
+    /// <summary>The first of some options that is given; null where none is.</summary>
+    public static string? FirstGiven(ParseResult parsed, params Option[] options) =>
         options.FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false })?.Name;
 
     private static AttentionWindow Window(int left) =>

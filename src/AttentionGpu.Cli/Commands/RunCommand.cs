@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Numerics.Tensors;
 using AttentionGpu.Cli.Files;
 using AttentionGpu.Cli.Output;
+using AttentionGpu.Serialization;
 using Spectre.Console;
 
 namespace AttentionGpu.Cli.Commands;
@@ -18,29 +19,21 @@ internal static class RunCommand
 
     public static Command Create(EngineFactory open)
     {
-        var weights = new Option<string>("--weights") { Description = "The checkpoint.", HelpName = "W.safetensors", Required = true };
+        Option<string> weights = CommonOptions.Path<string>("--weights", "W.safetensors", "The checkpoint.");
+        weights.Required = true;
         var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
         var heads = new Option<int>("--heads") { Description = "Query heads.", HelpName = "H", Required = true };
         var keyValueHeads = new Option<int?>("--kv-heads") { Description = "Key/value heads; told from the shapes if left out.", HelpName = "K" };
-        var input = new Option<string>("--input")
-        {
-            Description = "Tensor 'x' [batch, length, embedding] of a .safetensors file, or a .npy file.",
-            HelpName = "X",
-            Required = true,
-        };
-        var context = new Option<string?>("--context")
-        {
-            Description = "What keys and values come from, likewise; the input itself if left out.",
-            HelpName = "C",
-        };
+        Option<string> input = CommonOptions.Path<string>(
+            "--input", "X", "Tensor 'x' [batch, length, embedding] of a .safetensors file, or a .npy file.");
+        input.Required = true;
+        Option<string?> context = CommonOptions.Path<string?>(
+            "--context", "C", "What keys and values come from, likewise; the input itself if left out.");
         var causal = new Option<bool>("--causal") { Description = "Position i sees positions 0 to i." };
         var needWeights = new Option<bool>("--need-weights") { Description = "Write the attention weights of each head, too." };
-        var output = new Option<string>("--output")
-        {
-            Description = "Where 'y' and 'weights' go: .safetensors, or .npy for 'y' alone.",
-            HelpName = "Y",
-            Required = true,
-        };
+        Option<string> output = CommonOptions.Path<string>(
+            "--output", "Y", "Where 'y' and 'weights' go: .safetensors, or .npy for 'y' alone; none of the files that are read.");
+        output.Required = true;
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
         var positions = new PositionOptions();
@@ -69,6 +62,9 @@ internal static class RunCommand
     {
         if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
             throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
+        OutputFile.Require(
+            "--output", settings.Output,
+            InputFile.List(settings.Weights, ("--input", settings.Input), ("--context", settings.Context)));
         Tensor<float> input = ReadInput(settings.Input);
         Tensor<float> context = settings.Context is string path ? ReadInput(path) : input;
 
@@ -81,7 +77,7 @@ internal static class RunCommand
             ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1] + layer.ExtraKeys])
             : null;
 
-        (TimeSpan first, TimeSpan time) = LongWork.Run($"attention on {engine.Device.Name}", report =>
+        (TimeSpan first, TimeSpan time) = Screen.Status($"attention on {engine.Device.Name}", report =>
         {
             TimeSpan cold = Time(() => Forward(layer, input, context, output, weights, settings.Causal));
             if (cold > _longCall)
@@ -96,11 +92,14 @@ internal static class RunCommand
         TensorFile.Write(settings.Output, tensors);
 
         var cost = LayerCost.Of(layer.Config, input.Lengths, context.Lengths[1], settings.Causal, settings.NeedWeights);
-        Print(settings, engine.Device, first, time, cost);
+
+        // Readers of a pipe expect the tensors alone.
+        Screen screen = RealPath.Of(settings.Output).IsStandardOutput ? Screen.Error : Screen.Output;
+        Print(settings, engine.Device, first, time, cost, screen);
         return ExitCode.Success;
     }
 
-    private static void Print(Settings settings, DeviceInfo device, TimeSpan first, TimeSpan time, LayerCost cost)
+    private static void Print(Settings settings, DeviceInfo device, TimeSpan first, TimeSpan time, LayerCost cost, Screen screen)
     {
         double gflops = cost.Operations / time.TotalSeconds / 1e9;
         if (settings.Json)
@@ -114,19 +113,19 @@ internal static class RunCommand
                 gflops,
                 bytes = cost.Bytes,
                 output = settings.Output,
-            });
+            }, screen);
             return;
         }
 
         CultureInfo culture = CultureInfo.InvariantCulture;
         Table table = new Table().HideHeaders().AddColumns("", "");
-        table.AddRow("device", Markup.Escape($"{device.Name} ({device.Description})"));
+        table.AddRow("device", Screen.Cell($"{device.Name} ({device.Description})"));
         table.AddRow("first call", string.Create(culture, $"{first.TotalMilliseconds:F2} ms, with compilation"));
         table.AddRow("time", string.Create(culture, $"{time.TotalMilliseconds:F2} ms"));
         table.AddRow("speed", string.Create(culture, $"{gflops:F3} GFLOP/s"));
         table.AddRow("bytes moved", string.Create(culture, $"{cost.Bytes:N0} (inputs, parameters and outputs, once each)"));
-        table.AddRow("output", Markup.Escape(settings.Output));
-        Tables.Print(table);
+        table.AddRow("output", Screen.Cell(settings.Output));
+        screen.Table(table);
     }
 
     private static Tensor<float> ReadInput(string path)

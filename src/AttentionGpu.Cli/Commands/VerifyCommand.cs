@@ -13,11 +13,8 @@ internal static class VerifyCommand
 {
     public static Command Create(EngineFactory open)
     {
-        var onnx = new Option<string?>("--onnx")
-        {
-            Description = "A folder of published ONNX Attention cases, to run instead of the built-in ones.",
-            HelpName = "DIR",
-        };
+        Option<string?> onnx = CommonOptions.Path<string?>(
+            "--onnx", "DIR", "A folder of published ONNX Attention cases, to run instead of the built-in ones.");
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("verify", "Compare a device with the float64 reference, or with published ONNX cases.") { onnx, device, json };
@@ -29,7 +26,7 @@ internal static class VerifyCommand
     {
         IReadOnlyList<VerifyCase> cases = folder is null ? [.. BuiltInCases.All, .. BuiltInVariants.All, .. BuiltInLayers.All] : OnnxCases.Load(folder);
         using AttentionEngine engine = open(device);
-        List<VerifyOutcome> outcomes = LongWork.Run($"verifying {engine.Device.Name}", report =>
+        List<VerifyOutcome> outcomes = Screen.Status($"verifying {engine.Device.Name}", report =>
         {
             List<VerifyOutcome> finished = [];
             foreach (VerifyCase one in cases)
@@ -45,7 +42,8 @@ internal static class VerifyCommand
         int failed = outcomes.Count(outcome => outcome.Status == VerifyStatus.Failed);
         int skipped = outcomes.Count - passed - failed;
         if (json)
-            Json.Print(new { device = engine.Device, tolerance = VerifyOutcome.Tolerance, cases = outcomes, passed, failed, skipped });
+            Json.Print(
+                new { device = engine.Device, tolerance = VerifyOutcome.Tolerance, cases = outcomes, passed, failed, skipped }, Screen.Output);
         else
             PrintTable(engine.Device, outcomes, $"{passed} passed, {failed} failed, {skipped} skipped");
         return failed == 0 ? ExitCode.Success : ExitCode.Failed;
@@ -66,7 +64,10 @@ internal static class VerifyCommand
 
     private static void PrintTable(DeviceInfo device, List<VerifyOutcome> outcomes, string summary)
     {
-        Table table = new Table().Title(Markup.Escape($"{device.Name}: {device.Description}")).AddColumns("Case", "Result", "Error", "ms", "Note");
+        Table table = new Table().Title(Screen.Cell($"{device.Name}: {device.Description}"));
+        table.AddColumn("Case");
+        foreach (string figure in (string[])["Result", "Error", "ms"])
+            table.AddColumn(new TableColumn(figure).NoWrap());
         foreach (VerifyOutcome outcome in outcomes)
         {
             string color = outcome.Status switch
@@ -76,14 +77,14 @@ internal static class VerifyCommand
                 _ => "yellow",
             };
             table.AddRow(
-                Markup.Escape(outcome.Name),
+                Screen.Cell(outcome.Name) + (outcome.Note is null ? "" : "\n" + Screen.Cell(outcome.Note)),
                 $"[{color}]{outcome.Status.ToString().ToLowerInvariant()}[/]",
                 outcome.Error?.ToString("0.0e+0", CultureInfo.InvariantCulture) ?? "",
-                outcome.Milliseconds.ToString("F1", CultureInfo.InvariantCulture),
-                Markup.Escape(outcome.Note ?? ""));
+                outcome.Milliseconds.ToString("F1", CultureInfo.InvariantCulture));
         }
 
-        Tables.Print(table);
-        Console.WriteLine(summary);
+        Screen screen = Screen.Output;
+        screen.Table(table);
+        screen.Lines(summary);
     }
 }

@@ -1,5 +1,7 @@
 using System.Globalization;
 using System.Numerics.Tensors;
+using AttentionGpu.Cli.Files;
+using AttentionGpu.Cli.Output;
 
 namespace AttentionGpu.Cli.Demo;
 
@@ -27,11 +29,16 @@ internal sealed class HeadWeights(Tensor<float> weights, IReadOnlyList<Sentence>
         ];
     }
 
+    /// <summary>The file of a heat map.</summary>
+    public static string PictureFile(string folder, int batch, int head) =>
+        Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"sentence{batch}-head{head}.png"));
+
     /// <summary>Writes a heat map for each sentence and head.</summary>
     /// <returns>The files.</returns>
+    /// <exception cref="OutputException">One cannot be written.</exception>
     public IReadOnlyList<string> SavePictures(string folder)
     {
-        Directory.CreateDirectory(folder);
+        OutputFile.MakeFolder(folder);
         List<string> files = [];
         for (int batch = 0; batch < sentences.Count; batch++)
         {
@@ -46,8 +53,9 @@ internal sealed class HeadWeights(Tensor<float> weights, IReadOnlyList<Sentence>
                         cells[query, key] = rows[query][key];
                 }
 
-                string file = Path.Combine(folder, string.Create(CultureInfo.InvariantCulture, $"sentence{batch}-head{head}.png"));
-                HeatMap.Save(file, string.Create(CultureInfo.InvariantCulture, $"sentence {batch}, head {head}"), cells, words);
+                string file = PictureFile(folder, batch, head);
+                byte[] picture = HeatMap.Draw(string.Create(CultureInfo.InvariantCulture, $"sentence {batch}, head {head}"), cells, words);
+                OutputFile.Write(file, stream => stream.Write(picture));
                 files.Add(file);
             }
         }

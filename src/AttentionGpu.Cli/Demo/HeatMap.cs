@@ -8,12 +8,11 @@ internal static class HeatMap
     private const int CellPixels = 44;
     private const int MarginPixels = 220;
 
-    /// <summary>Writes a PNG.</summary>
-    /// <param name="path">The file.</param>
+    /// <summary>Draws a PNG.</summary>
     /// <param name="title">What stands above it.</param>
     /// <param name="weights">[query, key].</param>
     /// <param name="words">The words of both axes.</param>
-    public static void Save(string path, string title, double[,] weights, string[] words)
+    public static byte[] Draw(string title, double[,] weights, string[] words)
     {
         using var plot = new Plot();
         plot.Title(title);
@@ -33,6 +32,6 @@ internal static class HeatMap
         plot.XLabel("key");
         plot.YLabel("query");
         int side = (CellPixels * words.Length) + MarginPixels;
-        plot.SavePng(path, side, side);
+        return plot.GetImageBytes(side, side, ImageFormat.Png);
     }
 }

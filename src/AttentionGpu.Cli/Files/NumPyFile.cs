@@ -4,13 +4,17 @@ using System.Numerics.Tensors;
 using System.Text;
 using System.Text.RegularExpressions;
 using AttentionGpu.Serialization;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Cli.Files;
 
-/// <summary>Reads <c>.npy</c> files: one array of booleans, whole numbers or floats, in either order of bytes and of axes.</summary>
+/// <summary>
+/// Reads <c>.npy</c> files: one array of booleans, whole numbers or floats, in either order of bytes and of axes. Writes arrays of float32.
+/// </summary>
 internal static partial class NumPyFile
 {
     private const int PreambleBytes = 8;
+    private const int Alignment = 64;
     private const int MostHeaderBytes = 1 << 20;
 
     private static readonly byte[] _mark = [0x93, .. "NUMPY"u8];
@@ -30,6 +34,18 @@ internal static partial class NumPyFile
         {
             throw Error(path, "it ends inside its header", exception);
         }
+    }
+
+    /// <summary>Writes an array of float32, in the order of its axes.</summary>
+    public static void Write(Stream stream, Tensor<float> tensor)
+    {
+        // Behind version 1.0 come two bytes of length and the header, padded so that the elements start at a multiple of 64.
+        string shape = string.Join(", ", tensor.Lengths.ToArray()) + (tensor.Rank == 1 ? "," : "");
+        string header = $"{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}";
+        int padded = (PreambleBytes + sizeof(ushort) + header.Length + 1 + (Alignment - 1)) / Alignment * Alignment;
+        int length = padded - PreambleBytes - sizeof(ushort);
+        stream.Write([.. _mark, 1, 0, (byte)length, (byte)(length >> 8), .. Encoding.ASCII.GetBytes(header.PadRight(length - 1) + '\n')]);
+        HostCopy.Write<float>(stream, tensor);
     }
 
     private static Tensor<float> Read(FileStream stream, string path)

@@ -1,6 +1,6 @@
 using System.Numerics.Tensors;
+using AttentionGpu.Cli.Output;
 using AttentionGpu.Serialization;
-using NumSharp;
 
 namespace AttentionGpu.Cli.Files;
 
@@ -23,17 +23,12 @@ internal static class TensorFile
     }
 
     /// <summary>Writes tensors to a safetensors file, or the single one to a NumPy file.</summary>
-    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors)
+    /// <exception cref="OutputException">The file cannot be written; one that was there is as before.</exception>
+    public static void Write(string path, IReadOnlyDictionary<string, Tensor<float>> tensors) => OutputFile.Write(path, stream =>
     {
-        if (!IsNumPy(path))
-        {
-            SafetensorsFile.Write(path, tensors);
-            return;
-        }
-
-        Tensor<float> tensor = tensors.Single().Value;
-        var values = new float[tensor.FlattenedLength];
-        tensor.FlattenTo(values);
-        np.save(path, np.array(values).reshape([.. tensor.Lengths.ToArray().Select(length => (int)length)]));
-    }
+        if (IsNumPy(path))
+            NumPyFile.Write(stream, tensors.Single().Value);
+        else
+            SafetensorsFile.Write(stream, tensors);
+    });
 }

@@ -14,7 +14,7 @@ internal static class Failure
     /// <inheritdoc cref="Report(Exception)"/>
     public static int Report(string message, int exitCode)
     {
-        Console.Error.WriteLine("attention: " + string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)));
+        Screen.Error.Lines("attention: " + string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries)));
         return exitCode;
     }
 }

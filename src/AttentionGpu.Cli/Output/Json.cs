@@ -4,12 +4,13 @@ using System.Text.Json.Serialization;
 
 namespace AttentionGpu.Cli.Output;
 
-/// <summary>JSON on standard output.</summary>
+/// <summary>Results as JSON.</summary>
 internal static class Json
 {
     private static readonly JsonSerializerOptions _options = new()
     {
         WriteIndented = true,
+        NewLine = "\n",
         PropertyNamingPolicy = JsonNamingPolicy.CamelCase,
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
@@ -17,5 +18,9 @@ internal static class Json
         Converters = { new JsonStringEnumConverter(JsonNamingPolicy.CamelCase) },
     };
 
-    public static void Print(object value) => Console.WriteLine(JsonSerializer.Serialize(value, _options));
+    /// <summary>Prints an object.</summary>
+    /// <exception cref="OutputException">It cannot be written.</exception>
+    public static void Print(object value, Screen screen) =>
+        // What is not visible stands in strings alone, and is written there as JSON has it.
+        screen.Lines(JsonSerializer.Serialize(value, _options).Split('\n'));
 }

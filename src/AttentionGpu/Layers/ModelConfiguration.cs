@@ -51,12 +51,15 @@ internal sealed class ModelConfiguration
             RequireKnown(member);
     }
 
+    /// <summary>Where the file of a checkpoint is, if there is one.</summary>
+    public static string PathBeside(string checkpoint) => Path.Combine(Path.GetDirectoryName(Path.GetFullPath(checkpoint))!, FileName);
+
     /// <summary>Reads the file in the folder of a checkpoint; null where there is none.</summary>
     /// <param name="checkpoint">The checkpoint's path.</param>
     /// <exception cref="InvalidDataException">It is malformed, or has something that this layer does not do.</exception>
     public static ModelConfiguration? Beside(string checkpoint)
     {
-        string path = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(checkpoint))!, FileName);
+        string path = PathBeside(checkpoint);
         var file = new FileInfo(path);
         if (!file.Exists)
             return null;
@@ -103,6 +106,15 @@ internal sealed class ModelConfiguration
 
     /// <summary>Whether <c>q_norm.weight</c> and <c>k_norm.weight</c> have a known meaning.</summary>
     public bool HasNorms => _family.HasNorms;
+
+    /// <summary>Requires that the model's layers have no norms of queries and keys.</summary>
+    /// <param name="checkpoint">The file of a layer without.</param>
+    /// <exception cref="InvalidDataException">They have.</exception>
+    public void RequireNoNorms(string checkpoint)
+    {
+        if (HasNorms)
+            throw Error($"is of a model whose layers have 'q_norm.weight' and 'k_norm.weight', and the layer in '{checkpoint}' has neither");
+    }
 
     /// <summary>The exception for a file or a member that cannot be used.</summary>
     private InvalidDataException Error(string what) =>

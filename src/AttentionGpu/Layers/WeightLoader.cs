@@ -112,7 +112,9 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
             throw BadInput.Because(
                 nameof(options),
                 $"The option 'NormEpsilon' is {epsilon}, but '{file.Path}' has neither '{_prefix}{QueryNorm}' nor '{_prefix}{KeyNorm}'.");
-        if (norm is not null && options.NormEpsilon is null && model?.HasNorms != true)
+        if (norm is null)
+            model?.RequireNoNorms(file.Path);
+        else if (options.NormEpsilon is null && model?.HasNorms != true)
             throw BadInput.Because(
                 nameof(options),
                 $"'{file.Path}' has '{_prefix}{norm}': the option 'NormEpsilon' must be given where it is the factor of a root-mean-square "

@@ -38,7 +38,8 @@ public enum QueryAlignment
 
 /// <summary>
 /// A sliding window: a query sees the keys near its own position. FlashAttention's <c>window_size</c>, the ONNX operator's
-/// <c>left_window_size</c> and <c>right_window_size</c>. Blocks of keys outside of every window are not computed.
+/// <c>left_window_size</c> and <c>right_window_size</c>. Blocks of keys outside of every window are not computed. At least one side must
+/// be given; without a window, queries see the keys on both sides.
 /// </summary>
 public sealed record AttentionWindow
 {
@@ -48,10 +49,10 @@ public sealed record AttentionWindow
     /// <summary>Keys after its own position that a query sees; null for all. At least 0.</summary>
     public int? Right { get; init; }
 
-    /// <summary>Where queries stand among the keys. Left out where no side is limited.</summary>
+    /// <summary>Where queries stand among the keys.</summary>
     public QueryAlignment Alignment { get; init; }
 
-    /// <exception cref="ArgumentOutOfRangeException">A member is out of range.</exception>
+    /// <exception cref="ArgumentException">A member is out of range, or no side is given.</exception>
     internal void Validate(string argument)
     {
         if (!Enum.IsDefined(Alignment))
@@ -60,11 +61,10 @@ public sealed record AttentionWindow
             throw BadInput.OutOfRange(argument, Left, "The option 'Window.Left' must be at least 0.");
         if (Right is < 0)
             throw BadInput.OutOfRange(argument, Right, "The option 'Window.Right' must be at least 0.");
-        if (Alignment != QueryAlignment.TopLeft && Left is null && Right is null)
+        if (Left is null && Right is null)
         {
-            throw BadInput.OutOfRange(
-                argument, Alignment,
-                "The option 'Window.Alignment' must be left out where neither 'Window.Left' nor 'Window.Right' is given.");
+            throw BadInput.Because(
+                argument, "The option 'Window' has neither 'Left' nor 'Right'; it must have one, or be left out where all keys are seen.");
         }
     }
 }

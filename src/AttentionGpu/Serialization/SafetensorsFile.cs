@@ -154,11 +154,16 @@ public sealed class SafetensorsFile : IDisposable
         return values;
     }
 
-    /// <summary>Writes tensors to a file, which is replaced if it exists. Elements are written as they are.</summary>
+    /// <summary>
+    /// Writes tensors to a file, which is replaced if it exists. Elements are written as they are. The tensors go to a new file in the same
+    /// folder, which takes the path when it is on the disk: if that fails, the path has its old content. Links are followed, and a file
+    /// keeps its permissions. A pipe or a device is written to as it is.
+    /// </summary>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
     /// <param name="path">The file.</param>
     /// <param name="tensors">The tensors by name.</param>
-    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="IOException">The file cannot be written, for example because the disk is full.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file or its folder may not be written to.</exception>
     /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
     public static void Write<T>(string path, IReadOnlyDictionary<string, Tensor<T>> tensors)
         where T : unmanaged
@@ -166,8 +171,7 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(path);
         ArgumentNullException.ThrowIfNull(tensors);
         ElementTypes.Of<T>();
-        using FileStream stream = File.Create(path);
-        SafetensorsWriter.Write(stream, tensors);
+        FileReplacement.Write(path, stream => SafetensorsWriter.Write(stream, tensors));
     }
 
     /// <summary>Writes tensors to a stream, from its position on. Elements are written as they are.</summary>

@@ -18,18 +18,20 @@ internal static class Close
         Assert(Data.Flat(expected), Data.Flat(actual), context, tolerance, smallest);
     }
 
-    /// <summary>The same of elements without a shape.</summary>
+    /// <summary>The same of elements without a shape. The message says how many are wrong, and gives the first and the last.</summary>
     public static void Assert(float[] want, float[] got, string context, double tolerance = Tolerance, double smallest = SmallestNormal)
     {
         Xunit.Assert.Equal(want.Length, got.Length);
         double largest = want.Where(float.IsFinite).Select(value => Math.Abs((double)value)).DefaultIfEmpty(0.0).Max();
-        for (int i = 0; i < want.Length; i++)
-        {
-            bool equal = float.IsNaN(want[i])
-                ? float.IsNaN(got[i])
-                : want[i] == got[i] || Math.Abs((double)want[i] - got[i]) <= Math.Max(tolerance * largest, smallest);
-            if (!equal)
-                Xunit.Assert.Fail($"{context}: element {i} is {got[i]:R}, expected {want[i]:R} (largest expected {largest:R}).");
-        }
+        double limit = Math.Max(tolerance * largest, smallest);
+        int[] wrong = [.. Enumerable.Range(0, want.Length).Where(i => !IsClose(want[i], got[i], limit))];
+        if (wrong.Length == 0)
+            return;
+        string Differs(int i) => $"element {i} is {got[i]:R}, expected {want[i]:R}";
+        Xunit.Assert.Fail(
+            $"{context}: {Differs(wrong[0])} (largest expected {largest:R}); {wrong.Length} of {want.Length} are wrong, the last: {Differs(wrong[^1])}.");
     }
+
+    private static bool IsClose(float want, float got, double limit) =>
+        float.IsNaN(want) ? float.IsNaN(got) : want == got || Math.Abs((double)want - got) <= limit;
 }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Support;
 
@@ -37,6 +38,16 @@ public static class Engines
     /// <summary>An engine that all tests share; never dispose of it.</summary>
     public static AttentionEngine Get(string name) =>
         _engines.GetOrAdd(name, key => new Lazy<AttentionEngine>(() => Create(key))).Value;
+
+    /// <summary>Whether a driver compiles the backend's kernels, for seconds each.</summary>
+    public static bool IsDriver(string name) => name.Contains(':', StringComparison.Ordinal);
+
+    /// <summary>All element types; one of them, which the seed draws, where a driver compiles kernels for each.</summary>
+    public static ElementForm[] Elements(string name, int seed)
+    {
+        ElementForm[] all = Enum.GetValues<ElementForm>();
+        return IsDriver(name) ? [all[new Random(seed).Next(all.Length)]] : all;
+    }
 
     private static AttentionEngine Create(string name)
     {

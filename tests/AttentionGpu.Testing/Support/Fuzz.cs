@@ -14,6 +14,14 @@ internal static class Fuzz
     /// <summary>The problems of a run, where a test usually has fewer.</summary>
     public static int Problems(int usual) => Read("ATTENTION_FUZZ_PROBLEMS") ?? usual;
 
+    /// <summary>The problems of other sizes and data that each kind has: a device compiles kernels for each kind, a driver for seconds.</summary>
+    public static int ProblemsOfKind(AttentionEngine engine) => engine.Device.Kind switch
+    {
+        DeviceKind.Simd or DeviceKind.Reference => 1,
+        DeviceKind.IlgpuCpu => 4,
+        _ => 10,
+    };
+
     /// <summary>A seed of this run.</summary>
     public static int Seed()
     {

@@ -1,5 +1,6 @@
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Batches;
 
@@ -27,7 +28,8 @@ public class BatchInvariantAttentionTests
     public void A_request_has_the_same_bits_in_every_batch(string device)
     {
         AttentionEngine engine = Engines.Get(device);
-        for (int seed = 0; seed < 3; seed++)
+        int drawn = System.Random.Shared.Next();
+        for (int seed = drawn; seed < drawn + (Engines.IsDriver(device) ? 1 : 3); seed++)
             AssertSame(seed, engine, engine, _smallBatches, mostQueries: 9, mostKeys: 30);
     }
 
@@ -100,9 +102,21 @@ public class BatchInvariantAttentionTests
 
     private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int mostQueries, int mostKeys)
     {
-        AssertSame<float>(seed, alone, together, batches, mostQueries, mostKeys);
-        AssertSame<Half>(seed, alone, together, batches, mostQueries, mostKeys);
-        AssertSame<BFloat16>(seed, alone, together, batches, mostQueries, mostKeys);
+        foreach (ElementForm element in Engines.Elements(alone.Device.Name, seed))
+        {
+            switch (element)
+            {
+                case ElementForm.F32:
+                    AssertSame<float>(seed, alone, together, batches, mostQueries, mostKeys);
+                    break;
+                case ElementForm.F16:
+                    AssertSame<Half>(seed, alone, together, batches, mostQueries, mostKeys);
+                    break;
+                default:
+                    AssertSame<BFloat16>(seed, alone, together, batches, mostQueries, mostKeys);
+                    break;
+            }
+        }
     }
 
     private static void AssertSame<T>(

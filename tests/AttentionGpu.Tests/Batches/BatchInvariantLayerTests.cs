@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Tests.Support;
+using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Batches;
 
@@ -23,7 +24,8 @@ public class BatchInvariantLayerTests
     public void A_request_has_the_same_bits_in_every_batch(string device)
     {
         AttentionEngine engine = Engines.Get(device);
-        for (int seed = 0; seed < 2; seed++)
+        int drawn = Random.Shared.Next();
+        for (int seed = drawn; seed < drawn + (Engines.IsDriver(device) ? 1 : 2); seed++)
             AssertSame(seed, engine, engine, _smallBatches, embedding: 12, longest: 6);
     }
 
@@ -69,9 +71,21 @@ public class BatchInvariantLayerTests
 
     private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int embedding, int longest)
     {
-        AssertSame<float>(seed, alone, together, batches, embedding, longest);
-        AssertSame<Half>(seed, alone, together, batches, embedding, longest);
-        AssertSame<BFloat16>(seed, alone, together, batches, embedding, longest);
+        foreach (ElementForm element in Engines.Elements(alone.Device.Name, seed))
+        {
+            switch (element)
+            {
+                case ElementForm.F32:
+                    AssertSame<float>(seed, alone, together, batches, embedding, longest);
+                    break;
+                case ElementForm.F16:
+                    AssertSame<Half>(seed, alone, together, batches, embedding, longest);
+                    break;
+                default:
+                    AssertSame<BFloat16>(seed, alone, together, batches, embedding, longest);
+                    break;
+            }
+        }
     }
 
     private static void AssertSame<T>(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int embedding, int longest)

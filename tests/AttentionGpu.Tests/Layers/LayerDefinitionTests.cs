@@ -13,17 +13,18 @@ public class LayerDefinitionTests
     private const int EmulatedLayers = 15;
 
     // A driver compiles new kernels for nearly each layer.
-    private const int OpenCLLayers = 3;
+    private const int DriverLayers = 3;
+    private const int DriverModels = 4;
 
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
     public void Random_layers_agree_with_the_definition(string backend) => Gen.Int.Sample(
         seed =>
         {
-            foreach (ElementForm element in Enum.GetValues<ElementForm>())
+            foreach (ElementForm element in Engines.Elements(backend, seed))
                 LayerRun.AssertAgrees(RandomLayers.Create(seed, element), Engines.Get(backend));
         },
-        iter: IsEmulator(backend) ? EmulatedLayers : IsOpenCL(backend) ? OpenCLLayers : Layers,
+        iter: IsEmulator(backend) ? EmulatedLayers : Engines.IsDriver(backend) ? DriverLayers : Layers,
         threads: 1);
 
     [Theory]
@@ -31,9 +32,12 @@ public class LayerDefinitionTests
     public void Layers_of_published_models_agree_with_the_definition(string backend) => Gen.Int.Sample(
         seed =>
         {
-            foreach (string model in ModelLayers.Names)
+            string[] models = [.. ModelLayers.Names];
+            if (Engines.IsDriver(backend))
+                models = new Random(seed).GetItems(models, DriverModels);
+            foreach (string model in models)
             {
-                foreach (ElementForm element in Elements(seed, model, backend))
+                foreach (ElementForm element in Engines.Elements(backend, seed + model.Length))
                     LayerRun.AssertAgrees(ModelLayers.Create(model, seed, element, Length(seed, backend)), Engines.Get(backend));
             }
         },
@@ -65,15 +69,6 @@ public class LayerDefinitionTests
         ];
         Assert.All(calls, one => LayerRun.AssertAgrees(one, Engines.Get(backend)));
     }
-
-    // All of them; one of them, drawn, where each costs the compilation of kernels.
-    private static ElementForm[] Elements(int seed, string model, string backend)
-    {
-        ElementForm[] all = Enum.GetValues<ElementForm>();
-        return IsOpenCL(backend) ? [all[new Random(seed + model.Length).Next(all.Length)]] : all;
-    }
-
-    private static bool IsOpenCL(string backend) => backend.StartsWith("opencl:", StringComparison.Ordinal);
 
     private static int Length(int seed, string backend) => new Random(seed).Next(17, IsEmulator(backend) ? 24 : 80);
 

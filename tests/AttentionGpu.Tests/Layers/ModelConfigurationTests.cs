@@ -135,6 +135,19 @@ public sealed class ModelConfigurationTests : IDisposable
     }
 
     [Theory]
+    [InlineData("1e-05")]
+    [InlineData("1e-06")]
+    public void A_layer_without_norms_is_none_of_a_model_that_has_them(string epsilon)
+    {
+        _folder.Write("model.layers.2.self_attn", CheckpointFolder.Weights());
+        _folder.WriteConfiguration(
+            $$"""{"model_type":"qwen3","rope_theta":1000000,"rms_norm_eps":{{epsilon}},"use_sliding_window":false}""");
+        InvalidDataException exception = Assert.Throws<InvalidDataException>(() => Load(2));
+        Assert.Contains("config.json' is of a model whose layers have 'q_norm.weight'", exception.Message, StringComparison.Ordinal);
+        Assert.Contains($"the layer in '{_folder.File}' has neither", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("[1]", "is no JSON object")]
     [InlineData("{", "is no valid JSON")]
     [InlineData("{}", "has no 'model_type'")]

@@ -18,7 +18,7 @@ public class PositionBorderTests
         new() { Right = 0 }, new() { Right = 1 }, new() { Right = 32 },
         new() { Left = 0, Right = 0 }, new() { Left = 2, Right = 3 }, new() { Left = 31, Right = 33 },
         new() { Left = 6, Right = 1, Alignment = QueryAlignment.BottomRight }, new() { Left = 40, Alignment = QueryAlignment.BottomRight },
-        new() { Left = int.MaxValue, Right = 2 }, new() { Left = 2, Right = int.MaxValue }, new(),
+        new() { Left = int.MaxValue, Right = 2 }, new() { Left = 2, Right = int.MaxValue }, new() { Right = int.MaxValue },
     ];
 
     [Theory]
@@ -118,7 +118,7 @@ public class PositionBorderTests
             foreach (AttentionWindow window in new AttentionWindow[]
             {
                 new() { Left = 3 }, new() { Right = 3 }, new() { Left = 3, Right = int.MaxValue },
-                new() { Left = int.MaxValue, Right = 3 }, new(),
+                new() { Left = int.MaxValue, Right = 3 }, new() { Left = int.MaxValue },
             })
             {
                 VariantCase problem = Create(queries, keys, "window to both sides");

@@ -8,9 +8,8 @@ public class VariantTests
 {
     private const int Problems = 500;
 
-    // The emulator takes a thread switch for each barrier, and a driver compiles kernels for seconds: they get a few problems of every run.
-    private const int EmulatedProblems = 60;
-    private const int DriverProblems = 20;
+    // The emulator takes a thread switch for each barrier.
+    private const int DeviceProblems = 60;
     private const int EmulatedLength = 24;
     private const int HostLength = 150;
     private const int OracleProblems = 150;
@@ -71,19 +70,17 @@ public class VariantTests
     {
         int seed = Fuzz.Seed();
         var random = new Random(seed);
-        int problems = Fuzz.Problems(engine.Device.Kind switch
-        {
-            DeviceKind.Simd or DeviceKind.Reference => Problems,
-            DeviceKind.IlgpuCpu => EmulatedProblems,
-            _ => DriverProblems,
-        });
+        int problems = Fuzz.Problems(engine.Device.Kind is DeviceKind.Simd or DeviceKind.Reference ? Problems : DeviceProblems);
+        int problemsOfKind = Fuzz.ProblemsOfKind(engine);
         var kinds = new Queue<VariantKind>();
         for (int i = 0; i < problems; i++)
         {
             // Every pair of choices is among the kinds of a drawing.
             if (kinds.Count == 0)
                 kinds = new(VariantPairs.Draw(random));
-            VariantKind kind = kinds.Dequeue();
+            VariantKind kind = kinds.Peek();
+            if ((i + 1) % problemsOfKind == 0)
+                kinds.Dequeue();
             int own = random.Next();
             var problem = VariantCase.Create(kind, new Random(own), maxLength);
             string context = $"seed {seed}, problem {i} ({own}): {kind}";

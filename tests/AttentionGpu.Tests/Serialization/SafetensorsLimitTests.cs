@@ -67,7 +67,9 @@ public class SafetensorsLimitTests
     {
         var tensors = new Dictionary<string, Tensor<Half>>
         {
-            ["b"] = Tensor.CreateFromShape<Half>([2, 3]), ["a"] = Tensor.CreateFromShape<Half>([4, 0]), ["c"] = Tensor.CreateFromShape<Half>([1]),
+            ["b"] = Tensor.CreateFromShape<Half>([2, 3]),
+            ["a"] = Tensor.CreateFromShape<Half>([4, 0]),
+            ["c"] = Tensor.CreateFromShape<Half>([1]),
         };
         using var written = new MemoryStream();
         SafetensorsFile.Write(written, tensors);

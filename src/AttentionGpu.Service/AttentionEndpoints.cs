@@ -33,7 +33,7 @@ internal static class AttentionEndpoints
     {
         var query = RequestQuery.Read(context.Request.Query);
         bool isFile = RequestContent.IsSafetensors(context.Request);
-        using MemoryLease lease = budget.Open();
+        using MemoryLease lease = budget.Open(context.Request.ContentLength);
         var exchange = new AttentionExchange(context, limits, lease);
         if (isFile)
         {

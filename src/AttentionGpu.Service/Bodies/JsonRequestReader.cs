@@ -7,7 +7,7 @@ namespace AttentionGpu.Service;
 /// <summary>Reads a request in JSON piece by piece as it comes: nothing is kept but its numbers.</summary>
 internal sealed class JsonRequestReader(JsonRequest request)
 {
-    // No name or number of a request is longer, with some white space or escapes.
+    // No name or number of a request is longer, with escapes and the white space before it.
     private const int MaxTextBytes = 4096;
 
     private static readonly string[] _members = ["input", "layer", "causal", "weights"];
@@ -67,7 +67,7 @@ internal sealed class JsonRequestReader(JsonRequest request)
 
         _state = reader.CurrentState;
         if (bytes.Length - reader.BytesConsumed > MaxTextBytes)
-            throw Wrong($"a name, text or number must have at most {MaxTextBytes} bytes");
+            throw Wrong($"a name, text or number must have at most {MaxTextBytes} bytes, with the white space before it");
         return reader.Position;
     }
 

@@ -7,15 +7,14 @@ internal sealed class RequestBody : IDisposable
 {
     private readonly HttpContext _context;
     private readonly int _seconds;
-    private readonly CancellationTokenSource _time;
+    private readonly Timer _time;
     private SequencePosition? _end;
 
     public RequestBody(HttpContext context, ServiceLimits limits)
     {
         _context = context;
         _seconds = limits.TransferSeconds;
-        _time = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        _time.CancelAfter(TimeSpan.FromSeconds(_seconds));
+        _time = new Timer(_ => Reader.CancelPendingRead(), null, TimeSpan.FromSeconds(_seconds), Timeout.InfiniteTimeSpan);
     }
 
     private PipeReader Reader => _context.Request.BodyReader;
@@ -25,16 +24,11 @@ internal sealed class RequestBody : IDisposable
     /// <exception cref="OperationCanceledException">The client has gone.</exception>
     public async ValueTask<ReadResult> ReadAsync()
     {
-        try
-        {
-            ReadResult result = await Reader.ReadAsync(_time.Token).ConfigureAwait(false);
-            _end = result.Buffer.End;
-            return result;
-        }
-        catch (OperationCanceledException) when (!_context.RequestAborted.IsCancellationRequested)
-        {
-            throw new BadHttpRequestException($"A body must come within {_seconds} seconds.", StatusCodes.Status408RequestTimeout);
-        }
+        ReadResult result = await Reader.ReadAsync(_context.RequestAborted).ConfigureAwait(false);
+        _end = result.Buffer.End;
+        return result.IsCanceled
+            ? throw new BadHttpRequestException($"A body must come within {_seconds} seconds.", StatusCodes.Status408RequestTimeout)
+            : result;
     }
 
     /// <summary>Says how far the piece was consumed. The rest comes again, with more behind it.</summary>
@@ -46,9 +40,10 @@ internal sealed class RequestBody : IDisposable
 
     public void Dispose()
     {
+        _time.Dispose();
+
         // A piece that was refused is consumed too, or the server could not skip what follows.
         if (_end is { } end)
             Consume(end);
-        _time.Dispose();
     }
 }

@@ -35,7 +35,9 @@ internal sealed class ResponseBody : IDisposable
         }
         catch (OperationCanceledException) when (!_context.RequestAborted.IsCancellationRequested)
         {
+            // The server tells of the end a little later, and until then it would be taken for a fault of the service.
             _context.Abort();
+            _context.RequestAborted = new CancellationToken(canceled: true);
             throw;
         }
     }

@@ -20,7 +20,7 @@ internal sealed class SafetensorsBody : IDisposable
     private const int BlockBytes = 16 << 10;
 
     // What is free beyond this is left to the collector.
-    private const long FreeBytes = 16 << 20;
+    private const long FreeBytes = 4 << 20;
 
     private static readonly RecyclableMemoryStreamManager _memory = new(
         new RecyclableMemoryStreamManager.Options { BlockSize = BlockBytes, MaximumSmallPoolFreeBytes = FreeBytes });

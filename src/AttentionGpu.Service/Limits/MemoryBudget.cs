@@ -2,7 +2,7 @@ namespace AttentionGpu.Service;
 
 /// <summary>
 /// The memory that all requests may hold at once. A request has a lease, which grows with what it holds. A quarter of the memory is for
-/// the first <see cref="SmallBytes"/> of each lease, so that long requests, however many, leave room for short ones.
+/// the first <see cref="SmallBytes"/> of short requests' leases, so that long requests, however many, leave room for short ones.
 /// </summary>
 internal sealed class MemoryBudget(ServiceLimits limits)
 {
@@ -12,22 +12,34 @@ internal sealed class MemoryBudget(ServiceLimits limits)
     private readonly long _largeLimit = limits.MaxMemoryBytes - limits.MaxMemoryBytes / 4;
     private long _small;
     private long _large;
+    private long _largeEver;
 
     /// <summary>The bytes that are held now.</summary>
-    public long UsedBytes => Interlocked.Read(ref _small) + Interlocked.Read(ref _large);
+    public long UsedBytes => Interlocked.Read(ref _small) + LargeBytes;
+
+    /// <summary>The bytes of long requests that are held now.</summary>
+    public long LargeBytes => Interlocked.Read(ref _large);
+
+    /// <summary>All such bytes that were ever held.</summary>
+    public long LargeBytesEver => Interlocked.Read(ref _largeEver);
 
     /// <summary>The most that one lease can have.</summary>
-    public long LeaseLimit => Math.Min(SmallBytes, _smallLimit) + _largeLimit;
+    public long LeaseLimit => _largeLimit;
 
     /// <summary>A lease of no bytes.</summary>
-    public MemoryLease Open() => new(this);
+    /// <param name="bodyBytes">The bytes of the request's body as it says; null where it does not.</param>
+    public MemoryLease Open(long? bodyBytes) => new(this, bodyBytes > SmallBytes ? 0 : SmallBytes);
 
     internal bool TryTake(long small, long large)
     {
         if (!TryAdd(ref _small, small, _smallLimit))
             return false;
         if (TryAdd(ref _large, large, _largeLimit))
+        {
+            Interlocked.Add(ref _largeEver, large);
             return true;
+        }
+
         Interlocked.Add(ref _small, -small);
         return false;
     }
@@ -51,7 +63,7 @@ internal sealed class MemoryBudget(ServiceLimits limits)
 }
 
 /// <summary>What one request holds. Not for several threads at once.</summary>
-internal sealed class MemoryLease(MemoryBudget budget) : IDisposable
+internal sealed class MemoryLease(MemoryBudget budget, long smallBytes) : IDisposable
 {
     private long _bytes;
 
@@ -84,9 +96,9 @@ internal sealed class MemoryLease(MemoryBudget budget) : IDisposable
     /// <summary>Gives all back.</summary>
     public void Dispose() => Shrink(_bytes);
 
-    private static long Small(long bytes) => Math.Min(bytes, MemoryBudget.SmallBytes);
+    private long Small(long bytes) => Math.Min(bytes, smallBytes);
 
-    private static long Large(long bytes) => bytes - Small(bytes);
+    private long Large(long bytes) => bytes - Small(bytes);
 }
 
 /// <summary>There is no room for a request now.</summary>

@@ -1,12 +1,13 @@
 using System.ComponentModel.DataAnnotations;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 
 namespace AttentionGpu.Service;
 
 /// <summary>What a request may ask for, and what all of them may hold and take.</summary>
 internal sealed class ServiceLimits : IValidatableObject
 {
-    private const int InputBufferBytes = 64 << 10;
+    private const int BufferBytes = 64 << 10;
 
     /// <summary>Bytes of a request's body.</summary>
     [Range(1, long.MaxValue)]
@@ -36,19 +37,22 @@ internal sealed class ServiceLimits : IValidatableObject
     [Range(double.Epsilon, double.MaxValue)]
     public double MinBytesPerSecond { get; set; } = 4096;
 
-    /// <summary>Limits of a connection: what is read ahead of the service, and how slow a client may be.</summary>
+    /// <summary>How much a client may send, and how slow it may be.</summary>
     public void Apply(KestrelServerLimits server)
     {
         var rate = new MinDataRate(MinBytesPerSecond, TimeSpan.FromSeconds(5));
         server.MaxRequestBodySize = MaxBodyBytes;
-        server.MaxRequestBufferSize = InputBufferBytes;
+        server.MaxRequestBufferSize = BufferBytes;
         server.MinRequestBodyDataRate = rate;
         server.MinResponseDataRate = rate;
 
         // Windows of HTTP/2, which TLS brings with it.
-        server.Http2.InitialConnectionWindowSize = 2 * InputBufferBytes;
-        server.Http2.InitialStreamWindowSize = InputBufferBytes;
+        server.Http2.InitialConnectionWindowSize = 2 * BufferBytes;
+        server.Http2.InitialStreamWindowSize = BufferBytes;
     }
+
+    /// <summary>What a connection reads ahead, and what it keeps for a client that does not read.</summary>
+    public static void Apply(SocketTransportOptions sockets) => (sockets.MaxReadBufferSize, sockets.MaxWriteBufferSize) = (BufferBytes, BufferBytes);
 
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)

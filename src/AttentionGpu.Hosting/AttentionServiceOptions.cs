@@ -79,7 +79,9 @@ public sealed class AttentionServiceOptions
     [Range(typeof(TimeSpan), "00:00:00.001", "1.00:00:00")]
     public TimeSpan HealthTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>How long nothing waits or runs before memory that no layer uses goes back to the system or the device.</summary>
+    /// <summary>
+    /// How long no request waits or runs before memory that no layer uses goes back to the system or the device. Health checks do not count.
+    /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.001", "1.00:00:00")]
     public TimeSpan IdleMemoryDelay { get; set; } = TimeSpan.FromSeconds(10);
 

@@ -26,6 +26,23 @@ public class IdleTests
     }
 
     [Fact]
+    public async Task A_health_check_does_not_end_a_rest()
+    {
+        var backend = new ReleasingBackend();
+        await using AttentionService service = Fixture.Create(
+            new() { Device = "simd", IdleMemoryDelay = TimeSpan.FromSeconds(1) }, (_, _) => new AttentionEngine(backend));
+        IAttentionLayer layer = service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights);
+        await SchedulerTests.Forward(layer, Fixture.Input(5, 1)).Task;
+        await Wait.UntilAsync(() =>
+        {
+            Assert.True(service.CheckHealthAsync(CancellationToken.None).GetAwaiter().GetResult());
+            return backend.Released > 0;
+        });
+        Assert.True(await service.CheckHealthAsync(TestContext.Current.CancellationToken));
+        Assert.Equal(1, backend.Released);
+    }
+
+    [Fact]
     public async Task Who_does_not_rest_long_keeps_its_memory()
     {
         var backend = new ReleasingBackend();

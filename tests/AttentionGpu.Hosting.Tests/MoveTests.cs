@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-using AttentionGpu.Serialization;
 using AttentionGpu.Tests.Support;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
@@ -63,14 +61,16 @@ public class MoveTests
     [Fact]
     public async Task A_layer_of_a_checkpoint_moves_without_its_file()
     {
-        string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid()}.safetensors");
-        Write(path);
         AttentionServiceOptions options = Options();
-        options.Layers["layer"] = new() { Path = path, Heads = 4 };
-        try
+        AttentionService service;
+        using (var disk = new FailingDisk())
         {
-            await using AttentionService service = Create(options);
-            File.Delete(path);
+            options.Layers["layer"] = new() { Path = disk.Write(Fixture.Weights), Heads = 4 };
+            service = Create(options);
+        }
+
+        await using (service)
+        {
             await AssertAnswersAsync(service.Layers["layer"]);
             _firstIsLost = true;
             await AssertAnswersAsync(service.Layers["layer"]);
@@ -79,10 +79,6 @@ public class MoveTests
             Assert.True(await service.ReturnFromFallbackAsync(Token));
             await AssertAnswersAsync(service.Layers["LAYER"]);
             Assert.False(service.UsesFallback);
-        }
-        finally
-        {
-            File.Delete(path);
         }
     }
 
@@ -250,18 +246,6 @@ public class MoveTests
         (Task task, float[] output) = SchedulerTests.Forward(layer, input);
         await task.WaitAsync(Wait.Patience, Token);
         Close.Assert(Fixture.Expected(input), output, "output");
-    }
-
-    private static void Write(string path)
-    {
-        MultiHeadAttentionWeights weights = Fixture.Weights;
-        SafetensorsFile.Write(path, new Dictionary<string, Tensor<float>>
-        {
-            ["in_proj_weight"] = Tensor.Concatenate<float>([weights.Query, weights.Key, weights.Value]),
-            ["in_proj_bias"] = Tensor.Concatenate<float>([weights.QueryBias!, weights.KeyBias!, weights.ValueBias!]),
-            ["out_proj.weight"] = weights.Output,
-            ["out_proj.bias"] = weights.OutputBias!,
-        });
     }
 
     private AttentionService Create(AttentionServiceOptions? options = null) => Fixture.Create(options ?? Options(), Make, time: _time);

@@ -7,13 +7,15 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace AttentionGpu.Hosting.Tests;
 
 /// <summary>
-/// Parts that die at random beside each other: host memory, device memory, both devices, listeners of metrics and the log. The variable
+/// Parts that die at random beside each other: host memory, device memory, both devices, listeners of metrics, the log, and the disk:
+/// the checkpoints of the service's layers are gone once it runs, and others fail while they are read. The variable
 /// ATTENTION_FAULT_SECONDS makes it go on for so long.
 /// </summary>
 public sealed class PartFaultTests : IDisposable
 {
     private const int Faults = 200;
     private const int Clients = 8;
+    private const int AddedLayers = 6;
 
     private readonly int _seed = Random.Shared.Next();
     private readonly Random _random;
@@ -24,6 +26,7 @@ public sealed class PartFaultTests : IDisposable
     private volatile bool _firstIsLost;
     private int _harmful;
     private int _harmless;
+    private int _unread;
 
     public PartFaultTests()
     {
@@ -33,8 +36,8 @@ public sealed class PartFaultTests : IDisposable
             if (instrument.Meter == _meter)
                 self.EnableMeasurementEvents(instrument);
         };
-        _listener.SetMeasurementEventCallback<double>((_, _, _, _) => MayDie("a listener", oneIn: 25, ref _harmless));
-        _listener.SetMeasurementEventCallback<long>((_, _, _, _) => MayDie("a listener", oneIn: 25, ref _harmless));
+        _listener.SetMeasurementEventCallback<double>((_, _, _, _) => MayDie<InvalidOperationException>(oneIn: 25, ref _harmless));
+        _listener.SetMeasurementEventCallback<long>((_, _, _, _) => MayDie<InvalidOperationException>(oneIn: 25, ref _harmless));
         _listener.Start();
     }
 
@@ -52,17 +55,29 @@ public sealed class PartFaultTests : IDisposable
         TestContext.Current.SendDiagnosticMessage($"{nameof(PartFaultTests)}: seed {_seed}");
         string? seconds = Environment.GetEnvironmentVariable("ATTENTION_FAULT_SECONDS");
         TimeSpan? time = seconds is null ? null : TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture));
-        var memory = new ScarceMemory { BeforeRent = _ => MayDie<InsufficientMemoryException>(oneIn: 30) };
-        AttentionService service = Fixture.Create(
-            new() { Device = "first", FallbackDevice = "second", FallbackRetryDelay = TimeSpan.Zero, MaxBatchTokens = 200 },
-            Make, new OneMeter(_meter), new CollectedLog(() => MayDie("the log", oneIn: 4, ref _harmless)), memory: memory);
+        var memory = new ScarceMemory { BeforeRent = _ => MayDie<InsufficientMemoryException>(oneIn: 30, ref _harmful) };
+        AttentionService service;
+        using (var lost = new FailingDisk())
+        {
+            var options = new AttentionServiceOptions
+            {
+                Device = "first",
+                FallbackDevice = "second",
+                FallbackRetryDelay = TimeSpan.Zero,
+                MaxBatchTokens = 200,
+                Layers =
+                {
+                    ["layer"] = new() { Path = lost.Write(Fixture.Weights), Heads = Fixture.Config.Heads },
+                    ["other"] = new() { Path = lost.Write(Fixture.OtherWeights), Heads = Fixture.OtherConfig.Heads },
+                },
+            };
+            service = Fixture.Create(
+                options, Make, new OneMeter(_meter), new CollectedLog(() => MayDie<IOException>(oneIn: 4, ref _harmless)), memory: memory);
+        }
+
         try
         {
-            IAttentionLayer[] layers =
-            [
-                service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights),
-                service.AddLayer<float>("other", Fixture.OtherConfig, Fixture.OtherWeights),
-            ];
+            IAttentionLayer[] layers = [service.Layers["layer"], service.Layers["other"]];
             var check = new AttentionHealthCheck(service);
             _isArmed = true;
             long start = Stopwatch.GetTimestamp();
@@ -72,11 +87,13 @@ public sealed class PartFaultTests : IDisposable
             [
                 .. Enumerable.Range(0, Clients).Select(client => Task.Run(() => SendAsync(client), Token)),
                 Task.Run(LoseAndReturnAsync, Token),
+                Task.Run(LoadAsync, Token),
             ]);
 
             // A fault of a batch fails nobody, and one of a request alone fails that.
             Assert.InRange(failed, 1, _harmful);
             Assert.InRange(right, failed, int.MaxValue);
+            Assert.Contains(_devices, device => device.Name == "second" && device.Batches.Length > 0);
             _isArmed = _firstIsLost = false;
             Assert.True(await service.ReturnFromFallbackAsync(Token), Seed);
             HealthCheckResult health = await check.CheckHealthAsync(new HealthCheckContext(), Token);
@@ -84,7 +101,7 @@ public sealed class PartFaultTests : IDisposable
             Assert.True(
                 (0, 0) == (service.QueueDepth, memory.Rented), $"{Seed}: {service.QueueDepth} wait, {memory.Rented} arrays are out.");
             TestContext.Current.SendDiagnosticMessage(
-                $"{right} right, {failed} failed, {_harmful} faults, {_harmless} of listeners, {_devices.Count} devices");
+                $"{right} right, {failed} failed, {_harmful} faults, {_harmless} of listeners, {_unread} of the disk, {_devices.Count} devices");
 
             bool GoesOn() => time is { } limit
                 ? Stopwatch.GetElapsedTime(start) < limit
@@ -95,10 +112,32 @@ public sealed class PartFaultTests : IDisposable
                 var random = new Random(_seed + client);
                 while (GoesOn())
                 {
-                    if (await TrySendAsync(service, layers[random.Next(2)], layers, random, client))
+                    IAttentionLayer layer = layers[random.Next(2)];
+                    if (await TrySendAsync(service, layer, random, client))
                         Interlocked.Increment(ref right);
                     else
                         Interlocked.Increment(ref failed);
+                }
+            }
+
+            async Task LoadAsync()
+            {
+                var random = new Random(_seed - 1);
+                var added = new List<IAttentionLayer>();
+                while (GoesOn())
+                {
+                    using var disk = new FailingDisk();
+                    string path = disk.Write(Fixture.Weights);
+                    double? failure = random.Next(3) == 0 ? null : random.NextDouble();
+                    Task failing = failure is { } how ? Task.Run(() => FailingDisk.Fail(path, how), Token) : Task.CompletedTask;
+                    if (random.Next(2) == 0)
+                        await failing;
+                    await AssertLoadsOrLeavesNothingAsync(disk.Write(Fixture.OtherWeights), path, mustLoad: failure is null, random);
+                    if (added.Count < AddedLayers && TryAdd(service, path, $"added {added.Count}") is { } layer)
+                        added.Add(layer);
+                    await failing;
+                    if (added.Count > 0)
+                        await TrySendAsync(service, added[random.Next(added.Count)], random, client: 0);
                 }
             }
 
@@ -127,13 +166,14 @@ public sealed class PartFaultTests : IDisposable
     private string Seed => $"seed {_seed}";
 
     // Whether the request was answered; then its answer is right. One that is cancelled counts as answered.
-    private async Task<bool> TrySendAsync(
-        AttentionService service, IAttentionLayer layer, IAttentionLayer[] layers, Random random, int client)
+    private async Task<bool> TrySendAsync(AttentionService service, IAttentionLayer layer, Random random, int client)
     {
         int tokens = random.Next(1, 40);
         Causal causal = random.Next(2) == 0 ? Causal.None : Causal.TopLeft;
         float[] input = Fixture.Input(tokens, random.Next());
-        float[] expected = layer == layers[0] ? Fixture.Expected(input, causal) : Fixture.ExpectedOfOther(input, causal);
+        float[] expected = layer.Config.Heads == Fixture.Config.Heads
+            ? Fixture.Expected(input, causal)
+            : Fixture.ExpectedOfOther(input, causal);
         float[] output = [.. Enumerable.Repeat(float.NaN, input.Length)];
         using var cancellation = new CancellationTokenSource();
         TimeSpan? deadline = random.Next(2) == 0 ? Wait.Patience : null;
@@ -168,6 +208,54 @@ public sealed class PartFaultTests : IDisposable
         return true;
     }
 
+    // A service of two layers, whose second may fail: it answers right, or is not made and has nothing on its device.
+    private async Task AssertLoadsOrLeavesNothingAsync(string good, string path, bool mustLoad, Random random)
+    {
+        var device = new FaultyBackend { Name = "own" };
+        lock (_devices)
+        {
+            _devices.Add(device);
+        }
+
+        var options = new AttentionServiceOptions { Device = "own" };
+        options.Layers["other"] = new() { Path = good, Heads = Fixture.OtherConfig.Heads };
+        options.Layers["layer"] = new() { Path = path, Heads = Fixture.Config.Heads };
+        AttentionService service;
+        try
+        {
+            service = Fixture.CreateOn(device, options);
+        }
+        catch (InvalidDataException exception)
+        {
+            Assert.False(mustLoad, $"{Seed}: {exception}");
+            Assert.StartsWith("The layer 'layer' cannot be loaded from", exception.Message, StringComparison.Ordinal);
+            Interlocked.Increment(ref _unread);
+            return;
+        }
+
+        await using (service)
+        {
+            Assert.True(await TrySendAsync(service, service.Layers["layer"], random, client: 0), Seed);
+        }
+    }
+
+    // Adds a layer to a service that runs; null where the file or the device's memory fails.
+    private static IAttentionLayer? TryAdd(AttentionService service, string path, string name)
+    {
+        try
+        {
+            (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
+                MultiHeadAttentionWeights.Load(path, Fixture.Config.Heads);
+            return service.AddLayer<float>(name, config, weights);
+        }
+        catch (Exception exception) when (exception is IOException or InvalidDataException or UnauthorizedAccessException
+            or AttentionMemoryException)
+        {
+            Assert.DoesNotContain(name, service.Layers.Keys);
+            return null;
+        }
+    }
+
     private AttentionEngine Make(string name, AttentionEngineOptions options)
     {
         var device = new FaultyBackend
@@ -176,8 +264,8 @@ public sealed class PartFaultTests : IDisposable
             BeforeAttention = _ =>
             {
                 if (name == "first" && _firstIsLost)
-                    Die<InvalidOperationException>();
-                MayDie<InvalidOperationException>(oneIn: 100);
+                    Die<InvalidOperationException>(ref _harmful);
+                MayDie<InvalidOperationException>(oneIn: 100, ref _harmful);
             },
             BeforeRent = _ =>
             {
@@ -196,28 +284,20 @@ public sealed class PartFaultTests : IDisposable
         return new AttentionEngine(device);
     }
 
-    private void MayDie<T>(int oneIn)
+    private void MayDie<T>(int oneIn, ref int count)
         where T : Exception, new()
     {
         if (Next(oneIn) == 0)
-            Die<T>();
+            Die<T>(ref count);
     }
 
-    private void Die<T>()
+    private void Die<T>(ref int count)
         where T : Exception, new()
     {
         if (!_isArmed)
             return;
-        Interlocked.Increment(ref _harmful);
-        throw new T();
-    }
-
-    private void MayDie(string part, int oneIn, ref int count)
-    {
-        if (!_isArmed || Next(oneIn) != 0)
-            return;
         Interlocked.Increment(ref count);
-        throw new InvalidOperationException($"{part} died");
+        throw new T();
     }
 
     private int Next(int below)

@@ -12,6 +12,7 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
     private readonly FairQueue<ForwardRequest> _requests = new();
     private readonly Queue<QueuedWork> _works = new();
     private bool _isClosed;
+    private long? _restStart;
     private bool _isIdle;
 
     /// <summary>Requests that wait.</summary>
@@ -70,7 +71,10 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
         }
     }
 
-    /// <summary>Waits for work that runs next, or else a batch; or for nothing of them, once in each long rest.</summary>
+    /// <summary>
+    /// Waits for work that runs next, or else a batch; or for nothing of them, once in each long rest. Work does not end a rest: a health
+    /// check every few seconds would keep the memory of the last batches for ever.
+    /// </summary>
     /// <param name="batch">Where the requests go; it is empty.</param>
     /// <param name="work">The work, if there is any.</param>
     /// <returns>False when the queue is closed and empty.</returns>
@@ -81,31 +85,25 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
             while (true)
             {
                 if (_works.TryDequeue(out work))
-                {
-                    _isIdle = false;
                     return true;
-                }
-
                 if (_requests.Count == 0)
                 {
                     if (_isClosed)
                         return false;
                     _requests.Rest();
-                    if (_isIdle)
-                    {
-                        Monitor.Wait(_gate);
-                    }
-                    else if (!Monitor.Wait(_gate, options.IdleMemoryDelay) && _works.Count == 0 && _requests.Count == 0)
+                    _restStart ??= Stopwatch.GetTimestamp();
+                    TimeSpan left = options.IdleMemoryDelay - Stopwatch.GetElapsedTime(_restStart.Value);
+                    if (!_isIdle && left <= TimeSpan.Zero)
                     {
                         _isIdle = true;
-                        return !_isClosed;
+                        return true;
                     }
 
+                    Monitor.Wait(_gate, _isIdle ? Timeout.InfiniteTimeSpan : left);
                     continue;
                 }
 
-                _isIdle = false;
-
+                (_restStart, _isIdle) = (null, false);
                 TimeSpan delay = LeftToJoin();
                 if (delay <= TimeSpan.Zero)
                 {

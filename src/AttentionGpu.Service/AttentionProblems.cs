@@ -1,5 +1,6 @@
 using AttentionGpu.Hosting;
 using AttentionGpu.Service.Guards;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Diagnostics;
 
 namespace AttentionGpu.Service;
@@ -45,6 +46,9 @@ internal sealed class AttentionProblems : IExceptionHandler
         ObjectDisposedException => (StatusCodes.Status503ServiceUnavailable, "The service is shutting down.", null),
         OperationCanceledException when context.RequestAborted.IsCancellationRequested =>
             (ClientClosedRequest, "The client has gone.", null),
+
+        // While a body is read, the server tells of a lost connection by these before it cancels the request.
+        ConnectionResetException or ConnectionAbortedException => (ClientClosedRequest, "The client has gone.", null),
         _ => (StatusCodes.Status500InternalServerError, "Something went wrong.", null),
     };
 

@@ -61,8 +61,8 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
             await layer.ForwardWithWeightsAsync<T>(values.Memory, values.Memory, heads.Memory, options, exchange.Aborted).ConfigureAwait(false);
         using var answer = new JsonAnswer(exchange.Context, exchange.Limits);
         await answer.WriteAsync<T>("output", values.Memory, size).ConfigureAwait(false);
-        if (weights != 0)
-            await answer.WriteAsync<T>("weights", heads.Memory, request.Tokens, columns).ConfigureAwait(false);
+        if (request.Weights)
+            await answer.WriteAsync<T>("weights", heads.Memory, layer.Config.Heads, columns).ConfigureAwait(false);
         await answer.EndAsync().ConfigureAwait(false);
     }
 

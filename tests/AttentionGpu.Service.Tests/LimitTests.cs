@@ -59,10 +59,10 @@ public class LimitTests(SmallService service) : IClassFixture<SmallService>
     }
 
     [Fact]
-    public async Task No_tokens_have_no_output_and_no_weights()
+    public async Task No_tokens_have_no_rows_of_output_and_for_each_head_none_of_weights()
     {
         using HttpResponseMessage answer = await PostAsync(new([], Weights: true));
-        Assert.Equal("""{"output":[]}""", await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(Token));
+        Assert.Equal("""{"output":[],"weights":[[],[]]}""", await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(Token));
         using HttpResponseMessage file = await service.PostAsync(isFile: true, [], Token);
         await Answers.AssertRightAsync(file, isFile: true, [], causal: false, Token);
     }

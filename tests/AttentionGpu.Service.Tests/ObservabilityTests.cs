@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.RegularExpressions;
 using AttentionGpu.Hosting;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -44,6 +45,21 @@ public class ObservabilityTests
             return Regex.IsMatch(metrics, $"http_server_request_duration_seconds_count{{[^}}]*{(isLogged ? error : "")}{counted}");
         });
         Assert.Equal(isLogged, Regex.IsMatch(metrics, $"{error}{counted}"));
+    }
+
+    [Fact]
+    public async Task A_connection_that_is_lost_while_a_body_is_read_is_no_fault_of_the_service()
+    {
+        foreach (Exception exception in (Exception[])[new ConnectionResetException("reset"), new ConnectionAbortedException("aborted")])
+        {
+            var log = new Errors();
+            using var service = new GuardedService(
+                services => services.AddSingleton<IAttentionService>(new RecordingService(exception)).AddSingleton<ILoggerProvider>(log),
+                ("Logging:LogLevel:Default", "Warning"), ("Logging:LogLevel:Microsoft.AspNetCore", "Warning"));
+            using HttpResponseMessage answer = await service.SendAsync(GuardedService.Attention(SmallService.Input(1)), Token);
+            await Answers.AssertProblemAsync(answer, 499, Token);
+            Assert.Empty(log.Exceptions);
+        }
     }
 
     [Fact]

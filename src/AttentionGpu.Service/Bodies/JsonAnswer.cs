@@ -35,13 +35,18 @@ internal sealed class JsonAnswer : IDisposable
         _writer.WriteEndArray();
     }
 
-    /// <summary>Matrices of one size as an array.</summary>
-    public async Task WriteAsync<T>(string name, ReadOnlyMemory<T> matrices, int rows, int size)
+    /// <summary>Matrices of one size, which may be 0, as an array.</summary>
+    /// <param name="name">The member.</param>
+    /// <param name="matrices">The matrices, one behind the other.</param>
+    /// <param name="count">How many they are.</param>
+    /// <param name="size">Elements of a row.</param>
+    public async Task WriteAsync<T>(string name, ReadOnlyMemory<T> matrices, int count, int size)
         where T : unmanaged
     {
         StartArray(name);
-        for (int start = 0; start < matrices.Length; start += rows * size)
-            await WriteAsync(null, matrices.Slice(start, rows * size), size).ConfigureAwait(false);
+        int length = matrices.Length / count;
+        for (int matrix = 0; matrix < count; matrix++)
+            await WriteAsync(null, matrices.Slice(matrix * length, length), size).ConfigureAwait(false);
         _writer.WriteEndArray();
     }
 

@@ -59,10 +59,14 @@ internal sealed class JsonRequestReader(JsonRequest request)
             while (reader.Read())
                 Take(ref reader);
         }
-        catch (Exception exception) when (exception is JsonException or InvalidOperationException)
+        catch (JsonException exception)
         {
-            // Texts that are no UTF-8 are an InvalidOperationException.
-            throw new BadHttpRequestException(exception.Message, StatusCodes.Status400BadRequest, exception);
+            // The parser's message is about its options.
+            throw Broken($"line {exception.LineNumber + 1}, byte {exception.BytePositionInLine + 1}");
+        }
+        catch (InvalidOperationException) when (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName)
+        {
+            throw Broken("a text is not in UTF-8, or has half of a surrogate pair");
         }
 
         _state = reader.CurrentState;
@@ -194,6 +198,8 @@ internal sealed class JsonRequestReader(JsonRequest request)
         if (!condition)
             throw Wrong(otherwise);
     }
+
+    private static BadHttpRequestException Broken(string where) => new($"The body is not JSON: {where}.");
 
     private static BadHttpRequestException Wrong(string what) => new($"The body is not the JSON of a request: {what}.");
 }

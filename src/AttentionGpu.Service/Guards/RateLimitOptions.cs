@@ -3,11 +3,12 @@ using System.ComponentModel.DataAnnotations;
 namespace AttentionGpu.Service.Guards;
 
 /// <summary>How much clients may ask for. The section <c>RateLimits</c> of the configuration; 0 is no limit.</summary>
-internal sealed class RateLimitOptions
+internal sealed class RateLimitOptions : IValidatableObject
 {
     private const double Most = 1e6;
+    private const double LeastRate = 1e-6;
 
-    /// <summary>Requests of one client a second, in the long run.</summary>
+    /// <summary>Requests of one client a second, in the long run; 0, or at least 0.000001.</summary>
     [Range(0.0, Most)]
     public double RequestsPerSecond { get; set; } = 200.0;
 
@@ -22,4 +23,12 @@ internal sealed class RateLimitOptions
     /// <summary>The same of all clients together.</summary>
     [Range(0, (int)Most)]
     public int ConcurrentRequests { get; set; } = 512;
+
+    /// <inheritdoc/>
+    public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)
+    {
+        // The limiter counts in times from one request to the next, which have an end.
+        if (RequestsPerSecond is > 0.0 and < LeastRate)
+            yield return new($"RequestsPerSecond must be 0, for no limit, or at least 0.000001; it was {RequestsPerSecond}.");
+    }
 }

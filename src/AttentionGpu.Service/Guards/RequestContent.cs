@@ -8,9 +8,12 @@ internal static class RequestContent
     private const string Utf8 = "utf-8";
 
     /// <summary>Whether the body is a safetensors file; it is JSON otherwise.</summary>
-    /// <exception cref="BadHttpRequestException">415: it is neither, or JSON that is not in UTF-8 (RFC 8259).</exception>
+    /// <exception cref="BadHttpRequestException">415: it is neither, is compressed, or is JSON that is not in UTF-8 (RFC 8259).</exception>
     public static bool IsSafetensors(HttpRequest request)
     {
+        string coding = request.Headers.ContentEncoding.ToString();
+        if (coding.Length != 0 && !coding.Equals("identity", StringComparison.OrdinalIgnoreCase))
+            throw Unsupported($"A body must not be compressed; its Content-Encoding was '{Excerpt.Of(coding)}'.");
         if (!MediaTypeHeaderValue.TryParse(request.ContentType, out MediaTypeHeaderValue? type))
             throw Unsupported($"The content type must be application/json or {SafetensorsBody.ContentType}.");
         if (type.MediaType.Equals(SafetensorsBody.ContentType, StringComparison.OrdinalIgnoreCase))

@@ -8,6 +8,7 @@ namespace AttentionGpu.Service;
 internal sealed class ServiceLimits : IValidatableObject
 {
     private const int BufferBytes = 64 << 10;
+    private const int LongestTransfer = 24 * 60 * 60;
 
     /// <summary>Bytes of a request's body.</summary>
     [Range(1, long.MaxValue)]
@@ -30,7 +31,7 @@ internal sealed class ServiceLimits : IValidatableObject
     public long MaxMemoryBytes { get; set; } = 256 << 20;
 
     /// <summary>Seconds in which a body must come, and in which an answer must be taken.</summary>
-    [Range(1, int.MaxValue)]
+    [Range(1, LongestTransfer)]
     public int TransferSeconds { get; set; } = 30;
 
     /// <summary>Bytes a second that a client must send or take, on the average, from the fifth second on.</summary>

@@ -60,25 +60,44 @@ public class JsonRequestTests(SmallService service) : IClassFixture<SmallService
     }
 
     [Theory]
-    [InlineData("""{"input":[]}x""")]
-    [InlineData("""{"input":[]}{}""")]
-    [InlineData("""{"input":[]""")]
-    [InlineData("""{"input":[[01]]}""")]
-    [InlineData("""{"input":[],}""")]
-    [InlineData("\uFEFF\uFEFF{\"input\":[]}")]
-    [InlineData("\uFEFF")]
-    [InlineData("")]
-    public async Task What_is_no_JSON_is_refused(string body)
+    [InlineData("""{"input":[]}x""", 1, 13)]
+    [InlineData("""{"input":[]}{}""", 1, 13)]
+    [InlineData("""{"input":[]""", 1, 12)]
+    [InlineData("{\n\"input\":[[01]]}", 2, 12)]
+    [InlineData("""{"input":[],}""", 1, 13)]
+    [InlineData("\uFEFF\uFEFF{\"input\":[]}", 1, 1)]
+    [InlineData("\uFEFF", 1, 1)]
+    [InlineData("", 1, 1)]
+    public async Task What_is_no_JSON_is_refused(string body, int line, int column)
     {
         using HttpResponseMessage refusal = await PostAsync(new PiecesContent(Encoding.UTF8.GetBytes(body), 1));
-        await Answers.AssertProblemAsync(refusal, 400, Token);
+        Assert.Equal(
+            $"The body is not JSON: line {line}, byte {column}.", (await Answers.AssertProblemAsync(refusal, 400, Token)).Detail);
+    }
+
+    [Theory]
+    [InlineData("{\"layer\":\"\xFF\xFE\"}")]
+    [InlineData("{\"\xFF\xFE\":1}")]
+    [InlineData("{\"layer\":\"\\ud800\"}")]
+    [InlineData("{\"\\ud800\":1}")]
+    [InlineData("{\"input\":[[\"\\ud800\"]]}")]
+    public async Task Texts_that_are_no_Unicode_are_refused(string body)
+    {
+        using HttpResponseMessage refusal = await PostAsync(new PiecesContent(Encoding.Latin1.GetBytes(body), 100));
+        Assert.Equal(
+            "The body is not JSON: a text is not in UTF-8, or has half of a surrogate pair.",
+            (await Answers.AssertProblemAsync(refusal, 400, Token)).Detail);
     }
 
     [Fact]
-    public async Task Texts_that_are_no_UTF_8_are_refused()
+    public async Task A_compressed_body_is_not_read()
     {
-        using HttpResponseMessage refusal = await PostAsync(new PiecesContent([.. "{\"layer\":\""u8, 0xFF, 0xFE, .. "\"}"u8], 100));
-        await Answers.AssertProblemAsync(refusal, 400, Token);
+        using var content = new PiecesContent("""{"input":[]}"""u8.ToArray(), 100);
+        content.Headers.ContentEncoding.Add("gzip");
+        using HttpResponseMessage refusal = await PostAsync(content);
+        Assert.Equal(
+            "A body must not be compressed; its Content-Encoding was 'gzip'.",
+            (await Answers.AssertProblemAsync(refusal, 415, Token)).Detail);
     }
 
     [Theory]

@@ -14,7 +14,7 @@ public static class Engines
 {
     private const string Processor = " processor";
     private const string Tiled = " tiled";
-    private const int DriverShare = 4;
+    private const int DriverShare = 8;
 
     private static readonly int _draw = Random.Shared.Next();
 
@@ -30,7 +30,7 @@ public static class Engines
     /// "opencl:0 tiled" a GPU's.
     /// </summary>
     /// <remarks>
-    /// PoCL compiles a GPU's kernel of attention for 20 seconds and more: one test of four, drawn in each run, has them. The environment
+    /// PoCL compiles a GPU's kernel of attention for 20 seconds and more: one test of eight, drawn in each run, has them. The environment
     /// variable <c>ATTENTION_TEST_KERNELS=all</c> gives them to all tests.
     /// </remarks>
     public static IReadOnlyList<string> WithOtherKernels(MethodInfo test) =>

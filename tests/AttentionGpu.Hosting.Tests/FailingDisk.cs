@@ -30,7 +30,8 @@ internal sealed class FailingDisk : IDisposable
     {
         if (how is >= 0.3 and < 0.99)
         {
-            using FileStream file = File.OpenWrite(path);
+            // Beside whoever reads it: .NET locks a file against its own streams that do not share it.
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
             file.SetLength((long)(how * file.Length));
             return;
         }

@@ -80,7 +80,8 @@ public sealed class AttentionServiceOptions
     public TimeSpan HealthTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// How long no request waits or runs before memory that no layer uses goes back to the system or the device. Health checks do not count.
+    /// How long no request waits or runs before memory that no layer uses goes back to the system or the device. Health checks do not
+    /// count.
     /// </summary>
     [Range(typeof(TimeSpan), "00:00:00.001", "1.00:00:00")]
     public TimeSpan IdleMemoryDelay { get; set; } = TimeSpan.FromSeconds(10);

@@ -101,7 +101,8 @@ public sealed class PartFaultTests : IDisposable
             Assert.True(
                 (0, 0) == (service.QueueDepth, memory.Rented), $"{Seed}: {service.QueueDepth} wait, {memory.Rented} arrays are out.");
             TestContext.Current.SendDiagnosticMessage(
-                $"{right} right, {failed} failed, {_harmful} faults, {_harmless} of listeners, {_unread} of the disk, {_devices.Count} devices");
+                $"{right} right, {failed} failed, {_harmful} faults, {_harmless} of listeners, {_unread} of the disk, "
+                + $"{_devices.Count} devices");
 
             bool GoesOn() => time is { } limit
                 ? Stopwatch.GetElapsedTime(start) < limit

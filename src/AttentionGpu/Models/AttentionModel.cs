@@ -154,18 +154,17 @@ public sealed class AttentionModel : IDisposable
         foreach ((int index, string prefix) in found)
         {
             var reader = new ModelLayerReader(_checkpoint, own, place, prefix);
+            MultiHeadAttentionConfig config = reader.Config();
             yield return new AttentionModelLayer(reader)
             {
                 Stack = place.Stack,
                 Index = index,
                 IsCross = place.IsCross,
                 IsCausal = place.IsCausal,
-                HasAlibi = own.Family.HasAlibi,
-                HasSinks = own.Family.HasSinks,
-                HasNorms = own.HasNorms,
                 Prefix = prefix[..^1],
                 ElementType = reader.Element(),
-                Config = reader.Config(),
+                Config = config,
+                Variant = VariantText.Of(config, own.Family, place.IsCausal),
             };
         }
     }

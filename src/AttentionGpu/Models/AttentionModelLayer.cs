@@ -21,15 +21,6 @@ public sealed record AttentionModelLayer
     /// </summary>
     public required bool IsCausal { get; init; }
 
-    /// <summary>Whether scores have a bias by distance (ALiBi).</summary>
-    public required bool HasAlibi { get; init; }
-
-    /// <summary>Whether each softmax has a logit more without a value.</summary>
-    public required bool HasSinks { get; init; }
-
-    /// <summary>Whether queries and keys are normalised.</summary>
-    public required bool HasNorms { get; init; }
-
     /// <summary>What stands before the names of its tensors, without the final dot.</summary>
     public required string Prefix { get; init; }
 
@@ -38,6 +29,11 @@ public sealed record AttentionModelLayer
 
     /// <summary>Its sizes and variants, as the configuration and the shapes tell them.</summary>
     public required MultiHeadAttentionConfig Config { get; init; }
+
+    /// <summary>
+    /// What it computes besides, in words: causality, rotary embedding, window, scale, soft capping, norms, ALiBi, sinks; empty for nothing.
+    /// </summary>
+    public required string Variant { get; init; }
 
     internal ModelLayerReader Reader { get; }
 }

@@ -176,7 +176,7 @@ internal static class ModelFamilies
         ["qwen3_moe"] = _qwen3,
         ["roberta"] = _bert,
         ["sam"] = new() { Refusal = "scores of its image encoder have a bias that depends on the query, which a layer cannot have" },
-        ["stablelm"] = _plain,
+        ["stablelm"] = _plain with { RotaryPart = "partial_rotary_factor" },
         ["starcoder2"] = _windowed,
         ["t5"] = _t5,
         ["mt5"] = _t5,

@@ -52,23 +52,25 @@ public static class AttentionServiceCollectionExtensions
     }
 
     /// <summary>
-    /// Binds a service's options to a section of the configuration. A setting that there is no option for, or that cannot be read, stops
-    /// the host's start.
+    /// Binds a service's options to a section of the configuration. A setting that there is no option for, that cannot be read, or that
+    /// is text where settings belong below it, stops the host's start.
     /// </summary>
     /// <param name="options">What <see cref="AddAttention"/> returned.</param>
     /// <param name="section">The section's path, such as <c>Attention</c>; empty for the whole configuration.</param>
     public static OptionsBuilder<AttentionServiceOptions> BindConfiguration(
         this OptionsBuilder<AttentionServiceOptions> options, string section) =>
-        options.BindConfiguration(section, RefuseUnknown);
+        options.BindConfiguration(section, RefuseUnknown)
+            .Configure<IConfiguration>((_, all) => SettingShapes.Require(section.Length == 0 ? all : all.GetSection(section)));
 
     /// <summary>
-    /// Binds a service's options to a configuration. A setting that there is no option for, or that cannot be read, stops the host's start.
+    /// Binds a service's options to a configuration. A setting that there is no option for, that cannot be read, or that is text where
+    /// settings belong below it, stops the host's start.
     /// </summary>
     /// <param name="options">What <see cref="AddAttention"/> returned.</param>
     /// <param name="configuration">The configuration, or a section.</param>
     public static OptionsBuilder<AttentionServiceOptions> Bind(
         this OptionsBuilder<AttentionServiceOptions> options, IConfiguration configuration) =>
-        options.Bind(configuration, RefuseUnknown);
+        options.Bind(configuration, RefuseUnknown).Configure(_ => SettingShapes.Require(configuration));
 
     private static void RefuseUnknown(BinderOptions binder) => binder.ErrorOnUnknownConfiguration = true;
 

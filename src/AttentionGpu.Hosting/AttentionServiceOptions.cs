@@ -79,6 +79,10 @@ public sealed class AttentionServiceOptions
     [Range(typeof(TimeSpan), "00:00:00.001", "1.00:00:00")]
     public TimeSpan HealthTimeout { get; set; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long nothing waits or runs before memory that no layer uses goes back to the system or the device.</summary>
+    [Range(typeof(TimeSpan), "00:00:00.001", "1.00:00:00")]
+    public TimeSpan IdleMemoryDelay { get; set; } = TimeSpan.FromSeconds(10);
+
     /// <summary>See <see cref="AttentionEngineOptions.Threads"/>.</summary>
     [Range(1, int.MaxValue)]
     public int? Threads { get; set; }

@@ -1,9 +1,6 @@
-using System.Text.Json;
 using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
-using Microsoft.AspNetCore.Mvc;
-using Microsoft.Extensions.Options;
-using JsonOptions = Microsoft.AspNetCore.Http.Json.JsonOptions;
+using AttentionGpu.Service.Guards;
 
 namespace AttentionGpu.Service;
 
@@ -16,87 +13,74 @@ internal static class AttentionEndpoints
                 layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads,
                 LayerCalls.Of(layer).ElementType)))
             .WithSummary("The layers, their sizes and element types.");
-        app.MapPost("/v1/attention", HandleAsync)
+        ApiDescription.Describe(app.MapPost("/v1/attention", HandleAsync)
+            .RequireRateLimiting(RateLimits.AllTogether)
             .WithSummary("Self-attention of one sequence by a layer.")
             .WithDescription(
-                $"JSON, or a safetensors file ({SafetensorsBody.ContentType}) with a tensor 'input' [tokens, embedding size] and the layer "
-                + "and causal in the query; the answer is of the same kind. Numbers in JSON are rounded to the layer's element type. A file's "
-                + "tensor has that type (F32, F16 or BF16), or is F16 or BF16 for a layer of float32, which keeps their values; the answer's "
-                + "tensor has the layer's type.")
+                $"JSON, or a safetensors file ({SafetensorsBody.ContentType}) with a tensor 'input' [tokens, embedding size]; the answer "
+                + "is of the same kind. Numbers in JSON are rounded to the layer's element type. A file's tensor has that type (F32, F16 or "
+                + "BF16), or is F16 or BF16 for a layer of float32, which keeps their values; the answer's tensor has the layer's type.")
             .Accepts<AttentionRequest>("application/json", SafetensorsBody.ContentType)
             .Produces<AttentionResponse>()
             .ProducesProblem(StatusCodes.Status400BadRequest)
             .ProducesProblem(StatusCodes.Status413PayloadTooLarge)
             .ProducesProblem(StatusCodes.Status415UnsupportedMediaType)
-            .ProducesProblem(StatusCodes.Status503ServiceUnavailable);
+            .ProducesProblem(StatusCodes.Status429TooManyRequests)
+            .ProducesProblem(StatusCodes.Status503ServiceUnavailable));
     }
 
-    private static async Task<IResult> HandleAsync(
-        HttpContext context, IAttentionService service, ServiceLimits limits, IOptions<JsonOptions> json, [FromQuery] string? layer,
-        [FromQuery] bool causal = false)
+    private static async Task HandleAsync(HttpContext context, IAttentionService service, ServiceLimits limits, MemoryBudget budget)
     {
-        CancellationToken aborted = context.RequestAborted;
-        if (context.Request.ContentType?.StartsWith(SafetensorsBody.ContentType, StringComparison.OrdinalIgnoreCase) == true)
+        var query = RequestQuery.Read(context.Request.Query);
+        bool isFile = RequestContent.IsSafetensors(context.Request);
+        using MemoryLease lease = budget.Open(context.Request.ContentLength);
+        var exchange = new AttentionExchange(context, limits, lease);
+        if (isFile)
         {
-            using SafetensorsFile file = await SafetensorsBody.ReadAsync(context.Request, aborted).ConfigureAwait(false);
-            if (!file.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
+            using SafetensorsBody body = await SafetensorsBody.ReadAsync(context, limits, lease).ConfigureAwait(false);
+            if (!body.File.Entries.TryGetValue(SafetensorsBody.Input, out SafetensorsEntry? input))
                 throw new InvalidDataException($"The body has no tensor '{SafetensorsBody.Input}'.");
-            IAttentionLayer named = Find(service, layer);
+            IAttentionLayer named = Find(service, query.Layer);
             IReadOnlyList<nint> lengths = input.Lengths;
             if (lengths.Count != 2 || lengths[1] != named.Config.EmbeddingSize)
-                throw new ArgumentException($"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
+            {
+                throw new ArgumentException(
+                    $"'input' must be [tokens, {named.Config.EmbeddingSize}]; it was [{string.Join(", ", lengths)}].");
+            }
+
             RequireTokens((long)lengths[0], limits.MaxTokens);
-            await LayerCalls.Of(named)
-                .ForwardAsync(named, file, Options(context, causal), context.Response, aborted).ConfigureAwait(false);
-            return Results.Empty;
+            TensorType.Require(input.Type, named);
+            await LayerCalls.Of(named).ForwardAsync(named, body, Options(context, query.Causal), exchange).ConfigureAwait(false);
+            return;
         }
 
-        if (!context.Request.HasJsonContentType())
-            return Results.Problem($"The content type must be application/json or {SafetensorsBody.ContentType}.", statusCode: StatusCodes.Status415UnsupportedMediaType);
-        AttentionRequest request = await ReadAsync(context, json.Value).ConfigureAwait(false);
-        return Results.Ok(
-            await ForwardAsync(request, service, limits, Options(context, request.Causal), aborted).ConfigureAwait(false));
+        using var request = new JsonRequest(service, limits, lease, query);
+        await new JsonRequestReader(request).ReadAsync(context, limits).ConfigureAwait(false);
+        RequireTokens(request.Tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
+        bool? causal = query.Join(layer: null, request.Causal).Causal;
+        await LayerCalls.Of(request.Layer!).ForwardAsync(request, Options(context, causal), exchange).ConfigureAwait(false);
     }
 
-    private static async Task<AttentionRequest> ReadAsync(HttpContext context, JsonOptions json)
+    // Clients take turns.
+    private static ForwardOptions Options(HttpContext context, bool? causal) => new()
     {
-        try
-        {
-            return await context.Request.ReadFromJsonAsync<AttentionRequest>(json.SerializerOptions, context.RequestAborted).ConfigureAwait(false)
-                ?? throw new ArgumentException("The body must be an object.");
-        }
-        catch (JsonException exception)
-        {
-            throw new BadHttpRequestException(exception.Message, StatusCodes.Status400BadRequest, exception);
-        }
-    }
-
-    private static async Task<AttentionResponse> ForwardAsync(
-        AttentionRequest request, IAttentionService service, ServiceLimits limits, ForwardOptions options, CancellationToken aborted)
-    {
-        IAttentionLayer layer = Find(service, request.Layer);
-        int tokens = request.Input.Length;
-        RequireTokens(tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
-        return await LayerCalls.Of(layer).ForwardAsync(layer, request.Input, options, request.Weights, aborted).ConfigureAwait(false);
-    }
-
-    // Clients take turns; one that names itself may use several connections.
-    private static ForwardOptions Options(HttpContext context, bool causal) => new()
-    {
-        Causal = causal ? Causal.TopLeft : Causal.None,
-        Client = context.Request.Headers["X-Api-Key"].ToString() is { Length: > 0 } key ? key : context.Connection.Id,
+        Causal = causal == true ? Causal.TopLeft : Causal.None,
+        Client = ClientIdentity.Of(context),
     };
 
-    private static IAttentionLayer Find(IAttentionService service, string? name)
+    /// <summary>The layer of a name; without a name, the only one.</summary>
+    internal static IAttentionLayer Find(IAttentionService service, string? name)
     {
         if (name is null && service.Layers.Count == 1)
             return service.Layers.Values.First();
         return name is not null && service.Layers.TryGetValue(name, out IAttentionLayer? layer)
             ? layer
-            : throw new ArgumentException($"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{name}'.");
+            : throw new ArgumentException(
+                $"'layer' must be one of {string.Join(", ", service.Layers.Keys.Order())}; it was '{Excerpt.Of(name)}'.");
     }
 
-    private static void RequireTokens(long tokens, int most)
+    /// <summary>Refuses a longer sequence.</summary>
+    internal static void RequireTokens(long tokens, int most)
     {
         if (tokens > most)
             throw new ArgumentException($"'input' must have at most {most} tokens; it has {tokens}.");

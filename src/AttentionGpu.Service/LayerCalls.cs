@@ -1,7 +1,5 @@
-using System.Buffers;
 using System.Collections.Frozen;
 using AttentionGpu.Hosting;
-using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Service;
 
@@ -27,13 +25,14 @@ internal abstract class LayerCalls
             ? calls
             : throw new NotSupportedException($"The layer '{layer.Name}' has elements of type {layer.ElementType.Name}.");
 
-    /// <summary>Answers numbers, rounded to the layer's type.</summary>
-    public abstract Task<AttentionResponse> ForwardAsync(
-        IAttentionLayer layer, float[][] input, ForwardOptions options, bool weights, CancellationToken cancellationToken);
+    /// <summary>An element type's name, as the option of a layer has it.</summary>
+    public static string NameOf(Type type) => _all[type].ElementType;
+
+    /// <summary>Answers a request in JSON, whose numbers are rounded to the layer's type.</summary>
+    public abstract Task ForwardAsync(JsonRequest request, ForwardOptions options, AttentionExchange exchange);
 
     /// <summary>Answers the tensor "input" of a file, [tokens, embedding size], with one in the layer's type.</summary>
-    public abstract Task ForwardAsync(
-        IAttentionLayer layer, SafetensorsFile file, ForwardOptions options, HttpResponse response, CancellationToken cancellationToken);
+    public abstract Task ForwardAsync(IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, AttentionExchange exchange);
 }
 
 /// <summary>Requests in one element type.</summary>
@@ -44,55 +43,38 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
     public override string ElementType => elementType;
 
     /// <inheritdoc/>
-    public override async Task<AttentionResponse> ForwardAsync(
-        IAttentionLayer layer, float[][] input, ForwardOptions options, bool weights, CancellationToken cancellationToken)
+    public override async Task ForwardAsync(JsonRequest request, ForwardOptions options, AttentionExchange exchange)
     {
+        IAttentionLayer layer = request.Layer!;
+        int count = request.Values.Length;
+        int columns = request.Tokens + layer.ExtraKeys;
+        long weights = request.Weights ? (long)layer.Config.Heads * request.Tokens * columns : 0;
+        using var values = new RequestArray<T>(exchange.Lease, count);
+        using var heads = new RequestArray<T>(exchange.Lease, weights);
         int size = layer.Config.EmbeddingSize;
-        int tokens = input.Length;
-        var rounded = new T[tokens * size];
-        for (int i = 0; i < tokens; i++)
-        {
-            float[]? row = input[i];
-            if (row?.Length != size)
-            {
-                throw new ArgumentException(
-                    $"Row {i} of 'input' must have {size} numbers, the embedding size of '{layer.Name}'; it has {row?.Length ?? 0}.");
-            }
-
-            JsonNumbers.Round(row, rounded.AsSpan(i * size, size), i);
-        }
-
-        var output = new T[rounded.Length];
-        if (!weights || tokens == 0)
-        {
-            await layer.ForwardAsync<T>(rounded, output, options, cancellationToken).ConfigureAwait(false);
-            return new AttentionResponse(JsonNumbers.Rows(output, size));
-        }
-
-        int columns = tokens + layer.ExtraKeys;
-        var heads = new T[layer.Config.Heads * tokens * columns];
-        await layer.ForwardWithWeightsAsync<T>(rounded, output, heads, options, cancellationToken).ConfigureAwait(false);
-        return new AttentionResponse(
-            JsonNumbers.Rows(output, size), [.. heads.Chunk(tokens * columns).Select(head => JsonNumbers.Rows(head, columns))]);
+        for (int token = 0; token < request.Tokens; token++)
+            JsonNumbers.Round(request.Values.Span.Slice(token * size, size), values.Memory.Span.Slice(token * size, size), token);
+        request.Dispose();
+        if (weights == 0)
+            await layer.ForwardAsync<T>(values.Memory, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
+        else
+            await layer.ForwardWithWeightsAsync<T>(values.Memory, values.Memory, heads.Memory, options, exchange.Aborted).ConfigureAwait(false);
+        using var answer = new JsonAnswer(exchange.Context, exchange.Limits);
+        await answer.WriteAsync<T>("output", values.Memory, size).ConfigureAwait(false);
+        if (weights != 0)
+            await answer.WriteAsync<T>("weights", heads.Memory, request.Tokens, columns).ConfigureAwait(false);
+        await answer.EndAsync().ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
     public override async Task ForwardAsync(
-        IAttentionLayer layer, SafetensorsFile file, ForwardOptions options, HttpResponse response, CancellationToken cancellationToken)
+        IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, AttentionExchange exchange)
     {
-        nint[] lengths = [.. file.Entries[SafetensorsBody.Input].Lengths];
-        int count = (int)(lengths[0] * lengths[1]);
-        T[] values = ArrayPool<T>.Shared.Rent(count);
-        try
-        {
-            file.Read(SafetensorsBody.Input, values.AsSpan(0, count));
-            Memory<T> used = values.AsMemory(0, count);
-            await layer.ForwardAsync<T>(used, used, options, cancellationToken).ConfigureAwait(false);
-            await SafetensorsBody.WriteAsync(response, values, lengths, cancellationToken).ConfigureAwait(false);
-        }
-        finally
-        {
-            ArrayPool<T>.Shared.Return(values);
-        }
+        nint[] lengths = [.. body.File.Entries[SafetensorsBody.Input].Lengths];
+        using var values = new RequestArray<T>(exchange.Lease, lengths[0] * lengths[1]);
+        body.File.Read(SafetensorsBody.Input, values.Memory.Span);
+        body.Dispose();
+        await layer.ForwardAsync<T>(values.Memory, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
+        await SafetensorsBody.WriteAsync<T>(exchange.Context, exchange.Limits, values.Memory, lengths).ConfigureAwait(false);
     }
 }

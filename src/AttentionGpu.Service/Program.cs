@@ -1,26 +1,39 @@
 using AttentionGpu.Hosting.Diagnostics;
 using AttentionGpu.Service;
+using AttentionGpu.Service.Guards;
 using OpenTelemetry.Metrics;
 
 WebApplicationBuilder builder = WebApplication.CreateBuilder(args);
-ServiceLimits limits = builder.Configuration.GetSection("Service").Get<ServiceLimits>() ?? new ServiceLimits();
-builder.WebHost.ConfigureKestrel(options => options.Limits.MaxRequestBodySize = limits.MaxBodyBytes);
-builder.Services.AddSingleton(limits);
+ServiceLimits limits = ServiceSettings.Read<ServiceLimits>(builder.Configuration, "Service");
+AccessOptions access = ServiceSettings.Read<AccessOptions>(builder.Configuration, "Access");
+RateLimitOptions rates = ServiceSettings.Read<RateLimitOptions>(builder.Configuration, "RateLimits");
+builder.WebHost.ConfigureKestrel(options => limits.Apply(options.Limits)).UseSockets(ServiceLimits.Apply);
+builder.Services.AddSingleton(limits).AddSingleton<MemoryBudget>().AddHostedService<MemoryReturn>();
 builder.Services.AddAttention().BindConfiguration("Attention");
 builder.Services.AddHostedService<DemoLayer>();
 builder.Services.AddProblemDetails();
 builder.Services.AddExceptionHandler<AttentionProblems>();
-builder.Services.AddOpenApi();
 builder.Services.ConfigureHttpJsonOptions(options => ServiceJson.Configure(options.SerializerOptions));
-builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics.AddMeter(AttentionInstruments.Name).AddPrometheusExporter());
+builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics
+    .AddMeter(AttentionInstruments.Name, "Microsoft.AspNetCore.*", "System.Runtime").AddPrometheusExporter());
+ApiDescription.Add(builder.Services, access);
+Access.Add(builder.Services, access);
+RateLimits.Add(builder.Services, rates);
 
 WebApplication app = builder.Build();
-app.UseExceptionHandler();
+app.UseForwardedHeaders();
+app.UseExceptionHandler(AttentionProblems.Options);
 app.UseStatusCodePages();
+OperationsPort.Use(app, access);
 app.UseDefaultFiles();
 app.UseStaticFiles();
-app.MapOpenApi();
-app.MapHealthChecks("/health");
-app.MapPrometheusScrapingEndpoint("/metrics");
+
+// A client that is not known counts by its address, before it is refused: keys cannot be guessed without end.
+app.UseAuthentication();
+app.UseRateLimiter();
+app.UseAuthorization();
+OperationsPort.MapOperation(app.MapOpenApi(), access);
+OperationsPort.MapOperation(app.MapPrometheusScrapingEndpoint("/metrics"), access);
+OperationsPort.MapHealth(app.MapHealthChecks("/health"));
 AttentionEndpoints.Map(app);
 app.Run();

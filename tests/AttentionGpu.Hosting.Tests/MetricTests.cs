@@ -134,6 +134,25 @@ public class MetricTests
         Assert.Equal(1, telemetry.Gauge("attention.fallback"));
     }
 
+    [Fact]
+    public async Task Histograms_have_bounds_of_use()
+    {
+        using var telemetry = new Telemetry();
+        await using AttentionService service = Fixture.Create(new() { Device = "simd" }, meters: telemetry);
+        await SchedulerTests.Forward(service.AddLayer<float>("layer", Fixture.Config, Fixture.Weights), Fixture.Input(2, 1)).Task;
+        await telemetry.UntilBatchesAsync(1);
+        foreach (string times in (string[])["attention.queue.wait", "attention.device.time"])
+        {
+            double[] bounds = telemetry.Bounds(times);
+            Assert.Equal((1e-5, 10.0), (bounds[0], bounds[^1]));
+
+            // No time is told less exactly than within a factor of 2.5.
+            Assert.All(bounds.Zip(bounds[1..]), pair => Assert.InRange(pair.Second / pair.First, 1.9, 2.6));
+        }
+
+        Assert.Equal([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0], telemetry.Bounds("attention.batch.size"));
+    }
+
     private static void AssertOutcomes(Telemetry telemetry, params (string Outcome, int Count)[] expected)
     {
         MetricSnapshot? requests = telemetry.Read().GetValueOrDefault("attention.requests");

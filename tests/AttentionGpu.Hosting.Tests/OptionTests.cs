@@ -33,6 +33,8 @@ public class OptionTests
     [InlineData("FallbackRetryDelay", "00:00:00")]
     [InlineData("FallbackRetryDelay", "1.00:00:00")]
     [InlineData("HealthTimeout", "00:00:00.0010000")]
+    [InlineData("IdleMemoryDelay", "00:00:00.0010000")]
+    [InlineData("IdleMemoryDelay", "1.00:00:00")]
     [InlineData("HealthTimeout", "1.00:00:00")]
     [InlineData("Shutdown", "Refuse")]
     [InlineData("BatchInvariant", "True")]
@@ -65,12 +67,13 @@ public class OptionTests
     [InlineData("FallbackRetryDelay", "-00:00:00.0000001", "FallbackRetryDelay")]
     [InlineData("FallbackRetryDelay", "1.00:00:00.0000001", "FallbackRetryDelay")]
     [InlineData("HealthTimeout", "00:00:00.0009999", "HealthTimeout")]
+    [InlineData("IdleMemoryDelay", "00:00:00.0009999", "IdleMemoryDelay")]
+    [InlineData("IdleMemoryDelay", "1.00:00:00.0000001", "IdleMemoryDelay")]
     [InlineData("HealthTimeout", "1.00:00:00.0000001", "HealthTimeout")]
     [InlineData("Layers:x:Heads", "0", "Heads of the layer 'x' must be at least 1; it was 0.")]
     [InlineData("Layers:x:KeyValueHeads", "0", "KeyValueHeads of the layer 'x' must be at least 1; it was 0.")]
     [InlineData("Layers:x:Path", "", "Path of the layer 'x' must be given.")]
     [InlineData("Layers:x:Path", " ", "Path of the layer 'x' must be given.")]
-    [InlineData("Layers:x", "a path", "Path of the layer 'x' must be given.")]
     [InlineData("Layers: :Heads", "1", "A layer must have a name")]
     public void An_option_beyond_its_border_is_refused(string option, string value, string message)
     {
@@ -209,6 +212,41 @@ public class OptionTests
                 () => host.StartAsync(TestContext.Current.CancellationToken));
             Assert.Contains(string.Format(CultureInfo.InvariantCulture, told, prefix), exception.Message, StringComparison.Ordinal);
         }
+    }
+
+    [Theory]
+    [InlineData("", "simd", "'Attention' must have settings below it; it was the text 'simd'.")]
+    [InlineData(":Layers", "a path", "'Attention:Layers' must have settings below it; it was the text 'a path'.")]
+    [InlineData(":Layers:x", "a path", "'Attention:Layers:x' must have settings below it; it was the text 'a path'.")]
+    [InlineData(":Layers:x:Rotary", "10000", "'Attention:Layers:x:Rotary' must have settings below it; it was the text '10000'.")]
+    [InlineData(
+        ":layers:x:rotary:Base:Value", "1",
+        "'Attention:layers:x:rotary:Base' must be one value; it has 'Attention:layers:x:rotary:Base:Value' below it.")]
+    [InlineData(
+        ":Layers:x:Heads:Query", "1",
+        "'Attention:Layers:x:Heads' must be one value; it has 'Attention:Layers:x:Heads:Query' below it.")]
+    [InlineData(":QueueLimit:Requests", "1", "'Attention:QueueLimit' must be one value; it has 'Attention:QueueLimit:Requests' below it.")]
+    [InlineData(":Device:0", "simd", "'Attention:Device' must be one value; it has 'Attention:Device:0' below it.")]
+    public void Text_in_place_of_settings_and_settings_in_place_of_a_value_are_refused(string path, string value, string message)
+    {
+        IConfiguration configuration = new ConfigurationBuilder()
+            .AddInMemoryCollection(new Dictionary<string, string?> { [$"Attention{path}"] = value }).Build();
+        foreach (bool isSection in (bool[])[false, true])
+        {
+            OptionsBuilder<AttentionServiceOptions> options = new ServiceCollection().AddSingleton(configuration).AddAttention();
+            _ = isSection ? options.BindConfiguration("Attention") : options.Bind(configuration.GetSection("Attention"));
+            using ServiceProvider provider = options.Services.BuildServiceProvider();
+            InvalidOperationException exception = Assert.Throws<InvalidOperationException>(
+                () => provider.GetRequiredService<IOptionsMonitor<AttentionServiceOptions>>().Get(""));
+            Assert.Equal(message, exception.Message);
+        }
+    }
+
+    [Fact]
+    public void Layers_may_be_empty()
+    {
+        AttentionServiceOptions options = Read([("Layers", "")]);
+        Assert.Empty(options.Layers);
     }
 
     [Theory]

@@ -44,6 +44,15 @@ internal sealed class Telemetry : IMeterFactory
             ? (Assert.Single(metric.MetricPoints).GetHistogramCount(), metric.MetricPoints[0].GetHistogramSum())
             : (0, 0.0);
 
+    /// <summary>The upper bounds of a histogram's buckets, without that of the last, which has none.</summary>
+    public double[] Bounds(string name)
+    {
+        List<double> bounds = [];
+        foreach (HistogramBucket bucket in Assert.Single(Read()[name].MetricPoints).GetHistogramBuckets())
+            bounds.Add(bucket.ExplicitBound);
+        return [.. bounds.SkipLast(1)];
+    }
+
     public long Gauge(string name) => Assert.Single(Read()[name].MetricPoints).GetGaugeLastValueLong();
 
     /// <summary>Returns when so many batches were recorded: that is after their requests have ended.</summary>

@@ -44,9 +44,9 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
     {
         string half = Add<Half>();
         string brain = Add<BFloat16>();
-        await AssertRefusedAsync<float>(half, "elements of type F32; F16 can be read as Half without rounding.");
-        await AssertRefusedAsync<BFloat16>(half, "elements of type BF16; F16 can be read as Half without rounding.");
-        await AssertRefusedAsync<Half>(brain, "elements of type F16; BF16 can be read as BFloat16 without rounding.");
+        await AssertRefusedAsync<float>(half, "'input' must be F16 for the layer '{0}'; it was F32.");
+        await AssertRefusedAsync<BFloat16>(half, "'input' must be F16 for the layer '{0}'; it was BF16.");
+        await AssertRefusedAsync<Half>(brain, "'input' must be BF16 for the layer '{0}'; it was F16.");
     }
 
     [Fact]
@@ -57,7 +57,7 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
         input[1][3] = 65520f;
         using HttpResponseMessage refusal = await PostAsync(new(input, layer));
         Assert.Equal(
-            "Row 1 of 'input' has the number 65520, which Half, the layer's type, does not reach.",
+            "Row 1 of 'input' has the number 65520, which float16, the layer's type, does not reach.",
             (await Answers.AssertProblemAsync(refusal, 400, Token)).Detail);
         (input[1][3], input[0][0]) = (65519f, float.NegativeInfinity);
         using HttpResponseMessage answer = await PostAsync(new(input, layer));
@@ -115,7 +115,8 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
         where T : unmanaged
     {
         using HttpResponseMessage refusal = await service.PostFileAsync(Rows(Values<T>()), $"?layer={layer}", Token);
-        Assert.EndsWith(detail, (await Answers.AssertProblemAsync(refusal, 400, Token)).Detail, StringComparison.Ordinal);
+        Assert.Equal(
+            string.Format(CultureInfo.InvariantCulture, detail, layer), (await Answers.AssertProblemAsync(refusal, 400, Token)).Detail);
     }
 
     private string Add<T>()

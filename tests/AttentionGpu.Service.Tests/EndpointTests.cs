@@ -38,7 +38,7 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
 
     [Theory]
     [InlineData("""{"input":[[1,2]]}""", 400, "Row 0 of 'input' must have 512 numbers")]
-    [InlineData("""{"input":[null]}""", 400, "it has 0")]
+    [InlineData("""{"input":[null]}""", 400, "each row of 'input' must be an array")]
     [InlineData("""{"layer":"other","input":[]}""", 400, "must be one of demo")]
     [InlineData("""{"inputs":[]}""", 400, "inputs")]
     [InlineData("""{"input":"x"}""", 400, "input")]

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Playwright;
 
 namespace AttentionGpu.Service.Tests;
@@ -12,7 +13,7 @@ public class PageTests(ServiceFixture service) : IClassFixture<ServiceFixture>
     {
         Assert.SkipUnless(_chromium is not null, "There is no Chromium here (Debian's package chromium).");
         using IPlaywright playwright = await Playwright.CreateAsync();
-        await using IBrowser browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = _chromium, Args = ["--no-sandbox"] });
+        await using IBrowser browser = await LaunchAsync(playwright);
         IPage page = await browser.NewPageAsync();
         List<string> errors = [];
         page.PageError += (_, error) => errors.Add(error);
@@ -29,4 +30,30 @@ public class PageTests(ServiceFixture service) : IClassFixture<ServiceFixture>
         await page.FillAsync("#words", string.Join(' ', Enumerable.Repeat("x", 200)));
         Assert.Empty(errors);
     }
+
+    [Fact]
+    public async Task The_page_asks_for_a_key_where_one_is_needed()
+    {
+        Assert.SkipUnless(_chromium is not null, "There is no Chromium here (Debian's package chromium).");
+        const string key = "the key of alice, 32 characters.";
+        await using var small = new SmallService();
+        await using WebApplicationFactory<Program> host = small.WithWebHostBuilder(builder => builder
+            .UseSetting("Access:Scheme", "ApiKey").UseSetting("Access:Keys:alice", key));
+        host.UseKestrel(0);
+        host.StartServer();
+        using IPlaywright playwright = await Playwright.CreateAsync();
+        await using IBrowser browser = await LaunchAsync(playwright);
+        IPage page = await browser.NewPageAsync();
+        using HttpClient client = host.CreateClient();
+        await page.GotoAsync(client.BaseAddress!.ToString());
+        await Assertions.Expect(page.Locator("#error")).ToHaveTextAsync("A request needs a key of this service in the header X-Api-Key.");
+        await page.FillAsync("#key", key);
+        await page.FillAsync("#words", "a small test");
+        await page.ClickAsync("button");
+        await Assertions.Expect(page.Locator("#heads figure")).ToHaveCountAsync(SmallService.Heads);
+        await Assertions.Expect(page.Locator("#error")).ToBeEmptyAsync();
+    }
+
+    private static Task<IBrowser> LaunchAsync(IPlaywright playwright) =>
+        playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = _chromium, Args = ["--no-sandbox"] });
 }

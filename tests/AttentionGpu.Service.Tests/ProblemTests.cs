@@ -13,6 +13,7 @@ public class ProblemTests
         { new BadHttpRequestException("too large", 413), false, 413, "The request cannot be read.", "too large" },
         { new BadHttpRequestException("outer", 400, new JsonException("inner")), false, 400, "The request cannot be read.", "inner" },
         { new ArgumentException("argument"), false, 400, "The request does not fit.", "argument" },
+        { new ArgumentException("named", "parameter"), false, 400, "The request does not fit.", "named" },
         { new ArgumentOutOfRangeException(null, "range"), false, 400, "The request does not fit.", "range" },
         { new InvalidDataException("data"), false, 400, "The request does not fit.", "data" },
         {
@@ -20,6 +21,7 @@ public class ProblemTests
             "As many requests are waiting as may: QueueLimit is 3. Try again later."
         },
         { new AttentionDeviceException("gpu", new InvalidOperationException("lost")), false, 500, "The device failed.", null },
+        { new InsufficientMemoryException("inside"), false, 503, "There is not enough memory.", null },
         { new ObjectDisposedException("service"), false, 503, "The service is shutting down.", null },
         { new OperationCanceledException(), true, 499, "The client has gone.", null },
         { new TaskCanceledException(), true, 499, "The client has gone.", null },
@@ -36,7 +38,7 @@ public class ProblemTests
         using var body = new MemoryStream();
         var context = new DefaultHttpContext { RequestServices = provider, RequestAborted = new CancellationToken(clientHasGone) };
         context.Response.Body = body;
-        var problems = new AttentionProblems(provider.GetRequiredService<IProblemDetailsService>());
+        var problems = new AttentionProblems();
         Assert.True(await problems.TryHandleAsync(context, exception, TestContext.Current.CancellationToken));
         Assert.Equal(status, context.Response.StatusCode);
         Assert.Equal(status == 503 ? "1" : "", context.Response.Headers.RetryAfter.ToString());

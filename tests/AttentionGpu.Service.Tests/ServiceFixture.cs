@@ -72,6 +72,10 @@ public sealed class ServiceFixture : WebApplicationFactory<Program>
     {
         builder.UseSetting("Attention:Device", "simd");
         builder.UseSetting("Service:MaxBodyBytes", $"{MaxBodyBytes}");
+
+        // All clients of tests have one address.
+        builder.UseSetting("RateLimits:RequestsPerSecond", "0");
+        builder.UseSetting("RateLimits:ConcurrentRequestsPerClient", "0");
     }
 
     protected override void Dispose(bool disposing)

@@ -30,6 +30,9 @@ public sealed class SmallService : WebApplicationFactory<Program>
     /// <summary>The attention service's options; those of its host are others.</summary>
     public AttentionServiceOptions Options { get; } = new() { Device = "faulty" };
 
+    /// <summary>Seconds in which a body must come; null for the service's own.</summary>
+    public int? TransferSeconds { get; init; }
+
     public HttpClient Client => _client ??= CreateClient();
 
     public IAttentionService Attention => Services.GetRequiredService<IAttentionService>();
@@ -106,6 +109,8 @@ public sealed class SmallService : WebApplicationFactory<Program>
         builder.UseSetting("Logging:LogLevel:Microsoft.AspNetCore", "None");
         builder.UseSetting("Service:MaxTokens", $"{MaxTokens}");
         builder.UseSetting("Service:MaxWeightTokens", $"{MaxWeightTokens}");
+        if (TransferSeconds is { } seconds)
+            builder.UseSetting("Service:TransferSeconds", $"{seconds}");
         builder.ConfigureTestServices(services => services.AddSingleton<IAttentionService>(provider =>
         {
             var service = new AttentionService(

@@ -12,6 +12,20 @@ public sealed class AttentionInstruments : IDisposable
     /// <summary>The name of the meter and of the activity source.</summary>
     public const string Name = "AttentionGpu";
 
+    // Bounds are advice to exporters; without it, those of OpenTelemetry have all times of use in one bucket.
+    private static readonly InstrumentAdvice<double> _seconds = new()
+    {
+        HistogramBucketBoundaries =
+        [
+            1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+        ],
+    };
+
+    private static readonly InstrumentAdvice<int> _requestsOfBatch = new()
+    {
+        HistogramBucketBoundaries = [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    };
+
     private readonly Meter _meter;
     private readonly Counter<long> _requests;
     private readonly Counter<long> _bytes;
@@ -29,12 +43,19 @@ public sealed class AttentionInstruments : IDisposable
         _meter = meters.Create(Name);
         _requests = _meter.CreateCounter<long>("attention.requests", "{request}", "Requests that ended, by attention.outcome.");
         _bytes = _meter.CreateCounter<long>("attention.bytes", "By", "Bytes of inputs and outputs of completed requests.");
-        _wait = _meter.CreateHistogram<double>("attention.queue.wait", "s", "Time from a request's arrival to the start of its batch.");
-        _deviceTime = _meter.CreateHistogram<double>("attention.device.time", "s", "Time that a batch took on the device, its copies included.");
-        _batchSize = _meter.CreateHistogram<int>("attention.batch.size", "{request}", "Requests that were joined.");
-        _meter.CreateObservableGauge("attention.queue.depth", () => new Measurement<int>(queueDepth(), _service), "{request}", "Requests that wait.");
-        _meter.CreateObservableGauge("attention.device.memory", () => new Measurement<long>(memory(), _service), "By", "Bytes of device memory in use.");
-        _meter.CreateObservableGauge("attention.fallback", () => new Measurement<int>(usesFallback() ? 1 : 0, _service), description: "1 while the fallback device is used.");
+        _wait = _meter.CreateHistogram(
+            "attention.queue.wait", "s", "Time from a request's arrival to the start of its batch.", tags: null, _seconds);
+        _deviceTime = _meter.CreateHistogram(
+            "attention.device.time", "s", "Time that a batch took on the device, its copies included.", tags: null, _seconds);
+        _batchSize = _meter.CreateHistogram(
+            "attention.batch.size", "{request}", "Requests that were joined.", tags: null, _requestsOfBatch);
+        _meter.CreateObservableGauge(
+            "attention.queue.depth", () => new Measurement<int>(queueDepth(), _service), "{request}", "Requests that wait.");
+        _meter.CreateObservableGauge(
+            "attention.device.memory", () => new Measurement<long>(memory(), _service), "By", "Bytes of device memory in use.");
+        _meter.CreateObservableGauge(
+            "attention.fallback", () => new Measurement<int>(usesFallback() ? 1 : 0, _service),
+            description: "1 while the fallback device is used.");
     }
 
     internal static ActivitySource Source { get; } = new(Name);

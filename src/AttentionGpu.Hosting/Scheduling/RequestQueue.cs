@@ -12,6 +12,7 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
     private readonly FairQueue<ForwardRequest> _requests = new();
     private readonly Queue<QueuedWork> _works = new();
     private bool _isClosed;
+    private bool _isIdle;
 
     /// <summary>Requests that wait.</summary>
     public int Depth
@@ -69,7 +70,7 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
         }
     }
 
-    /// <summary>Waits for what runs next: work, or else a batch.</summary>
+    /// <summary>Waits for work that runs next, or else a batch; or for nothing of them, once in each long rest.</summary>
     /// <param name="batch">Where the requests go; it is empty.</param>
     /// <param name="work">The work, if there is any.</param>
     /// <returns>False when the queue is closed and empty.</returns>
@@ -80,15 +81,30 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
             while (true)
             {
                 if (_works.TryDequeue(out work))
+                {
+                    _isIdle = false;
                     return true;
+                }
+
                 if (_requests.Count == 0)
                 {
                     if (_isClosed)
                         return false;
                     _requests.Rest();
-                    Monitor.Wait(_gate);
+                    if (_isIdle)
+                    {
+                        Monitor.Wait(_gate);
+                    }
+                    else if (!Monitor.Wait(_gate, options.IdleMemoryDelay) && _works.Count == 0 && _requests.Count == 0)
+                    {
+                        _isIdle = true;
+                        return !_isClosed;
+                    }
+
                     continue;
                 }
+
+                _isIdle = false;
 
                 TimeSpan delay = LeftToJoin();
                 if (delay <= TimeSpan.Zero)

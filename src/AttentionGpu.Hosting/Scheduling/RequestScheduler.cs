@@ -73,9 +73,12 @@ internal sealed class RequestScheduler : IAsyncDisposable
         {
             if (!_queue.Take(_batch, out QueuedWork? work))
                 return false;
-            work?.Run();
-            if (_batch.Count > 0)
+            if (work is not null)
+                work.Run();
+            else if (_batch.Count > 0)
                 RunBatch();
+            else
+                _devices.Engine.ReleaseUnusedMemory();
         }
         catch (Exception exception)
         {

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
@@ -23,7 +24,7 @@ internal sealed class ConfigurationMembers(JsonElement root, Func<string, Invali
     {
         JsonValueKind.True => true,
         JsonValueKind.False => false,
-        _ => throw error($"has '{member}' = {Shorten(value)}; it must be true or false"),
+        _ => throw error($"has '{member}' = {Excerpt.Of(value.GetRawText())}; it must be true or false"),
     };
 
     /// <summary>A number of more than 0.</summary>
@@ -31,19 +32,11 @@ internal sealed class ConfigurationMembers(JsonElement root, Func<string, Invali
         Find(member) is not JsonElement value ? throw error($"has no '{member}'")
         : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && number > 0.0 && float.IsFinite((float)number)
             ? number
-        : throw error($"has '{member}' = {Shorten(value)}; it must be a number of more than 0");
+        : throw error($"has '{member}' = {Excerpt.Of(value.GetRawText())}; it must be a number of more than 0");
 
     /// <summary>A whole number.</summary>
     public int Required(string member, int least) =>
         Find(member) is not JsonElement value ? throw error($"has no '{member}'")
         : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number >= least ? number
-        : throw error($"has '{member}' = {Shorten(value)}; it must be a whole number of at least {least}");
-
-    /// <summary>A member's text, for messages.</summary>
-    public static string Shorten(JsonElement value)
-    {
-        const int shown = 60;
-        string text = value.GetRawText();
-        return text.Length <= shown ? text : text[..shown] + "...";
-    }
+        : throw error($"has '{member}' = {Excerpt.Of(value.GetRawText())}; it must be a whole number of at least {least}");
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
@@ -47,7 +48,7 @@ internal sealed class ModelConfiguration
             ? type.GetString()!
             : throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
         Family = ModelFamilies.Find(ModelType)
-            ?? throw Error($"has the 'model_type' '{ModelType}', which is not one of those whose layers are known: {ModelFamilies.Names}");
+            ?? throw Error($"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
         if (Family.Refusal is string reason)
             throw Error($"has the 'model_type' '{ModelType}', whose layers are not computed: {reason}");
         RequireKnown();
@@ -190,15 +191,15 @@ internal sealed class ModelConfiguration
     {
         foreach (JsonProperty member in _members.Root.EnumerateObject())
         {
-            string text = ConfigurationMembers.Shorten(member.Value);
+            string text = Excerpt.Of(member.Value.GetRawText());
             if (_mustBeTrue.Contains(member.Name))
             {
                 if (member.Value.ValueKind != JsonValueKind.True)
-                    throw Error($"has '{member.Name}' = {text}, which this layer does not do");
+                    throw Error($"has '{Excerpt.Of(member.Name)}' = {text}, which this layer does not do");
             }
             else if (!IsOff(member.Value) && (Family.MustBeOff.Contains(member.Name) || IsUnknown(member.Name) || IsOtherPosition(member)))
             {
-                throw Error($"has '{member.Name}' = {text}, which this layer does not do");
+                throw Error($"has '{Excerpt.Of(member.Name)}' = {text}, which this layer does not do");
             }
         }
     }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
@@ -97,15 +98,15 @@ internal sealed class RopeScalingReader
     private bool? Flag(string member) =>
         !_scaling!.Value.TryGetProperty(member, out JsonElement value) || value.ValueKind == JsonValueKind.Null ? null
         : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean()
-        : throw _error($"has '{_name}.{member}' = {value.GetRawText()}; it must be true or false");
+        : throw _error($"has '{_name}.{member}' = {Excerpt.Of(value.GetRawText())}; it must be true or false");
 
     private string? Text(JsonElement from, string member) =>
         !from.TryGetProperty(member, out JsonElement value) || value.ValueKind == JsonValueKind.Null ? null
         : value.ValueKind == JsonValueKind.String ? value.GetString()
-        : throw _error($"has '{_name}.{member}' = {value.GetRawText()}; it must be a text");
+        : throw _error($"has '{_name}.{member}' = {Excerpt.Of(value.GetRawText())}; it must be a text");
 
     private double? Number(JsonElement from, string member, string name) =>
         !from.TryGetProperty(member, out JsonElement value) || value.ValueKind == JsonValueKind.Null ? null
         : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) ? number
-        : throw _error($"has '{name}' = {value.GetRawText()}; it must be a number");
+        : throw _error($"has '{name}' = {Excerpt.Of(value.GetRawText())}; it must be a number");
 }

@@ -31,7 +31,7 @@ internal sealed class UnreadParameters(Checkpoint file, string prefix)
         ];
         if (unread.Length > 0)
         {
-            string names = string.Join(", ", unread.Take(ShownNames).Select(name => $"'{prefix}{name}'"));
+            string names = string.Join(", ", unread.Take(ShownNames).Select(name => $"'{prefix}{Excerpt.Of(name)}'"));
             string more = unread.Length > ShownNames ? $" and {unread.Length - ShownNames} more" : "";
             string where = prefix.Length == 0
                 ? "Without a prefix, the layer is the whole file."

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
@@ -57,7 +58,7 @@ internal sealed class WindowReader(ConfigurationMembers members, ModelFamily fam
             "full_attention" => false,
             "sliding_attention" when family.Window != WindowedLayers.None => true,
             "sliding_attention" => throw members.Error("has windows in 'layer_types', unlike other models of its type"),
-            string other => throw members.Error($"has layers of the type '{other}'"),
+            string other => throw members.Error($"has layers of the type '{Excerpt.Of(other)}'"),
         };
     }
 

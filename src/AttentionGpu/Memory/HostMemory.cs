@@ -35,6 +35,8 @@ internal sealed class HostMemory : IDeviceMemory, IDisposable
             _pool.Return(block, block.ByteLength);
     }
 
+    public void ReleaseUnused() => _pool.Clear();
+
     public DeviceMemory WrapAddress(nint address, long byteLength) => DeviceMemory.OnHost(null, address, byteLength);
 
     public DeviceMemory WrapView(ArrayView<byte> view) =>
@@ -59,7 +61,7 @@ internal sealed class HostMemory : IDeviceMemory, IDisposable
     /// <summary>
     /// Frees the blocks that nobody has rented; the others are freed when they are returned to a pool nobody holds any more.
     /// </summary>
-    public void Dispose() => _pool.Clear();
+    public void Dispose() => ReleaseUnused();
 
     private NativeBlock Allocate(long bytes)
     {

@@ -25,6 +25,9 @@ internal interface IDeviceMemory
     /// <summary>Gives memory back. Work already started on a device's stream may still use it.</summary>
     void Return(DeviceMemory memory);
 
+    /// <summary>Gives memory that nobody has rented back to the system or the device. The next calls allocate again.</summary>
+    void ReleaseUnused();
+
     /// <summary>
     /// Memory of the caller at an address that the device can read and write. It must outlive its uses, and is never returned.
     /// </summary>

@@ -24,11 +24,11 @@ internal static class LayerFinder
                 continue;
             string prefix = match.Groups[1].Value;
             if (!int.TryParse(match.Groups[2].Value, NumberStyles.None, CultureInfo.InvariantCulture, out int index))
-                throw new InvalidDataException($"'{checkpoint.Path}' has '{tensor}', whose layer's number is too large.");
+                throw new InvalidDataException($"'{checkpoint.Path}' has '{Excerpt.Of(tensor)}', whose layer's number is too large.");
             if (!prefixes.TryAdd(index, prefix))
             {
                 throw new InvalidDataException(
-                    $"'{checkpoint.Path}' has layer {index} of '{place.Pattern}' twice: '{prefixes[index]}' and '{prefix}'.");
+                    $"'{checkpoint.Path}' has layer {index} of '{place.Pattern}' twice: '{Excerpt.Of(prefixes[index])}' and '{Excerpt.Of(prefix)}'.");
             }
         }
 

@@ -15,6 +15,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private const string KeyNorm = "k_norm.weight";
     private const string Sinks = "sinks";
 
+    // The prefix, as messages show it.
+    private readonly string _shown = Excerpt.Of(prefix);
     private readonly ProjectionNames _names = place.Names;
     private readonly ModelFamily _family = configuration.Family;
 
@@ -29,7 +31,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (Shape(_names.Output) != (config.EmbeddingSize, config.QueryRows))
         {
             throw Error(
-                $"has '{prefix}{_names.Output}.weight' for {Shape(_names.Output)} outputs and inputs; the layer has "
+                $"has '{_shown}{_names.Output}.weight' for {Shape(_names.Output)} outputs and inputs; the layer has "
                 + $"{(config.EmbeddingSize, config.QueryRows)}");
         }
 
@@ -53,7 +55,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         foreach (SafetensorsEntry matrix in matrices.Where(matrix => !SafetensorsElements.IsFloat(matrix.Type)))
         {
             throw Error(
-                $"has '{matrix.Name}' with elements of type {matrix.TypeName}; {SafetensorsElements.Readable<float>(round: true)} can be read");
+                $"has '{Excerpt.Of(matrix.Name)}' with elements of type {matrix.TypeName}; {SafetensorsElements.Readable<float>(round: true)} can be read");
         }
 
         return matrices.Select(matrix => matrix.Type).Distinct().ToArray() switch
@@ -107,12 +109,12 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         (int keyRows, int keyColumns) = Shape(_names.Key);
         (int valueRows, int valueColumns) = Shape(_names.Value);
         if (rows % heads != 0)
-            throw Error($"has '{prefix}{_names.Query}.weight' for {rows} elements, which {heads} heads do not divide");
+            throw Error($"has '{_shown}{_names.Query}.weight' for {rows} elements, which {heads} heads do not divide");
         int headSize = rows / heads;
         if (keyRows % headSize != 0 || valueRows != keyRows)
         {
             throw Error(
-                $"has keys of {keyRows} and values of {valueRows} elements below '{prefix}'; both must be the same multiple of the head size "
+                $"has keys of {keyRows} and values of {valueRows} elements below '{_shown}'; both must be the same multiple of the head size "
                 + $"{headSize}");
         }
 
@@ -134,7 +136,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (rows % parts != 0)
         {
             throw Error(
-                $"has '{prefix}{_names.Joined}.weight' for {rows} elements, which {heads} heads and {keyValueHeads} key/value heads do not "
+                $"has '{_shown}{_names.Joined}.weight' for {rows} elements, which {heads} heads and {keyValueHeads} key/value heads do not "
                 + "divide");
         }
 
@@ -160,7 +162,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (bias is not null && bias.Lengths[0] != matrix.Lengths[0])
         {
             throw Error(
-                $"has '{prefix}{_names.Joined}.bias' of {bias.Lengths[0]} elements; its matrix makes {matrix.Lengths[0]}");
+                $"has '{_shown}{_names.Joined}.bias' of {bias.Lengths[0]} elements; its matrix makes {matrix.Lengths[0]}");
         }
 
         var rows = new JoinedRows(config, _names.Order);
@@ -183,9 +185,9 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private SafetensorsEntry Entry(string name, int rank)
     {
         if (!checkpoint.Entries.TryGetValue(name, out SafetensorsEntry? entry))
-            throw Error($"has no tensor '{name}', which layers of a model of the type '{configuration.ModelType}' have");
+            throw Error($"has no tensor '{Excerpt.Of(name)}', which layers of a model of the type '{configuration.ModelType}' have");
         if (entry.Lengths.Count != rank || entry.Lengths.Any(length => length is < 1 or > int.MaxValue))
-            throw Error($"has '{name}' of shape [{string.Join(", ", entry.Lengths)}]; it must have rank {rank} and no empty axis");
+            throw Error($"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have rank {rank} and no empty axis");
         return entry;
     }
 
@@ -204,7 +206,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private Tensor<float> ReadVector(string name) => checkpoint.Read(Entry(name, 1).Name);
 
     private InvalidDataException Misfit(int heads, ArgumentException exception) =>
-        new($"'{checkpoint.Path}' has a layer '{prefix}' that does not fit {heads} heads: {exception.Message}", exception);
+        new($"'{checkpoint.Path}' has a layer '{_shown}' that does not fit {heads} heads: {exception.Message}", exception);
 
     private InvalidDataException Error(string what) => new($"'{checkpoint.Path}' {what}.");
 

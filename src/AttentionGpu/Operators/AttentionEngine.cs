@@ -122,6 +122,17 @@ public sealed partial class AttentionEngine : IDisposable
     }
 
     /// <summary>
+    /// Gives memory that the engine keeps for coming calls back to the system or the device. Tensors, layers and running calls keep
+    /// theirs. The next calls allocate again.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
+    public void ReleaseUnusedMemory()
+    {
+        using var call = new CallMemory(Lifetime);
+        _backend.Memory.ReleaseUnused();
+    }
+
+    /// <summary>
     /// Waits for the calls in progress, on other threads too, and frees the device. Later calls throw
     /// <see cref="ObjectDisposedException"/>.
     /// </summary>

@@ -23,7 +23,11 @@ internal sealed class Checkpoint : IDisposable
             foreach ((string name, SafetensorsEntry entry) in file.Entries)
             {
                 if (!_entries.TryAdd(name, entry))
-                    throw CheckpointIndex.Error(path, $"has the tensor '{name}' in two files, '{_fileOf[name].Path}' and '{file.Path}'");
+                {
+                    throw CheckpointIndex.Error(
+                        path, $"has the tensor '{Excerpt.Of(name)}' in two files, '{_fileOf[name].Path}' and '{file.Path}'");
+                }
+
                 _fileOf.Add(name, file);
             }
         }
@@ -81,7 +85,7 @@ internal sealed class Checkpoint : IDisposable
     private SafetensorsFile FileOf(string name) =>
         _fileOf.TryGetValue(name, out SafetensorsFile? file)
             ? file
-            : throw new InvalidDataException($"'{Path}' has no tensor '{name}'. It has: {Summary()}.");
+            : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary()}.");
 
     private static string FileIn(string folder)
     {
@@ -111,7 +115,7 @@ internal sealed class Checkpoint : IDisposable
             foreach ((string tensor, string name) in fileOf)
             {
                 if (!files[name].Entries.ContainsKey(tensor))
-                    throw CheckpointIndex.Error(index, $"says that the tensor '{tensor}' is in '{name}', which does not have it");
+                    throw CheckpointIndex.Error(index, $"says that the tensor '{Excerpt.Of(tensor)}' is in '{name}', which does not have it");
             }
 
             return new Checkpoint(index, [.. files.Values]);

@@ -34,10 +34,10 @@ internal static class CheckpointIndex
             {
                 string file = tensor.Value.ValueKind == JsonValueKind.String
                     ? tensor.Value.GetString()!
-                    : throw Error(path, $"has '{tensor.Name}' = {tensor.Value.GetRawText()}; it must be the name of a file");
+                    : throw Error(path, $"has '{Excerpt.Of(tensor.Name)}' = {Excerpt.Of(tensor.Value.GetRawText())}; it must be the name of a file");
                 RequireInFolder(path, file);
                 if (!files.TryAdd(tensor.Name, file))
-                    throw Error(path, $"has the tensor '{tensor.Name}' twice");
+                    throw Error(path, $"has the tensor '{Excerpt.Of(tensor.Name)}' twice");
             }
 
             return files.Count > 0 ? files : throw Error(path, $"has an empty '{Map}'");
@@ -56,6 +56,6 @@ internal static class CheckpointIndex
     private static void RequireInFolder(string path, string file)
     {
         if (file.Length == 0 || file is "." or ".." || file.AsSpan().IndexOfAny("/\\:\0") >= 0)
-            throw Error(path, $"names the file '{file}'; it must be a name in the folder of the index, without a path");
+            throw Error(path, $"names the file '{Excerpt.Of(file)}'; it must be a name in the folder of the index, without a path");
     }
 }

@@ -75,7 +75,7 @@ internal static class FileKind
                 .. map.EnumerateObject().Where(tensor => tensor.Value.ValueKind == JsonValueKind.String)
                     .Select(tensor => tensor.Value.GetString()!).Distinct(StringComparer.Ordinal),
             ];
-            string names = string.Join(", ", files.Take(ShownFiles).Select(file => $"'{file}'"));
+            string names = string.Join(", ", files.Take(ShownFiles).Select(file => $"'{Excerpt.Of(file)}'"));
             string more = files.Length > ShownFiles ? $" and {files.Length - ShownFiles} more" : "";
             return $"the index of a checkpoint of several files; give the one that holds the layer ({names}{more})";
         }

@@ -16,6 +16,9 @@ public sealed class SafetensorsFile : IDisposable
     private const int LengthBytes = sizeof(ulong);
     private const string StreamPath = "(stream)";
 
+    // Converted at a time, so that a tensor is in memory once.
+    private const int ConvertedElements = 1 << 16;
+
     private readonly Lock _lock = new();
     private readonly Stream _stream;
     private readonly long _start;
@@ -51,8 +54,8 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>Opens a file and checks its header.</summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The file is malformed: truncated, a header longer than the file, or tensors that overlap, leave gaps, overflow or end elsewhere. Or
-    /// it is a file of another kind, which the message names where it is a common one, or a folder.
+    /// The file is malformed: truncated, a header longer than the file, or tensors that overlap, leave gaps, overflow, end elsewhere
+    /// or have more than 8 axes. Or it is a file of another kind, which the message names where it is a common one, or a folder.
     /// </exception>
     public static SafetensorsFile Open(string path)
     {
@@ -124,7 +127,7 @@ public sealed class SafetensorsFile : IDisposable
         Require<T>(entry, round);
         int count = Count(entry);
         if (target.Length != count)
-            throw new ArgumentException($"'target' must have {count} elements, those of '{name}'; it has {target.Length}.", nameof(target));
+            throw new ArgumentException($"'target' must have {count} elements, those of '{Excerpt.Of(name)}'; it has {target.Length}.", nameof(target));
         Read(entry, target);
     }
 
@@ -134,7 +137,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.Bool)
-            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.TypeName}, not BOOL.");
+            throw new InvalidDataException($"The tensor '{Excerpt.Of(name)}' in '{Path}' has elements of type {Excerpt.Of(entry.TypeName)}, not BOOL.");
         byte[] bytes = ReadBytes(name);
         return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), Axes(entry));
     }
@@ -145,7 +148,7 @@ public sealed class SafetensorsFile : IDisposable
     {
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.I64)
-            throw new InvalidDataException($"The tensor '{name}' in '{Path}' has elements of type {entry.TypeName}, not I64.");
+            throw new InvalidDataException($"The tensor '{Excerpt.Of(name)}' in '{Path}' has elements of type {Excerpt.Of(entry.TypeName)}, not I64.");
         var values = new long[Count(entry)];
         ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
         return values;
@@ -185,6 +188,22 @@ public sealed class SafetensorsFile : IDisposable
         SafetensorsWriter.Write(stream, tensors);
     }
 
+    /// <summary>
+    /// The bytes of a file that precede its elements, for a caller who writes the elements without a stream of the whole file. The elements
+    /// of all tensors follow, in the ordinal order of their names.
+    /// </summary>
+    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>: F32, F16 or BF16.</typeparam>
+    /// <param name="lengths">The length of each axis of the tensors, by name.</param>
+    /// <exception cref="ArgumentException">A length is negative, or a tensor has more than 8 axes.</exception>
+    /// <exception cref="OverflowException">The tensors have more bytes than a file can.</exception>
+    /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
+    public static byte[] CreateHeader<T>(IReadOnlyDictionary<string, nint[]> lengths)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(lengths);
+        return SafetensorsWriter.CreateHeader<T>(lengths);
+    }
+
     /// <summary>Reads a tensor's bytes as they are.</summary>
     internal byte[] ReadBytes(string name)
     {
@@ -199,7 +218,7 @@ public sealed class SafetensorsFile : IDisposable
     internal static string Summary(IReadOnlyDictionary<string, SafetensorsEntry> entries)
     {
         const int shown = 20;
-        string names = string.Join(", ", entries.Keys.Order(StringComparer.Ordinal).Take(shown));
+        string names = string.Join(", ", entries.Keys.Order(StringComparer.Ordinal).Take(shown).Select(Excerpt.Of));
         return entries.Count switch
         {
             0 => "nothing",
@@ -246,7 +265,7 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentNullException.ThrowIfNull(name);
         return Entries.TryGetValue(name, out SafetensorsEntry? entry)
             ? entry
-            : throw new InvalidDataException($"'{Path}' has no tensor '{name}'. It has: {Summary(Entries)}.");
+            : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary(Entries)}.");
     }
 
     // A tensor of rank 0 would be an empty one.
@@ -263,7 +282,7 @@ public sealed class SafetensorsFile : IDisposable
         long byteLength = entry.End - entry.Start;
         if (byteLength > Array.MaxLength)
             throw new InvalidDataException(
-                $"The tensor '{entry.Name}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
+                $"The tensor '{Excerpt.Of(entry.Name)}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
     }
 
     private void Require<T>(SafetensorsEntry entry, bool round)
@@ -273,7 +292,7 @@ public sealed class SafetensorsFile : IDisposable
         if (entry.Type == own || SafetensorsElements.IsExact<T>(entry.Type) || (round && SafetensorsElements.IsFloat(entry.Type)))
             return;
         throw new InvalidDataException(
-            $"The tensor '{entry.Name}' in '{Path}' has elements of type {entry.TypeName}; {SafetensorsElements.Readable<T>(round)} can be "
+            $"The tensor '{Excerpt.Of(entry.Name)}' in '{Path}' has elements of type {Excerpt.Of(entry.TypeName)}; {SafetensorsElements.Readable<T>(round)} can be "
             + $"read as {typeof(T).Name}{(round ? "" : " without rounding")}.");
     }
 
@@ -286,9 +305,15 @@ public sealed class SafetensorsFile : IDisposable
             return;
         }
 
-        var bytes = new byte[entry.End - entry.Start];
-        ReadExactly(bytes, _dataStart + entry.Start);
-        SafetensorsElements.Convert(bytes, entry.Type, values);
+        int size = entry.Type.Size();
+        var bytes = new byte[Math.Min(ConvertedElements, values.Length) * size];
+        for (int start = 0; start < values.Length; start += ConvertedElements)
+        {
+            int count = Math.Min(ConvertedElements, values.Length - start);
+            Span<byte> piece = bytes.AsSpan(0, count * size);
+            ReadExactly(piece, _dataStart + entry.Start + (long)start * size);
+            SafetensorsElements.Convert(piece, entry.Type, values.Slice(start, count));
+        }
     }
 
     private void ReadExactly(Span<byte> buffer, long offset)

@@ -9,6 +9,9 @@ namespace AttentionGpu.Serialization;
 /// <param name="path">The file's path, for messages; null for a stream.</param>
 internal sealed class SafetensorsHeader(string? path)
 {
+    // No operator has more axes than 4, and a shape of millions would take many times the file's memory.
+    public const int MaxRank = 8;
+
     private const string MetadataName = "__metadata__";
 
     /// <param name="json">The header's bytes.</param>
@@ -35,7 +38,7 @@ internal sealed class SafetensorsHeader(string? path)
                     continue;
                 }
 
-                Expect(entries.TryAdd(name, ParseEntry(ref reader, name)), $"it has the tensor '{name}' twice");
+                Expect(entries.TryAdd(name, ParseEntry(ref reader, name)), $"it has the tensor '{Excerpt.Of(name)}' twice");
             }
 
             while (reader.Read())
@@ -58,7 +61,8 @@ internal sealed class SafetensorsHeader(string? path)
 
     private SafetensorsEntry ParseEntry(ref Utf8JsonReader reader, string name)
     {
-        Expect(reader.TokenType == JsonTokenType.StartObject, $"the entry of '{name}' must be an object");
+        string shown = Excerpt.Of(name);
+        Expect(reader.TokenType == JsonTokenType.StartObject, $"the entry of '{shown}' must be an object");
         string? typeName = null;
         List<long>? lengths = null;
         List<long>? offsets = null;
@@ -69,25 +73,25 @@ internal sealed class SafetensorsHeader(string? path)
             switch (property)
             {
                 case "dtype":
-                    Expect(typeName is null, $"'{name}' has its dtype twice");
+                    Expect(typeName is null, $"'{shown}' has its dtype twice");
                     typeName = reader.GetString() ?? "";
                     break;
                 case "shape":
-                    Expect(lengths is null, $"'{name}' has its shape twice");
-                    lengths = ParseNumbers(ref reader, name);
+                    Expect(lengths is null, $"'{shown}' has its shape twice");
+                    lengths = ParseNumbers(ref reader, shown, MaxRank);
                     break;
                 case "data_offsets":
-                    Expect(offsets is null, $"'{name}' has its data_offsets twice");
-                    offsets = ParseNumbers(ref reader, name);
+                    Expect(offsets is null, $"'{shown}' has its data_offsets twice");
+                    offsets = ParseNumbers(ref reader, shown, most: 2);
                     break;
                 default:
-                    throw Error($"'{name}' has the unknown field '{property}'");
+                    throw Error($"'{shown}' has the unknown field '{Excerpt.Of(property)}'");
             }
         }
 
         Expect(
             !string.IsNullOrEmpty(typeName) && lengths is not null && offsets is { Count: 2 },
-            $"'{name}' must have dtype, shape and two data_offsets");
+            $"'{shown}' must have dtype, shape and two data_offsets");
         SafetensorsType type = SafetensorsTypes.Parse(typeName!);
         bool hasSize = type != SafetensorsType.Other;
         long size = hasSize ? type.Size() : 1;
@@ -95,15 +99,15 @@ internal sealed class SafetensorsHeader(string? path)
         // A tensor without elements has strides, and they overflow if its other lengths do.
         foreach (long length in lengths!.Where(length => length != 0))
         {
-            Expect(size <= long.MaxValue / length, $"the shape of '{name}' overflows: it is [{string.Join(", ", lengths!)}] of {typeName}");
+            Expect(size <= long.MaxValue / length, $"the shape of '{shown}' overflows: it is [{string.Join(", ", lengths!)}] of {Excerpt.Of(typeName!)}");
             size *= length;
         }
 
         size = lengths!.Contains(0) ? 0 : size;
-        Expect(offsets![0] <= offsets[1], $"'{name}' has data_offsets [{offsets[0]}, {offsets[1]}], which end before they start");
+        Expect(offsets![0] <= offsets[1], $"'{shown}' has data_offsets [{offsets[0]}, {offsets[1]}], which end before they start");
         Expect(
             offsets[1] - offsets[0] == size || (!hasSize && size > 0),
-            $"'{name}' has data_offsets [{offsets[0]}, {offsets[1]}] but its shape and dtype need {size} bytes");
+            $"'{shown}' has data_offsets [{offsets[0]}, {offsets[1]}] but its shape and dtype need {size} bytes");
         return new SafetensorsEntry(name, type, [.. lengths.Select(length => (nint)length)])
         {
             TypeName = typeName!,
@@ -112,13 +116,14 @@ internal sealed class SafetensorsHeader(string? path)
         };
     }
 
-    private List<long> ParseNumbers(ref Utf8JsonReader reader, string name)
+    private List<long> ParseNumbers(ref Utf8JsonReader reader, string shown, int most)
     {
-        Expect(reader.TokenType == JsonTokenType.StartArray, $"'{name}' must have arrays as shape and data_offsets");
+        Expect(reader.TokenType == JsonTokenType.StartArray, $"'{shown}' must have arrays as shape and data_offsets");
         List<long> numbers = [];
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
-            Expect(reader.TryGetInt64(out long number) && number >= 0, $"'{name}' has a length or offset that is no whole number of 0 or more");
+            Expect(reader.TryGetInt64(out long number) && number >= 0, $"'{shown}' has a length or offset that is no whole number of 0 or more");
+            Expect(numbers.Count < most, $"'{shown}' has a shape or data_offsets of more than {most} numbers");
             numbers.Add(number);
         }
 
@@ -130,7 +135,7 @@ internal sealed class SafetensorsHeader(string? path)
         long position = 0;
         foreach (SafetensorsEntry entry in entries.OrderBy(entry => entry.Start).ThenBy(entry => entry.End))
         {
-            Expect(entry.Start == position, $"'{entry.Name}' starts at {entry.Start} where {position} is due: tensors overlap or leave a gap");
+            Expect(entry.Start == position, $"'{Excerpt.Of(entry.Name)}' starts at {entry.Start} where {position} is due: tensors overlap or leave a gap");
             position = entry.End;
         }
 

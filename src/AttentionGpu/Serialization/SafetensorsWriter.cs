@@ -16,37 +16,35 @@ internal static class SafetensorsWriter
     public static void Write<T>(Stream stream, IReadOnlyDictionary<string, Tensor<T>> tensors)
         where T : unmanaged
     {
-        (string Name, Tensor<T> Tensor)[] ordered =
-            [.. tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, pair.Value))];
-        byte[] header = Header(ordered);
-        Span<byte> length = stackalloc byte[sizeof(ulong)];
-        BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
-        stream.Write(length);
-        stream.Write(header);
-        foreach ((_, Tensor<T> tensor) in ordered)
+        stream.Write(CreateHeader<T>(tensors.ToDictionary(pair => pair.Key, pair => pair.Value.Lengths.ToArray())));
+        foreach ((_, Tensor<T> tensor) in tensors.OrderBy(pair => pair.Key, StringComparer.Ordinal))
             HostCopy.Write<T>(stream, tensor.AsReadOnlyTensorSpan());
     }
 
-    private static byte[] Header<T>(IEnumerable<(string Name, Tensor<T> Tensor)> tensors)
+    /// <summary>The bytes before the elements: the header, and its length before it.</summary>
+    public static byte[] CreateHeader<T>(IReadOnlyDictionary<string, nint[]> lengths)
         where T : unmanaged
     {
         string type = SafetensorsElements.TypeOf<T>().ToString();
         var buffer = new ArrayBufferWriter<byte>();
+        buffer.GetSpan(sizeof(ulong))[..sizeof(ulong)].Clear();
+        buffer.Advance(sizeof(ulong));
         using (var json = new Utf8JsonWriter(buffer))
         {
             long position = 0;
             json.WriteStartObject();
-            foreach ((string name, Tensor<T> tensor) in tensors)
+            foreach ((string name, nint[] axes) in lengths.OrderBy(pair => pair.Key, StringComparer.Ordinal))
             {
+                Check(name, axes);
                 json.WriteStartObject(name);
                 json.WriteString("dtype", type);
                 json.WriteStartArray("shape");
-                foreach (nint axis in tensor.Lengths)
+                foreach (nint axis in axes)
                     json.WriteNumberValue(axis);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
                 json.WriteNumberValue(position);
-                position += tensor.FlattenedLength * Unsafe.SizeOf<T>();
+                position = checked(position + axes.Aggregate((long)Unsafe.SizeOf<T>(), (bytes, axis) => checked(bytes * axis)));
                 json.WriteNumberValue(position);
                 json.WriteEndArray();
                 json.WriteEndObject();
@@ -58,6 +56,16 @@ internal static class SafetensorsWriter
         int padding = -buffer.WrittenCount & (Alignment - 1);
         buffer.GetSpan(padding)[..padding].Fill((byte)' ');
         buffer.Advance(padding);
-        return buffer.WrittenSpan.ToArray();
+        byte[] header = buffer.WrittenSpan.ToArray();
+        BinaryPrimitives.WriteInt64LittleEndian(header, header.Length - sizeof(ulong));
+        return header;
+    }
+
+    private static void Check(string name, nint[] axes)
+    {
+        if (axes.Length > SafetensorsHeader.MaxRank)
+            throw new ArgumentException($"'{Excerpt.Of(name)}' must have at most {SafetensorsHeader.MaxRank} axes; it has {axes.Length}.");
+        if (Array.Find(axes, axis => axis < 0) is var negative and < 0)
+            throw new ArgumentException($"The lengths of '{Excerpt.Of(name)}' must be 0 or more; one was {negative}.");
     }
 }

@@ -46,6 +46,8 @@ internal abstract class DelegatingBackend(IBackend inner) : IBackend, IOperators
 
     public virtual void Return(DeviceMemory memory) => inner.Memory.Return(memory);
 
+    public virtual void ReleaseUnused() => inner.Memory.ReleaseUnused();
+
     public DeviceMemory WrapAddress(nint address, long byteLength) => inner.Memory.WrapAddress(address, byteLength);
 
     public DeviceMemory WrapView(ArrayView<byte> view) => inner.Memory.WrapView(view);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Reflection;
 using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Tests.Variants;
 
@@ -13,6 +14,9 @@ public static class Engines
 {
     private const string Processor = " processor";
     private const string Tiled = " tiled";
+    private const int DriverShare = 8;
+
+    private static readonly int _draw = Random.Shared.Next();
 
     private static readonly ConcurrentDictionary<string, Lazy<AttentionEngine>> _engines = new();
 
@@ -22,14 +26,18 @@ public static class Engines
             : ["reference", "ilgpu-cpu", "simd"];
 
     /// <summary>
-    /// The devices, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu processor" has a processor's, "opencl:0
-    /// tiled" a GPU's.
+    /// The devices of a test, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu processor" has a processor's,
+    /// "opencl:0 tiled" a GPU's.
     /// </summary>
-    public static IReadOnlyList<string> WithOtherKernels { get; } =
+    /// <remarks>
+    /// PoCL compiles a GPU's kernel of attention for 20 seconds and more: one test of eight, drawn in each run, has them. The environment
+    /// variable <c>ATTENTION_TEST_KERNELS=all</c> gives them to all tests.
+    /// </remarks>
+    public static IReadOnlyList<string> WithOtherKernels(MethodInfo test) =>
     [
         .. All,
         .. All.Where(name => name == AcceleratorDevices.EmulatorName).Select(name => name + Processor),
-        .. All.Where(name => name.StartsWith("opencl:", StringComparison.Ordinal)).Select(name => name + Tiled),
+        .. All.Where(name => name.StartsWith("opencl:", StringComparison.Ordinal) && IsDrawn(test)).Select(name => name + Tiled),
     ];
 
     /// <summary>The float64 reference.</summary>
@@ -42,12 +50,19 @@ public static class Engines
     /// <summary>Whether a driver compiles the backend's kernels, for seconds each.</summary>
     public static bool IsDriver(string name) => name.Contains(':', StringComparison.Ordinal);
 
+    /// <summary>Whether it compiles kernels of a GPU for a processor, for much longer.</summary>
+    public static bool IsSlowDriver(string name) => IsDriver(name) && name.EndsWith(Tiled, StringComparison.Ordinal);
+
     /// <summary>All element types; one of them, which the seed draws, where a driver compiles kernels for each.</summary>
     public static ElementForm[] Elements(string name, int seed)
     {
         ElementForm[] all = Enum.GetValues<ElementForm>();
         return IsDriver(name) ? [all[new Random(seed).Next(all.Length)]] : all;
     }
+
+    private static bool IsDrawn(MethodInfo test) =>
+        Environment.GetEnvironmentVariable("ATTENTION_TEST_KERNELS") == "all"
+        || (uint)HashCode.Combine(_draw, test.DeclaringType, test.Name) % DriverShare == 0;
 
     private static AttentionEngine Create(string name)
     {

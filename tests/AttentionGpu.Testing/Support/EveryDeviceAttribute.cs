@@ -15,7 +15,9 @@ public sealed class EveryDeviceAttribute : DataAttribute, ITraitAttribute
     public bool WithOtherKernels { get; init; }
 
     public override ValueTask<IReadOnlyCollection<ITheoryDataRow>> GetData(MethodInfo testMethod, DisposalTracker disposalTracker) =>
-        new([.. (WithOtherKernels ? Engines.WithOtherKernels : Engines.All).Select(name => new TheoryDataRow<string>(name))]);
+        new([
+            .. (WithOtherKernels ? Engines.WithOtherKernels(testMethod) : Engines.All).Select(name => new TheoryDataRow<string>(name)),
+        ]);
 
     public override bool SupportsDiscoveryEnumeration() => true;
 

@@ -15,11 +15,12 @@ internal static class Fuzz
     public static int Problems(int usual) => Read("ATTENTION_FUZZ_PROBLEMS") ?? usual;
 
     /// <summary>The problems of other sizes and data that each kind has: a device compiles kernels for each kind, a driver for seconds.</summary>
-    public static int ProblemsOfKind(AttentionEngine engine) => engine.Device.Kind switch
+    public static int ProblemsOfKind(string backend) => Engines.Get(backend).Device.Kind switch
     {
         DeviceKind.Simd or DeviceKind.Reference => 1,
         DeviceKind.IlgpuCpu => 4,
-        _ => 20,
+        _ when Engines.IsSlowDriver(backend) => 30,
+        _ => 5,
     };
 
     /// <summary>A seed of this run.</summary>

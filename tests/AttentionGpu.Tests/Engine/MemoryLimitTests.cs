@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Engine;
@@ -27,6 +28,23 @@ public class MemoryLimitTests
         Assert.InRange(more.RequestedBytes, Bytes + 1, 2 * Bytes);
         Assert.Equal(0, engine.MemoryInUse);
         engine.CreateTensor<float>(Bytes / sizeof(float)).Dispose();
+    }
+
+    [Theory]
+    [EveryDevice]
+    public void Unused_memory_is_given_back_and_used_memory_kept(string device)
+    {
+        using var engine = new AttentionEngine(device);
+        Tensor<float> content = Data.Random(new Random(1), 5, 7);
+        using DeviceTensor<float> kept = engine.CreateTensor<float>(content);
+        engine.CreateTensor<float>(1000).Dispose();
+        long inUse = engine.MemoryInUse;
+        engine.ReleaseUnusedMemory();
+        Assert.Equal(inUse, engine.MemoryInUse);
+        Tensor<float> copy = Data.Poisoned(5, 7);
+        kept.CopyTo(copy);
+        Assert.Equal(Data.Flat(content), Data.Flat(copy));
+        engine.CreateTensor<float>(1000).Dispose();
     }
 
     [Theory]

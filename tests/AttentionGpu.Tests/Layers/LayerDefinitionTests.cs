@@ -14,7 +14,7 @@ public class LayerDefinitionTests
 
     // A driver compiles new kernels for nearly each layer.
     private const int DriverLayers = 3;
-    private const int DriverModels = 4;
+    private const int DriverModels = 6;
 
     [Theory]
     [EveryDevice(WithOtherKernels = true)]
@@ -24,7 +24,7 @@ public class LayerDefinitionTests
             foreach (ElementForm element in Engines.Elements(backend, seed))
                 LayerRun.AssertAgrees(RandomLayers.Create(seed, element), Engines.Get(backend));
         },
-        iter: IsEmulator(backend) ? EmulatedLayers : Engines.IsDriver(backend) ? DriverLayers : Layers,
+        iter: IsEmulator(backend) ? EmulatedLayers : Engines.IsSlowDriver(backend) ? 1 : Engines.IsDriver(backend) ? DriverLayers : Layers,
         threads: 1);
 
     [Theory]
@@ -34,7 +34,7 @@ public class LayerDefinitionTests
         {
             string[] models = [.. ModelLayers.Names];
             if (Engines.IsDriver(backend))
-                models = new Random(seed).GetItems(models, DriverModels);
+                models = new Random(seed).GetItems(models, Engines.IsSlowDriver(backend) ? 1 : DriverModels);
             foreach (string model in models)
             {
                 foreach (ElementForm element in Engines.Elements(backend, seed + model.Length))

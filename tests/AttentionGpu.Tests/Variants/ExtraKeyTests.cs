@@ -25,7 +25,7 @@ public class ExtraKeyTests
         var random = new Random(seed);
         AttentionEngine engine = Engines.Get(backend);
         int problems = engine.Device.Kind is DeviceKind.Simd or DeviceKind.Reference ? Problems : DeviceProblems;
-        int problemsOfKind = Fuzz.ProblemsOfKind(engine);
+        int problemsOfKind = Fuzz.ProblemsOfKind(backend);
         VariantKind kind = Draw(random);
         for (int i = 0; i < problems; i++)
         {

@@ -67,6 +67,12 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
         }
     }
 
+    public void ReleaseUnused()
+    {
+        using AcceleratorGate.Scope open = _gate.KeepOpen();
+        _pool.Clear();
+    }
+
     public DeviceMemory WrapAddress(nint address, long byteLength)
     {
         using AcceleratorGate.Scope open = _gate.KeepOpen();

@@ -35,16 +35,13 @@ internal static class JsonNumbers
             if (float.IsFinite(row[i]) && float.IsInfinity(ToSingle(target[i])))
             {
                 throw new ArgumentException(
-                    $"Row {index} of 'input' has the number {row[i]}, which {typeof(T).Name}, the layer's type, does not reach.");
+                    $"Row {index} of 'input' has the number {row[i]}, which {LayerCalls.NameOf(typeof(T))}, the layer's type, does not reach.");
             }
         }
     }
 
-    /// <summary>Elements as numbers, row by row.</summary>
-    public static float[][] Rows<T>(T[] elements, int size)
-        where T : unmanaged => [.. elements.Chunk(size).Select(row => Array.ConvertAll(row, ToSingle))];
-
-    private static float ToSingle<T>(T element)
+    /// <summary>An element as a number.</summary>
+    public static float ToSingle<T>(T element)
         where T : unmanaged => element switch
         {
             float value => value,

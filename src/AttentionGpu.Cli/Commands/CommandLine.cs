@@ -15,6 +15,7 @@ internal static class CommandLine
     public static RootCommand Create(EngineFactory open) => new("Multi-head attention on CUDA, OpenCL and the CPU.")
     {
         DevicesCommand.Create(),
+        InspectCommand.Create(),
         RunCommand.Create(open),
         DemoCommand.Create(open),
         VerifyCommand.Create(open),

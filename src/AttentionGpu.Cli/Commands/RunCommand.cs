@@ -19,71 +19,68 @@ internal static class RunCommand
 
     public static Command Create(EngineFactory open)
     {
-        Option<string> weights = CommonOptions.Path<string>("--weights", "W.safetensors", "The checkpoint.");
-        weights.Required = true;
-        var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
-        var heads = new Option<int>("--heads") { Description = "Query heads.", HelpName = "H", Required = true };
-        var keyValueHeads = new Option<int?>("--kv-heads") { Description = "Key/value heads; told from the shapes if left out.", HelpName = "K" };
+        var layer = new LayerOptions();
         Option<string> input = CommonOptions.Path<string>(
             "--input", "X", "Tensor 'x' [batch, length, embedding] of a .safetensors file, or a .npy file.");
         input.Required = true;
         Option<string?> context = CommonOptions.Path<string?>(
             "--context", "C", "What keys and values come from, likewise; the input itself if left out.");
-        var causal = new Option<bool>("--causal") { Description = "Position i sees positions 0 to i." };
         var needWeights = new Option<bool>("--need-weights") { Description = "Write the attention weights of each head, too." };
         Option<string> output = CommonOptions.Path<string>(
             "--output", "Y", "Where 'y' and 'weights' go: .safetensors, or .npy for 'y' alone; none of the files that are read.");
         output.Required = true;
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
-        var positions = new PositionOptions();
-        var command = new Command("run", "Run one multi-head attention layer of a checkpoint.")
+        var command = new Command("run", "Run one multi-head attention layer of a model or a checkpoint, in float32.")
         {
-            weights, prefix, heads, keyValueHeads, input, context, causal, needWeights, device, output, json,
+            input, context, needWeights, device, output, json,
         };
-        positions.AddTo(command);
-        command.SetAction(parsed => Run(new Settings(
-            parsed.GetRequiredValue(weights),
-            parsed.GetValue(prefix),
-            parsed.GetRequiredValue(heads),
-            parsed.GetValue(keyValueHeads),
-            positions.Read(parsed),
-            parsed.GetRequiredValue(input),
-            parsed.GetValue(context),
-            parsed.GetValue(causal) ? Causal.TopLeft : Causal.None,
-            parsed.GetValue(needWeights),
-            parsed.GetRequiredValue(device),
-            parsed.GetRequiredValue(output),
-            parsed.GetValue(json)), open));
+        layer.AddTo(command);
+        command.SetAction(parsed =>
+        {
+            var settings = new Settings(
+                parsed.GetRequiredValue(input),
+                parsed.GetValue(context),
+                parsed.GetValue(needWeights),
+                parsed.GetRequiredValue(device),
+                parsed.GetRequiredValue(output),
+                parsed.GetValue(json));
+            if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
+                throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
+            using LayerSource source = layer.Open(parsed);
+            return Run(settings, source, open);
+        });
         return command;
     }
 
-    private static int Run(Settings settings, EngineFactory open)
+    private static int Run(Settings settings, LayerSource source, EngineFactory open)
     {
-        if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
-            throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
+        if (source.IsCross is bool isCross && isCross != settings.Context is not null)
+        {
+            throw new ArgumentException(
+                isCross ? "--context must be given beside --cross: keys and values come from it." : "--context needs --cross beside --model.");
+        }
+
         OutputFile.Require(
             "--output", settings.Output,
-            InputFile.List(settings.Weights, ("--input", settings.Input), ("--context", settings.Context)));
+            [.. source.Files, .. InputFile.List(null, ("--input", settings.Input), ("--context", settings.Context))]);
         Tensor<float> input = ReadInput(settings.Input);
         Tensor<float> context = settings.Context is string path ? ReadInput(path) : input;
 
         using AttentionEngine engine = open(settings.Device);
-        using MultiHeadAttention<float> layer =
-            MultiHeadAttention.Load<float>(
-                engine, settings.Weights, settings.Heads, settings.KeyValueHeads, settings.Prefix, options: settings.Layer);
+        using MultiHeadAttention<float> layer = source.Load(engine);
         Tensor<float> output = Tensor.CreateFromShape<float>(input.Lengths);
         Tensor<float>? weights = settings.NeedWeights
-            ? Tensor.CreateFromShape<float>([input.Lengths[0], settings.Heads, input.Lengths[1], context.Lengths[1] + layer.ExtraKeys])
+            ? Tensor.CreateFromShape<float>([input.Lengths[0], layer.Config.Heads, input.Lengths[1], context.Lengths[1] + layer.ExtraKeys])
             : null;
 
         (TimeSpan first, TimeSpan time) = Screen.Status($"attention on {engine.Device.Name}", report =>
         {
-            TimeSpan cold = Time(() => Forward(layer, input, context, output, weights, settings.Causal));
+            TimeSpan cold = Time(() => Forward(layer, input, context, output, weights, source.Causal));
             if (cold > _longCall)
                 return (cold, cold);
             report("a second call, without compilation");
-            return (cold, Time(() => Forward(layer, input, context, output, weights, settings.Causal)));
+            return (cold, Time(() => Forward(layer, input, context, output, weights, source.Causal)));
         });
 
         var tensors = new Dictionary<string, Tensor<float>> { ["y"] = output };
@@ -91,7 +88,7 @@ internal static class RunCommand
             tensors["weights"] = weights;
         TensorFile.Write(settings.Output, tensors);
 
-        var cost = LayerCost.Of(layer.Config, input.Lengths, context.Lengths[1], settings.Causal, settings.NeedWeights);
+        var cost = LayerCost.Of(layer.Config, input.Lengths, context.Lengths[1], source.Causal, settings.NeedWeights);
 
         // Readers of a pipe expect the tensors alone.
         Screen screen = RealPath.Of(settings.Output).IsStandardOutput ? Screen.Error : Screen.Output;
@@ -152,7 +149,5 @@ internal static class RunCommand
         return Stopwatch.GetElapsedTime(start);
     }
 
-    private sealed record Settings(
-        string Weights, string? Prefix, int Heads, int? KeyValueHeads, MultiHeadAttentionLoadOptions Layer, string Input,
-        string? Context, Causal Causal, bool NeedWeights, string Device, string Output, bool Json);
+    private sealed record Settings(string Input, string? Context, bool NeedWeights, string Device, string Output, bool Json);
 }

@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Text.Json;
+using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
@@ -11,53 +11,74 @@ internal sealed class ModelConfiguration
 {
     private const string FileName = "config.json";
     private const long MostBytes = 1 << 24;
+    private const string PositionType = "position_embedding_type";
 
     // A member whose name has one of these changes attention, unless it is known not to.
     private static readonly string[] _attentionWords =
         ["attn", "attention", "rope", "rotary", "alibi", "window", "softcap", "head", "qk", "kv", "sink"];
 
     // Read here, of every family.
-    private static readonly string[] _members =
+    private static readonly string[] _read =
     [
-        "rope_theta", "rope_scaling", RopeScalingReader.Parameters, "partial_rotary_factor", "num_attention_heads", "n_head",
-        "num_key_value_heads", "head_dim", "layer_types",
+        "rope_theta", "rope_scaling", RopeScalingReader.Parameters, "partial_rotary_factor", "num_attention_heads", "n_head", "n_heads",
+        "encoder_attention_heads", "decoder_attention_heads", "num_key_value_heads", "head_dim", "layer_types",
     ];
 
     // Without influence on a layer that is loaded: how it was trained or is run, what its file tells by itself, and parts outside of it.
     private static readonly string[] _withoutInfluence =
     [
         "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "attn_dropout", "attention_bias", "attention_out_bias",
-        "use_qkv_bias", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation", "encoder_attention_heads",
-        "decoder_attention_heads", "final_logit_softcapping", "output_attentions", "lm_head_bias",
+        "use_qkv_bias", "qkv_bias", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation",
+        "reorder_and_upcast_attn", "final_logit_softcapping", "output_attentions", "lm_head_bias",
     ];
 
     // Members that are always set in the models that have them; otherwise the layer computes something else.
     private static readonly string[] _mustBeTrue = ["scale_attn_weights", "rotary"];
 
-    private readonly string _path;
-    private readonly JsonElement _root;
-    private readonly ModelFamily _family;
+    // The file, as messages name it.
+    private readonly string _name;
+    private readonly string _hint;
+    private readonly ConfigurationMembers _members;
 
-    private ModelConfiguration(string path, JsonElement root)
+    private ModelConfiguration(string name, string hint, JsonElement root)
     {
-        _path = path;
-        _root = root;
-        string type = _root.TryGetProperty("model_type", out JsonElement name) && name.ValueKind == JsonValueKind.String
-            ? name.GetString()!
-            : throw Error("has no 'model_type'");
-        _family = ModelFamily.Find(type)
-            ?? throw Error($"has the 'model_type' '{type}', which is not one of those whose layers are known: {ModelFamily.Names}");
-        foreach (JsonProperty member in _root.EnumerateObject())
-            RequireKnown(member);
+        (_name, _hint) = (name, hint);
+        _members = new ConfigurationMembers(root, Error);
+        ModelType = root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String
+            ? type.GetString()!
+            : throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
+        Family = ModelFamilies.Find(ModelType)
+            ?? throw Error($"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
+        if (Family.Refusal is string reason)
+            throw Error($"has the 'model_type' '{ModelType}', whose layers are not computed: {reason}");
+        RequireKnown();
     }
+
+    private ModelConfiguration(ModelConfiguration whole, string section, JsonElement root)
+    {
+        (_name, _hint) = ($"'{section}' of {whole._name}", whole._hint);
+        (ModelType, Family) = (whole.ModelType, whole.Family);
+        _members = new ConfigurationMembers(root, Error);
+        RequireKnown();
+    }
+
+    /// <summary>The <c>model_type</c>.</summary>
+    public string ModelType { get; }
+
+    /// <summary>What all models of the type have in common.</summary>
+    public ModelFamily Family { get; }
+
+    /// <summary>Whether <c>q_norm.weight</c> and <c>k_norm.weight</c> have a known meaning.</summary>
+    public bool HasNorms => Family.Norms != StoredNorms.None;
 
     /// <summary>Where the file of a checkpoint is, if there is one.</summary>
     public static string PathBeside(string checkpoint) => Path.Combine(Path.GetDirectoryName(Path.GetFullPath(checkpoint))!, FileName);
 
     /// <summary>Reads the file in the folder of a checkpoint; null where there is none.</summary>
     /// <param name="checkpoint">The checkpoint's path.</param>
+    /// <param name="hint">What the user can do where the file cannot be used: a sentence behind each error, or nothing.</param>
     /// <exception cref="InvalidDataException">It is malformed, or has something that this layer does not do.</exception>
-    public static ModelConfiguration? Beside(string checkpoint)
+    public static ModelConfiguration? Beside(string checkpoint, string hint)
     {
         string path = PathBeside(checkpoint);
         var file = new FileInfo(path);
@@ -70,7 +91,7 @@ internal sealed class ModelConfiguration
             using FileStream stream = File.OpenRead(path);
             using var document = JsonDocument.Parse(stream);
             return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new ModelConfiguration(path, document.RootElement.Clone())
+                ? new ModelConfiguration($"'{path}'", hint, document.RootElement.Clone())
                 : throw new InvalidDataException($"'{path}' is no JSON object.");
         }
         catch (JsonException exception)
@@ -79,33 +100,58 @@ internal sealed class ModelConfiguration
         }
     }
 
+    /// <summary>The configuration of a part of the model: a member, or the file as a whole.</summary>
+    /// <exception cref="InvalidDataException">There is no such member, or it has something that a layer does not do.</exception>
+    public ModelConfiguration Of(LayerPlace place)
+    {
+        if (place.Section is not string section)
+            return this;
+        return _members.Find(section) is { ValueKind: JsonValueKind.Object } member
+            ? new ModelConfiguration(this, section, member)
+            : throw Error($"has no object '{section}'");
+    }
+
+    /// <summary>Query heads of the layers of a place.</summary>
+    /// <exception cref="InvalidDataException">The member is missing or no whole number of at least 1.</exception>
+    public int Heads(LayerPlace place) => _members.Required(place.Heads.FirstOrDefault(_members.IsPresent) ?? place.Heads[0], 1);
+
+    /// <summary>Key/value heads where queries, keys and values are one matrix, whose shape does not tell them.</summary>
+    /// <param name="heads">Query heads.</param>
+    /// <exception cref="InvalidDataException">A member is missing or malformed.</exception>
+    public int KeyValueHeads(int heads)
+    {
+        if (!Family.HasMultiQueryFlag)
+            return _members.IsPresent("num_key_value_heads") ? _members.Required("num_key_value_heads", 1) : heads;
+        if (_members.IsSet("new_decoder_architecture"))
+            return _members.Required("num_kv_heads", 1);
+        if (!_members.IsPresent("multi_query"))
+            throw Error("has no 'multi_query'");
+        return _members.IsSet("multi_query") ? 1 : heads;
+    }
+
     /// <summary>What a layer of the model computes.</summary>
     /// <param name="sizes">The layer's sizes, as the caller and the shapes of the parameters have them.</param>
     /// <param name="prefix">What stands before its parameters' names, the layer's number included.</param>
     /// <exception cref="InvalidDataException">The sizes are others, or a member is missing or malformed.</exception>
     public MultiHeadAttentionConfig Apply(MultiHeadAttentionConfig sizes, string prefix)
     {
-        if (!_family.HasRotary)
-            return sizes;
         int headSize = sizes.ActualHeadSize;
-        RequireSize("num_attention_heads", sizes.Heads);
-        RequireSize("n_head", sizes.Heads);
+        foreach (string heads in (string[])["num_attention_heads", "n_head", "n_heads"])
+            RequireSize(heads, sizes.Heads);
         RequireSize("num_key_value_heads", sizes.ActualKeyValueHeads);
         RequireSize("head_dim", headSize);
+        AttentionWindow? window = new WindowReader(_members, Family).Read(prefix);
         return sizes with
         {
-            Rotary = Rotary(headSize),
-            Window = HasWindow(prefix) ? new AttentionWindow { Left = (int)Required("sliding_window", 1) - 1 } : null,
-            Softcap = _family.Softcap is string cap && IsPresent(cap) ? (float)Required(cap) : null,
-            Scale = _family.ScaleSource is string source ? (float)(1.0 / Math.Sqrt(Required(source)))
-                : _family.Scale is string scale ? (float)Required(scale)
+            Rotary = Family.HasRotary ? Rotary(headSize, window is not null) : null,
+            Window = window,
+            Softcap = Family.Softcap is string cap && _members.IsPresent(cap) ? (float)_members.Required(cap) : null,
+            Scale = Family.ScaleSource is string source ? (float)(1.0 / Math.Sqrt(_members.Required(source)))
+                : Family.Scale is string scale ? (float)_members.Required(scale)
                 : null,
-            NormEpsilon = _family.HasNorms ? (float)Required("rms_norm_eps") : sizes.NormEpsilon,
+            NormEpsilon = HasNorms ? (float)_members.Required("rms_norm_eps") : sizes.NormEpsilon,
         };
     }
-
-    /// <summary>Whether <c>q_norm.weight</c> and <c>k_norm.weight</c> have a known meaning.</summary>
-    public bool HasNorms => _family.HasNorms;
 
     /// <summary>Requires that the model's layers have no norms of queries and keys.</summary>
     /// <param name="checkpoint">The file of a layer without.</param>
@@ -117,81 +163,54 @@ internal sealed class ModelConfiguration
     }
 
     /// <summary>The exception for a file or a member that cannot be used.</summary>
-    private InvalidDataException Error(string what) =>
-        new($"'{_path}' {what}. The layer's positions and variants can be stated by the caller instead.");
+    public InvalidDataException Error(string what) => new($"{_name} {what}.{(_hint.Length == 0 ? "" : " ")}{_hint}");
 
-    private RotaryEmbedding Rotary(int headSize)
+    private RotaryEmbedding Rotary(int headSize, bool hasWindow)
     {
-        var reader = new RopeScalingReader(_root, Error);
-        double part = reader.Number("partial_rotary_factor") ?? 1.0;
+        var reader = new RopeScalingReader(_members.Root, Error);
+        bool isOwn = hasWindow && Family.WindowBase is not null;
         return new RotaryEmbedding
         {
-            Base = reader.Number("rope_theta") ?? _family.DefaultBase ?? throw Error("has no 'rope_theta'"),
-            Size = _family.RotarySize is string size ? (int)Required(size, 1) : part == 1.0 ? null : (int)(headSize * part),
-            Interleaved = _family.IsInterleaved,
-            Scaling = reader.Scaling(),
+            Base = isOwn ? _members.Required(Family.WindowBase!)
+                : reader.Number("rope_theta") ?? reader.Number(Family.Base) ?? Family.DefaultBase ?? throw Error($"has no '{Family.Base}'"),
+            Size = RotarySize(headSize, reader),
+            Interleaved = Family.IsInterleaved,
+            Scaling = isOwn ? null : reader.Scaling(),
         };
     }
 
-    private bool HasWindow(string prefix)
+    private int? RotarySize(int headSize, RopeScalingReader reader)
     {
-        if (Find("layer_types") is JsonElement list)
+        if (Family.RotarySize is string size)
+            return _members.Required(size, 1);
+        double part = reader.Number("partial_rotary_factor") ?? (Family.RotaryPart is string member ? _members.Required(member) : 1.0);
+        return part == 1.0 ? null : (int)(headSize * part);
+    }
+
+    private void RequireKnown()
+    {
+        foreach (JsonProperty member in _members.Root.EnumerateObject())
         {
-            string[] types = list.ValueKind == JsonValueKind.Array ? [.. list.EnumerateArray().Select(one => one.ToString())] : [];
-            int layer = types.Distinct(StringComparer.Ordinal).Count() == 1 ? 0 : LayerNumber(prefix, "layer_types");
-            if (layer >= types.Length)
-                throw Error($"has 'layer_types' for {types.Length} layers; this is layer {layer}");
-            return types[layer] switch
+            string text = Excerpt.Of(member.Value.GetRawText());
+            if (_mustBeTrue.Contains(member.Name))
             {
-                "full_attention" => false,
-                "sliding_attention" when _family.Window != WindowedLayers.None => true,
-                "sliding_attention" => throw Error("has windows in 'layer_types', unlike other models of its type"),
-                string other => throw Error($"has layers of the type '{other}'"),
-            };
-        }
-
-        switch (_family.Window)
-        {
-            case WindowedLayers.None:
-                return false;
-            case WindowedLayers.FromMaxWindowLayers:
-                return IsSet("use_sliding_window") && IsPresent("sliding_window")
-                    && LayerNumber(prefix, "max_window_layers") >= Required("max_window_layers", 0);
-            default:
-                // It is always written; a model whose file lacks it may have one nevertheless.
-                if (!_root.TryGetProperty("sliding_window", out _))
-                    throw Error("has no 'sliding_window'");
-                return IsPresent("sliding_window")
-                    && (_family.Window == WindowedLayers.All || LayerNumber(prefix, "sliding_window") % 2 == 0);
+                if (member.Value.ValueKind != JsonValueKind.True)
+                    throw Error($"has '{Excerpt.Of(member.Name)}' = {text}, which this layer does not do");
+            }
+            else if (!IsOff(member.Value) && (Family.MustBeOff.Contains(member.Name) || IsUnknown(member.Name) || IsOtherPosition(member)))
+            {
+                throw Error($"has '{Excerpt.Of(member.Name)}' = {text}, which this layer does not do");
+            }
         }
     }
 
-    // The last number between dots: model.layers.3.self_attn is layer 3.
-    private int LayerNumber(string prefix, string member)
-    {
-        foreach (string part in prefix.Split('.').Reverse())
-        {
-            if (int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
-                return number;
-        }
+    private bool IsUnknown(string member) =>
+        _attentionWords.Any(word => member.Contains(word, StringComparison.OrdinalIgnoreCase))
+        && !_read.Contains(member) && !_withoutInfluence.Contains(member) && !Family.OwnMembers.Contains(member);
 
-        throw Error($"has a '{member}' that depends on the layer, and the prefix '{prefix}' has no number");
-    }
-
-    private void RequireKnown(JsonProperty member)
-    {
-        if (_mustBeTrue.Contains(member.Name))
-        {
-            if (member.Value.ValueKind != JsonValueKind.True)
-                throw Error($"has '{member.Name}' = {member.Value.GetRawText()}, which this layer does not do");
-        }
-        else if (_attentionWords.Any(word => member.Name.Contains(word, StringComparison.OrdinalIgnoreCase))
-            && !_members.Contains(member.Name) && !_withoutInfluence.Contains(member.Name) && !_family.OwnMembers.Contains(member.Name)
-            && !IsOff(member.Value))
-        {
-            throw Error($"has '{member.Name}' = {Shorten(member.Value.GetRawText())}, which this layer does not do");
-        }
-    }
+    // BERT has kinds whose scores depend on distances.
+    private static bool IsOtherPosition(JsonProperty member) =>
+        member.Name == PositionType && !(member.Value.ValueKind == JsonValueKind.String && member.Value.ValueEquals("absolute"));
 
     private static bool IsOff(JsonElement value) => value.ValueKind switch
     {
@@ -201,39 +220,9 @@ internal sealed class ModelConfiguration
         _ => false,
     };
 
-    private static string Shorten(string text)
-    {
-        const int shown = 60;
-        return text.Length <= shown ? text : text[..shown] + "...";
-    }
-
     private void RequireSize(string member, int size)
     {
-        if (IsPresent(member) && Required(member, 1) != size)
-            throw Error($"has '{member}' = {Required(member, 1)}, but the layer has {size}");
+        if (_members.IsPresent(member) && _members.Required(member, 1) != size)
+            throw Error($"has '{member}' = {_members.Required(member, 1)}, but the layer has {size}");
     }
-
-    private JsonElement? Find(string member) =>
-        _root.TryGetProperty(member, out JsonElement value) && value.ValueKind != JsonValueKind.Null ? value : null;
-
-    private bool IsPresent(string member) => Find(member) is not null;
-
-    private bool IsSet(string member) => Find(member) is JsonElement value && value.ValueKind switch
-    {
-        JsonValueKind.True => true,
-        JsonValueKind.False => false,
-        _ => throw Error($"has '{member}' = {value.GetRawText()}; it must be true or false"),
-    };
-
-    private double Required(string member) =>
-        Find(member) is not JsonElement value ? throw Error($"has no '{member}'")
-        : value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && number > 0.0 && float.IsFinite((float)number)
-            ? number
-        : throw Error($"has '{member}' = {Shorten(value.GetRawText())}; it must be a number of more than 0");
-
-    // A whole number.
-    private long Required(string member, int least) =>
-        Find(member) is not JsonElement value ? throw Error($"has no '{member}'")
-        : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number >= least ? number
-        : throw Error($"has '{member}' = {Shorten(value.GetRawText())}; it must be a whole number of at least {least}");
 }

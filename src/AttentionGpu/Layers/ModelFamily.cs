@@ -14,6 +14,27 @@ internal enum WindowedLayers
 
     /// <summary>Those from <c>max_window_layers</c> on, if <c>use_sliding_window</c> is set.</summary>
     FromMaxWindowLayers,
+
+    /// <summary>All but the last of each <c>sliding_window_pattern</c> layers.</summary>
+    AllButLastOfPattern,
+
+    /// <summary>
+    /// All but the first of each <c>global_attn_every_n_layers</c> layers: half of <c>local_attention</c> to both sides.
+    /// </summary>
+    AllButFirstToBothSides,
+}
+
+/// <summary>How <c>q_norm.weight</c> and <c>k_norm.weight</c> are stored, which are root-mean-square norms with <c>rms_norm_eps</c>.</summary>
+internal enum StoredNorms
+{
+    /// <summary>There are none.</summary>
+    None,
+
+    /// <summary>As they are.</summary>
+    Plain,
+
+    /// <summary>Less 1 (Gemma 3).</summary>
+    LessOne,
 }
 
 /// <summary>
@@ -22,19 +43,42 @@ internal enum WindowedLayers
 /// </summary>
 internal sealed record ModelFamily
 {
+    /// <summary>Where the layers are; none where attention of this kind cannot be computed.</summary>
+    public LayerPlace[] Places { get; init; } = [];
+
+    /// <summary>Why layers of the family cannot be computed; null where they can.</summary>
+    public string? Refusal { get; init; }
+
     /// <summary>Whether queries and keys are rotated.</summary>
     public bool HasRotary { get; init; } = true;
 
     /// <summary>Whether the elements of a rotated pair are neighbours.</summary>
     public bool IsInterleaved { get; init; }
 
-    /// <summary>The base of the frequencies where <c>rope_theta</c> is left out; null where it must be there.</summary>
+    /// <summary>The member that is the base of the frequencies.</summary>
+    public string Base { get; init; } = "rope_theta";
+
+    /// <summary>The base of the frequencies where the member is left out; null where it must be there.</summary>
     public double? DefaultBase { get; init; }
+
+    /// <summary>The base in layers with a window, whose frequencies are not scaled either; null for the same as in others.</summary>
+    public string? WindowBase { get; init; }
+
+    /// <summary>The member that is the rotated part of a head; null for <c>partial_rotary_factor</c>, which may be left out.</summary>
+    public string? RotaryPart { get; init; }
+
+    /// <summary>The member that is the number of rotated elements of a head.</summary>
+    public string? RotarySize { get; init; }
+
+    /// <summary>Whether scores have a bias by distance, with BLOOM's slopes.</summary>
+    public bool HasAlibi { get; init; }
 
     public WindowedLayers Window { get; init; }
 
-    /// <summary>Whether <c>q_norm</c> and <c>k_norm</c> are root-mean-square norms with <c>rms_norm_eps</c>.</summary>
-    public bool HasNorms { get; init; }
+    public StoredNorms Norms { get; init; }
+
+    /// <summary>Whether layers have <c>sinks</c>.</summary>
+    public bool HasSinks { get; init; }
 
     /// <summary>The member whose inverse square root is the scale of scores; null for the head size.</summary>
     public string? ScaleSource { get; init; }
@@ -45,62 +89,28 @@ internal sealed record ModelFamily
     /// <summary>The member that caps scores.</summary>
     public string? Softcap { get; init; }
 
-    /// <summary>The member that is the number of rotated elements of a head.</summary>
-    public string? RotarySize { get; init; }
+    /// <summary>Whether the number of key/value heads follows from <c>new_decoder_architecture</c> and <c>multi_query</c> (Falcon).</summary>
+    public bool HasMultiQueryFlag { get; init; }
 
-    private static readonly ModelFamily _plain = new();
-    private static readonly ModelFamily _windowed = new() { Window = WindowedLayers.All };
-    private static readonly ModelFamily _qwen2 = new() { Window = WindowedLayers.FromMaxWindowLayers };
-    private static readonly ModelFamily _qwen3 = _qwen2 with { HasNorms = true };
-    private static readonly ModelFamily _withoutRotary = new() { HasRotary = false };
+    /// <summary>Members that must be false or left out, although their names do not speak of attention.</summary>
+    public string[] MustBeOff { get; init; } = [];
 
-    private static readonly Dictionary<string, ModelFamily> _all = new(StringComparer.Ordinal)
-    {
-        ["llama"] = new() { DefaultBase = 10_000.0 },
-        ["mistral"] = _windowed,
-        ["mixtral"] = _windowed,
-        ["starcoder2"] = _windowed,
-        ["qwen2"] = _qwen2,
-        ["qwen2_moe"] = _qwen2,
-        ["qwen3"] = _qwen3,
-        ["qwen3_moe"] = _qwen3,
-        ["gemma"] = _plain,
-        ["gemma2"] = new()
-        {
-            Window = WindowedLayers.EverySecond,
-            ScaleSource = "query_pre_attn_scalar",
-            Softcap = "attn_logit_softcapping",
-        },
-        ["gpt_oss"] = new() { Window = WindowedLayers.EverySecond },
-        ["gptj"] = new() { IsInterleaved = true, DefaultBase = 10_000.0, RotarySize = "rotary_dim" },
-        ["granite"] = new() { Scale = "attention_multiplier" },
-        ["olmo"] = _plain,
-        ["stablelm"] = _plain,
-        ["bart"] = _withoutRotary,
-        ["blenderbot"] = _withoutRotary,
-        ["blenderbot-small"] = _withoutRotary,
-        ["clip"] = _withoutRotary,
-        ["clip_text_model"] = _withoutRotary,
-        ["clip_vision_model"] = _withoutRotary,
-        ["m2m_100"] = _withoutRotary,
-        ["marian"] = _withoutRotary,
-        ["mbart"] = _withoutRotary,
-        ["opt"] = _withoutRotary,
-        ["pegasus"] = _withoutRotary,
-        ["whisper"] = _withoutRotary,
-    };
-
-    /// <summary>The family of a <c>model_type</c>; null where it is not known.</summary>
-    public static ModelFamily? Find(string modelType) => _all.GetValueOrDefault(modelType);
-
-    /// <summary>The types that are known, for messages.</summary>
-    public static string Names => string.Join(", ", _all.Keys.Order(StringComparer.Ordinal));
+    /// <summary>Members that only this family has, and that do not change a layer.</summary>
+    public string[] WithoutInfluence { get; init; } = [];
 
     /// <summary>The members of <c>config.json</c> that only some families have, and this one reads.</summary>
     public IEnumerable<string> OwnMembers =>
     [
-        .. Window == WindowedLayers.None ? [] : (string[])["sliding_window"],
-        .. Window == WindowedLayers.FromMaxWindowLayers ? (string[])["use_sliding_window", "max_window_layers"] : [],
-        .. new[] { ScaleSource, Scale, Softcap, RotarySize }.OfType<string>(),
+        .. Window switch
+        {
+            WindowedLayers.None => [],
+            WindowedLayers.AllButFirstToBothSides => ["global_attn_every_n_layers", "local_attention"],
+            WindowedLayers.FromMaxWindowLayers => ["sliding_window", "use_sliding_window", "max_window_layers"],
+            WindowedLayers.AllButLastOfPattern => ["sliding_window", "sliding_window_pattern", "_sliding_window_pattern"],
+            _ => (string[])["sliding_window"],
+        },
+        .. HasMultiQueryFlag ? (string[])["num_kv_heads"] : [],
+        .. new[] { Base, WindowBase, RotaryPart, ScaleSource, Scale, Softcap, RotarySize }.OfType<string>(),
+        .. WithoutInfluence,
     ];
 }

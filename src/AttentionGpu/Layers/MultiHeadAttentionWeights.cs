@@ -80,7 +80,7 @@ public sealed class MultiHeadAttentionWeights
         string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
         MultiHeadAttentionLoadOptions? options = null)
     {
-        using SafetensorsFile file = SafetensorsFile.Open(path);
+        using Checkpoint file = Checkpoint.OpenFile(path);
         return new WeightLoader(file, prefix, options ?? MultiHeadAttentionLoadOptions.Default).Load(heads, keyValueHeads, batchFirst);
     }
 

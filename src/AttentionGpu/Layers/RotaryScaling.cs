@@ -1,3 +1,4 @@
+using System.Globalization;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
@@ -48,6 +49,9 @@ public abstract record RotaryScaling
         double factor, int originalContext, double betaFast = 32.0, double betaSlow = 1.0, double? magnitude = null, bool truncate = true) =>
         new YarnScaling(factor, originalContext, betaFast, betaSlow, magnitude, truncate);
 
+    /// <summary>The kind and the factor, in words.</summary>
+    internal abstract string Text { get; }
+
     /// <summary>Throws where a member is out of range, or does not go together with the base of the frequencies.</summary>
     internal abstract void Validate(double rotaryBase);
 
@@ -62,6 +66,8 @@ public abstract record RotaryScaling
 
     private sealed record LinearScaling(double Factor) : RotaryScaling
     {
+        internal override string Text => string.Create(CultureInfo.InvariantCulture, $"linear scaling by {Factor}");
+
         internal override void Validate(double rotaryBase) => RequireFactor(Factor);
 
         internal override double Apply(Span<double> frequencies, double rotaryBase, int size)
@@ -74,6 +80,8 @@ public abstract record RotaryScaling
 
     private sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext) : RotaryScaling
     {
+        internal override string Text => string.Create(CultureInfo.InvariantCulture, $"Llama 3 scaling by {Factor}");
+
         internal override void Validate(double rotaryBase)
         {
             RequireFactor(Factor);
@@ -100,6 +108,8 @@ public abstract record RotaryScaling
     private sealed record YarnScaling(
         double Factor, int OriginalContext, double BetaFast, double BetaSlow, double? Magnitude, bool Truncate) : RotaryScaling
     {
+        internal override string Text => string.Create(CultureInfo.InvariantCulture, $"YaRN scaling by {Factor}");
+
         internal override void Validate(double rotaryBase)
         {
             RequireFactor(Factor);

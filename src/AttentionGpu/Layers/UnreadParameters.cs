@@ -9,7 +9,7 @@ namespace AttentionGpu.Layers;
 /// <c>rotary_emb.cos_cached</c>, <c>rotary_emb.sin_cached</c>), and the causal mask of GPT-2 and GPT-J (<c>bias</c>, <c>masked_bias</c>),
 /// which is an argument of a call.
 /// </summary>
-internal sealed class UnreadParameters(SafetensorsFile file, string prefix)
+internal sealed class UnreadParameters(Checkpoint file, string prefix)
 {
     private const int ShownNames = 10;
 

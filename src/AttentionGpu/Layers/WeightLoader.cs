@@ -11,8 +11,9 @@ namespace AttentionGpu.Layers;
 /// <param name="file">The checkpoint.</param>
 /// <param name="prefix">What stands before the names; with or without the final dot.</param>
 /// <param name="options">What the caller says of the layer.</param>
-internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHeadAttentionLoadOptions options)
+internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAttentionLoadOptions options)
 {
+    private const string QueryLayer = "q_proj";
     private const string QueryNorm = "q_norm.weight";
     private const string KeyNorm = "k_norm.weight";
     private const string Sinks = "sinks";
@@ -48,7 +49,7 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
 
         MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads)
             : names == _separateSizes ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
-            : LoadLayers();
+            : LoadLayers(model?.Family.Norms ?? StoredNorms.Plain);
 
         nint queryRows = weights.Query.Lengths[0];
         if (queryRows % heads != 0)
@@ -91,12 +92,16 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
     // Layers with rotary embedding and without have the same names.
     private ModelConfiguration FindModel()
     {
-        ModelConfiguration model = ModelConfiguration.Beside(file.Path)
+        ModelConfiguration model = ModelConfiguration.Beside(file.Path, "The layer's positions and variants can be stated by the caller instead.")
             ?? throw BadInput.Because(
                 nameof(options),
                 $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no "
                 + "config.json beside it: state the positions, by the option 'Rotary' or by the option 'Positions', None (--rotary of the "
                 + "command line).");
+        if (!model.Family.Places.Any(place => place.Names.Inputs.Contains(QueryLayer)))
+            throw model.Error($"is of a model whose layers have no '{QueryLayer}.weight', unlike '{file.Path}'");
+        if (model.Family.HasSinks && !Has(Sinks))
+            throw model.Error($"is of a model whose layers have '{Sinks}', and the layer in '{file.Path}' has none");
         return (options.Window, options.Softcap, options.Scale, options.NormEpsilon) is (null, null, null, null)
             ? model
             : throw BadInput.Because(
@@ -158,7 +163,7 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
         };
     }
 
-    private MultiHeadAttentionWeights LoadLayers()
+    private MultiHeadAttentionWeights LoadLayers(StoredNorms norms)
     {
         string output = OutputLayer;
         return new MultiHeadAttentionWeights
@@ -171,8 +176,8 @@ internal sealed class WeightLoader(SafetensorsFile file, string? prefix, MultiHe
             KeyBias = Vector("k_proj.bias"),
             ValueBias = Vector("v_proj.bias"),
             OutputBias = Vector(output + ".bias"),
-            QueryNorm = Vector(QueryNorm),
-            KeyNorm = Vector(KeyNorm),
+            QueryNorm = NormFactors.Read(Vector(QueryNorm), norms),
+            KeyNorm = NormFactors.Read(Vector(KeyNorm), norms),
             Sinks = Vector(Sinks),
         };
     }

@@ -215,15 +215,15 @@ public sealed class SafetensorsFile : IDisposable
     }
 
     /// <summary>The first names, for messages.</summary>
-    internal string Summary()
+    internal static string Summary(IReadOnlyDictionary<string, SafetensorsEntry> entries)
     {
         const int shown = 20;
-        string names = string.Join(", ", Entries.Keys.Order(StringComparer.Ordinal).Take(shown).Select(Excerpt.Of));
-        return Entries.Count switch
+        string names = string.Join(", ", entries.Keys.Order(StringComparer.Ordinal).Take(shown).Select(Excerpt.Of));
+        return entries.Count switch
         {
             0 => "nothing",
             <= shown => names,
-            _ => $"{names} and {Entries.Count - shown} more",
+            _ => $"{names} and {entries.Count - shown} more",
         };
     }
 
@@ -265,7 +265,7 @@ public sealed class SafetensorsFile : IDisposable
         ArgumentNullException.ThrowIfNull(name);
         return Entries.TryGetValue(name, out SafetensorsEntry? entry)
             ? entry
-            : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary()}.");
+            : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary(Entries)}.");
     }
 
     // A tensor of rank 0 would be an empty one.

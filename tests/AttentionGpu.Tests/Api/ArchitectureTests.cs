@@ -13,7 +13,7 @@ public class ArchitectureTests
 {
     // From the bottom up. docs/architecture.md has the table with what each knows.
     private static readonly string[] _folders =
-        ["Elements", "Memory", "KeyValues", "Problems", "Tensors", "Serialization", "Backends", "Devices", "Operators", "Layers"];
+        ["Elements", "Memory", "KeyValues", "Problems", "Tensors", "Serialization", "Backends", "Devices", "Operators", "Layers", "Models"];
 
     private static readonly Dictionary<string, string> _publicTypes = new()
     {
@@ -47,6 +47,9 @@ public class ArchitectureTests
         ["MultiHeadAttentionOutputs`1"] = "Layers",
         ["RotaryEmbedding"] = "Layers",
         ["RotaryScaling"] = "Layers",
+        ["ModelStack"] = "Layers",
+        ["AttentionModel"] = "Models",
+        ["AttentionModelLayer"] = "Models",
     };
 
     // References that go down, but past the folder between.

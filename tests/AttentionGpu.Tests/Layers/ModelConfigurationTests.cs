@@ -79,7 +79,7 @@ public sealed class ModelConfigurationTests : IDisposable
                     """{"model_type":"whisper","encoder_attention_heads":20,"decoder_attention_heads":20,"attention_dropout":0.0}""",
                     0, sizes
                 },
-                { """{"model_type":"opt","num_attention_heads":12,"attention_dropout":0.1}""", 0, sizes },
+                { """{"model_type":"opt","num_attention_heads":4,"attention_dropout":0.1}""", 0, sizes },
             };
         }
     }
@@ -157,6 +157,11 @@ public sealed class ModelConfigurationTests : IDisposable
     [InlineData(
         """{"model_type":"gemma2","rope_theta":1e4,"sliding_window":9,"attn_logit_softcapping":5}""", "has no 'query_pre_attn_scalar'")]
     [InlineData("""{"model_type":"granite","rope_theta":1e4}""", "has no 'attention_multiplier'")]
+    [InlineData("""{"model_type":"opt","num_attention_heads":12}""", "has 'num_attention_heads' = 12, but the layer has 4")]
+    [InlineData("""{"model_type":"t5"}""", "'t5', whose layers are not computed: scores have a learned bias")]
+    [InlineData("""{"model_type":"bloom","n_head":4}""", "is of a model whose layers have no 'q_proj.weight'")]
+    [InlineData("""{"model_type":"llama","position_embedding_type":"relative_key"}""", "has 'position_embedding_type' = \"relative_key\"")]
+    [InlineData("""{"model_type":"gpt_oss","rope_theta":1e4,"sliding_window":null}""", "is of a model whose layers have 'sinks'")]
     [InlineData("""{"model_type":"llama","num_attention_heads":8}""", "has 'num_attention_heads' = 8, but the layer has 4")]
     [InlineData("""{"model_type":"llama","num_key_value_heads":4}""", "has 'num_key_value_heads' = 4, but the layer has 2")]
     [InlineData("""{"model_type":"llama","head_dim":8}""", "has 'head_dim' = 8, but the layer has 6")]

@@ -1,0 +1,83 @@
+using System.CommandLine;
+using System.Globalization;
+using AttentionGpu.Cli.Output;
+using Spectre.Console;
+
+namespace AttentionGpu.Cli.Commands;
+
+/// <summary><c>attention inspect</c>: the attention layers of a model, from its configuration and the headers of its files.</summary>
+internal static class InspectCommand
+{
+    public static Command Create()
+    {
+        var path = new Argument<string>("PATH")
+        {
+            Description = "The model's folder, its .safetensors file, or the index of its files; config.json is read beside them.",
+        };
+        Option<bool> json = CommonOptions.Json();
+        var command = new Command("inspect", "List the attention layers of a model.") { path, json };
+        command.SetAction(parsed => Run(parsed.GetRequiredValue(path), parsed.GetValue(json)));
+        return command;
+    }
+
+    private static int Run(string path, bool json)
+    {
+        using var model = AttentionModel.Open(path);
+        if (json)
+            PrintJson(model);
+        else
+            PrintTable(model);
+        return ExitCode.Success;
+    }
+
+    private static void PrintJson(AttentionModel model) => Json.Print(
+        new
+        {
+            path = model.Path,
+            modelType = model.ModelType,
+            layers = model.Layers.Select(layer => new
+            {
+                stack = layer.Stack,
+                index = layer.Index,
+                cross = layer.IsCross,
+                causal = layer.IsCausal,
+                prefix = layer.Prefix,
+                elementType = ElementName(layer),
+                embeddingSize = layer.Config.EmbeddingSize,
+                heads = layer.Config.Heads,
+                keyValueHeads = layer.Config.KeyValueHeads,
+                headSize = layer.Config.HeadSize,
+                keySize = layer.Config.KeySize,
+                variant = layer.Variant,
+            }),
+        },
+        Screen.Output);
+
+    private static void PrintTable(AttentionModel model)
+    {
+        Table table = new Table();
+        foreach (string column in (string[])["Layer", "Heads", "KV", "Size", "Width", "Type"])
+            table.AddColumn(new TableColumn(column).NoWrap());
+        table.AddColumn("Variant");
+        foreach (AttentionModelLayer layer in model.Layers)
+        {
+            table.AddRow(
+                Screen.Cell($"{layer.Stack.ToString().ToLowerInvariant()} {Number(layer.Index)}{(layer.IsCross ? " cross" : "")}"),
+                Number(layer.Config.Heads),
+                Number(layer.Config.KeyValueHeads),
+                Number(layer.Config.HeadSize),
+                Number(layer.Config.EmbeddingSize),
+                ElementName(layer),
+                Screen.Cell(layer.Variant));
+        }
+
+        Screen screen = Screen.Output;
+        screen.Table(table);
+        screen.Lines($"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}; the first is {model.Layers[0].Prefix}.");
+    }
+
+    private static string ElementName(AttentionModelLayer layer) =>
+        layer.ElementType == typeof(Half) ? "float16" : layer.ElementType == typeof(BFloat16) ? "bfloat16" : "float32";
+
+    private static string Number(int? value) => value?.ToString(CultureInfo.InvariantCulture) ?? "";
+}

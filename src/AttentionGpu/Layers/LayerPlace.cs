@@ -1,0 +1,61 @@
+namespace AttentionGpu.Layers;
+
+/// <summary>The order of the rows of queries, keys and values in one matrix.</summary>
+internal enum JoinedOrder
+{
+    /// <summary>All queries, then all keys, then all values.</summary>
+    Stacked,
+
+    /// <summary>For each key/value head: the queries of its group, its key, its value.</summary>
+    Grouped,
+}
+
+/// <summary>The names of a layer's projections behind its prefix, without <c>.weight</c> and <c>.bias</c>.</summary>
+internal sealed record ProjectionNames
+{
+    public string Query { get; init; } = "q_proj";
+
+    public string Key { get; init; } = "k_proj";
+
+    public string Value { get; init; } = "v_proj";
+
+    public string Output { get; init; } = "out_proj";
+
+    /// <summary>The one matrix of queries, keys and values; null where they are three.</summary>
+    public string? Joined { get; init; }
+
+    /// <summary>The order of its rows.</summary>
+    public JoinedOrder Order { get; init; }
+
+    /// <summary>Whether matrices are [columns, rows]: GPT-2's <c>Conv1D</c>.</summary>
+    public bool IsTransposed { get; init; }
+
+    /// <summary>Tensors below the prefix that belong to what follows attention, such as BERT's normalisation of the sum.</summary>
+    public string[] Others { get; init; } = [];
+
+    /// <summary>The projections that make queries, keys and values.</summary>
+    public string[] Inputs => Joined is null ? [Query, Key, Value] : [Joined];
+}
+
+/// <summary>Where a model has attention layers.</summary>
+/// <param name="Stack">The part of the model.</param>
+/// <param name="Before">What stands before a layer's number; more may stand before it, up to a dot.</param>
+/// <param name="After">What stands behind the number.</param>
+/// <param name="Names">The names of projections.</param>
+internal sealed record LayerPlace(ModelStack Stack, string Before, string After, ProjectionNames Names)
+{
+    /// <summary>Whether keys and values come from the encoder.</summary>
+    public bool IsCross { get; init; }
+
+    /// <summary>Whether the model lets a token see only itself and those before.</summary>
+    public bool IsCausal { get; init; }
+
+    /// <summary>The member of <c>config.json</c> with the number of query heads: the first that is there.</summary>
+    public string[] Heads { get; init; } = ["num_attention_heads"];
+
+    /// <summary>The member that is this part's own configuration; null where the file is.</summary>
+    public string? Section { get; init; }
+
+    /// <summary>The prefix of a layer, for messages and documentation.</summary>
+    public string Pattern => $"{Before}.N.{After}";
+}

@@ -1,0 +1,197 @@
+namespace AttentionGpu.Layers;
+
+/// <summary>
+/// The one table of architectures: a family is one entry, by the <c>model_type</c> of its <c>config.json</c>. <c>docs/models.md</c> is made
+/// from it.
+/// </summary>
+internal static class ModelFamilies
+{
+    private static readonly ProjectionNames _outProj = new();
+    private static readonly ProjectionNames _oProj = new() { Output = "o_proj" };
+
+    private static readonly ProjectionNames _bertNames = new()
+    {
+        Query = "self.query",
+        Key = "self.key",
+        Value = "self.value",
+        Output = "output.dense",
+        Others = ["output.LayerNorm.weight", "output.LayerNorm.bias", "output.LayerNorm.gamma", "output.LayerNorm.beta"],
+    };
+
+    private static readonly ProjectionNames _vitNames =
+        new() { Query = "attention.query", Key = "attention.key", Value = "attention.value", Output = "output.dense" };
+
+    private static readonly ProjectionNames _grouped = new() { Joined = "query_key_value", Order = JoinedOrder.Grouped, Output = "dense" };
+
+    // Causal decoders with the names of Llama.
+    private static readonly LayerPlace _decoder = new(ModelStack.Decoder, "layers", "self_attn", _oProj) { IsCausal = true };
+
+    private static readonly LayerPlace[] _encoderAndDecoder =
+    [
+        new(ModelStack.Encoder, "encoder.layers", "self_attn", _outProj) { Heads = ["encoder_attention_heads"] },
+        new(ModelStack.Decoder, "decoder.layers", "self_attn", _outProj) { Heads = ["decoder_attention_heads"], IsCausal = true },
+        new(ModelStack.Decoder, "decoder.layers", "encoder_attn", _outProj) { Heads = ["decoder_attention_heads"], IsCross = true },
+    ];
+
+    private static readonly LayerPlace _clipText =
+        new(ModelStack.Text, "text_model.encoder.layers", "self_attn", _outProj) { IsCausal = true };
+
+    private static readonly LayerPlace _clipVision = new(ModelStack.Vision, "vision_model.encoder.layers", "self_attn", _outProj);
+
+    private static readonly ModelFamily _plain = new() { Places = [_decoder] };
+    private static readonly ModelFamily _windowed = _plain with { Window = WindowedLayers.All };
+    private static readonly ModelFamily _qwen2 = _plain with { Window = WindowedLayers.FromMaxWindowLayers };
+    private static readonly ModelFamily _qwen3 = _qwen2 with { Norms = StoredNorms.Plain };
+    private static readonly ModelFamily _withoutRotary = new() { HasRotary = false };
+    private static readonly ModelFamily _seq2Seq = _withoutRotary with { Places = _encoderAndDecoder };
+
+    // Layers of a decoder would be causal.
+    private static readonly ModelFamily _bert = _withoutRotary with
+    {
+        Places = [new(ModelStack.Encoder, "encoder.layer", "attention", _bertNames)],
+        MustBeOff = ["is_decoder"],
+    };
+
+    private static readonly ModelFamily _vit = _withoutRotary with
+    {
+        Places = [new(ModelStack.Encoder, "encoder.layer", "attention", _vitNames)],
+    };
+
+    private static readonly ModelFamily _t5 =
+        new() { Refusal = "scores have a learned bias by buckets of distances, which a layer cannot have" };
+
+    private static readonly ModelFamily _latent =
+        new() { Refusal = "keys and values are made from a latent row (MLA), which a layer cannot do" };
+
+    private static readonly SortedDictionary<string, ModelFamily> _all = new(StringComparer.Ordinal)
+    {
+        ["bart"] = _seq2Seq,
+        ["bert"] = _bert,
+        ["blenderbot"] = _seq2Seq,
+        ["blenderbot-small"] = _seq2Seq,
+        ["bloom"] = new()
+        {
+            Places =
+            [
+                new(ModelStack.Decoder, "h", "self_attention", _grouped) { IsCausal = true, Heads = ["n_head", "num_attention_heads"] },
+            ],
+            HasRotary = false,
+            HasAlibi = true,
+            WithoutInfluence = ["attention_softmax_in_fp32", "offset_alibi"],
+        },
+        ["camembert"] = _bert,
+        ["clip"] = _withoutRotary with
+        {
+            Places = [_clipText with { Section = "text_config" }, _clipVision with { Section = "vision_config" }],
+        },
+        ["clip_text_model"] = _withoutRotary with { Places = [_clipText] },
+        ["clip_vision_model"] = _withoutRotary with { Places = [_clipVision] },
+        ["deepseek_v2"] = _latent,
+        ["deepseek_v3"] = _latent,
+        ["deit"] = _vit,
+        ["dinov2"] = _vit,
+        ["distilbert"] = _withoutRotary with
+        {
+            Places =
+            [
+                new(
+                    ModelStack.Encoder, "transformer.layer", "attention",
+                    new() { Query = "q_lin", Key = "k_lin", Value = "v_lin", Output = "out_lin" }) { Heads = ["n_heads"] },
+            ],
+        },
+        ["electra"] = _bert,
+        ["falcon"] = new()
+        {
+            Places = [new(ModelStack.Decoder, "h", "self_attention", _grouped) { IsCausal = true }],
+            DefaultBase = 10_000.0,
+            HasMultiQueryFlag = true,
+            WithoutInfluence = ["parallel_attn", "num_ln_in_parallel_attn"],
+        },
+        ["gemma"] = _plain,
+        ["gemma2"] = _plain with
+        {
+            Window = WindowedLayers.EverySecond,
+            ScaleSource = "query_pre_attn_scalar",
+            Softcap = "attn_logit_softcapping",
+        },
+        ["gemma3_text"] = _plain with
+        {
+            Window = WindowedLayers.AllButLastOfPattern,
+            WindowBase = "rope_local_base_freq",
+            Norms = StoredNorms.LessOne,
+            ScaleSource = "query_pre_attn_scalar",
+        },
+        ["gpt2"] = _withoutRotary with
+        {
+            Places =
+            [
+                new(ModelStack.Decoder, "h", "attn", new() { Joined = "c_attn", Output = "c_proj", IsTransposed = true })
+                {
+                    IsCausal = true,
+                    Heads = ["n_head"],
+                },
+            ],
+        },
+        ["gpt_neox"] = new()
+        {
+            Places = [new(ModelStack.Decoder, "layers", "attention", _grouped) { IsCausal = true }],
+            Base = "rotary_emb_base",
+            RotaryPart = "rotary_pct",
+        },
+        ["gpt_oss"] = _plain with { Window = WindowedLayers.EverySecond, HasSinks = true },
+        ["gptj"] = new()
+        {
+            Places = [new(ModelStack.Decoder, "h", "attn", _outProj) { IsCausal = true, Heads = ["n_head"] }],
+            IsInterleaved = true,
+            DefaultBase = 10_000.0,
+            RotarySize = "rotary_dim",
+        },
+        ["granite"] = _plain with { Scale = "attention_multiplier" },
+        ["llama"] = _plain with { DefaultBase = 10_000.0 },
+        ["m2m_100"] = _seq2Seq,
+        ["marian"] = _seq2Seq,
+        ["mbart"] = _seq2Seq,
+        ["mistral"] = _windowed,
+        ["mixtral"] = _windowed,
+        ["modernbert"] = new()
+        {
+            Places = [new(ModelStack.Encoder, "layers", "attn", new() { Joined = "Wqkv", Output = "Wo" })],
+            Window = WindowedLayers.AllButFirstToBothSides,
+            Base = "global_rope_theta",
+            WindowBase = "local_rope_theta",
+        },
+        ["olmo"] = _plain,
+        ["opt"] = _withoutRotary with
+        {
+            Places = [new(ModelStack.Decoder, "decoder.layers", "self_attn", _outProj) { IsCausal = true }],
+        },
+        ["pegasus"] = _seq2Seq,
+        ["phi3"] = _windowed with
+        {
+            Places = [_decoder with { Names = new() { Joined = "qkv_proj", Output = "o_proj" } }],
+        },
+        ["qwen2"] = _qwen2,
+        ["qwen2_moe"] = _qwen2,
+        ["qwen3"] = _qwen3,
+        ["qwen3_moe"] = _qwen3,
+        ["roberta"] = _bert,
+        ["sam"] = new() { Refusal = "scores of its image encoder have a bias that depends on the query, which a layer cannot have" },
+        ["stablelm"] = _plain with { RotaryPart = "partial_rotary_factor" },
+        ["starcoder2"] = _windowed,
+        ["t5"] = _t5,
+        ["mt5"] = _t5,
+        ["umt5"] = _t5,
+        ["vit"] = _vit,
+        ["whisper"] = _seq2Seq,
+        ["xlm-roberta"] = _bert,
+    };
+
+    /// <summary>The families by type, in the order of their names.</summary>
+    public static IReadOnlyDictionary<string, ModelFamily> All => _all;
+
+    /// <summary>The family of a <c>model_type</c>; null where it is not known.</summary>
+    public static ModelFamily? Find(string modelType) => _all.GetValueOrDefault(modelType);
+
+    /// <summary>The types whose layers can be computed, for messages.</summary>
+    public static string Names => string.Join(", ", _all.Where(entry => entry.Value.Refusal is null).Select(entry => entry.Key));
+}

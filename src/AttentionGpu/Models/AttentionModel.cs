@@ -1,0 +1,171 @@
+using AttentionGpu.Elements;
+using AttentionGpu.Layers;
+using AttentionGpu.Models;
+using AttentionGpu.Serialization;
+
+namespace AttentionGpu;
+
+/// <summary>
+/// A model's checkpoint in a folder of the Hugging Face Hub: <c>config.json</c> with <c>model.safetensors</c>, or with the files of
+/// <c>model.safetensors.index.json</c>. Its attention layers are listed when it is opened, from the headers of the files alone; loading
+/// one reads that layer's bytes. <c>docs/models.md</c> has the known architectures. May be used from many threads at once.
+/// </summary>
+public sealed class AttentionModel : IDisposable
+{
+    private readonly Checkpoint _checkpoint;
+    private int _disposed;
+
+    private AttentionModel(Checkpoint checkpoint)
+    {
+        _checkpoint = checkpoint;
+        ModelConfiguration configuration = ModelConfiguration.Beside(checkpoint.Path, hint: "")
+            ?? throw new InvalidDataException(
+                $"There is no '{ModelConfiguration.PathBeside(checkpoint.Path)}', which says what the layers of '{checkpoint.Path}' compute.");
+        ModelType = configuration.ModelType;
+        LayerPlace[] places = configuration.Family.Places;
+        Layers = [.. places.SelectMany(place => Find(configuration, place))];
+        if (Layers.Count == 0)
+        {
+            string names = string.Join(", ", places.Select(place => $"'{place.Pattern}.{place.Names.Inputs[0]}.weight'"));
+            throw new InvalidDataException(
+                $"'{checkpoint.Path}' has no attention layer of a model of the type '{ModelType}', N a number: {names}. It has: "
+                + $"{checkpoint.Summary()}.");
+        }
+    }
+
+    /// <summary>The file with the parameters, or the index of the files.</summary>
+    public string Path => _checkpoint.Path;
+
+    /// <summary>The <c>model_type</c> of <c>config.json</c>.</summary>
+    public string ModelType { get; }
+
+    /// <summary>The attention layers, part by part and in the order of their numbers; self-attention before cross-attention.</summary>
+    public IReadOnlyList<AttentionModelLayer> Layers { get; }
+
+    internal IEnumerable<string> Files => _checkpoint.Files.Append(ModelConfiguration.PathBeside(Path));
+
+    /// <summary>Opens a model and lists its layers. No parameter is read.</summary>
+    /// <param name="path">The folder; or a safetensors file or an index, with <c>config.json</c> beside it.</param>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A file is missing or malformed; the architecture is not known, or has what a layer does not do; or the shapes contradict the
+    /// configuration.
+    /// </exception>
+    public static AttentionModel Open(string path)
+    {
+        var checkpoint = Checkpoint.Open(path);
+        try
+        {
+            return new AttentionModel(checkpoint);
+        }
+        catch
+        {
+            checkpoint.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The layer with a number.</summary>
+    /// <param name="index">Its number in its part of the model.</param>
+    /// <param name="stack">The part; null where only one has attention of the kind.</param>
+    /// <param name="isCross">Whether it is cross-attention.</param>
+    /// <exception cref="ArgumentException">There is none, or several parts have one; the message lists what there is.</exception>
+    public AttentionModelLayer FindLayer(int index, ModelStack? stack = null, bool isCross = false)
+    {
+        AttentionModelLayer[] found =
+        [
+            .. Layers.Where(layer => layer.Index == index && layer.IsCross == isCross && (stack is null || layer.Stack == stack)),
+        ];
+        if (found is [AttentionModelLayer layer])
+            return layer;
+        IEnumerable<string> there = Layers.GroupBy(one => (one.Stack, one.IsCross)).Select(group =>
+            $"{group.Key.Stack.ToString().ToLowerInvariant()} {(group.Key.IsCross ? "cross-attention" : "self-attention")} "
+            + $"{group.First().Index} to {group.Last().Index}");
+        string kind = isCross ? "cross-attention" : "self-attention";
+        string problem = found.Length == 0
+            ? $"There is no {kind} {index}{(stack is null ? "" : $" in the {stack.ToString()!.ToLowerInvariant()}")}"
+            : $"The stack must be given, because several have a {kind} {index}";
+        throw new ArgumentException($"{problem}. '{Path}' has: {string.Join("; ", there)}.", found.Length == 0 ? nameof(index) : nameof(stack));
+    }
+
+    /// <summary>Loads a layer in the element type of the file, <see cref="AttentionModelLayer.ElementType"/>.</summary>
+    /// <inheritdoc cref="LoadLayer{T}(AttentionEngine, AttentionModelLayer, bool)" path="/param"/>
+    /// <inheritdoc cref="LoadLayer{T}(AttentionEngine, AttentionModelLayer, bool)" path="/exception"/>
+    public MultiHeadAttention LoadLayer(AttentionEngine engine, AttentionModelLayer layer, bool batchFirst = true)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        return layer.ElementType == typeof(Half) ? LoadLayer<Half>(engine, layer, batchFirst)
+            : layer.ElementType == typeof(BFloat16) ? LoadLayer<BFloat16>(engine, layer, batchFirst)
+            : LoadLayer<float>(engine, layer, batchFirst);
+    }
+
+    /// <summary>Loads a layer with everything that the configuration says, but for causality, which is an argument of each call.</summary>
+    /// <typeparam name="T">
+    /// The element type of the layer: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>. Parameters of another type are
+    /// converted, and rounded where the type does not have them.
+    /// </typeparam>
+    /// <param name="engine">Runs the layer; it must outlive it.</param>
+    /// <param name="layer">One of <see cref="Layers"/>.</param>
+    /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
+    /// <exception cref="ArgumentException">The layer is another model's.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A tensor is missing, or below the layer's prefix is one that the layer would ignore, and its results would be wrong.
+    /// </exception>
+    /// <exception cref="NotSupportedException">The element type is another.</exception>
+    /// <exception cref="ObjectDisposedException">The model or the engine is disposed.</exception>
+    public MultiHeadAttention<T> LoadLayer<T>(AttentionEngine engine, AttentionModelLayer layer, bool batchFirst = true)
+        where T : unmanaged
+    {
+        ArgumentNullException.ThrowIfNull(engine);
+        ElementTypes.Of<T>();
+        (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) = ReadLayer(layer, batchFirst);
+        return new MultiHeadAttention<T>(engine, config, weights);
+    }
+
+    /// <summary>Reads the parameters of a layer, in float32 whatever the file has.</summary>
+    /// <param name="layer">One of <see cref="Layers"/>.</param>
+    /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
+    /// <exception cref="ArgumentException">The layer is another model's.</exception>
+    /// <exception cref="InvalidDataException">As for <see cref="LoadLayer{T}(AttentionEngine, AttentionModelLayer, bool)"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The model is disposed.</exception>
+    public (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) ReadLayer(AttentionModelLayer layer, bool batchFirst = true)
+    {
+        ArgumentNullException.ThrowIfNull(layer);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        if (!Layers.Any(own => ReferenceEquals(own, layer)))
+            throw new ArgumentException($"'layer' must be one of the layers of '{Path}'; it is '{layer.Prefix}' of another model.", nameof(layer));
+        MultiHeadAttentionConfig config = layer.Config with { BatchFirst = batchFirst };
+        return (config, layer.Reader.Read(config));
+    }
+
+    /// <summary>Closes the files. Layers that are loaded stay.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+            _checkpoint.Dispose();
+    }
+
+    private IEnumerable<AttentionModelLayer> Find(ModelConfiguration configuration, LayerPlace place)
+    {
+        (int Index, string Prefix)[] found = [.. LayerFinder.Find(_checkpoint, place)];
+        if (found.Length == 0)
+            yield break;
+        ModelConfiguration own = configuration.Of(place);
+        foreach ((int index, string prefix) in found)
+        {
+            var reader = new ModelLayerReader(_checkpoint, own, place, prefix);
+            MultiHeadAttentionConfig config = reader.Config();
+            yield return new AttentionModelLayer(reader)
+            {
+                Stack = place.Stack,
+                Index = index,
+                IsCross = place.IsCross,
+                IsCausal = place.IsCausal,
+                Prefix = prefix[..^1],
+                ElementType = reader.Element(),
+                Config = config,
+                Variant = VariantText.Of(config, own.Family, place.IsCausal),
+            };
+        }
+    }
+}

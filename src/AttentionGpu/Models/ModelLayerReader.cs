@@ -1,0 +1,215 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Layers;
+using AttentionGpu.Serialization;
+
+namespace AttentionGpu.Models;
+
+/// <summary>Reads one attention layer of a checkpoint, under the names of its family.</summary>
+/// <param name="checkpoint">The tensors.</param>
+/// <param name="configuration">The configuration of the layer's part of the model.</param>
+/// <param name="place">Where such layers are.</param>
+/// <param name="prefix">What stands before the layer's names, the final dot included.</param>
+internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration configuration, LayerPlace place, string prefix)
+{
+    private const string QueryNorm = "q_norm.weight";
+    private const string KeyNorm = "k_norm.weight";
+    private const string Sinks = "sinks";
+
+    // The prefix, as messages show it.
+    private readonly string _shown = Excerpt.Of(prefix);
+    private readonly ProjectionNames _names = place.Names;
+    private readonly ModelFamily _family = configuration.Family;
+
+    /// <summary>What the layer computes, by the configuration and the shapes; no parameter is read.</summary>
+    /// <exception cref="InvalidDataException">A tensor is missing, or the shapes fit no layer with the heads of the configuration.</exception>
+    public MultiHeadAttentionConfig Config()
+    {
+        int heads = configuration.Heads(place);
+        (int rows, int columns) = Shape(_names.Inputs[0]);
+        MultiHeadAttentionConfig sizes = _names.Joined is null ? Separate(heads, rows, columns) : Joined(heads, rows, columns);
+        MultiHeadAttentionConfig config = configuration.Apply(sizes, prefix);
+        if (Shape(_names.Output) != (config.EmbeddingSize, config.QueryRows))
+        {
+            throw Error(
+                $"has '{_shown}{_names.Output}.weight' for {Shape(_names.Output)} outputs and inputs; the layer has "
+                + $"{(config.EmbeddingSize, config.QueryRows)}");
+        }
+
+        try
+        {
+            config.Validate();
+        }
+        catch (ArgumentException exception)
+        {
+            throw Misfit(heads, exception);
+        }
+
+        return config;
+    }
+
+    /// <summary>The elements of the layer's matrices; float32 where they differ.</summary>
+    /// <exception cref="InvalidDataException">They are no floating-point numbers that can be read.</exception>
+    public Type Element()
+    {
+        SafetensorsEntry[] matrices = [.. _names.Inputs.Append(_names.Output).Select(Matrix)];
+        foreach (SafetensorsEntry matrix in matrices.Where(matrix => !SafetensorsElements.IsFloat(matrix.Type)))
+        {
+            throw Error(
+                $"has '{Excerpt.Of(matrix.Name)}' with elements of type {matrix.TypeName}; {SafetensorsElements.Readable<float>(round: true)} can be read");
+        }
+
+        return matrices.Select(matrix => matrix.Type).Distinct().ToArray() switch
+        {
+            [SafetensorsType.F16] => typeof(Half),
+            [SafetensorsType.BF16] => typeof(BFloat16),
+            _ => typeof(float),
+        };
+    }
+
+    /// <summary>Reads the parameters.</summary>
+    /// <exception cref="InvalidDataException">
+    /// A tensor is missing, has a wrong shape, or stands below the layer's prefix and is not one that the layer applies.
+    /// </exception>
+    public MultiHeadAttentionWeights Read(MultiHeadAttentionConfig config)
+    {
+        string[] variants = [.. _family.Norms == StoredNorms.None ? [] : (string[])[QueryNorm, KeyNorm], .. _family.HasSinks ? (string[])[Sinks] : []];
+        string[] projections = [.. _names.Inputs.Append(_names.Output).SelectMany(name => (string[])[$"{name}.weight", $"{name}.bias"])];
+        new UnreadParameters(checkpoint, prefix).RequireNone([.. projections, .. variants, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
+
+        Projections inputs = _names.Joined is null ? ReadSeparate() : ReadJoined(config);
+        var weights = new MultiHeadAttentionWeights
+        {
+            Query = inputs.Query,
+            Key = inputs.Key,
+            Value = inputs.Value,
+            Output = ReadMatrix(_names.Output),
+            QueryBias = inputs.QueryBias,
+            KeyBias = inputs.KeyBias,
+            ValueBias = inputs.ValueBias,
+            OutputBias = ReadBias(_names.Output),
+            QueryNorm = Vector(QueryNorm, variants),
+            KeyNorm = Vector(KeyNorm, variants),
+            Sinks = variants.Contains(Sinks) ? ReadVector(prefix + Sinks) : null,
+            AlibiSlopes = _family.HasAlibi ? AlibiSlopes.Of(config.Heads) : null,
+        };
+        try
+        {
+            weights.Validate(config);
+        }
+        catch (ArgumentException exception)
+        {
+            throw Misfit(config.Heads, exception);
+        }
+
+        return weights;
+    }
+
+    private MultiHeadAttentionConfig Separate(int heads, int rows, int columns)
+    {
+        (int keyRows, int keyColumns) = Shape(_names.Key);
+        (int valueRows, int valueColumns) = Shape(_names.Value);
+        if (rows % heads != 0)
+            throw Error($"has '{_shown}{_names.Query}.weight' for {rows} elements, which {heads} heads do not divide");
+        int headSize = rows / heads;
+        if (keyRows % headSize != 0 || valueRows != keyRows)
+        {
+            throw Error(
+                $"has keys of {keyRows} and values of {valueRows} elements below '{_shown}'; both must be the same multiple of the head size "
+                + $"{headSize}");
+        }
+
+        return new MultiHeadAttentionConfig
+        {
+            EmbeddingSize = columns,
+            Heads = heads,
+            KeyValueHeads = keyRows / headSize,
+            HeadSize = headSize,
+            KeySize = keyColumns,
+            ValueSize = valueColumns,
+        };
+    }
+
+    private MultiHeadAttentionConfig Joined(int heads, int rows, int columns)
+    {
+        int keyValueHeads = configuration.KeyValueHeads(heads);
+        long parts = heads + 2L * keyValueHeads;
+        if (rows % parts != 0)
+        {
+            throw Error(
+                $"has '{_shown}{_names.Joined}.weight' for {rows} elements, which {heads} heads and {keyValueHeads} key/value heads do not "
+                + "divide");
+        }
+
+        return new MultiHeadAttentionConfig
+        {
+            EmbeddingSize = columns,
+            Heads = heads,
+            KeyValueHeads = keyValueHeads,
+            HeadSize = (int)(rows / parts),
+            KeySize = columns,
+            ValueSize = columns,
+        };
+    }
+
+    private Projections ReadSeparate() => new(
+        ReadMatrix(_names.Query), ReadMatrix(_names.Key), ReadMatrix(_names.Value),
+        ReadBias(_names.Query), ReadBias(_names.Key), ReadBias(_names.Value));
+
+    private Projections ReadJoined(MultiHeadAttentionConfig config)
+    {
+        Tensor<float> matrix = ReadMatrix(_names.Joined!);
+        Tensor<float>? bias = ReadBias(_names.Joined!);
+        if (bias is not null && bias.Lengths[0] != matrix.Lengths[0])
+        {
+            throw Error(
+                $"has '{_shown}{_names.Joined}.bias' of {bias.Lengths[0]} elements; its matrix makes {matrix.Lengths[0]}");
+        }
+
+        var rows = new JoinedRows(config, _names.Order);
+        return new Projections(
+            JoinedRows.Take(matrix, rows.Queries), JoinedRows.Take(matrix, rows.Keys), JoinedRows.Take(matrix, rows.Values),
+            bias is null ? null : JoinedRows.Take(bias, rows.Queries),
+            bias is null ? null : JoinedRows.Take(bias, rows.Keys),
+            bias is null ? null : JoinedRows.Take(bias, rows.Values));
+    }
+
+    // What a matrix makes, and what from.
+    private (int Rows, int Columns) Shape(string name)
+    {
+        IReadOnlyList<nint> lengths = Matrix(name).Lengths;
+        return _names.IsTransposed ? ((int)lengths[1], (int)lengths[0]) : ((int)lengths[0], (int)lengths[1]);
+    }
+
+    private SafetensorsEntry Matrix(string name) => Entry($"{prefix}{name}.weight", 2);
+
+    private SafetensorsEntry Entry(string name, int rank)
+    {
+        if (!checkpoint.Entries.TryGetValue(name, out SafetensorsEntry? entry))
+            throw Error($"has no tensor '{Excerpt.Of(name)}', which layers of a model of the type '{configuration.ModelType}' have");
+        if (entry.Lengths.Count != rank || entry.Lengths.Any(length => length is < 1 or > int.MaxValue))
+            throw Error($"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have rank {rank} and no empty axis");
+        return entry;
+    }
+
+    private Tensor<float> ReadMatrix(string name)
+    {
+        Tensor<float> stored = checkpoint.Read(Matrix(name).Name);
+        return _names.IsTransposed ? Tensor.Transpose(stored).ToDenseTensor() : stored;
+    }
+
+    private Tensor<float>? ReadBias(string name) =>
+        checkpoint.Entries.ContainsKey($"{prefix}{name}.bias") ? ReadVector($"{prefix}{name}.bias") : null;
+
+    private Tensor<float>? Vector(string name, string[] variants) =>
+        variants.Contains(name) ? NormFactors.Read(ReadVector(prefix + name), _family.Norms) : null;
+
+    private Tensor<float> ReadVector(string name) => checkpoint.Read(Entry(name, 1).Name);
+
+    private InvalidDataException Misfit(int heads, ArgumentException exception) =>
+        new($"'{checkpoint.Path}' has a layer '{_shown}' that does not fit {heads} heads: {exception.Message}", exception);
+
+    private InvalidDataException Error(string what) => new($"'{checkpoint.Path}' {what}.");
+
+    private sealed record Projections(
+        Tensor<float> Query, Tensor<float> Key, Tensor<float> Value, Tensor<float>? QueryBias, Tensor<float>? KeyBias, Tensor<float>? ValueBias);
+}

@@ -1,0 +1,144 @@
+using System.Numerics.Tensors;
+
+namespace AttentionGpu.Serialization;
+
+/// <summary>
+/// The tensors of a checkpoint: those of one safetensors file, or of all files (shards) of an index. The headers of all files are read and
+/// checked when it is opened; tensors are read when they are asked for. May be used from many threads at once.
+/// </summary>
+internal sealed class Checkpoint : IDisposable
+{
+    public const string FileName = "model.safetensors";
+    public const string IndexName = FileName + CheckpointIndex.Extension;
+
+    private readonly IReadOnlyList<SafetensorsFile> _files;
+    private readonly Dictionary<string, SafetensorsFile> _fileOf = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, SafetensorsEntry> _entries = new(StringComparer.Ordinal);
+
+    private Checkpoint(string path, IReadOnlyList<SafetensorsFile> files)
+    {
+        (Path, _files) = (path, files);
+        foreach (SafetensorsFile file in files)
+        {
+            foreach ((string name, SafetensorsEntry entry) in file.Entries)
+            {
+                if (!_entries.TryAdd(name, entry))
+                {
+                    throw CheckpointIndex.Error(
+                        path, $"has the tensor '{Excerpt.Of(name)}' in two files, '{_fileOf[name].Path}' and '{file.Path}'");
+                }
+
+                _fileOf.Add(name, file);
+            }
+        }
+    }
+
+    /// <summary>The path of the file, or of the index.</summary>
+    public string Path { get; }
+
+    /// <summary>What all files hold, by name.</summary>
+    public IReadOnlyDictionary<string, SafetensorsEntry> Entries => _entries;
+
+    /// <summary>
+    /// Opens a folder with <c>model.safetensors</c> or <c>model.safetensors.index.json</c> (the former where there are both, as the Hub's
+    /// library does), a safetensors file, or an index.
+    /// </summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The folder has neither; a file is malformed; the index names a file that is not there, is outside its folder, or lacks a tensor; or
+    /// a tensor is in two files.
+    /// </exception>
+    public static Checkpoint Open(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        string file = Directory.Exists(path) ? FileIn(path) : path;
+        return file.EndsWith(CheckpointIndex.Extension, StringComparison.OrdinalIgnoreCase)
+            ? OpenShards(file)
+            : OpenFile(file);
+    }
+
+    /// <summary>Opens one safetensors file.</summary>
+    /// <exception cref="FileNotFoundException">There is no such file.</exception>
+    /// <exception cref="InvalidDataException">It is malformed, or a file of another kind.</exception>
+    public static Checkpoint OpenFile(string path) => new(path, [SafetensorsFile.Open(path)]);
+
+    /// <summary>The files that are read.</summary>
+    public IEnumerable<string> Files => _files.Select(file => file.Path).Prepend(Path).Distinct(StringComparer.Ordinal);
+
+    /// <summary>Reads a tensor as float32; see <see cref="SafetensorsFile.Read(string)"/>.</summary>
+    /// <exception cref="InvalidDataException">There is no such tensor, or its elements are of another type.</exception>
+    public Tensor<float> Read(string name) => FileOf(name).Read(name);
+
+    /// <summary>Reads a tensor's bytes as they are.</summary>
+    public byte[] ReadBytes(string name) => FileOf(name).ReadBytes(name);
+
+    /// <summary>The first names, for messages.</summary>
+    public string Summary() => SafetensorsFile.Summary(Entries);
+
+    /// <summary>Closes the files.</summary>
+    public void Dispose()
+    {
+        foreach (SafetensorsFile file in _files)
+            file.Dispose();
+    }
+
+    private SafetensorsFile FileOf(string name) =>
+        _fileOf.TryGetValue(name, out SafetensorsFile? file)
+            ? file
+            : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary()}.");
+
+    private static string FileIn(string folder)
+    {
+        foreach (string name in (string[])[FileName, IndexName])
+        {
+            string file = System.IO.Path.Combine(folder, name);
+            if (File.Exists(file))
+                return file;
+        }
+
+        const int shown = 10;
+        string[] files = [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
+        string names = files.Length == 0 ? "no files" : string.Join(", ", files.Take(shown));
+        string more = files.Length > shown ? $" and {files.Length - shown} more" : "";
+        throw new InvalidDataException($"The folder '{folder}' has neither '{FileName}' nor '{IndexName}'. It has: {names}{more}.");
+    }
+
+    private static Checkpoint OpenShards(string index)
+    {
+        IReadOnlyDictionary<string, string> fileOf = CheckpointIndex.Read(index);
+        string folder = System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(index))!;
+        var files = new Dictionary<string, SafetensorsFile>(StringComparer.Ordinal);
+        try
+        {
+            foreach (string name in fileOf.Values.Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal))
+                files.Add(name, OpenShard(index, System.IO.Path.Combine(folder, name)));
+            foreach ((string tensor, string name) in fileOf)
+            {
+                if (!files[name].Entries.ContainsKey(tensor))
+                    throw CheckpointIndex.Error(index, $"says that the tensor '{Excerpt.Of(tensor)}' is in '{name}', which does not have it");
+            }
+
+            return new Checkpoint(index, [.. files.Values]);
+        }
+        catch
+        {
+            foreach (SafetensorsFile file in files.Values)
+                file.Dispose();
+            throw;
+        }
+    }
+
+    private static SafetensorsFile OpenShard(string index, string path)
+    {
+        try
+        {
+            return SafetensorsFile.Open(path);
+        }
+        catch (IOException exception)
+        {
+            // Not there, or a link that leads in a circle.
+            throw new InvalidDataException(
+                $"The index '{index}' names the file '{System.IO.Path.GetFileName(path)}', which cannot be read: {exception.Message}", exception);
+        }
+    }
+}

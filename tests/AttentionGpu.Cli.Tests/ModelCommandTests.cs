@@ -1,0 +1,150 @@
+using System.Numerics.Tensors;
+using System.Text.Json;
+using AttentionGpu.Serialization;
+using AttentionGpu.Tests.Layers;
+using AttentionGpu.Tests.Models;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Cli.Tests;
+
+/// <summary><c>attention inspect</c> and <c>attention run --model</c>, on small models.</summary>
+public sealed class ModelCommandTests : IDisposable
+{
+    private static readonly PublishedModel _encoder = PublishedModels.All["encoder and decoder: encoder"];
+    private static readonly PublishedModel _decoder = PublishedModels.All["encoder and decoder: decoder"];
+    private static readonly PublishedModel _cross = PublishedModels.All["encoder and decoder: cross-attention"];
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly Dictionary<PublishedModel, LayerCall> _calls = [];
+
+    public ModelCommandTests()
+    {
+        var tensors = new Dictionary<string, Tensor<float>>();
+        foreach (PublishedModel part in new[] { _encoder, _decoder, _cross })
+        {
+            _calls[part] = part.Call(seed: _calls.Count, length: 6);
+            foreach ((string name, Tensor<float> tensor) in part.Tensors(_calls[part].Weights))
+                tensors.Add(name, tensor);
+        }
+
+        _decoder.Write(_folder[""], "whisper", _calls[_decoder].Weights);
+        SafetensorsFile.Write(_folder["model.safetensors"], tensors);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("encoder")]
+    [InlineData("decoder")]
+    [InlineData("cross")]
+    public void Run_computes_a_layer_of_a_model(string part)
+    {
+        PublishedModel published = part == "encoder" ? _encoder : part == "decoder" ? _decoder : _cross;
+        LayerCall call = _calls[published];
+        Write("x.safetensors", call.Query);
+        Write("c.safetensors", call.Key ?? call.Query);
+        string[] options = part == "cross" ? ["--cross", "--context", _folder["c.safetensors"]] : ["--stack", part];
+        Succeed(
+        [
+            "run", "--model", _folder[""], "--layer", "1", .. options, "--input", _folder["x.safetensors"], "--device", "simd", "--output",
+            _folder["y.safetensors"],
+        ]);
+        using var file = SafetensorsFile.Open(_folder["y.safetensors"]);
+        Close.Assert(LayerDefinition.Run(call).Output, file.Read("y"), part);
+    }
+
+    [Theory]
+    [InlineData("The stack must be given", "--model", "MODEL", "--layer", "1")]
+    [InlineData("--layer must be given beside --model", "--model", "MODEL")]
+    [InlineData("--weights must be left out beside --model", "--model", "MODEL", "--layer", "1", "--weights", "w.safetensors")]
+    [InlineData("--heads must be left out beside --model", "--model", "MODEL", "--layer", "1", "--heads", "4")]
+    [InlineData("--causal must be left out beside --model", "--model", "MODEL", "--layer", "1", "--causal")]
+    [InlineData("--rotary must be left out beside --model", "--model", "MODEL", "--layer", "1", "--rotary", "none")]
+    [InlineData("--layer needs --model", "--weights", "w.safetensors", "--heads", "4", "--layer", "1")]
+    [InlineData("--cross needs --model", "--weights", "w.safetensors", "--heads", "4", "--cross")]
+    [InlineData("--heads must be given beside --weights", "--weights", "w.safetensors")]
+    [InlineData("--model, or --weights with --heads, must be given")]
+    [InlineData("--context must be given beside --cross", "--model", "MODEL", "--layer", "1", "--cross")]
+    [InlineData("--context needs --cross", "--model", "MODEL", "--layer", "1", "--stack", "decoder", "--context", "c.safetensors")]
+    [InlineData("There is no self-attention 0", "--model", "MODEL", "--layer", "0")]
+    [InlineData("There is no self-attention -1", "--model", "MODEL", "--layer", "-1")]
+    [InlineData("middle", "--model", "MODEL", "--layer", "1", "--stack", "middle")]
+    [InlineData("nowhere", "--model", "nowhere", "--layer", "1")]
+    public void Options_that_are_missing_or_contradict_each_other_are_refused(string message, params string[] options) =>
+        Assert.Contains(message, Fail(options), StringComparison.Ordinal);
+
+    [Theory]
+    [InlineData("model.safetensors")]
+    [InlineData("config.json")]
+    public void A_file_of_the_model_is_not_overwritten(string file)
+    {
+        byte[] before = File.ReadAllBytes(_folder[file]);
+        Write("x.safetensors", _calls[_encoder].Query);
+        string error = InProcess.Fail(
+            2, "run", "--model", _folder[""], "--layer", "1", "--stack", "encoder", "--input", _folder["x.safetensors"], "--output", _folder[file]);
+        Assert.Contains("an input is not overwritten", error, StringComparison.Ordinal);
+        Assert.Equal(before, File.ReadAllBytes(_folder[file]));
+    }
+
+    [Fact]
+    public void Inspect_lists_layers_in_a_table()
+    {
+        string output = Succeed("inspect", _folder[""]);
+        foreach (string text in new[] { "encoder 1", "decoder 1", "decoder 1 cross", "float32", "causal", "whisper: 3 attention layers in " })
+            Assert.Contains(text, output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Inspect_lists_layers_as_JSON()
+    {
+        using var document = JsonDocument.Parse(Succeed("inspect", _folder["model.safetensors"], "--json"));
+        JsonElement root = document.RootElement;
+        Assert.Equal("whisper", root.GetProperty("modelType").GetString());
+        Assert.Equal(
+            [
+                ("encoder", false, false, 4, "model.encoder.layers.1.self_attn"),
+                ("decoder", false, true, 8, "model.decoder.layers.1.self_attn"),
+                ("decoder", true, false, 8, "model.decoder.layers.1.encoder_attn"),
+            ],
+            root.GetProperty("layers").EnumerateArray().Select(layer => (
+                layer.GetProperty("stack").GetString()!, layer.GetProperty("cross").GetBoolean(), layer.GetProperty("causal").GetBoolean(),
+                layer.GetProperty("heads").GetInt32(), layer.GetProperty("prefix").GetString()!)));
+        JsonElement first = root.GetProperty("layers")[0];
+        Assert.Equal(
+            (1, 4, 8, 32, 32, "float32", ""),
+            (first.GetProperty("index").GetInt32(), first.GetProperty("keyValueHeads").GetInt32(), first.GetProperty("headSize").GetInt32(),
+                first.GetProperty("embeddingSize").GetInt32(), first.GetProperty("keySize").GetInt32(),
+                first.GetProperty("elementType").GetString()!, first.GetProperty("variant").GetString()!));
+    }
+
+    [Fact]
+    public void Inspect_names_the_architectures_that_are_known()
+    {
+        File.WriteAllText(_folder["config.json"], """{"model_type":"nonesuch"}""");
+        string error = InProcess.Fail(2, "inspect", _folder[""]);
+        Assert.Contains("'nonesuch', which is not one of those whose layers are known: bart, bert, ", error, StringComparison.Ordinal);
+    }
+
+    private string Fail(params string[] options)
+    {
+        Write("x.safetensors", _calls[_encoder].Query);
+        string error = InProcess.Fail(
+            2,
+            [
+                "run", .. options.Select(option => option == "MODEL" ? _folder[""] : option), "--input", _folder["x.safetensors"], "--output",
+                _folder["y.safetensors"],
+            ]);
+        Assert.False(File.Exists(_folder["y.safetensors"]), "Something was written.");
+        return error;
+    }
+
+    private static string Succeed(params string[] arguments)
+    {
+        CliResult result = InProcess.Run(arguments);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        return result.Output;
+    }
+
+    private void Write(string file, Tensor<float> tensor) =>
+        SafetensorsFile.Write(_folder[file], new Dictionary<string, Tensor<float>> { ["x"] = tensor });
+}

@@ -49,7 +49,7 @@ internal static class AttentionEndpoints
             }
 
             RequireTokens((long)lengths[0], limits.MaxTokens);
-            TensorType.Require(input.Type, named);
+            TensorType.Require(input, named);
             await LayerCalls.Of(named).ForwardAsync(named, body, Options(context, query.Causal), exchange).ConfigureAwait(false);
             return;
         }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Http.Json;
 using System.Numerics.Tensors;
+using System.Text;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tests.Support;
 
@@ -47,6 +48,18 @@ public class ElementTests(SmallService service) : IClassFixture<SmallService>
         await AssertRefusedAsync<float>(half, "'input' must be F16 for the layer '{0}'; it was F32.");
         await AssertRefusedAsync<BFloat16>(half, "'input' must be F16 for the layer '{0}'; it was BF16.");
         await AssertRefusedAsync<Half>(brain, "'input' must be BF16 for the layer '{0}'; it was F16.");
+    }
+
+    [Fact]
+    public async Task An_element_type_that_is_not_read_is_refused_by_its_name()
+    {
+        byte[] header = Encoding.UTF8.GetBytes(
+            $$$"""{"input":{"dtype":"F8_E4M3","shape":[2,{{{SmallService.Embedding}}}],"data_offsets":[0,{{{2 * SmallService.Embedding}}}]}}""");
+        byte[] file = [.. BitConverter.GetBytes((long)header.Length), .. header, .. new byte[2 * SmallService.Embedding]];
+        using HttpResponseMessage refusal = await service.PostBytesAsync(file, SafetensorsBody.ContentType, "?layer=small", Token);
+        Assert.Equal(
+            "'input' must be F32, F16, BF16 for the layer 'small'; it was F8_E4M3.",
+            (await Answers.AssertProblemAsync(refusal, 400, Token)).Detail);
     }
 
     [Fact]

@@ -8,7 +8,7 @@ internal static class TensorType
 {
     /// <summary>Refuses a tensor whose elements the layer's type does not have.</summary>
     /// <exception cref="ArgumentException">It has other elements; the message has the names that files use.</exception>
-    public static void Require(SafetensorsType type, IAttentionLayer layer)
+    public static void Require(SafetensorsEntry input, IAttentionLayer layer)
     {
         SafetensorsType[] taken = LayerCalls.Of(layer).ElementType switch
         {
@@ -16,7 +16,7 @@ internal static class TensorType
             "float16" => [SafetensorsType.F16],
             _ => [SafetensorsType.BF16],
         };
-        if (!taken.Contains(type))
-            throw new ArgumentException($"'input' must be {string.Join(", ", taken)} for the layer '{layer.Name}'; it was {type}.");
+        if (!taken.Contains(input.Type))
+            throw new ArgumentException($"'input' must be {string.Join(", ", taken)} for the layer '{layer.Name}'; it was {input.TypeName}.");
     }
 }

@@ -86,12 +86,16 @@ internal static class RandomLayers
     public static Tensor<float> Scaled(Tensor<float> tensor, float factor, float offset) =>
         Tensor.Create(Array.ConvertAll(Data.Flat(tensor), value => value * factor + offset), tensor.Lengths);
 
+    // To the left, to the right, or to both sides.
     private static AttentionWindow Window(Random random)
     {
-        int? left = random.Next(4) == 0 ? null : random.Next(6);
-        int? right = random.Next(3) == 0 ? null : random.Next(4);
-        bool hasSide = left is not null || right is not null;
-        return new() { Left = left, Right = right, Alignment = hasSide ? (QueryAlignment)random.Next(2) : QueryAlignment.TopLeft };
+        int sides = random.Next(3);
+        return new()
+        {
+            Left = sides == 1 ? null : random.Next(6),
+            Right = sides == 0 ? null : random.Next(4),
+            Alignment = (QueryAlignment)random.Next(2),
+        };
     }
 
     private static RotaryDefinition Rotary(Random random, int headSize) => new(

@@ -92,7 +92,8 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
     // Layers with rotary embedding and without have the same names.
     private ModelConfiguration FindModel()
     {
-        ModelConfiguration model = ModelConfiguration.Beside(file.Path, "The layer's positions and variants can be stated by the caller instead.")
+        ModelConfiguration model = ModelConfiguration.Beside(
+            file.Path, "The layer's positions and variants can be stated by the caller instead.")
             ?? throw BadInput.Because(
                 nameof(options),
                 $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no "
@@ -136,7 +137,8 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         nint queryRows = (nint)(rows / parts * heads);
         nint keyRows = (nint)(rows / parts * keyValueHeads);
         return WithJoinedBias(
-            Rows(joined, 0, queryRows), Rows(joined, queryRows, keyRows), Rows(joined, queryRows + keyRows, keyRows));
+            TensorRows.Take(joined, (0, queryRows)), TensorRows.Take(joined, (queryRows, keyRows)),
+            TensorRows.Take(joined, (queryRows + keyRows, keyRows)));
     }
 
     private MultiHeadAttentionWeights WithJoinedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value)
@@ -151,9 +153,9 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             Key = key,
             Value = value,
             Output = Matrix("out_proj.weight"),
-            QueryBias = bias is null ? null : Rows(bias, 0, queryRows),
-            KeyBias = bias is null ? null : Rows(bias, queryRows, keyRows),
-            ValueBias = bias is null ? null : Rows(bias, queryRows + keyRows, valueRows),
+            QueryBias = bias is null ? null : TensorRows.Take(bias, (0, queryRows)),
+            KeyBias = bias is null ? null : TensorRows.Take(bias, (queryRows, keyRows)),
+            ValueBias = bias is null ? null : TensorRows.Take(bias, (queryRows + keyRows, valueRows)),
             OutputBias = Vector("out_proj.bias"),
             ExtraKey = Flat("bias_k"),
             ExtraValue = Flat("bias_v"),
@@ -208,15 +210,6 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         }
 
         return file.Read(_prefix + name);
-    }
-
-    private static Tensor<float> Rows(Tensor<float> tensor, nint first, nint count)
-    {
-        nint rowSize = tensor.Rank == 1 ? 1 : tensor.Lengths[1];
-        var values = new float[tensor.FlattenedLength];
-        tensor.FlattenTo(values);
-        float[] part = values.AsSpan((int)(first * rowSize), (int)(count * rowSize)).ToArray();
-        return tensor.Rank == 1 ? Tensor.Create(part, [count]) : Tensor.Create(part, [count, rowSize]);
     }
 
     private InvalidDataException Error(string what) => new($"'{file.Path}' {what}.");

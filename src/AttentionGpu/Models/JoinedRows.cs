@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using AttentionGpu.Layers;
 
 namespace AttentionGpu.Models;
@@ -15,34 +14,15 @@ internal sealed class JoinedRows(MultiHeadAttentionConfig config, JoinedOrder or
 
     private int KeyRows => config.KeyValueRows / _groups;
 
-    public IEnumerable<(int First, int Count)> Queries => Runs(0, QueryRows);
+    public (nint First, nint Count)[] Queries => Runs(0, QueryRows);
 
-    public IEnumerable<(int First, int Count)> Keys => Runs(QueryRows, KeyRows);
+    public (nint First, nint Count)[] Keys => Runs(QueryRows, KeyRows);
 
-    public IEnumerable<(int First, int Count)> Values => Runs(QueryRows + KeyRows, KeyRows);
+    public (nint First, nint Count)[] Values => Runs(QueryRows + KeyRows, KeyRows);
 
-    /// <summary>Copies runs of rows of a matrix, or of elements of a vector.</summary>
-    public static Tensor<float> Take(Tensor<float> source, IEnumerable<(int First, int Count)> runs)
-    {
-        int rowSize = source.Rank == 1 ? 1 : (int)source.Lengths[1];
-        var values = new float[source.FlattenedLength];
-        source.FlattenTo(values);
-        (int First, int Count)[] all = [.. runs];
-        int rows = all.Sum(run => run.Count);
-        var taken = new float[(long)rows * rowSize];
-        int position = 0;
-        foreach ((int first, int count) in all)
-        {
-            values.AsSpan(first * rowSize, count * rowSize).CopyTo(taken.AsSpan(position));
-            position += count * rowSize;
-        }
-
-        return source.Rank == 1 ? Tensor.Create(taken, [rows]) : Tensor.Create(taken, [rows, rowSize]);
-    }
-
-    private IEnumerable<(int First, int Count)> Runs(int start, int count)
+    private (nint First, nint Count)[] Runs(int start, int count)
     {
         int step = QueryRows + 2 * KeyRows;
-        return Enumerable.Range(0, _groups).Select(group => (group * step + start, count));
+        return [.. Enumerable.Range(0, _groups).Select(group => ((nint)(group * step + start), (nint)count))];
     }
 }

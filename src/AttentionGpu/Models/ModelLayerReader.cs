@@ -21,7 +21,9 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private readonly ModelFamily _family = configuration.Family;
 
     /// <summary>What the layer computes, by the configuration and the shapes; no parameter is read.</summary>
-    /// <exception cref="InvalidDataException">A tensor is missing, or the shapes fit no layer with the heads of the configuration.</exception>
+    /// <exception cref="InvalidDataException">
+    /// A tensor is missing, or the shapes fit no layer with the heads of the configuration.
+    /// </exception>
     public MultiHeadAttentionConfig Config()
     {
         int heads = configuration.Heads(place);
@@ -55,7 +57,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         foreach (SafetensorsEntry matrix in matrices.Where(matrix => !SafetensorsElements.IsFloat(matrix.Type)))
         {
             throw Error(
-                $"has '{Excerpt.Of(matrix.Name)}' with elements of type {matrix.TypeName}; {SafetensorsElements.Readable<float>(round: true)} can be read");
+                $"has '{Excerpt.Of(matrix.Name)}' with elements of type {Excerpt.Of(matrix.TypeName)}; "
+                + $"{SafetensorsElements.Readable<float>(round: true)} can be read");
         }
 
         return matrices.Select(matrix => matrix.Type).Distinct().ToArray() switch
@@ -72,9 +75,11 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     /// </exception>
     public MultiHeadAttentionWeights Read(MultiHeadAttentionConfig config)
     {
-        string[] variants = [.. _family.Norms == StoredNorms.None ? [] : (string[])[QueryNorm, KeyNorm], .. _family.HasSinks ? (string[])[Sinks] : []];
+        string[] norms = _family.Norms == StoredNorms.None ? [] : [QueryNorm, KeyNorm];
+        string[] variants = _family.HasSinks ? [.. norms, Sinks] : norms;
         string[] projections = [.. _names.Inputs.Append(_names.Output).SelectMany(name => (string[])[$"{name}.weight", $"{name}.bias"])];
-        new UnreadParameters(checkpoint, prefix).RequireNone([.. projections, .. variants, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
+        new UnreadParameters(checkpoint, prefix)
+            .RequireNone([.. projections, .. variants, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
 
         Projections inputs = _names.Joined is null ? ReadSeparate() : ReadJoined(config);
         var weights = new MultiHeadAttentionWeights
@@ -167,10 +172,10 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
 
         var rows = new JoinedRows(config, _names.Order);
         return new Projections(
-            JoinedRows.Take(matrix, rows.Queries), JoinedRows.Take(matrix, rows.Keys), JoinedRows.Take(matrix, rows.Values),
-            bias is null ? null : JoinedRows.Take(bias, rows.Queries),
-            bias is null ? null : JoinedRows.Take(bias, rows.Keys),
-            bias is null ? null : JoinedRows.Take(bias, rows.Values));
+            TensorRows.Take(matrix, rows.Queries), TensorRows.Take(matrix, rows.Keys), TensorRows.Take(matrix, rows.Values),
+            bias is null ? null : TensorRows.Take(bias, rows.Queries),
+            bias is null ? null : TensorRows.Take(bias, rows.Keys),
+            bias is null ? null : TensorRows.Take(bias, rows.Values));
     }
 
     // What a matrix makes, and what from.
@@ -211,5 +216,6 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private InvalidDataException Error(string what) => new($"'{checkpoint.Path}' {what}.");
 
     private sealed record Projections(
-        Tensor<float> Query, Tensor<float> Key, Tensor<float> Value, Tensor<float>? QueryBias, Tensor<float>? KeyBias, Tensor<float>? ValueBias);
+        Tensor<float> Query, Tensor<float> Key, Tensor<float> Value, Tensor<float>? QueryBias, Tensor<float>? KeyBias,
+        Tensor<float>? ValueBias);
 }

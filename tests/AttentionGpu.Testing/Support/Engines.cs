@@ -60,6 +60,13 @@ public static class Engines
         return IsDriver(name) ? [all[new Random(seed).Next(all.Length)]] : all;
     }
 
+    /// <summary>Runs what is there for each of <see cref="Elements"/>.</summary>
+    public static void ForElements(string name, int seed, Action f32, Action f16, Action bf16)
+    {
+        foreach (ElementForm element in Elements(name, seed))
+            (element switch { ElementForm.F32 => f32, ElementForm.F16 => f16, _ => bf16 })();
+    }
+
     private static bool IsDrawn(MethodInfo test) =>
         Environment.GetEnvironmentVariable("ATTENTION_TEST_KERNELS") == "all"
         || (uint)HashCode.Combine(_draw, test.DeclaringType, test.Name) % DriverShare == 0;

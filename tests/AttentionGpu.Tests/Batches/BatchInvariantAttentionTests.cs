@@ -1,6 +1,5 @@
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Tests.Support;
-using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Batches;
 
@@ -102,21 +101,11 @@ public class BatchInvariantAttentionTests
 
     private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int mostQueries, int mostKeys)
     {
-        foreach (ElementForm element in Engines.Elements(alone.Device.Name, seed))
-        {
-            switch (element)
-            {
-                case ElementForm.F32:
-                    AssertSame<float>(seed, alone, together, batches, mostQueries, mostKeys);
-                    break;
-                case ElementForm.F16:
-                    AssertSame<Half>(seed, alone, together, batches, mostQueries, mostKeys);
-                    break;
-                default:
-                    AssertSame<BFloat16>(seed, alone, together, batches, mostQueries, mostKeys);
-                    break;
-            }
-        }
+        Engines.ForElements(
+            alone.Device.Name, seed,
+            () => AssertSame<float>(seed, alone, together, batches, mostQueries, mostKeys),
+            () => AssertSame<Half>(seed, alone, together, batches, mostQueries, mostKeys),
+            () => AssertSame<BFloat16>(seed, alone, together, batches, mostQueries, mostKeys));
     }
 
     private static void AssertSame<T>(

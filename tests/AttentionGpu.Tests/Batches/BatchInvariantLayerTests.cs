@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Tests.Support;
-using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Batches;
 
@@ -71,21 +70,11 @@ public class BatchInvariantLayerTests
 
     private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int embedding, int longest)
     {
-        foreach (ElementForm element in Engines.Elements(alone.Device.Name, seed))
-        {
-            switch (element)
-            {
-                case ElementForm.F32:
-                    AssertSame<float>(seed, alone, together, batches, embedding, longest);
-                    break;
-                case ElementForm.F16:
-                    AssertSame<Half>(seed, alone, together, batches, embedding, longest);
-                    break;
-                default:
-                    AssertSame<BFloat16>(seed, alone, together, batches, embedding, longest);
-                    break;
-            }
-        }
+        Engines.ForElements(
+            alone.Device.Name, seed,
+            () => AssertSame<float>(seed, alone, together, batches, embedding, longest),
+            () => AssertSame<Half>(seed, alone, together, batches, embedding, longest),
+            () => AssertSame<BFloat16>(seed, alone, together, batches, embedding, longest));
     }
 
     private static void AssertSame<T>(int seed, AttentionEngine alone, AttentionEngine together, int[] batches, int embedding, int longest)

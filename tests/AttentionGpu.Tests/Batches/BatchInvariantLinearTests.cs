@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Tests.Support;
-using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Batches;
 
@@ -34,21 +33,11 @@ public class BatchInvariantLinearTests
 
     private static void AssertSame(int seed, AttentionEngine alone, AttentionEngine together, int rows, int depth, int columns)
     {
-        foreach (ElementForm element in Engines.Elements(alone.Device.Name, seed))
-        {
-            switch (element)
-            {
-                case ElementForm.F32:
-                    AssertSame<float>(seed, alone, together, rows, depth, columns);
-                    break;
-                case ElementForm.F16:
-                    AssertSame<Half>(seed, alone, together, rows, depth, columns);
-                    break;
-                default:
-                    AssertSame<BFloat16>(seed, alone, together, rows, depth, columns);
-                    break;
-            }
-        }
+        Engines.ForElements(
+            alone.Device.Name, seed,
+            () => AssertSame<float>(seed, alone, together, rows, depth, columns),
+            () => AssertSame<Half>(seed, alone, together, rows, depth, columns),
+            () => AssertSame<BFloat16>(seed, alone, together, rows, depth, columns));
     }
 
     // Alone are pieces of 1 and more rows.

@@ -58,7 +58,8 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
         if (weights == 0)
             await layer.ForwardAsync<T>(values.Memory, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
         else
-            await layer.ForwardWithWeightsAsync<T>(values.Memory, values.Memory, heads.Memory, options, exchange.Aborted).ConfigureAwait(false);
+            await layer.ForwardWithWeightsAsync<T>(values.Memory, values.Memory, heads.Memory, options, exchange.Aborted)
+                .ConfigureAwait(false);
         using var answer = new JsonAnswer(exchange.Context, exchange.Limits);
         await answer.WriteAsync<T>("output", values.Memory, size).ConfigureAwait(false);
         if (request.Weights)

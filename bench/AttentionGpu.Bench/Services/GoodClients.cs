@@ -32,7 +32,8 @@ internal sealed class GoodClients : IDisposable
             nint tokens = random.Next(16, 65);
             float[] input = Inputs.Random(tokens * Embedding, i);
             var output = new float[input.Length];
-            layer.Forward(new ReadOnlyTensorSpan<float>(input, [1, tokens, Embedding]), new TensorSpan<float>(output, [1, tokens, Embedding]));
+            layer.Forward(
+                new ReadOnlyTensorSpan<float>(input, [1, tokens, Embedding]), new TensorSpan<float>(output, [1, tokens, Embedding]));
             _requests.Add((Write(Tensor.Create(input, [tokens, Embedding])), output));
         }
     }
@@ -83,13 +84,15 @@ internal sealed class GoodClients : IDisposable
             using var content = new ByteArrayContent(request.Body);
             content.Headers.ContentType = new MediaTypeHeaderValue(ContentType);
             using var message = new HttpRequestMessage(HttpMethod.Post, "/v1/attention") { Content = content };
-            using HttpResponseMessage response = await _client.SendAsync(message, HttpCompletionOption.ResponseHeadersRead).ConfigureAwait(false);
+            using HttpResponseMessage response =
+                await _client.SendAsync(message, HttpCompletionOption.ResponseHeadersRead).ConfigureAwait(false);
             answer.SetLength(0);
             await response.EnsureSuccessStatusCode().Content.CopyToAsync(answer).ConfigureAwait(false);
 
             // The one tensor is the end of the file.
             int start = (int)answer.Length - sizeof(float) * request.Expected.Length;
-            ReadOnlySpan<float> output = MemoryMarshal.Cast<byte, float>(answer.GetBuffer().AsSpan(start, sizeof(float) * request.Expected.Length));
+            ReadOnlySpan<float> output =
+                MemoryMarshal.Cast<byte, float>(answer.GetBuffer().AsSpan(start, sizeof(float) * request.Expected.Length));
             float largest = TensorPrimitives.MaxMagnitude<float>(request.Expected);
             if (!(MathF.Abs(largest) * 2e-5f >= TensorPrimitives.Distance(output, request.Expected) / MathF.Sqrt(output.Length)))
                 Interlocked.Increment(ref _wrong);

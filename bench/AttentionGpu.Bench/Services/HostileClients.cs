@@ -3,7 +3,9 @@ using System.Text;
 
 namespace AttentionGpu.Bench.Services;
 
-/// <summary>Clients that send what is wrong, too much or too slowly, leave, or do not read their answers. Each goes on until it is cancelled.</summary>
+/// <summary>
+/// Clients that send malformed bodies, too much or too slowly, leave, or do not read their answers. Each goes on until it is cancelled.
+/// </summary>
 internal sealed class HostileClients(Uri url, HostileBodies bodies)
 {
     private const int BufferBytes = 64 << 10;
@@ -136,5 +138,6 @@ internal sealed class HostileClients(Uri url, HostileBodies bodies)
     }
 
     private byte[] Head(string contentType, int bytes) => Encoding.ASCII.GetBytes(
-        $"POST /v1/attention HTTP/1.1\r\nHost: {url.Authority}\r\nConnection: close\r\nContent-Type: {contentType}\r\nContent-Length: {bytes}\r\n\r\n");
+        $"POST /v1/attention HTTP/1.1\r\nHost: {url.Authority}\r\nConnection: close\r\nContent-Type: {contentType}\r\n"
+        + $"Content-Length: {bytes}\r\n\r\n");
 }

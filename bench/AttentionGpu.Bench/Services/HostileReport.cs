@@ -50,13 +50,15 @@ internal sealed class HostileReport(Uri url, Process service) : IDisposable
         double after = Resident();
 
         Console.WriteLine($"{duration.TotalMinutes} minutes, {hostile.Connections} hostile connections, {speed:F0} good answers a second.");
-        return Target(good.Errors == 0, $"{good.Errors} errors of good clients{(good.FirstError is null ? "" : $", the first: {good.FirstError}")}")
+        string firstError = good.FirstError is null ? "" : $", the first: {good.FirstError}";
+        return Target(good.Errors == 0, $"{good.Errors} errors of good clients{firstError}")
             & Target(good.Wrong == 0, $"{good.Wrong} wrong answers")
             & Target(_untrueHealth is null && _healthChecks > 0, $"{_healthChecks} health checks; {_untrueHealth ?? "none untrue"}")
             & Target(_peak < MaxBytes, $"{_peak / 1e6:F0} MB resident at most, less than {MaxBytes / 1e6:F0} wanted")
             & Target(
                 after <= MaxGrowth * first,
-                $"{after / 1e6:F0} MB resident 30 s after, {after / first:F2} times the {first / 1e6:F0} MB after {FirstRequests} requests; {MaxGrowth} wanted");
+                $"{after / 1e6:F0} MB resident 30 s after, {after / first:F2} times the {first / 1e6:F0} MB after {FirstRequests} requests; "
+                + $"{MaxGrowth} wanted");
     }
 
     private static bool Target(bool isMet, string text)
@@ -80,7 +82,8 @@ internal sealed class HostileReport(Uri url, Process service) : IDisposable
         {
             try
             {
-                using HttpResponseMessage answer = await _health.GetAsync(new Uri("/health", UriKind.Relative), CancellationToken.None).ConfigureAwait(false);
+                using HttpResponseMessage answer =
+                    await _health.GetAsync(new Uri("/health", UriKind.Relative), CancellationToken.None).ConfigureAwait(false);
                 string text = await answer.Content.ReadAsStringAsync(CancellationToken.None).ConfigureAwait(false);
                 if (answer.StatusCode != HttpStatusCode.OK || text != "Healthy")
                     _untrueHealth ??= $"untrue: {(int)answer.StatusCode} {text}";

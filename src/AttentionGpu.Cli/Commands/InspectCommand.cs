@@ -73,7 +73,8 @@ internal static class InspectCommand
 
         Screen screen = Screen.Output;
         screen.Table(table);
-        screen.Lines($"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}; the first is {model.Layers[0].Prefix}.");
+        screen.Lines(
+            $"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}; the first is {model.Layers[0].Prefix}.");
     }
 
     private static string ElementName(AttentionModelLayer layer) =>

@@ -23,9 +23,11 @@ internal sealed class LayerOptions
         Description = "The model's layer is the one whose keys and values come from --context.",
     };
 
-    private readonly Option<string?> _weights = CommonOptions.Path<string?>("--weights", "W.safetensors", "The checkpoint, if not --model.");
+    private readonly Option<string?> _weights =
+        CommonOptions.Path<string?>("--weights", "W.safetensors", "The checkpoint, if not --model.");
 
-    private readonly Option<string?> _prefix = new("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
+    private readonly Option<string?> _prefix =
+        new("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
 
     private readonly Option<int?> _heads = new("--heads") { Description = "Query heads.", HelpName = "H" };
 
@@ -54,7 +56,8 @@ internal sealed class LayerOptions
         string? weights = parsed.GetValue(_weights);
         if (model is not null)
         {
-            string? other = PositionOptions.FirstGiven(parsed, _weights, _prefix, _heads, _keyValueHeads, _causal) ?? _positions.FirstGiven(parsed);
+            string? other =
+                PositionOptions.FirstGiven(parsed, _weights, _prefix, _heads, _keyValueHeads, _causal) ?? _positions.FirstGiven(parsed);
             if (other is not null)
                 throw new ArgumentException($"{other} must be left out beside --model, whose config.json tells all of the layer.");
             return LayerSource.OfModel(

@@ -4,7 +4,9 @@ using System.Text;
 
 namespace AttentionGpu.Cli.Output;
 
-/// <summary>Text that a terminal shows as it is: characters that would be commands to it, or invisible, become <c>\u001b</c> and the like.</summary>
+/// <summary>
+/// Text that a terminal shows as it is: characters that would be commands to it, or invisible, become <c>\u001b</c> and the like.
+/// </summary>
 internal static class Visible
 {
     // They join letters and pictures in scripts and emoji, and do nothing else.

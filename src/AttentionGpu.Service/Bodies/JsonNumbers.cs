@@ -35,7 +35,8 @@ internal static class JsonNumbers
             if (float.IsFinite(row[i]) && float.IsInfinity(ToSingle(target[i])))
             {
                 throw new ArgumentException(
-                    $"Row {index} of 'input' has the number {row[i]}, which {LayerCalls.NameOf(typeof(T))}, the layer's type, does not reach.");
+                    $"Row {index} of 'input' has the number {row[i]}, which {LayerCalls.NameOf(typeof(T))}, the layer's type, does not "
+                    + "reach.");
             }
         }
     }

@@ -17,6 +17,9 @@ internal static class TensorType
             _ => [SafetensorsType.BF16],
         };
         if (!taken.Contains(input.Type))
-            throw new ArgumentException($"'input' must be {string.Join(", ", taken)} for the layer '{layer.Name}'; it was {input.TypeName}.");
+        {
+            throw new ArgumentException(
+                $"'input' must be {string.Join(", ", taken)} for the layer '{layer.Name}'; it was {Excerpt.Of(input.TypeName)}.");
+        }
     }
 }

@@ -53,7 +53,8 @@ internal sealed class ServiceLimits : IValidatableObject
     }
 
     /// <summary>What a connection reads ahead, and what it keeps for a client that does not read.</summary>
-    public static void Apply(SocketTransportOptions sockets) => (sockets.MaxReadBufferSize, sockets.MaxWriteBufferSize) = (BufferBytes, BufferBytes);
+    public static void Apply(SocketTransportOptions sockets) =>
+        (sockets.MaxReadBufferSize, sockets.MaxWriteBufferSize) = (BufferBytes, BufferBytes);
 
     /// <inheritdoc/>
     public IEnumerable<ValidationResult> Validate(ValidationContext validationContext)

@@ -48,7 +48,8 @@ internal sealed class ModelConfiguration
             ? type.GetString()!
             : throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
         Family = ModelFamilies.Find(ModelType)
-            ?? throw Error($"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
+            ?? throw Error(
+                $"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
         if (Family.Refusal is string reason)
             throw Error($"has the 'model_type' '{ModelType}', whose layers are not computed: {reason}");
         RequireKnown();

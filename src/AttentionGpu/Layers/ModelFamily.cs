@@ -24,7 +24,9 @@ internal enum WindowedLayers
     AllButFirstToBothSides,
 }
 
-/// <summary>How <c>q_norm.weight</c> and <c>k_norm.weight</c> are stored, which are root-mean-square norms with <c>rms_norm_eps</c>.</summary>
+/// <summary>
+/// How <c>q_norm.weight</c> and <c>k_norm.weight</c> are stored, which are root-mean-square norms with <c>rms_norm_eps</c>.
+/// </summary>
 internal enum StoredNorms
 {
     /// <summary>There are none.</summary>

@@ -85,7 +85,8 @@ public sealed class AttentionModel : IDisposable
         string problem = found.Length == 0
             ? $"There is no {kind} {index}{(stack is null ? "" : $" in the {stack.ToString()!.ToLowerInvariant()}")}"
             : $"The stack must be given, because several have a {kind} {index}";
-        throw new ArgumentException($"{problem}. '{Path}' has: {string.Join("; ", there)}.", found.Length == 0 ? nameof(index) : nameof(stack));
+        throw new ArgumentException(
+            $"{problem}. '{Path}' has: {string.Join("; ", there)}.", found.Length == 0 ? nameof(index) : nameof(stack));
     }
 
     /// <summary>Loads a layer in the element type of the file, <see cref="AttentionModelLayer.ElementType"/>.</summary>

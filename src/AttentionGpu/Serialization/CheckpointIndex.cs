@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace AttentionGpu.Serialization;
 
-/// <summary>The index of a checkpoint of several files: <c>model.safetensors.index.json</c>, which says in which file each tensor is.</summary>
+/// <summary>
+/// The index of a checkpoint of several files: <c>model.safetensors.index.json</c>, which says in which file each tensor is.
+/// </summary>
 internal static class CheckpointIndex
 {
     public const string Extension = ".index.json";

@@ -107,7 +107,8 @@ internal static class FileReplacement
         File.Replace(file, real, destinationBackupFileName: null);
     });
 
-    // Makes a file beside another; after the action it is gone, if only because it has the other's name. Errors name the path that is meant.
+    // Makes a file beside another; after the action it is gone, if only because it has the other's name. Errors name the path that the
+    // caller gave.
     private static void WithNewFile(string path, string real, Action<string> action)
     {
         string file = Path.Combine(Path.GetDirectoryName(real)!, $".attention-{Path.GetRandomFileName()}");
@@ -118,7 +119,8 @@ internal static class FileReplacement
         }
         catch (IOException exception)
         {
-            throw new IOException(exception.Message.Replace(file, path, StringComparison.Ordinal), exception) { HResult = exception.HResult };
+            string message = exception.Message.Replace(file, path, StringComparison.Ordinal);
+            throw new IOException(message, exception) { HResult = exception.HResult };
         }
         catch (UnauthorizedAccessException exception)
         {

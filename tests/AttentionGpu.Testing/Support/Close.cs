@@ -29,7 +29,8 @@ internal static class Close
             return;
         string Differs(int i) => $"element {i} is {got[i]:R}, expected {want[i]:R}";
         Xunit.Assert.Fail(
-            $"{context}: {Differs(wrong[0])} (largest expected {largest:R}); {wrong.Length} of {want.Length} are wrong, the last: {Differs(wrong[^1])}.");
+            $"{context}: {Differs(wrong[0])} (largest expected {largest:R}); {wrong.Length} of {want.Length} are wrong, the "
+            + $"last: {Differs(wrong[^1])}.");
     }
 
     private static bool IsClose(float want, float got, double limit) =>

@@ -14,7 +14,9 @@ internal static class Fuzz
     /// <summary>The problems of a run, where a test usually has fewer.</summary>
     public static int Problems(int usual) => Read("ATTENTION_FUZZ_PROBLEMS") ?? usual;
 
-    /// <summary>The problems of other sizes and data that each kind has: a device compiles kernels for each kind, a driver for seconds.</summary>
+    /// <summary>
+    /// The problems of other sizes and data that each kind has: a device compiles kernels for each kind, a driver for seconds.
+    /// </summary>
     public static int ProblemsOfKind(string backend) => Engines.Get(backend).Device.Kind switch
     {
         DeviceKind.Simd or DeviceKind.Reference => 1,

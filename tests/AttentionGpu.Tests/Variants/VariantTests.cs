@@ -67,7 +67,8 @@ public class VariantTests
         }
     }
 
-    private static void AssertAgreement(AttentionEngine engine, int problemsOfKind, int maxLength, Func<VariantCase, VariantResult> expected)
+    private static void AssertAgreement(
+        AttentionEngine engine, int problemsOfKind, int maxLength, Func<VariantCase, VariantResult> expected)
     {
         int seed = Fuzz.Seed();
         var random = new Random(seed);

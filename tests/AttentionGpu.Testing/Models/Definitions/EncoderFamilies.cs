@@ -220,6 +220,31 @@ internal static class EncoderFamilies
         "q_proj", "k_proj", "v_proj", "out_proj", layer.Prefix, layer.IsCausal))
     { Size = Size };
 
+    /// <summary>
+    /// The tower of pictures of an OpenAI CLIP as open_clip stores it, whose configuration has another name. Source: open_clip,
+    /// <c>src/open_clip/transformer.py</c>, <c>ResidualAttentionBlock</c>, whose attention is <c>torch.nn.MultiheadAttention</c>: rows of
+    /// <c>in_proj_weight</c> are all queries, all keys, all values.
+    /// </summary>
+    public static FamilyDefinition OpenClip() => new("open_clip", random =>
+    {
+        var checkpoint = new HubCheckpoint("""
+            { "model_cfg": { "embed_dim": 512, "vision_cfg": { "image_size": 224, "layers": 1, "width": 24, "patch_size": 32, "heads": 4 } } }
+            """, random);
+        const string prefix = "visual.transformer.resblocks.0.";
+        return checkpoint.AddMatrix(prefix + "attn.in_proj_weight", 3 * Size, Size).AddVector(prefix + "attn.in_proj_bias", 3 * Size)
+            .AddLinear(prefix + "attn.out_proj", Size, Size, bias: true).AddNorm(prefix + "ln_1.weight", Size);
+    }, [new("visual.transformer.resblocks.0.attn", 0, null)], (checkpoint, layer, rows) =>
+    {
+        double[][] joined = Float64.Linear(
+            rows.Query, checkpoint.Matrix(layer.Prefix + ".in_proj_weight"), checkpoint.Vector(layer.Prefix + ".in_proj_bias"));
+        int heads = checkpoint.Int("model_cfg.vision_cfg.heads");
+        double[][] mixed = Float64.Attend(
+            Float64.Columns(joined, 0, Size), Float64.Columns(joined, Size, Size), Float64.Columns(joined, 2 * Size, Size), heads, heads,
+            Float64.Scaled(1.0 / Math.Sqrt(Size / heads), causal: false));
+        return checkpoint.Linear(layer.Prefix + ".out_proj", mixed);
+    })
+    { Size = Size };
+
     /// <summary>Projections, attention with the scale 1 / sqrt(head size), projection.</summary>
     internal static double[][] Plain(
         HubCheckpoint checkpoint, LayerRows rows, int heads, string query, string key, string value, string output, string prefix,

@@ -15,6 +15,16 @@ internal sealed class HubCheckpoint(string config, Random random)
     /// <summary>The member of the configuration; of a part of it where the name has dots.</summary>
     public JsonNode? Member(string name) => name.Split('.').Aggregate((JsonNode?)Config, (node, part) => node?[part]);
 
+    /// <summary>Gives members of the configuration, and takes some away.</summary>
+    public HubCheckpoint Change(string members, string[] without)
+    {
+        foreach ((string name, JsonNode? node) in JsonNode.Parse($"{{ {members} }}")!.AsObject())
+            Config[name] = node?.DeepClone();
+        foreach (string name in without)
+            Assert.True(Config.Remove(name), name);
+        return this;
+    }
+
     public int Int(string name) => Member(name)!.GetValue<int>();
 
     public double Number(string name) => Member(name)!.GetValue<double>();
@@ -64,10 +74,10 @@ internal sealed class HubCheckpoint(string config, Random random)
 
     public double[]? Bias(string name) => _tensors.ContainsKey(name + ".bias") ? Vector(name + ".bias") : null;
 
-    /// <summary>Writes <c>config.json</c> and <c>model.safetensors</c>.</summary>
-    public void Write(string folder)
+    /// <summary>Writes the configuration and <c>model.safetensors</c>.</summary>
+    public void Write(string folder, string configuration = "config.json")
     {
-        File.WriteAllText(Path.Combine(folder, "config.json"), Config.ToJsonString());
+        File.WriteAllText(Path.Combine(folder, configuration), Config.ToJsonString());
         var header = new JsonObject { ["__metadata__"] = new JsonObject { ["format"] = "pt" } };
         long offset = 0;
         foreach ((string name, (string type, int[] lengths, byte[] bytes)) in _tensors)

@@ -163,19 +163,11 @@ internal static class LlamaFamilies
         Action<HubCheckpoint, string>? add = null) => new(name, random =>
     {
         Assert.Equal(0, queries % headSize);
-        HubCheckpoint checkpoint = Merge(Common, members, random);
+        HubCheckpoint checkpoint = new HubCheckpoint($$"""{ {{Common}} }""", random).Change(members, []);
         RotaryDecoder.AddLayers(checkpoint, layers, size, queries, keys, bias, outputBias, prefix => add?.Invoke(checkpoint, prefix));
         return checkpoint;
     },
         [.. (tested ?? [1]).Select(n => new DefinedLayer($"model.layers.{n}.self_attn", n, ModelStack.Decoder, IsCausal: true))],
         (checkpoint, layer, rows) => decoder(checkpoint, layer.Index, rows.Query.Length).Attend(checkpoint, layer.Prefix, rows.Query))
     { Size = size };
-
-    private static HubCheckpoint Merge(string common, string members, Random random)
-    {
-        var checkpoint = new HubCheckpoint($$"""{ {{common}} }""", random);
-        foreach ((string key, System.Text.Json.Nodes.JsonNode? node) in System.Text.Json.Nodes.JsonNode.Parse($$"""{ {{members}} }""")!.AsObject())
-            checkpoint.Config[key] = node?.DeepClone();
-        return checkpoint;
-    }
 }

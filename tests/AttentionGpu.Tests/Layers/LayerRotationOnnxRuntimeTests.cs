@@ -7,7 +7,8 @@ using Microsoft.ML.OnnxRuntime;
 namespace AttentionGpu.Tests.Layers;
 
 /// <summary>
-/// Rotations of layers against ONNX Runtime's <c>RotaryEmbedding</c> (opset 23) between matrix products and its <c>Attention</c>. The tables
+/// Rotations of layers against ONNX Runtime's <c>RotaryEmbedding</c> (opset 23) between matrix products and its <c>Attention</c>. The
+/// tables
 /// that the operator takes come from the test's own definition of each scaling.
 /// </summary>
 public sealed class LayerRotationOnnxRuntimeTests
@@ -24,7 +25,8 @@ public sealed class LayerRotationOnnxRuntimeTests
         ("none", null, null),
         ("linear", RotaryScaling.Linear(4.0), """{ "rope_type": "linear", "factor": 4.0 }"""),
         ("Llama 3", RotaryScaling.Llama3(8.0, 1.0, 4.0, Original), """
-            { "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 300 }
+            { "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 300 }
             """),
         ("YaRN", RotaryScaling.Yarn(4.0, Original), """{ "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 300 }"""),
         ("YaRN, not rounded", RotaryScaling.Yarn(4.0, Original, truncate: false), """

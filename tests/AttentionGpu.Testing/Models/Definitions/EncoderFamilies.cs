@@ -128,8 +128,10 @@ internal static class EncoderFamilies
         """);
 
     /// <summary>
-    /// A timm checkpoint on the Hub (<c>timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k</c>): its configuration names the function that makes
-    /// the model, which says that heads are 64 wide. Source: pytorch-image-models, <c>timm/layers/attention.py</c>, <c>Attention</c> (commit
+    /// A timm checkpoint on the Hub (<c>timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k</c>): its configuration names the function that
+    /// makes
+    /// the model, which says that heads are 64 wide. Source: pytorch-image-models, <c>timm/layers/attention.py</c>, <c>Attention</c>
+    /// (commit
     /// 02bb6b3e3e423554c211eaa0c6b419461336f94e): rows of <c>qkv</c> are all queries, all keys, all values.
     /// </summary>
     public static FamilyDefinition TimmVit() => new("timm vit", random =>
@@ -150,8 +152,8 @@ internal static class EncoderFamilies
         double[][] joined = checkpoint.Linear(layer.Prefix + ".qkv", rows.Query);
         int size = checkpoint.Int("num_features");
         double[][] mixed = Float64.Attend(
-            Float64.Columns(joined, 0, size), Float64.Columns(joined, size, size), Float64.Columns(joined, 2 * size, size), size / 64, size / 64,
-            Float64.Scaled(1.0 / Math.Sqrt(64.0), causal: false));
+            Float64.Columns(joined, 0, size), Float64.Columns(joined, size, size), Float64.Columns(joined, 2 * size, size),
+            size / 64, size / 64, Float64.Scaled(1.0 / Math.Sqrt(64.0), causal: false));
         return checkpoint.Linear(layer.Prefix + ".proj", mixed);
     })
     { Size = 192 };
@@ -167,7 +169,9 @@ internal static class EncoderFamilies
         "torch_dtype": "float32", "transformers_version": "4.47.0.dev0"
         """);
 
-    /// <summary>ModernBERT as transformers 5 writes it: bases by kind of layer, and the kinds. Source: as <see cref="ModernBert"/>.</summary>
+    /// <summary>
+    /// ModernBERT as transformers 5 writes it: bases by kind of layer, and the kinds. Source: as <see cref="ModernBert"/>.
+    /// </summary>
     public static FamilyDefinition ModernBertOfTransformers5() => ModernBertType("modernbert (transformers 5)", """
         "dtype": "float32", "layer_types": ["full_attention", "sliding_attention", "sliding_attention", "full_attention"],
         "rope_parameters": { "full_attention": { "rope_theta": 160000.0, "rope_type": "default" },
@@ -220,6 +224,17 @@ internal static class EncoderFamilies
         "q_proj", "k_proj", "v_proj", "out_proj", layer.Prefix, layer.IsCausal))
     { Size = Size };
 
+    /// <summary>The text part of a CLIP alone, as Stable Diffusion has it. Source: as <see cref="Clip"/>.</summary>
+    public static FamilyDefinition ClipText() => ClipPart("clip_text_model", "text_model", """
+        "architectures": ["CLIPTextModel"], "bos_token_id": 0, "eos_token_id": 2, "max_position_embeddings": 77, "pad_token_id": 1,
+        "vocab_size": 49408
+        """, ModelStack.Text, isCausal: true);
+
+    /// <summary>The part of pictures of a CLIP alone, as Stable Diffusion has it. Source: as <see cref="Clip"/>.</summary>
+    public static FamilyDefinition ClipVision() => ClipPart("clip_vision_model", "vision_model", """
+        "architectures": ["CLIPVisionModelWithProjection"], "image_size": 224, "num_channels": 3, "patch_size": 14
+        """, ModelStack.Vision, isCausal: false);
+
     /// <summary>
     /// The tower of pictures of an OpenAI CLIP as open_clip stores it, whose configuration has another name. Source: open_clip,
     /// <c>src/open_clip/transformer.py</c>, <c>ResidualAttentionBlock</c>, whose attention is <c>torch.nn.MultiheadAttention</c>: rows of
@@ -228,7 +243,8 @@ internal static class EncoderFamilies
     public static FamilyDefinition OpenClip() => new("open_clip", random =>
     {
         var checkpoint = new HubCheckpoint("""
-            { "model_cfg": { "embed_dim": 512, "vision_cfg": { "image_size": 224, "layers": 1, "width": 24, "patch_size": 32, "heads": 4 } } }
+            { "model_cfg": { "embed_dim": 512, "vision_cfg": { "image_size": 224, "layers": 1, "width": 24, "patch_size": 32,
+            "heads": 4 } } }
             """, random);
         const string prefix = "visual.transformer.resblocks.0.";
         return checkpoint.AddMatrix(prefix + "attn.in_proj_weight", 3 * Size, Size).AddVector(prefix + "attn.in_proj_bias", 3 * Size)
@@ -264,7 +280,8 @@ internal static class EncoderFamilies
             checkpoint.AddLinear(prefix + name, size, size, bias: true);
     }
 
-    private static FamilyDefinition BertType(string name, string model, (string Weight, string Bias) norm, string members) => new(name, random =>
+    private static FamilyDefinition BertType(
+        string name, string model, (string Weight, string Bias) norm, string members) => new(name, random =>
     {
         var checkpoint = new HubCheckpoint($$"""
             { {{members}}, "attention_probs_dropout_prob": 0.1, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 24,
@@ -283,7 +300,23 @@ internal static class EncoderFamilies
         return checkpoint;
     }, [new(model + "encoder.layer.1.attention", 1, ModelStack.Encoder)], (checkpoint, layer, rows) => Plain(
         checkpoint, rows, checkpoint.Int("num_attention_heads"), "self.query", "self.key", "self.value", "output.dense", layer.Prefix))
-    { Size = Size };
+        { Size = Size };
+
+    private static FamilyDefinition ClipPart(
+        string type, string part, string members, ModelStack stack, bool isCausal) => new(type, random =>
+    {
+        var checkpoint = new HubCheckpoint($$"""
+            { {{members}}, "_name_or_path": "openai/clip-vit-large-patch14", "attention_dropout": 0.0, "dropout": 0.0,
+            "hidden_act": "quick_gelu", "hidden_size": 24, "initializer_factor": 1.0, "initializer_range": 0.02, "intermediate_size": 48,
+            "layer_norm_eps": 1e-05, "model_type": "{{type}}", "num_attention_heads": 4, "num_hidden_layers": 2, "projection_dim": 768,
+            "torch_dtype": "float16", "transformers_version": "4.22.0.dev0" }
+            """, random);
+        for (int n = 0; n < 2; n++)
+            AddSeparate(checkpoint, $"{part}.encoder.layers.{n}.self_attn.", Size, "q_proj", "k_proj", "v_proj", "out_proj");
+        return checkpoint.AddPositions(part + ".embeddings.position_ids", 77);
+    }, [new(part + ".encoder.layers.1.self_attn", 1, stack, isCausal)], (checkpoint, layer, rows) => Plain(
+        checkpoint, rows, checkpoint.Int("num_attention_heads"), "q_proj", "k_proj", "v_proj", "out_proj", layer.Prefix, layer.IsCausal))
+        { Size = Size };
 
     private static FamilyDefinition VitType(string name, string model, string members) => new(name, random =>
     {
@@ -310,12 +343,14 @@ internal static class EncoderFamilies
     private static FamilyDefinition ModernBertType(string name, string members) => new(name, random =>
     {
         var checkpoint = new HubCheckpoint($$"""
-            { {{members}}, "architectures": ["ModernBertForMaskedLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 50281,
+            { {{members}}, "architectures": ["ModernBertForMaskedLM"], "attention_bias": false, "attention_dropout": 0.0,
+            "bos_token_id": 50281,
             "classifier_activation": "gelu", "classifier_bias": false, "classifier_dropout": 0.0, "classifier_pooling": "mean",
             "cls_token_id": 50281, "decoder_bias": true, "deterministic_flash_attn": false, "embedding_dropout": 0.0,
             "eos_token_id": 50282, "global_attn_every_n_layers": 3, "gradient_checkpointing": false,
             "hidden_activation": "gelu", "hidden_size": 24, "initializer_cutoff_factor": 2.0, "initializer_range": 0.02,
-            "intermediate_size": 48, "local_attention": 6, "max_position_embeddings": 8192, "mlp_bias": false, "mlp_dropout": 0.0, "model_type": "modernbert", "norm_bias": false,
+            "intermediate_size": 48, "local_attention": 6, "max_position_embeddings": 8192, "mlp_bias": false, "mlp_dropout": 0.0,
+            "model_type": "modernbert", "norm_bias": false,
             "norm_eps": 1e-05, "num_attention_heads": 3, "num_hidden_layers": 4, "pad_token_id": 50283,
             "position_embedding_type": "absolute", "sep_token_id": 50282, "sparse_pred_ignore_index": -100,
             "sparse_prediction": false, "vocab_size": 50368 }
@@ -337,8 +372,8 @@ internal static class EncoderFamilies
         bool local = layer.Index % checkpoint.Int("global_attn_every_n_layers") != 0;
         var rotation = Rotation.Default(local ? 10000.0 : 160000.0, size / heads);
         double[][] joined = checkpoint.Linear(layer.Prefix + ".Wqkv", rows.Query);
-        double[][] query = Float64.EachHead(Float64.Columns(joined, 0, size), size / heads, rotation.HalfSplit);
-        double[][] key = Float64.EachHead(Float64.Columns(joined, size, size), size / heads, rotation.HalfSplit);
+        double[][] query = rotation.Rotate(Float64.Columns(joined, 0, size), size / heads);
+        double[][] key = rotation.Rotate(Float64.Columns(joined, size, size), size / heads);
         int reach = local ? checkpoint.Int("local_attention") / 2 : int.MaxValue;
         double scale = 1.0 / Math.Sqrt(size / heads);
         double[][] mixed = Float64.Attend(

@@ -33,7 +33,8 @@ internal static class FalconFamilies
         double[][] joined = checkpoint.Linear(layer.Prefix + ".query_key_value", rows.Query);
         double[][] query = Float64.Blocks(
             joined, HeadSize, Enumerable.Range(0, Heads).Select(head => head / group * (group + 2) + head % group));
-        double[][] key = Float64.Blocks(joined, HeadSize, Enumerable.Range(0, keyValueHeads).Select(shared => shared * (group + 2) + group));
+        double[][] key = Float64.Blocks(
+            joined, HeadSize, Enumerable.Range(0, keyValueHeads).Select(shared => shared * (group + 2) + group));
         double[][] value = Float64.Blocks(
             joined, HeadSize, Enumerable.Range(0, keyValueHeads).Select(shared => shared * (group + 2) + group + 1));
         double scale = 1.0 / Math.Sqrt(HeadSize);
@@ -49,7 +50,7 @@ internal static class FalconFamilies
         {
             var rotation = Rotation.Default(10000.0, HeadSize);
             mixed = Float64.Attend(
-                Float64.EachHead(query, HeadSize, rotation.HalfSplit), Float64.EachHead(key, HeadSize, rotation.HalfSplit), value, Heads, keyValueHeads,
+                rotation.Rotate(query, HeadSize), rotation.Rotate(key, HeadSize), value, Heads, keyValueHeads,
                 Float64.Scaled(scale, causal: true));
         }
 

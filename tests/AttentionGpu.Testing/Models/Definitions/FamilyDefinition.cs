@@ -1,6 +1,8 @@
 namespace AttentionGpu.Tests.Models.Definitions;
 
-/// <summary>A layer of attention: where its tensors are, and what the model does with it. SAM's decoder has no stack of the usual kinds.</summary>
+/// <summary>
+/// A layer of attention: where its tensors are, and what the model does with it. SAM's decoder has no stack of the usual kinds.
+/// </summary>
 internal sealed record DefinedLayer(string Prefix, int Index, ModelStack? Stack, bool IsCausal = false, bool IsCross = false);
 
 /// <summary>Rows that a layer gets; keys and values of self-attention are those of the queries.</summary>

@@ -21,7 +21,8 @@ internal static class Float64
     public static double[][] Conv1D(this HubCheckpoint checkpoint, string name, double[][] rows)
     {
         double[][] stored = checkpoint.Matrix(name + ".weight");
-        double[][] transposed = [.. Enumerable.Range(0, stored[0].Length).Select(column => (double[])[.. stored.Select(row => row[column])])];
+        double[][] transposed =
+            [.. Enumerable.Range(0, stored[0].Length).Select(column => (double[])[.. stored.Select(row => row[column])])];
         return Linear(rows, transposed, checkpoint.Bias(name));
     }
 
@@ -50,7 +51,8 @@ internal static class Float64
     /// Attention of all heads: scores, softmax, the mean of the values. Query heads share key/value heads in groups of neighbours
     /// (transformers' <c>repeat_kv</c>). A head's sink is one more score, without a value.
     /// </summary>
-    public static double[][] Attend(double[][] query, double[][] key, double[][] value, int heads, int keyValueHeads, ScoreOf score, double[]? sinks = null)
+    public static double[][] Attend(
+        double[][] query, double[][] key, double[][] value, int heads, int keyValueHeads, ScoreOf score, double[]? sinks = null)
     {
         int size = query[0].Length / heads;
         int valueSize = value[0].Length / keyValueHeads;

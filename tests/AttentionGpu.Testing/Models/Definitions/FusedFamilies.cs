@@ -10,14 +10,17 @@ internal static class FusedFamilies
     /// layer's causal mask is stored. Source: transformers, <c>models/gpt2/modeling_gpt2.py</c>, <c>GPT2Attention</c>, and
     /// <c>pytorch_utils.py</c>, <c>Conv1D</c>.
     /// </summary>
-    public static FamilyDefinition Gpt2() => Gpt2Type("gpt2", "", """ "task_specific_params": { "text-generation": { "do_sample": true, "max_length": 50 } } """);
+    public static FamilyDefinition Gpt2() => Gpt2Type("gpt2", "", """
+        "task_specific_params": { "text-generation": { "do_sample": true, "max_length": 50 } }
+        """);
 
     /// <summary>
     /// <c>stanford-crfm/alias-gpt2-small-x21</c>: scores are divided by the layer's number, from 1, besides. Source: as <see cref="Gpt2"/>,
     /// <c>scale_attn_by_inverse_layer_idx</c>.
     /// </summary>
     public static FamilyDefinition MistralGpt2() => Gpt2Type("gpt2 (scale by layer)", "transformer.", """
-        "gradient_checkpointing": false, "reorder_and_upcast_attn": true, "scale_attn_by_inverse_layer_idx": true, "scale_attn_weights": true,
+        "gradient_checkpointing": false, "reorder_and_upcast_attn": true, "scale_attn_by_inverse_layer_idx": true,
+        "scale_attn_weights": true,
         "torch_dtype": "float32", "transformers_version": "4.35.0", "use_cache": false
         """);
 
@@ -62,7 +65,8 @@ internal static class FusedFamilies
     { Size = 32 };
 
     /// <summary>
-    /// <c>EleutherAI/gpt-neox-20b</c>, whose files store masks and frequencies: rows are each head's query, key, value; a quarter of a head is
+    /// <c>EleutherAI/gpt-neox-20b</c>, whose files store masks and frequencies: rows are each head's query, key, value; a quarter of a
+    /// head is
     /// rotated. Source: transformers, <c>models/gpt_neox/modeling_gpt_neox.py</c>, <c>GPTNeoXAttention</c> (commit
     /// 006bd23dd0ce18d54e1cf260b09b15fa943a731d).
     /// </summary>
@@ -92,20 +96,23 @@ internal static class FusedFamilies
         double[][] joined = checkpoint.Linear(layer.Prefix + ".query_key_value", rows.Query);
         double[][] Part(int part) => Float64.Blocks(joined, headSize, Enumerable.Range(0, heads).Select(head => 3 * head + part));
         double[][] mixed = Float64.Attend(
-            Float64.EachHead(Part(0), headSize, rotation.HalfSplit), Float64.EachHead(Part(1), headSize, rotation.HalfSplit), Part(2), heads, heads,
+            rotation.Rotate(Part(0), headSize), rotation.Rotate(Part(1), headSize), Part(2), heads, heads,
             Float64.Scaled(1.0 / Math.Sqrt(headSize), causal: true));
         return checkpoint.Linear(layer.Prefix + ".dense", mixed);
     })
     { Size = 48 };
 
-    /// <summary><c>bigscience/bloom-560m</c>, whose names of sizes differ from those of the largest. Source: as <see cref="Bloom"/>.</summary>
+    /// <summary>
+    /// <c>bigscience/bloom-560m</c>, whose names of sizes differ from those of the largest. Source: as <see cref="Bloom"/>.
+    /// </summary>
     public static FamilyDefinition SmallBloom() => BloomType("bloom (560m)", """
         "bias_dropout_fusion": true, "n_embed": 48, "n_layer": 2, "num_attention_heads": 8, "seq_length": 2048, "skip_bias_add": true,
         "skip_bias_add_qkv": false, "transformers_version": "4.20.0", "unk_token_id": 0
         """, 8);
 
     /// <summary>
-    /// <c>bigscience/bloom</c>, whose number of heads is no power of two: rows are each head's query, key, value; ALiBi. Source: transformers,
+    /// <c>bigscience/bloom</c>, whose number of heads is no power of two: rows are each head's query, key, value; ALiBi. Source:
+    /// transformers,
     /// <c>models/bloom/modeling_bloom.py</c>, <c>BloomAttention</c> and <c>build_alibi_tensor</c> (commit
     /// 0078a6cd96d5ab7c3c429b9fdc3fbc703d894dcc).
     /// </summary>
@@ -157,7 +164,8 @@ internal static class FusedFamilies
             """, random);
         for (int n = 0; n < 2; n++)
             checkpoint.AddMatrix($"transformer.blocks.{n}.attn.Wqkv.weight", 72, Size)
-                .AddMatrix($"transformer.blocks.{n}.attn.out_proj.weight", Size, Size).AddNorm($"transformer.blocks.{n}.norm_1.weight", Size);
+                .AddMatrix($"transformer.blocks.{n}.attn.out_proj.weight", Size, Size)
+                .AddNorm($"transformer.blocks.{n}.norm_1.weight", Size);
         return checkpoint;
     }, [new("transformer.blocks.1.attn", 1, ModelStack.Decoder, IsCausal: true)], (checkpoint, layer, rows) =>
     {
@@ -166,7 +174,8 @@ internal static class FusedFamilies
         int power = 1;
         while (power < heads)
             power *= 2;
-        double[] all = [.. Enumerable.Range(1, power).Select(m => Math.Pow(2.0, -m * checkpoint.Number("attn_config.alibi_bias_max") / power))];
+        double largest = checkpoint.Number("attn_config.alibi_bias_max");
+        double[] all = [.. Enumerable.Range(1, power).Select(m => Math.Pow(2.0, -m * largest / power))];
         double[] slopes = power == heads ? all : [.. all.Where((_, i) => i % 2 == 1), .. all.Where((_, i) => i % 2 == 0)];
         double scale = 1.0 / Math.Sqrt(Size / heads);
         double[][] mixed = Float64.Attend(

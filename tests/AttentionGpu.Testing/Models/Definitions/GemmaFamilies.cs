@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+
 namespace AttentionGpu.Tests.Models.Definitions;
 
 /// <summary>Decoders with windows in some layers: Gemma and gpt-oss.</summary>
@@ -29,14 +31,16 @@ internal static class GemmaFamilies
     public static FamilyDefinition Gemma2ByDefault() => Gemma2Type("gemma2 (softcap by default)", """ "use_cache": true """, 50.0);
 
     /// <summary>
-    /// <c>google/gemma-3-1b-it</c>: norms whose weights are stored less 1; of six layers five have a window and a base of their own. Source:
+    /// <c>google/gemma-3-1b-it</c>: norms whose weights are stored less 1; of six layers five have a window and a base of their own.
+    /// Source:
     /// transformers, <c>models/gemma3/modeling_gemma3.py</c>, <c>Gemma3Attention</c> and <c>Gemma3RMSNorm</c> (commit
     /// 0018aa647bb13801f061e2d1027c326f531b59fb), and <c>configuration_gemma3.py</c>, <c>Gemma3TextConfig.layer_types</c>.
     /// </summary>
     public static FamilyDefinition Gemma3() => LlamaFamilies.Type("gemma3_text", $$"""
         {{Gemma3Members}}, "rope_local_base_freq": 10000, "rope_scaling": { "factor": 8.0, "rope_type": "linear" }, "rope_theta": 1000000,
         "sliding_window_pattern": 3
-        """, HeadSize, (_, layer, length) => Gemma3Layer(layer % 3 == 2, length, 4, 2, HeadSize, 5.0, 5), layers: 3, tested: [1, 2], add: AddGemma3Norms);
+        """, HeadSize, (_, layer, length) => Gemma3Layer(layer % 3 == 2, length, 4, 2, HeadSize, 5.0, 5),
+        layers: 3, tested: [1, 2], add: AddGemma3Norms);
 
     /// <summary>Gemma 3 as transformers 5 writes it: bases by kind of layer, and the kinds. Source: as <see cref="Gemma3"/>.</summary>
     public static FamilyDefinition Gemma3OfTransformers5() => LlamaFamilies.Type("gemma3_text (transformers 5)", $$"""
@@ -44,7 +48,8 @@ internal static class GemmaFamilies
         "dtype": "bfloat16", "use_bidirectional_attention": false, "rope_parameters": {
         "full_attention": { "factor": 8.0, "rope_theta": 1000000, "rope_type": "linear" },
         "sliding_attention": { "rope_theta": 10000, "rope_type": "default" } }
-        """, HeadSize, (_, layer, length) => Gemma3Layer(layer % 3 == 2, length, 4, 2, HeadSize, 5.0, 5), layers: 3, tested: [1, 2], add: AddGemma3Norms);
+        """, HeadSize, (_, layer, length) => Gemma3Layer(layer % 3 == 2, length, 4, 2, HeadSize, 5.0, 5),
+        layers: 3, tested: [1, 2], add: AddGemma3Norms);
 
     /// <summary>
     /// <c>google/gemma-3-4b-it</c>, a model of text and pictures: its file leaves out all that equals the defaults of
@@ -52,32 +57,11 @@ internal static class GemmaFamilies
     /// Source: as <see cref="Gemma3"/>; names from <c>Gemma3ForConditionalGeneration</c>; the tower of pictures from
     /// <c>models/siglip/modeling_siglip.py</c>, <c>SiglipAttention</c>.
     /// </summary>
-    public static FamilyDefinition Gemma3OfPictures() => new("gemma3", random =>
-    {
-        var checkpoint = new HubCheckpoint("""
-            { "architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 255999, "eoi_token_index": 256000,
-            "eos_token_id": [1, 106], "image_token_index": 262144, "initializer_range": 0.02, "mm_tokens_per_image": 256,
-            "model_type": "gemma3", "text_config": { "hidden_size": 24, "intermediate_size": 48, "model_type": "gemma3_text",
-            "num_hidden_layers": 6, "rope_scaling": { "factor": 8.0, "rope_type": "linear" }, "sliding_window": 5 },
-            "torch_dtype": "bfloat16", "transformers_version": "4.50.0.dev0", "vision_config": { "hidden_size": 24, "image_size": 896,
-            "intermediate_size": 48, "model_type": "siglip_vision_model", "num_attention_heads": 3, "num_hidden_layers": 1,
-            "patch_size": 14, "vision_use_head": false } }
-            """, random);
-        RotaryDecoder.AddLayers(
-            checkpoint, 6, 24, 8 * 256, 4 * 256, model: "language_model.model.",
-            add: prefix => checkpoint.AddNorm(prefix + "q_norm.weight", 256, middle: 0.0).AddNorm(prefix + "k_norm.weight", 256, middle: 0.0));
-        EncoderFamilies.AddSeparate(
-            checkpoint, "vision_tower.vision_model.encoder.layers.0.self_attn.", 24, "q_proj", "k_proj", "v_proj", "out_proj");
-        return checkpoint;
-    },
-    [
-        new("language_model.model.layers.4.self_attn", 4, null, IsCausal: true),
-        new("language_model.model.layers.5.self_attn", 5, null, IsCausal: true),
-        new("vision_tower.vision_model.encoder.layers.0.self_attn", 0, ModelStack.Vision),
-    ], (checkpoint, layer, rows) => layer.IsCausal
-        ? Gemma3Layer(layer.Index == 5, rows.Query.Length, 8, 4, 256, 256.0, 5).Attend(checkpoint, layer.Prefix, rows.Query)
-        : EncoderFamilies.Plain(checkpoint, rows, 3, "q_proj", "k_proj", "v_proj", "out_proj", layer.Prefix))
-    { Size = 24 };
+    public static FamilyDefinition Gemma3OfPictures() => Gemma3OfPictures("gemma3", "language_model.model.", "vision_tower.");
+
+    /// <summary>The same as transformers writes it from version 4.52 on, under other names. Source: as <see cref="Gemma3"/>.</summary>
+    public static FamilyDefinition Gemma3OfPicturesSince452() =>
+        Gemma3OfPictures("gemma3 (since 4.52)", "model.language_model.", "model.vision_tower.");
 
     /// <summary>
     /// <c>openai/gpt-oss-20b</c>: biases, a sink of each head, YaRN without rounded bounds, a window in layers of even number. Source:
@@ -95,7 +79,7 @@ internal static class GemmaFamilies
         "original_max_position_embeddings": 4096, "rope_type": "yarn", "truncate": false }, "rope_theta": 150000,
         "router_aux_loss_coef": 0.9, "sliding_window": 5, "swiglu_limit": 7.0, "tie_word_embeddings": false, "vocab_size": 201088
         """, 16, (checkpoint, layer, length) =>
-            LlamaFamilies.Plain(checkpoint, length, 16) with { HasSinks = true, Window = layer % 2 == 0 ? checkpoint.Int("sliding_window") : null },
+            LlamaFamilies.Plain(checkpoint, length, 16) with { HasSinks = true, Window = layer % 2 == 0 ? 5 : null },
         queries: 64, keys: 32, bias: true, outputBias: true, layers: 3, tested: [1, 2],
         add: (checkpoint, prefix) => checkpoint.AddVector(prefix + "sinks", 4));
 
@@ -106,6 +90,33 @@ internal static class GemmaFamilies
         "num_key_value_heads": 2, "pad_token_id": 0, "query_pre_attn_scalar": 5, "rms_norm_eps": 1e-06, "sliding_window": 5,
         "vocab_size": 262144
         """;
+
+    private static FamilyDefinition Gemma3OfPictures(string name, string text, string vision) => new(name, random =>
+    {
+        var checkpoint = new HubCheckpoint("""
+            { "architectures": ["Gemma3ForConditionalGeneration"], "boi_token_index": 255999, "eoi_token_index": 256000,
+            "eos_token_id": [1, 106], "image_token_index": 262144, "initializer_range": 0.02, "mm_tokens_per_image": 256,
+            "model_type": "gemma3", "text_config": { "hidden_size": 24, "intermediate_size": 48, "model_type": "gemma3_text",
+            "num_hidden_layers": 6, "rope_scaling": { "factor": 8.0, "rope_type": "linear" }, "sliding_window": 5 },
+            "torch_dtype": "bfloat16", "transformers_version": "4.50.0.dev0", "vision_config": { "hidden_size": 24, "image_size": 896,
+            "intermediate_size": 48, "model_type": "siglip_vision_model", "num_attention_heads": 3, "num_hidden_layers": 1,
+            "patch_size": 14, "vision_use_head": false } }
+            """, random);
+        RotaryDecoder.AddLayers(
+            checkpoint, 6, 24, 8 * 256, 4 * 256, model: text,
+            add: prefix => AddGemma3Norms(checkpoint, prefix, 256));
+        EncoderFamilies.AddSeparate(
+            checkpoint, vision + "vision_model.encoder.layers.0.self_attn.", 24, "q_proj", "k_proj", "v_proj", "out_proj");
+        return checkpoint;
+    },
+    [
+        new(text + "layers.4.self_attn", 4, null, IsCausal: true),
+        new(text + "layers.5.self_attn", 5, null, IsCausal: true),
+        new(vision + "vision_model.encoder.layers.0.self_attn", 0, ModelStack.Vision),
+    ], (checkpoint, layer, rows) => layer.IsCausal
+        ? Gemma3Layer(layer.Index == 5, rows.Query.Length, 8, 4, 256, 256.0, 5).Attend(checkpoint, layer.Prefix, rows.Query)
+        : EncoderFamilies.Plain(checkpoint, rows, 3, "q_proj", "k_proj", "v_proj", "out_proj", layer.Prefix))
+    { Size = 24 };
 
     private static FamilyDefinition Gemma2Type(string name, string members, double softcap) => LlamaFamilies.Type(name, $$"""
         {{members}}, "architectures": ["Gemma2ForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 2,
@@ -123,7 +134,7 @@ internal static class GemmaFamilies
     private static RotaryDecoder Gemma3Layer(bool isFull, int length, int heads, int shared, int headSize, double scalar, int window)
     {
         Rotation rotation = isFull
-            ? Rotation.Scaled(System.Text.Json.Nodes.JsonNode.Parse("""{ "factor": 8.0, "rope_type": "linear" }"""), 1e6, headSize, length, 32768)
+            ? Rotation.Scaled(JsonNode.Parse("""{ "factor": 8.0, "rope_type": "linear" }"""), 1e6, headSize, length, 32768)
             : Rotation.Default(1e4, headSize);
         return new(heads, shared, headSize, rotation)
         {
@@ -133,6 +144,8 @@ internal static class GemmaFamilies
         };
     }
 
-    private static void AddGemma3Norms(HubCheckpoint checkpoint, string prefix) =>
-        checkpoint.AddNorm(prefix + "q_norm.weight", HeadSize, middle: 0.0).AddNorm(prefix + "k_norm.weight", HeadSize, middle: 0.0);
+    private static void AddGemma3Norms(HubCheckpoint checkpoint, string prefix) => AddGemma3Norms(checkpoint, prefix, HeadSize);
+
+    private static void AddGemma3Norms(HubCheckpoint checkpoint, string prefix, int headSize) =>
+        checkpoint.AddNorm(prefix + "q_norm.weight", headSize, middle: 0.0).AddNorm(prefix + "k_norm.weight", headSize, middle: 0.0);
 }

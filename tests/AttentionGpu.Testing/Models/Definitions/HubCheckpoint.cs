@@ -5,7 +5,9 @@ using System.Text.Json.Nodes;
 
 namespace AttentionGpu.Tests.Models.Definitions;
 
-/// <summary>A small checkpoint as the Hub has it: the members of a published <c>config.json</c>, and tensors under the published names.</summary>
+/// <summary>
+/// A small checkpoint as the Hub has it: the members of a published <c>config.json</c>, and tensors under the published names.
+/// </summary>
 internal sealed class HubCheckpoint(string config, Random random)
 {
     private readonly Dictionary<string, (string Type, int[] Lengths, byte[] Bytes)> _tensors = [];

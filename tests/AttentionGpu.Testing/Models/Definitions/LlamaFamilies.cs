@@ -70,7 +70,8 @@ internal static class LlamaFamilies
         "eos_token_id": 2, "head_dim": 8, "max_position_embeddings": 4096, "mlp_bias": false, "model_type": "llama",
         "num_key_value_heads": 2, "pad_token_id": null, "pretraining_tp": 1, "rms_norm_eps": 1e-05,
         "rope_parameters": { "rope_theta": 250000.0, "rope_type": "default" }, "tie_word_embeddings": false, "vocab_size": 32000
-        """, HeadSize, (checkpoint, _, _) => new(Heads, Shared, HeadSize, Rotation.Default(checkpoint.Number("rope_parameters.rope_theta"), HeadSize)));
+        """, HeadSize, (checkpoint, _, _) =>
+            new(Heads, Shared, HeadSize, Rotation.Default(checkpoint.Number("rope_parameters.rope_theta"), HeadSize)));
 
     /// <summary>A Llama with biases of all four projections (<c>attention_bias</c>).</summary>
     public static FamilyDefinition BiasedLlama() => Type("llama (biases)", """
@@ -87,9 +88,12 @@ internal static class LlamaFamilies
         "architectures": ["MistralForCausalLM"], "bos_token_id": 1, "eos_token_id": 2, "max_position_embeddings": 32768,
         "model_type": "mistral", "num_key_value_heads": 2, "rms_norm_eps": 1e-05, "rope_theta": 10000.0, "sliding_window": 5,
         "tie_word_embeddings": false, "torch_dtype": "bfloat16", "vocab_size": 32000
-        """, 6, (checkpoint, _, length) => Plain(checkpoint, length, 6) with { Window = checkpoint.Int("sliding_window") }, queries: 24, keys: 12);
+        """, 6, (checkpoint, _, length) => Plain(checkpoint, length, 6) with { Window = checkpoint.Int("sliding_window") },
+        queries: 24, keys: 12);
 
-    /// <summary><c>mistralai/Mistral-Nemo-Base-2407</c>: heads of a size of their own, no window. Source: as <see cref="Mistral"/>.</summary>
+    /// <summary>
+    /// <c>mistralai/Mistral-Nemo-Base-2407</c>: heads of a size of their own, no window. Source: as <see cref="Mistral"/>.
+    /// </summary>
     public static FamilyDefinition MistralNemo() => Type("mistral (Nemo)", """
         "architectures": ["MistralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2, "head_dim": 8,
         "max_position_embeddings": 128000, "model_type": "mistral", "num_key_value_heads": 2, "rms_norm_eps": 1e-05,
@@ -111,11 +115,13 @@ internal static class LlamaFamilies
     /// <c>models/starcoder2/modeling_starcoder2.py</c>, <c>Starcoder2Attention</c>.
     /// </summary>
     public static FamilyDefinition Starcoder2() => Type("starcoder2", """
-        "architectures": ["Starcoder2ForCausalLM"], "attention_dropout": 0.1, "bos_token_id": 0, "embedding_dropout": 0.1, "eos_token_id": 0,
+        "architectures": ["Starcoder2ForCausalLM"], "attention_dropout": 0.1, "bos_token_id": 0, "embedding_dropout": 0.1,
+        "eos_token_id": 0,
         "layer_norm_epsilon": 1e-05, "max_position_embeddings": 16384, "mlp_type": "default", "model_type": "starcoder2",
         "norm_epsilon": 1e-05, "norm_type": "layer_norm", "num_key_value_heads": 2, "residual_dropout": 0.1,
         "rope_theta": 999999.4420358813, "sliding_window": 5, "torch_dtype": "bfloat16", "use_bias": true, "vocab_size": 49152
-        """, 6, (checkpoint, _, length) => Plain(checkpoint, length, 6) with { Window = 5 }, queries: 24, keys: 12, bias: true, outputBias: true);
+        """, 6, (checkpoint, _, length) => Plain(checkpoint, length, 6) with { Window = 5 },
+        queries: 24, keys: 12, bias: true, outputBias: true);
 
     /// <summary><c>allenai/OLMo-1B-hf</c>. Source: transformers, <c>models/olmo/modeling_olmo.py</c>, <c>OlmoAttention</c>.</summary>
     public static FamilyDefinition Olmo() => Type("olmo", """
@@ -134,7 +140,8 @@ internal static class LlamaFamilies
         "mlp_bias": false, "model_type": "granite", "num_key_value_heads": 2, "pad_token_id": 0, "residual_multiplier": 0.22,
         "rms_norm_eps": 1e-05, "rope_scaling": null, "rope_theta": 5000000.0, "tie_word_embeddings": true, "torch_dtype": "bfloat16",
         "vocab_size": 49152
-        """, 6, (checkpoint, _, length) => Plain(checkpoint, length, 6) with { Scale = checkpoint.Number("attention_multiplier") }, queries: 24, keys: 12);
+        """, 6, (checkpoint, _, length) => Plain(checkpoint, length, 6) with { Scale = checkpoint.Number("attention_multiplier") },
+        queries: 24, keys: 12);
 
     /// <summary>
     /// <c>stabilityai/stablelm-2-1_6b</c>: a quarter of each head is rotated. Source: transformers,
@@ -158,9 +165,9 @@ internal static class LlamaFamilies
 
     /// <summary>A family of this kind; members that are given twice are the family's.</summary>
     internal static FamilyDefinition Type(
-        string name, string members, int headSize, Func<HubCheckpoint, int, int, RotaryDecoder> decoder, int size = Size, int queries = Heads * HeadSize,
-        int keys = Shared * HeadSize, bool bias = false, bool outputBias = false, int layers = Layers, int[]? tested = null,
-        Action<HubCheckpoint, string>? add = null) => new(name, random =>
+        string name, string members, int headSize, Func<HubCheckpoint, int, int, RotaryDecoder> decoder, int size = Size,
+        int queries = Heads * HeadSize, int keys = Shared * HeadSize, bool bias = false, bool outputBias = false, int layers = Layers,
+        int[]? tested = null, Action<HubCheckpoint, string>? add = null) => new(name, random =>
     {
         Assert.Equal(0, queries % headSize);
         HubCheckpoint checkpoint = new HubCheckpoint($$"""{ {{Common}} }""", random).Change(members, []);
@@ -169,5 +176,5 @@ internal static class LlamaFamilies
     },
         [.. (tested ?? [1]).Select(n => new DefinedLayer($"model.layers.{n}.self_attn", n, ModelStack.Decoder, IsCausal: true))],
         (checkpoint, layer, rows) => decoder(checkpoint, layer.Index, rows.Query.Length).Attend(checkpoint, layer.Prefix, rows.Query))
-    { Size = size };
+        { Size = size };
 }

@@ -39,14 +39,16 @@ internal static class QwenFamilies
 
     /// <summary>
     /// Qwen2-MoE with windows: every second layer from the first on, up to <c>max_window_layers</c>. Source: transformers,
-    /// <c>models/qwen2_moe/configuration_qwen2_moe.py</c>, <c>layer_types</c> (commit 008e574391258935f3ecc3035c882e73bbcac419). No published
+    /// <c>models/qwen2_moe/configuration_qwen2_moe.py</c>, <c>layer_types</c> (commit 008e574391258935f3ecc3035c882e73bbcac419). No
+    /// published
     /// file has windows.
     /// </summary>
     public static FamilyDefinition WindowedQwen2Moe() => LlamaFamilies.Type("qwen2_moe (windows)", """
         "architectures": ["Qwen2MoeForCausalLM"], "max_position_embeddings": 8192, "max_window_layers": 2, "model_type": "qwen2_moe",
         "num_hidden_layers": 3, "num_key_value_heads": 4, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "sliding_window": 5,
         "tie_word_embeddings": false, "use_sliding_window": true, "vocab_size": 151936
-        """, 6, (checkpoint, layer, length) => LlamaFamilies.Plain(checkpoint, length, 6) with { Window = layer % 2 == 0 && layer < 2 ? 5 : null },
+        """, 6, (checkpoint, layer, length) =>
+            LlamaFamilies.Plain(checkpoint, length, 6) with { Window = layer % 2 == 0 && layer < 2 ? 5 : null },
         queries: 24, keys: 24, bias: true, layers: 3, tested: [0, 1, 2]);
 
     /// <summary><c>Qwen/Qwen3-0.6B</c>. Source: transformers, <c>models/qwen3/modeling_qwen3.py</c>, <c>Qwen3Attention</c>.</summary>
@@ -90,7 +92,8 @@ internal static class QwenFamilies
         "architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "head_dim": 8, "max_position_embeddings": 40960,
         "max_window_layers": 2, "model_type": "qwen3_moe", "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_scaling": null,
         "rope_theta": 1000000.0, "sliding_window": 5, "tie_word_embeddings": false, "use_sliding_window": true, "vocab_size": 151936
-        """, HeadSize, (checkpoint, _, length) => LlamaFamilies.Plain(checkpoint, length) with { Norms = (0.0, 1e-6), Window = 5 }, add: AddNorms);
+        """, HeadSize, (checkpoint, _, length) => LlamaFamilies.Plain(checkpoint, length) with { Norms = (0.0, 1e-6), Window = 5 },
+        add: AddNorms);
 
     /// <summary>
     /// <c>microsoft/Phi-3-mini-4k-instruct</c>: rows of <c>qkv_proj</c> are all queries, all keys, all values. Source: transformers,

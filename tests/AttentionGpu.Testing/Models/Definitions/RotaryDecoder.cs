@@ -15,7 +15,9 @@ internal sealed record RotaryDecoder(int Heads, int KeyValueHeads, int HeadSize,
     /// <summary>Scaled products become softcap * tanh(product / softcap) before keys are hidden.</summary>
     public double? Softcap { get; init; }
 
-    /// <summary>Norms of the heads of queries and keys before the rotation (<c>q_norm</c>, <c>k_norm</c>): what their weights lack, and epsilon.</summary>
+    /// <summary>
+    /// Norms of the heads of queries and keys before the rotation (<c>q_norm</c>, <c>k_norm</c>): what their weights lack, and epsilon.
+    /// </summary>
     public (double Missing, double Epsilon)? Norms { get; init; }
 
     public bool HasSinks { get; init; }
@@ -39,12 +41,14 @@ internal sealed record RotaryDecoder(int Heads, int KeyValueHeads, int HeadSize,
         double scale = Scale ?? 1.0 / Math.Sqrt(HeadSize);
         ScoreOf visible = Float64.Windowed(1.0, Window);
         return Float64.Attend(
-            Float64.EachHead(query, HeadSize, Rotation.HalfSplit), Float64.EachHead(key, HeadSize, Rotation.HalfSplit), value, Heads, KeyValueHeads,
+            Rotation.Rotate(query, HeadSize), Rotation.Rotate(key, HeadSize), value, Heads, KeyValueHeads,
             (head, i, j, product) => visible(head, i, j, Softcap is double cap ? cap * Math.Tanh(product * scale / cap) : product * scale),
             HasSinks ? checkpoint.Vector(prefix + ".sinks") : null);
     }
 
-    /// <summary>The tensors of all layers below <c>model.layers.N.</c>, with those of a norm and a feed-forward net beside attention.</summary>
+    /// <summary>
+    /// The tensors of all layers below <c>model.layers.N.</c>, with those of a norm and a feed-forward net beside attention.
+    /// </summary>
     public static void AddLayers(
         HubCheckpoint checkpoint, int layers, int size, int queries, int keys, bool bias = false, bool outputBias = false,
         Action<string>? add = null, string model = "model.")

@@ -16,7 +16,8 @@ internal sealed record Rotation(double[] Frequencies, double Factor = 1.0)
         new([.. Enumerable.Range(0, size / 2).Select(i => Math.Pow(theta, -2.0 * i / size))]);
 
     /// <summary>
-    /// The rotation of a layer of <paramref name="size"/> rotated elements whose call has <paramref name="length"/> positions, by the object
+    /// The rotation of a layer of <paramref name="size"/> rotated elements whose call has <paramref name="length"/> positions, by the
+    /// object
     /// <c>rope_scaling</c> (null: none) of a model of <paramref name="maxPositions"/>.
     /// </summary>
     public static Rotation Scaled(JsonNode? scaling, double theta, int size, int length, int maxPositions, int? originalPositions = null)
@@ -32,12 +33,17 @@ internal sealed record Rotation(double[] Frequencies, double Factor = 1.0)
             "default" => new(plain),
             "linear" => new([.. plain.Select(frequency => frequency / factor)]),
             "dynamic" => Dynamic(theta, size, factor, length, maxPositions),
-            "llama3" => Llama3(plain, factor, Maybe("low_freq_factor")!.Value, Maybe("high_freq_factor")!.Value, Maybe("original_max_position_embeddings")!.Value),
+            "llama3" => Llama3(
+                plain, factor, Maybe("low_freq_factor")!.Value, Maybe("high_freq_factor")!.Value,
+                Maybe("original_max_position_embeddings")!.Value),
             "yarn" => Yarn(plain, theta, factor, Maybe, maxPositions, scaling["truncate"]?.GetValue<bool>() ?? true),
             "longrope" or "su" => LongRope(plain, scaling, length, maxPositions, originalPositions),
             _ => throw new ArgumentException($"There is no definition of the scaling '{kind}'.", nameof(scaling)),
         };
     }
+
+    /// <summary>Rotates all heads of rows, by <see cref="HalfSplit"/>.</summary>
+    public double[][] Rotate(double[][] rows, int headSize) => Float64.EachHead(rows, headSize, HalfSplit);
 
     /// <summary>Pairs are an element of the first half and one of the second (<c>rotate_half</c>); elements behind them stay.</summary>
     public double[] HalfSplit(double[] head, int position)
@@ -120,10 +126,10 @@ internal sealed record Rotation(double[] Frequencies, double Factor = 1.0)
     private static Rotation LongRope(double[] plain, JsonNode scaling, int length, int maxPositions, int? originalPositions)
     {
         int original = originalPositions ?? maxPositions;
-        double[] divisors = [.. scaling[length > original ? "long_factor" : "short_factor"]!.AsArray().Select(node => node!.GetValue<double>())];
+        JsonArray divisors = scaling[length > original ? "long_factor" : "short_factor"]!.AsArray();
         double ratio = originalPositions is null ? scaling["factor"]!.GetValue<double>() : (double)maxPositions / original;
         double attention = scaling["attention_factor"]?.GetValue<double>()
             ?? (ratio <= 1.0 ? 1.0 : Math.Sqrt(1.0 + Math.Log(ratio) / Math.Log(original)));
-        return new([.. plain.Select((frequency, i) => frequency / divisors[i])], attention);
+        return new([.. plain.Select((frequency, i) => frequency / divisors[i]!.GetValue<double>())], attention);
     }
 }

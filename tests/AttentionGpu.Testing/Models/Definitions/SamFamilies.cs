@@ -3,7 +3,8 @@ namespace AttentionGpu.Tests.Models.Definitions;
 /// <summary>
 /// <c>facebook/sam-vit-base</c>, the mask decoder. Source: transformers, <c>models/sam/modeling_sam.py</c>,
 /// <c>SamTwoWayTransformerAttention</c>, <c>SamTwoWayAttentionBlock</c> and <c>SamTwoWayTransformer</c> (commit
-/// 01e6b57521ba3b594739a3c36a3ff6da7f8ba5e4): projections of the cross-attentions are narrower by <c>attention_downsample_rate</c>, those of
+/// 01e6b57521ba3b594739a3c36a3ff6da7f8ba5e4): projections of the cross-attentions are narrower by <c>attention_downsample_rate</c>, those
+/// of
 /// self-attention are not.
 /// </summary>
 internal static class SamFamilies
@@ -43,7 +44,8 @@ internal static class SamFamilies
         }
 
         Add("final_attn_token_to_image", Size / 2);
-        checkpoint.AddLinear("vision_encoder.layers.0.attn.qkv", 72, 24, bias: true).AddLinear("vision_encoder.layers.0.attn.proj", 24, 24, bias: true)
+        checkpoint.AddLinear("vision_encoder.layers.0.attn.qkv", 72, 24, bias: true)
+            .AddLinear("vision_encoder.layers.0.attn.proj", 24, 24, bias: true)
             .AddMatrix("vision_encoder.layers.0.attn.rel_pos_h", 27, 8).AddMatrix("vision_encoder.layers.0.attn.rel_pos_w", 27, 8);
         return checkpoint;
     },
@@ -53,6 +55,7 @@ internal static class SamFamilies
         new("mask_decoder.transformer.layers.1.cross_attn_image_to_token", 1, null, IsCross: true),
         new("mask_decoder.transformer.final_attn_token_to_image", 0, null, IsCross: true),
     ], (checkpoint, layer, rows) => EncoderFamilies.Plain(
-        checkpoint, rows, checkpoint.Int("mask_decoder_config.num_attention_heads"), "q_proj", "k_proj", "v_proj", "out_proj", layer.Prefix))
+        checkpoint, rows, checkpoint.Int("mask_decoder_config.num_attention_heads"), "q_proj", "k_proj", "v_proj", "out_proj",
+        layer.Prefix))
     { Size = Size, HasOwnKeys = true };
 }

@@ -21,7 +21,8 @@ internal static class SequenceFamilies
         "max_length": 142, "max_position_embeddings": 1024, "min_length": 56, "model_type": "bart", "no_repeat_ngram_size": 3,
         "normalize_before": false, "num_beams": 4, "output_past": true, "pad_token_id": 1, "prefix": " ", "replacing_rate": 0,
         "scale_embedding": false, "static_position_embeddings": false, "student_decoder_layers": null, "student_encoder_layers": null,
-        "task_specific_params": { "summarization": { "early_stopping": true, "length_penalty": 2.0 } }, "transformers_version": "4.7.0.dev0",
+        "task_specific_params": { "summarization": { "early_stopping": true, "length_penalty": 2.0 } },
+        "transformers_version": "4.7.0.dev0",
         "use_cache": true, "vocab_size": 50264
         """);
 
@@ -33,7 +34,8 @@ internal static class SequenceFamilies
         "architectures": ["MarianMTModel"], "bad_words_ids": [[58100]], "bos_token_id": 0, "classif_dropout": 0.0,
         "decoder_start_token_id": 58100, "decoder_vocab_size": 58101, "eos_token_id": 0, "extra_pos_embeddings": 58101,
         "forced_eos_token_id": 0, "max_length": 512, "max_position_embeddings": 512, "model_type": "marian", "normalize_before": false,
-        "normalize_embedding": false, "num_beams": 6, "pad_token_id": 58100, "scale_embedding": true, "share_encoder_decoder_embeddings": true,
+        "normalize_embedding": false, "num_beams": 6, "pad_token_id": 58100, "scale_embedding": true,
+        "share_encoder_decoder_embeddings": true,
         "static_position_embeddings": true, "transformers_version": "4.22.0.dev0", "use_cache": true, "vocab_size": 58101
         """);
 
@@ -47,14 +49,17 @@ internal static class SequenceFamilies
         "use_cache": true, "vocab_size": 256206
         """);
 
-    /// <summary><c>google/pegasus-xsum</c>. Source: transformers, <c>models/pegasus/modeling_pegasus.py</c>, <c>PegasusAttention</c>.</summary>
+    /// <summary>
+    /// <c>google/pegasus-xsum</c>. Source: transformers, <c>models/pegasus/modeling_pegasus.py</c>, <c>PegasusAttention</c>.
+    /// </summary>
     public static FamilyDefinition Pegasus() => BartType("pegasus", "model.", """
         "activation_function": "relu", "add_bias_logits": false, "add_final_layer_norm": true,
         "architectures": ["PegasusForConditionalGeneration"], "bos_token_id": 0, "classif_dropout": 0.0, "classifier_dropout": 0.0,
         "decoder_start_token_id": 0, "do_blenderbot_90_layernorm": false, "eos_token_id": 1, "extra_pos_embeddings": 0,
         "force_bos_token_to_be_generated": false, "forced_eos_token_id": 1, "gradient_checkpointing": false, "length_penalty": 0.6,
         "max_length": 64, "max_position_embeddings": 512, "model_type": "pegasus", "normalize_before": true, "normalize_embedding": false,
-        "num_beams": 8, "pad_token_id": 0, "scale_embedding": true, "static_position_embeddings": true, "use_cache": true, "vocab_size": 96103
+        "num_beams": 8, "pad_token_id": 0, "scale_embedding": true, "static_position_embeddings": true, "use_cache": true,
+        "vocab_size": 96103
         """);
 
     /// <summary>
@@ -68,7 +73,8 @@ internal static class SequenceFamilies
         "mask_feature_length": 10, "mask_feature_min_masks": 0, "mask_feature_prob": 0.0, "mask_time_length": 10, "mask_time_min_masks": 2,
         "mask_time_prob": 0.05, "max_length": 448, "max_source_positions": 1500, "max_target_positions": 448, "median_filter_width": 7,
         "model_type": "whisper", "num_mel_bins": 80, "pad_token_id": 50257, "scale_embedding": false, "suppress_tokens": [1, 2, 7],
-        "torch_dtype": "float32", "transformers_version": "4.37.0.dev0", "use_cache": true, "use_weighted_layer_sum": false, "vocab_size": 51865
+        "torch_dtype": "float32", "transformers_version": "4.37.0.dev0", "use_cache": true, "use_weighted_layer_sum": false,
+        "vocab_size": 51865
         """);
 
     /// <summary>
@@ -102,9 +108,9 @@ internal static class SequenceFamilies
         var checkpoint = new HubCheckpoint($$"""{ {{members}}, {{Shared}} }""", random);
         for (int n = 0; n < 2; n++)
         {
-            foreach (string attention in (string[])["encoder.layers.{0}.self_attn", "decoder.layers.{0}.self_attn", "decoder.layers.{0}.encoder_attn"])
+            foreach (string attention in (string[])["encoder:self_attn", "decoder:self_attn", "decoder:encoder_attn"])
             {
-                string prefix = model + attention.Replace("{0}", $"{n}", StringComparison.Ordinal);
+                string prefix = model + attention.Replace(":", $".layers.{n}.", StringComparison.Ordinal);
                 foreach (string projection in (string[])["k_proj", "v_proj", "q_proj", "out_proj"])
                     checkpoint.AddLinear($"{prefix}.{projection}", Size, Size, bias: name != "whisper" || projection != "k_proj");
                 checkpoint.AddNorm(prefix + "_layer_norm.weight", Size);

@@ -24,6 +24,19 @@ internal static class T5Families
         "vocab_size": 32128
         """);
 
+    /// <summary>
+    /// The encoder of a T5 alone, as Stable Diffusion 3 and FLUX have it: the configuration is that of the whole. Source: transformers,
+    /// <c>models/t5/modeling_t5.py</c>, <c>T5EncoderModel</c>.
+    /// </summary>
+    public static FamilyDefinition T5Encoder() => Type("t5 (encoder)", everyLayer: false, """
+        "_name_or_path": "google/t5-v1_1-xxl", "architectures": ["T5EncoderModel"], "classifier_dropout": 0.0, "d_ff": 48,
+        "decoder_start_token_id": 0, "dense_act_fn": "gelu_new", "dropout_rate": 0.1, "eos_token_id": 1,
+        "feed_forward_proj": "gated-gelu", "initializer_factor": 1.0, "is_encoder_decoder": true, "is_gated_act": true,
+        "layer_norm_epsilon": 1e-06, "model_type": "t5", "num_decoder_layers": 2, "num_heads": 4, "num_layers": 2, "output_past": true,
+        "pad_token_id": 0, "relative_attention_max_distance": 128, "relative_attention_num_buckets": 32, "tie_word_embeddings": false,
+        "torch_dtype": "bfloat16", "transformers_version": "4.43.3", "use_cache": true, "vocab_size": 32128
+        """, hasDecoder: false);
+
     /// <summary><c>google/mt5-small</c>; a smaller distance, so that short calls reach the last bucket.</summary>
     public static FamilyDefinition Mt5() => Type("mt5", everyLayer: false, """
         "_name_or_path": "/home/patrick/hugging_face/t5/mt5-small", "architectures": ["MT5ForConditionalGeneration"], "d_ff": 48,
@@ -45,7 +58,8 @@ internal static class T5Families
         """);
 
     /// <summary>
-    /// The bucket of a key at a distance (its position less the query's). An encoder tells keys before and behind the query apart, a decoder
+    /// The bucket of a key at a distance (its position less the query's). An encoder tells keys before and behind the query apart, a
+    /// decoder
     /// has keys before it alone. Half of the buckets are for one distance each, the others for ranges that grow like a logarithm.
     /// </summary>
     internal static int Bucket(int distance, bool bothSides, int buckets, int largest)
@@ -69,7 +83,7 @@ internal static class T5Families
         return first + Math.Min(exact + (int)place, buckets - 1);
     }
 
-    private static FamilyDefinition Type(string name, bool everyLayer, string members) => new(name, random =>
+    private static FamilyDefinition Type(string name, bool everyLayer, string members, bool hasDecoder = true) => new(name, random =>
     {
         var checkpoint = new HubCheckpoint($$"""{ {{members}}, "d_kv": 8, "d_model": 24 }""", random);
         int buckets = checkpoint.Int("relative_attention_num_buckets");
@@ -86,19 +100,27 @@ internal static class T5Families
         for (int n = 0; n < 2; n++)
         {
             Add($"encoder.block.{n}.layer.0.SelfAttention", everyLayer || n == 0);
+            checkpoint.AddNorm($"encoder.block.{n}.layer.0.layer_norm.weight", Size);
+            if (!hasDecoder)
+                continue;
             Add($"decoder.block.{n}.layer.0.SelfAttention", everyLayer || n == 0);
             Add($"decoder.block.{n}.layer.1.EncDecAttention", name == "t5" && n == 0);
-            foreach (string norm in (string[])["encoder.block.{0}.layer.0", "decoder.block.{0}.layer.0", "decoder.block.{0}.layer.1"])
-                checkpoint.AddNorm(norm.Replace("{0}", $"{n}", StringComparison.Ordinal) + ".layer_norm.weight", Size);
+            checkpoint.AddNorm($"decoder.block.{n}.layer.0.layer_norm.weight", Size)
+                .AddNorm($"decoder.block.{n}.layer.1.layer_norm.weight", Size);
         }
 
         return checkpoint;
     },
     [
-        new("encoder.block.1.layer.0.SelfAttention", 1, ModelStack.Encoder),
-        new("decoder.block.1.layer.0.SelfAttention", 1, ModelStack.Decoder, IsCausal: true),
         new("encoder.block.0.layer.0.SelfAttention", 0, ModelStack.Encoder),
-        new("decoder.block.0.layer.1.EncDecAttention", 0, ModelStack.Decoder, IsCross: true),
+        new("encoder.block.1.layer.0.SelfAttention", 1, ModelStack.Encoder),
+        .. hasDecoder
+            ? (DefinedLayer[])
+            [
+                new("decoder.block.1.layer.0.SelfAttention", 1, ModelStack.Decoder, IsCausal: true),
+                new("decoder.block.0.layer.1.EncDecAttention", 0, ModelStack.Decoder, IsCross: true),
+            ]
+            : [],
     ], (checkpoint, layer, rows) =>
     {
         int heads = checkpoint.Int("num_heads");

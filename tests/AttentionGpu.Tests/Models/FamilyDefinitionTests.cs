@@ -22,23 +22,7 @@ public sealed class FamilyDefinitionTests : IDisposable
     /// </summary>
     private static readonly Dictionary<string, string> _notYet = new()
     {
-        ["t5"] = "Refused: a learned bias by buckets of distances.",
-        ["t5 (encoder)"] = "Refused: a learned bias by buckets of distances.",
-        ["mt5"] = "Refused: a learned bias by buckets of distances.",
-        ["umt5"] = "Refused: a learned bias by buckets of distances.",
-        ["sam"] = "Refused: the mask decoder is not listed.",
-        ["mpt"] = "Refused: not in the table.",
-        ["timm vit"] = "Refused: a configuration without 'model_type'.",
-        ["bert (multilingual)"] = "Refused: 'pooler_num_attention_heads', which transformers does not read.",
-        ["modernbert (transformers 5)"] = "Refused: 'rope_parameters' by kind of layer.",
         ["gemma2 (softcap by default)"] = "Wrong: no soft capping where 'attn_logit_softcapping' is not there.",
-        ["gemma3"] = "Refused: not in the table.",
-        ["gemma3 (since 4.52)"] = "Refused: not in the table.",
-        ["gemma3_text (transformers 5)"] = "Refused: 'rope_parameters' by kind of layer.",
-        ["llama (dynamic)"] = "Refused: dynamic scaling.",
-        ["phi3 (longrope)"] = "Refused: LongRoPE scaling.",
-        ["phi3 (su)"] = "Refused: LongRoPE scaling by its old name.",
-        ["phi3 (Phi-4-mini)"] = "Refused: 'full_attn_mod', which changes nothing, and LongRoPE scaling.",
         ["gpt2 (scale by layer)"] = "Refused: 'scale_attn_by_inverse_layer_idx'.",
         ["falcon (rw)"] = "Refused: ALiBi, which Falcon adds before the scale.",
         ["qwen2_moe (windows)"] = "Wrong: windows of layers from 'max_window_layers' on, as Qwen2 has.",

@@ -11,7 +11,7 @@ internal static class FamilyDefinitions
         EncoderFamilies.ModernBertOfTransformers5(), EncoderFamilies.Clip(), EncoderFamilies.ClipText(), EncoderFamilies.ClipVision(),
         SequenceFamilies.Bart(), SequenceFamilies.Marian(), SequenceFamilies.Nllb(), SequenceFamilies.Pegasus(),
         SequenceFamilies.Whisper(), SequenceFamilies.Opt(),
-        T5Families.T5(), T5Families.T5Encoder(), T5Families.Mt5(), T5Families.Umt5(),
+        T5Families.MpNet(), T5Families.T5(), T5Families.T5Encoder(), T5Families.Mt5(), T5Families.Umt5(),
         SamFamilies.MaskDecoder(),
         LlamaFamilies.Llama1(), LlamaFamilies.Llama2(), LlamaFamilies.Llama3(), LlamaFamilies.Vicuna(), LlamaFamilies.DynamicLlama(),
         LlamaFamilies.LlamaOfTransformers5(), LlamaFamilies.BiasedLlama(), LlamaFamilies.Mistral(), LlamaFamilies.MistralNemo(),
@@ -22,6 +22,7 @@ internal static class FamilyDefinitions
         GemmaFamilies.Gemma(), GemmaFamilies.Gemma2(), GemmaFamilies.Gemma2ByDefault(), GemmaFamilies.Gemma3(),
         GemmaFamilies.Gemma3OfTransformers5(), GemmaFamilies.Gemma3OfPictures(), GemmaFamilies.Gemma3OfPicturesSince452(),
         GemmaFamilies.GptOss(),
+        PartFamilies.Siglip(), PartFamilies.Llava(),
         FusedFamilies.Gpt2(), FusedFamilies.MistralGpt2(), FusedFamilies.GptJ(), FusedFamilies.GptNeoX(), FusedFamilies.SmallBloom(),
         FusedFamilies.Bloom(), FusedFamilies.Falcon7B(), FusedFamilies.Falcon40B(), FusedFamilies.FalconRw(), FusedFamilies.Mpt(),
     }.ToDictionary(family => family.Name);

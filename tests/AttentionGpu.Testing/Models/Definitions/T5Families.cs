@@ -58,6 +58,41 @@ internal static class T5Families
         """);
 
     /// <summary>
+    /// <c>sentence-transformers/all-mpnet-base-v2</c>: BERT with T5's buckets, to a distance of 128, from one table of the encoder. Source:
+    /// transformers, <c>models/mpnet/modeling_mpnet.py</c>, <c>MPNetSelfAttention</c> and <c>MPNetEncoder.relative_position_bucket</c>.
+    /// </summary>
+    public static FamilyDefinition MpNet() => new("mpnet", random =>
+    {
+        var checkpoint = new HubCheckpoint("""
+            { "_name_or_path": "microsoft/mpnet-base", "architectures": ["MPNetForMaskedLM"], "attention_probs_dropout_prob": 0.1,
+            "bos_token_id": 0, "eos_token_id": 2, "hidden_act": "gelu", "hidden_dropout_prob": 0.1, "hidden_size": 24,
+            "initializer_range": 0.02, "intermediate_size": 48, "layer_norm_eps": 1e-05, "max_position_embeddings": 514,
+            "model_type": "mpnet", "num_attention_heads": 3, "num_hidden_layers": 2, "pad_token_id": 1,
+            "relative_attention_num_buckets": 32, "transformers_version": "4.8.2", "vocab_size": 30527 }
+            """, random);
+        for (int n = 0; n < 2; n++)
+        {
+            EncoderFamilies.AddSeparate(checkpoint, $"encoder.layer.{n}.attention.attn.", Size, "q", "k", "v", "o");
+            checkpoint.AddNorm($"encoder.layer.{n}.attention.LayerNorm.weight", Size)
+                .AddVector($"encoder.layer.{n}.attention.LayerNorm.bias", Size);
+        }
+
+        return checkpoint.AddMatrix("encoder.relative_attention_bias.weight", 32, 3);
+    }, [new("encoder.layer.1.attention", 1, ModelStack.Encoder)], (checkpoint, layer, rows) =>
+    {
+        int heads = checkpoint.Int("num_attention_heads");
+        double[][] table = checkpoint.Matrix("encoder.relative_attention_bias.weight");
+        double scale = 1.0 / Math.Sqrt(Size / heads);
+        string attention = layer.Prefix + ".attn";
+        double[][] mixed = Float64.Attend(
+            checkpoint.Linear(attention + ".q", rows.Query), checkpoint.Linear(attention + ".k", rows.Key),
+            checkpoint.Linear(attention + ".v", rows.Value), heads, heads,
+            (head, i, j, product) => product * scale + table[Bucket(j - i, bothSides: true, 32, 128)][head]);
+        return checkpoint.Linear(attention + ".o", mixed);
+    })
+    { Size = Size };
+
+    /// <summary>
     /// The bucket of a key at a distance (its position less the query's). An encoder tells keys before and behind the query apart, a
     /// decoder
     /// has keys before it alone. Half of the buckets are for one distance each, the others for ranges that grow like a logarithm.

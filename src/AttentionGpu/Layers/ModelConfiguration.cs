@@ -11,7 +11,6 @@ namespace AttentionGpu.Layers;
 internal sealed class ModelConfiguration
 {
     private const string FileName = "config.json";
-    private const long MostBytes = 1 << 24;
     private const string PositionType = "position_embedding_type";
 
     // A member whose name has one of these changes attention, unless it is known not to.
@@ -59,8 +58,18 @@ internal sealed class ModelConfiguration
         RequireKnown();
     }
 
-    /// <summary>The <c>model_type</c>.</summary>
+    private ModelConfiguration(string name, JsonElement root, ModelFamily family)
+    {
+        (_name, _hint, ModelType, Family) = (name, "", "", family);
+        _members = new ConfigurationMembers(root, Error);
+        RequireKnown();
+    }
+
+    /// <summary>The <c>model_type</c>; empty for a family that is not in the table.</summary>
     public string ModelType { get; }
+
+    /// <summary>The layers that it describes, for messages.</summary>
+    public string Owner => ModelType.Length == 0 ? $"layers of {_name}" : $"layers of a model of the type '{ModelType}'";
 
     /// <summary>What all models of the type have in common.</summary>
     public ModelFamily Family { get; }
@@ -78,24 +87,15 @@ internal sealed class ModelConfiguration
     public static ModelConfiguration? Beside(string checkpoint, string hint)
     {
         string path = PathBeside(checkpoint);
-        var file = new FileInfo(path);
-        if (!file.Exists)
-            return null;
-        if (file.Length > MostBytes)
-            throw new InvalidDataException($"'{path}' has {file.Length} bytes; a model's configuration has at most {MostBytes}.");
-        try
-        {
-            using FileStream stream = File.OpenRead(path);
-            using var document = JsonDocument.Parse(stream);
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new ModelConfiguration($"'{path}'", hint, document.RootElement.Clone())
-                : throw new InvalidDataException($"'{path}' is no JSON object.");
-        }
-        catch (JsonException exception)
-        {
-            throw new InvalidDataException($"'{path}' is no valid JSON: {exception.Message}", exception);
-        }
+        return File.Exists(path) ? new ModelConfiguration($"'{path}'", hint, ConfigurationFile.Read(path)) : null;
     }
+
+    /// <summary>A configuration of a family that is not in the table.</summary>
+    /// <param name="name">The object, as messages name it.</param>
+    /// <param name="root">The object.</param>
+    /// <param name="family">The family.</param>
+    /// <exception cref="InvalidDataException">It has something that a layer does not do.</exception>
+    public static ModelConfiguration Of(string name, JsonElement root, ModelFamily family) => new(name, root, family);
 
     /// <summary>Where the model has layers, each with the configuration of its part of the model.</summary>
     /// <exception cref="InvalidDataException">A part is missing, or has something that a layer does not do.</exception>

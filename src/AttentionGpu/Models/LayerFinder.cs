@@ -13,11 +13,11 @@ internal static class LayerFinder
     public static IEnumerable<LayerName> Find(Checkpoint checkpoint, LayerPlace place)
     {
         // A name may have the name of the whole model before it: 'bert.', 'model.', 'transformer.'.
-        string name = Regex.Escape($"{place.Names.Inputs[0]}.weight");
-        string root = place.Root is null ? "" : $@"{Regex.Escape(place.Root)}\.(?:.*\.)?";
+        string model = place.IsExact ? "" : @"(?:.*\.)?";
+        string root = place.Root is null ? "" : $"{Dotted(place.Root)}{model}";
         string number = place.IsSingle ? "()" : @"([0-9]+)\.";
         var pattern = new Regex(
-            $@"^(((?:.*\.)?{root}){Regex.Escape(place.Before)}\.{number}{Regex.Escape(place.After)}\.){name}$",
+            $"^(({model}{root}){Dotted(place.Before)}{number}{Dotted(place.After)}){Regex.Escape(ProjectionNames.Weight(place.Names.Inputs[0]))}$",
             RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         var found = new SortedDictionary<int, LayerName>();
         foreach (string tensor in checkpoint.Entries.Keys.Order(StringComparer.Ordinal))
@@ -38,6 +38,8 @@ internal static class LayerFinder
 
         return found.Values;
     }
+
+    private static string Dotted(string name) => name.Length == 0 ? "" : $@"{Regex.Escape(name)}\.";
 }
 
 /// <summary>A layer in a checkpoint.</summary>

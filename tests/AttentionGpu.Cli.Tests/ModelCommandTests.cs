@@ -34,19 +34,22 @@ public sealed class ModelCommandTests : IDisposable
     public void Dispose() => _folder.Dispose();
 
     [Theory]
-    [InlineData("encoder")]
-    [InlineData("decoder")]
-    [InlineData("cross")]
-    public void Run_computes_a_layer_of_a_model(string part)
+    [InlineData("encoder", false)]
+    [InlineData("decoder", false)]
+    [InlineData("cross", false)]
+    [InlineData("encoder", true)]
+    [InlineData("cross", true)]
+    public void Run_computes_a_layer_of_a_model(string part, bool byPrefix)
     {
         PublishedModel published = part == "encoder" ? _encoder : part == "decoder" ? _decoder : _cross;
         LayerCall call = _calls[published];
         Write("x.safetensors", call.Query);
         Write("c.safetensors", call.Key ?? call.Query);
-        string[] options = part == "cross" ? ["--cross", "--context", _folder["c.safetensors"]] : ["--stack", part];
+        string[] layer = byPrefix ? [published.Prefix] : ["1", .. part == "cross" ? (string[])["--cross"] : ["--stack", part]];
+        string[] context = part == "cross" ? ["--context", _folder["c.safetensors"]] : [];
         Succeed(
         [
-            "run", "--model", _folder[""], "--layer", "1", .. options, "--input", _folder["x.safetensors"], "--device", "simd", "--output",
+            "run", "--model", _folder[""], "--layer", .. layer, .. context, "--input", _folder["x.safetensors"], "--device", "simd", "--output",
             _folder["y.safetensors"],
         ]);
         using var file = SafetensorsFile.Open(_folder["y.safetensors"]);
@@ -62,10 +65,17 @@ public sealed class ModelCommandTests : IDisposable
     [InlineData("--rotary must be left out beside --model", "--model", "MODEL", "--layer", "1", "--rotary", "none")]
     [InlineData("--layer needs --model", "--weights", "w.safetensors", "--heads", "4", "--layer", "1")]
     [InlineData("--cross needs --model", "--weights", "w.safetensors", "--heads", "4", "--cross")]
-    [InlineData("--heads must be given beside --weights", "--weights", "w.safetensors")]
-    [InlineData("--model, or --weights with --heads, must be given")]
-    [InlineData("--context must be given beside --cross", "--model", "MODEL", "--layer", "1", "--cross")]
-    [InlineData("--context needs --cross", "--model", "MODEL", "--layer", "1", "--stack", "decoder", "--context", "c.safetensors")]
+    [InlineData("'heads' must be given (--heads of the command line): there is no", "--weights", "ALONE", "--rotary", "none")]
+    [InlineData("--model or --weights must be given")]
+    [InlineData("--layer must be given", "--model", "MODEL", "--layer", "")]
+    [InlineData("There is no attention layer 'model.encoder.layers.0.self_attn'", "--model", "MODEL", "--layer", "model.encoder.layers.0.self_attn")]
+    [InlineData("'model.decoder.layers.1.encoder_attn'", "--model", "MODEL", "--layer", "1.self_attn")]
+    [InlineData(
+        "--stack must be left out where --layer is a prefix", "--model", "MODEL", "--layer", "model.encoder.layers.1.self_attn", "--stack",
+        "encoder")]
+    [InlineData("--context must be given: keys and values", "--model", "MODEL", "--layer", "model.decoder.layers.1.encoder_attn")]
+    [InlineData("--context must be given: keys and values", "--model", "MODEL", "--layer", "1", "--cross")]
+    [InlineData("--context must be left out: the model's layer is self-attention", "--model", "MODEL", "--layer", "1", "--stack", "decoder", "--context", "c.safetensors")]
     [InlineData("There is no self-attention 0", "--model", "MODEL", "--layer", "0")]
     [InlineData("There is no self-attention -1", "--model", "MODEL", "--layer", "-1")]
     [InlineData("middle", "--model", "MODEL", "--layer", "1", "--stack", "middle")]
@@ -131,11 +141,21 @@ public sealed class ModelCommandTests : IDisposable
         string error = InProcess.Fail(
             2,
             [
-                "run", .. options.Select(option => option == "MODEL" ? _folder[""] : option), "--input", _folder["x.safetensors"], "--output",
+                "run", .. options.Select(option => option == "MODEL" ? _folder[""] : option == "ALONE" ? Alone() : option), "--input", _folder["x.safetensors"], "--output",
                 _folder["y.safetensors"],
             ]);
         Assert.False(File.Exists(_folder["y.safetensors"]), "Something was written.");
         return error;
+    }
+
+    // A layer without a configuration.
+    private string Alone()
+    {
+        Directory.CreateDirectory(_folder["alone"]);
+        string path = Path.Combine(_folder["alone"], "w.safetensors");
+        SafetensorsFile.Write(
+            path, _encoder.Tensors(_calls[_encoder].Weights).ToDictionary(pair => pair.Key[_encoder.Prefix.Length..], pair => pair.Value));
+        return path;
     }
 
     private static string Succeed(params string[] arguments)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using AttentionGpu.Cli.Files;
 using AttentionGpu.Cli.Output;
 using Spectre.Console;
 
@@ -42,7 +43,7 @@ internal static class InspectCommand
                 cross = layer.IsCross,
                 causal = layer.IsCausal,
                 prefix = layer.Prefix,
-                elementType = ElementName(layer),
+                elementType = ElementConversion.NameOf(layer.ElementType),
                 embeddingSize = layer.Config.EmbeddingSize,
                 heads = layer.Config.Heads,
                 keyValueHeads = layer.Config.KeyValueHeads,
@@ -67,7 +68,7 @@ internal static class InspectCommand
                 Number(layer.Config.KeyValueHeads),
                 Number(layer.Config.HeadSize),
                 Number(layer.Config.EmbeddingSize),
-                ElementName(layer),
+                ElementConversion.NameOf(layer.ElementType),
                 Screen.Cell(layer.Variant));
         }
 
@@ -76,9 +77,6 @@ internal static class InspectCommand
         screen.Lines(
             $"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}; the first is {model.Layers[0].Prefix}.");
     }
-
-    private static string ElementName(AttentionModelLayer layer) =>
-        layer.ElementType == typeof(Half) ? "float16" : layer.ElementType == typeof(BFloat16) ? "bfloat16" : "float32";
 
     private static string Number(int? value) => value?.ToString(CultureInfo.InvariantCulture) ?? "";
 }

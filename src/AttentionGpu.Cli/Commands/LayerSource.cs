@@ -2,13 +2,13 @@ using AttentionGpu.Cli.Files;
 
 namespace AttentionGpu.Cli.Commands;
 
-/// <summary>The layer that a command runs: one of a model's folder, or one whose checkpoint and heads are given.</summary>
+/// <summary>The layer that a command runs: one of a model's folder, or one whose checkpoint is given.</summary>
 internal sealed class LayerSource : IDisposable
 {
-    private readonly Func<AttentionEngine, MultiHeadAttention<float>> _load;
+    private readonly Func<AttentionEngine, MultiHeadAttention> _load;
     private readonly AttentionModel? _model;
 
-    private LayerSource(IReadOnlyList<InputFile> files, Func<AttentionEngine, MultiHeadAttention<float>> load, AttentionModel? model)
+    private LayerSource(IReadOnlyList<InputFile> files, Func<AttentionEngine, MultiHeadAttention> load, AttentionModel? model)
     {
         (Files, _load, _model) = (files, load, model);
     }
@@ -22,31 +22,31 @@ internal sealed class LayerSource : IDisposable
     /// <summary>Whether keys and values come from elsewhere; null where that is not known.</summary>
     public bool? IsCross { get; init; }
 
-    /// <summary>A layer under the names that <see cref="MultiHeadAttention.Load"/> knows.</summary>
-    public static LayerSource OfCheckpoint(
-        string weights, string? prefix, int heads, int? keyValueHeads, MultiHeadAttentionLoadOptions options, Causal causal) =>
-        new(
-            InputFile.List(weights),
-            engine => MultiHeadAttention.Load<float>(engine, weights, heads, keyValueHeads, prefix, options: options),
-            model: null)
-        {
-            Causal = causal,
-        };
+    /// <summary>A layer under the names that <see cref="MultiHeadAttention.Load{T}"/> knows.</summary>
+    /// <param name="weights">The file.</param>
+    /// <param name="layer">What the file does not tell.</param>
+    /// <param name="type">The element type; null for that of the file.</param>
+    /// <param name="causal">Which keys a query sees by its position.</param>
+    public static LayerSource OfCheckpoint(string weights, CheckpointLayer layer, Type? type, Causal causal) =>
+        new(InputFile.List(weights), engine => layer.Load(engine, weights, type), model: null) { Causal = causal };
 
     /// <summary>A layer of a model, which is opened.</summary>
+    /// <param name="path">The model's folder, file or index.</param>
+    /// <param name="find">Chooses the layer.</param>
+    /// <param name="type">The element type; null for that of the file.</param>
     /// <exception cref="ArgumentException">The model has no such layer.</exception>
     /// <exception cref="InvalidDataException">The model cannot be read.</exception>
-    public static LayerSource OfModel(string path, int index, ModelStack? stack, bool isCross)
+    public static LayerSource OfModel(string path, Func<AttentionModel, AttentionModelLayer> find, Type? type)
     {
         var model = AttentionModel.Open(path);
         try
         {
-            AttentionModelLayer layer = model.FindLayer(index, stack, isCross);
+            AttentionModelLayer layer = find(model);
             return new LayerSource(
-                [.. model.Files.Select(file => new InputFile("--model", file))], engine => model.LoadLayer<float>(engine, layer), model)
+                [.. model.Files.Select(file => new InputFile("--model", file))], engine => Load(model, engine, layer, type), model)
             {
                 Causal = layer.IsCausal ? Causal.TopLeft : Causal.None,
-                IsCross = isCross,
+                IsCross = layer.IsCross,
             };
         }
         catch
@@ -57,7 +57,24 @@ internal sealed class LayerSource : IDisposable
     }
 
     /// <summary>Reads the parameters.</summary>
-    public MultiHeadAttention<float> Load(AttentionEngine engine) => _load(engine);
+    public MultiHeadAttention Load(AttentionEngine engine) => _load(engine);
 
     public void Dispose() => _model?.Dispose();
+
+    private static MultiHeadAttention Load(AttentionModel model, AttentionEngine engine, AttentionModelLayer layer, Type? type) =>
+        type is null ? model.LoadLayer(engine, layer)
+        : type == typeof(Half) ? model.LoadLayer<Half>(engine, layer)
+        : type == typeof(BFloat16) ? model.LoadLayer<BFloat16>(engine, layer)
+        : model.LoadLayer<float>(engine, layer);
+}
+
+/// <summary>What the caller says of a layer of a checkpoint.</summary>
+internal sealed record CheckpointLayer(string? Prefix, int? Heads, int? KeyValueHeads, MultiHeadAttentionLoadOptions Options)
+{
+    /// <summary>Reads it from a file, in an element type or in that of the file (null).</summary>
+    public MultiHeadAttention Load(AttentionEngine engine, string path, Type? type) =>
+        type is null ? MultiHeadAttention.Load(engine, path, Heads, KeyValueHeads, Prefix, options: Options)
+        : type == typeof(Half) ? MultiHeadAttention.Load<Half>(engine, path, Heads, KeyValueHeads, Prefix, options: Options)
+        : type == typeof(BFloat16) ? MultiHeadAttention.Load<BFloat16>(engine, path, Heads, KeyValueHeads, Prefix, options: Options)
+        : MultiHeadAttention.Load<float>(engine, path, Heads, KeyValueHeads, Prefix, options: Options);
 }

@@ -44,9 +44,8 @@ internal sealed class ModelConfiguration
     {
         (_name, _hint) = (name, hint);
         _members = new ConfigurationMembers(root, Error);
-        ModelType = root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String
-            ? type.GetString()!
-            : throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
+        ModelType = TypeOf(root)
+            ?? throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
         Family = ModelFamilies.Find(ModelType)
             ?? throw Error(
                 $"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
@@ -79,7 +78,20 @@ internal sealed class ModelConfiguration
     /// <param name="checkpoint">The checkpoint's path.</param>
     /// <param name="hint">What the user can do where the file cannot be used: a sentence behind each error, or nothing.</param>
     /// <exception cref="InvalidDataException">It is malformed, or has something that this layer does not do.</exception>
-    public static ModelConfiguration? Beside(string checkpoint, string hint)
+    public static ModelConfiguration? Beside(string checkpoint, string hint) =>
+        ReadBeside(checkpoint) is JsonElement root ? new ModelConfiguration($"'{PathBeside(checkpoint)}'", hint, root) : null;
+
+    /// <summary>The <c>model_type</c> of the file in the folder of a checkpoint, known or not; null where it has none.</summary>
+    /// <exception cref="InvalidDataException">The file is too long, or no JSON object.</exception>
+    public static string? TypeBeside(string checkpoint) => ReadBeside(checkpoint) is JsonElement root ? TypeOf(root) : null;
+
+    /// <summary>The <c>model_type</c> of a configuration; null where it has none.</summary>
+    public static string? TypeOf(JsonElement root) =>
+        root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String ? type.GetString() : null;
+
+    /// <summary>The object in the file in the folder of a checkpoint, unchecked; null where there is no file.</summary>
+    /// <exception cref="InvalidDataException">It is too long, or no JSON object.</exception>
+    public static JsonElement? ReadBeside(string checkpoint)
     {
         string path = PathBeside(checkpoint);
         var file = new FileInfo(path);
@@ -92,7 +104,7 @@ internal sealed class ModelConfiguration
             using FileStream stream = File.OpenRead(path);
             using var document = JsonDocument.Parse(stream);
             return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new ModelConfiguration($"'{path}'", hint, document.RootElement.Clone())
+                ? document.RootElement.Clone()
                 : throw new InvalidDataException($"'{path}' is no JSON object.");
         }
         catch (JsonException exception)

@@ -62,7 +62,7 @@ public sealed class MultiHeadAttentionWeights
     /// <see cref="MultiHeadAttention.Load"/>.
     /// </summary>
     /// <param name="path">The file.</param>
-    /// <param name="heads">Query heads.</param>
+    /// <param name="heads">Query heads; null for those that <c>config.json</c> in the folder of the file names.</param>
     /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes.</param>
     /// <param name="prefix">What stands before the names; with or without the final dot.</param>
     /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
@@ -73,15 +73,23 @@ public sealed class MultiHeadAttentionWeights
     /// these heads; or <c>config.json</c> is malformed, contradicts them, or asks for more than a layer does.
     /// </exception>
     /// <exception cref="ArgumentException">
-    /// The positions of separate layers are not stated, or an option contradicts the file or another option.
+    /// The positions of separate layers or the heads are not stated, or an option contradicts the file or another option.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
     public static (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(
-        string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
+        string path, int? heads = null, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
         MultiHeadAttentionLoadOptions? options = null)
     {
         using Checkpoint file = Checkpoint.OpenFile(path);
         return new WeightLoader(file, prefix, options ?? MultiHeadAttentionLoadOptions.Default).Load(heads, keyValueHeads, batchFirst);
+    }
+
+    /// <summary>The element type of a layer's matrices in a file; float where they differ or are doubles.</summary>
+    /// <exception cref="InvalidDataException">The file has no layer of the prefix under known names, or its elements cannot be read.</exception>
+    internal static Type ElementOf(string path, string? prefix)
+    {
+        using Checkpoint file = Checkpoint.OpenFile(path);
+        return new WeightLoader(file, prefix, MultiHeadAttentionLoadOptions.Default).Element();
     }
 
     /// <summary>

@@ -29,23 +29,25 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
     private readonly string _prefix = string.IsNullOrEmpty(prefix) || prefix.EndsWith('.') ? prefix ?? "" : prefix + ".";
 
     /// <exception cref="InvalidDataException">A tensor is missing, has a wrong shape, or is one that the layer cannot apply.</exception>
-    /// <exception cref="ArgumentException">The options leave out what the file needs, or have what it has no use for.</exception>
-    public (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(int heads, int? keyValueHeads, bool batchFirst)
+    /// <exception cref="ArgumentException">
+    /// The options leave out what the file needs, or have what it has no use for; or nobody tells the number of heads.
+    /// </exception>
+    public (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(int? givenHeads, int? keyValueHeads, bool batchFirst)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(heads, 1);
+        if (givenHeads is int some)
+            ArgumentOutOfRangeException.ThrowIfLessThan(some, 1, "heads");
         if (keyValueHeads is int given)
             ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(keyValueHeads));
         options.Validate();
 
-        bool hasLayers = false;
-        string[] names = Has("in_proj_weight") ? _joined
-            : Has("q_proj_weight") ? _separateSizes
-            : (hasLayers = Has("q_proj.weight")) ? [.. _separateLayers, OutputLayer + ".weight", OutputLayer + ".bias"]
-            : throw Error(
-                $"has none of '{_prefix}in_proj_weight', '{_prefix}q_proj_weight' and '{_prefix}q_proj.weight'. It has: {file.Summary()}");
+        string[] names = Names();
+        bool hasLayers = names != _joined && names != _separateSizes;
         new UnreadParameters(file, _prefix).RequireNone([.. names, .. _besides], options);
         ModelConfiguration? model = hasLayers && !options.StatePositions ? FindModel() : null;
+        if (!hasLayers && !options.StatePositions)
+            RequireNoPositions();
         RequireNormEpsilon(model);
+        int heads = ConfiguredHeads.Choose(file.Path, _prefix, givenHeads);
 
         MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads)
             : names == _separateSizes ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
@@ -87,6 +89,29 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         return (config, weights);
     }
 
+    /// <summary>The elements of the matrices that <see cref="Load"/> reads; float32 where they differ.</summary>
+    /// <exception cref="InvalidDataException">There are none, or they are no floating-point numbers that can be read.</exception>
+    public Type Element() => file.CommonElement(Names().Select(name => _prefix + name).Where(IsMatrix));
+
+    private string[] Names() => Has("in_proj_weight") ? _joined
+        : Has("q_proj_weight") ? _separateSizes
+        : Has("q_proj.weight") ? [.. _separateLayers, OutputLayer + ".weight", OutputLayer + ".bias"]
+        : throw Error(
+            $"has none of '{_prefix}in_proj_weight', '{_prefix}q_proj_weight' and '{_prefix}q_proj.weight'. It has: "
+            + $"{file.Summary()}{OtherNames()}");
+
+    // The way to layers with other names, of models that are known.
+    private string OtherNames()
+    {
+        string? type = ModelConfiguration.TypeBeside(file.Path);
+        return type is not null && ModelFamilies.Find(type) is { Places: [_, ..] places }
+            && !places.Any(place => place.Names.Inputs.Contains(QueryLayer))
+            ? $". Layers of a model of the type '{type}' have other names: AttentionModel.Open reads them (--model of the command line)"
+            : "";
+    }
+
+    private bool IsMatrix(string name) => file.Entries.TryGetValue(name, out SafetensorsEntry? entry) && entry.Lengths.Count == 2;
+
     private string OutputLayer => Has("out_proj.weight") || !Has("o_proj.weight") ? "out_proj" : "o_proj";
 
     // Layers with rotary embedding and without have the same names.
@@ -109,6 +134,20 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
                 nameof(options),
                 "The options 'Window', 'Softcap', 'Scale' and 'NormEpsilon' must be left out where config.json configures the layer; state "
                 + $"the positions as well, and it is not read. The file is '{file.Path}'.");
+    }
+
+    // PyTorch's own layer has no positions; a model that has them stores it under other names, or changes it.
+    private void RequireNoPositions()
+    {
+        if (ModelConfiguration.TypeBeside(file.Path) is string type && ModelFamilies.Find(type) is { Places: [_, ..] } family
+            && (family.HasRotary || family.HasAlibi))
+        {
+            throw BadInput.Because(
+                nameof(options),
+                $"'{file.Path}' has the names of nn.MultiheadAttention, which has no positions, and '{ModelConfiguration.PathBeside(file.Path)}' "
+                + $"the 'model_type' '{type}', whose layers have: state the positions, by the option 'Rotary' or by the option 'Positions', "
+                + "None (--rotary of the command line).");
+        }
     }
 
     private void RequireNormEpsilon(ModelConfiguration? model)

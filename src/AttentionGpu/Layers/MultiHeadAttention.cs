@@ -110,10 +110,12 @@ public abstract class MultiHeadAttention : IDisposable
         MultiHeadAttentionLoadOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(engine);
-        Type element = MultiHeadAttentionWeights.ElementOf(path, prefix);
-        return element == typeof(Half) ? Load<Half>(engine, path, heads, keyValueHeads, prefix, batchFirst, options)
-            : element == typeof(BFloat16) ? Load<BFloat16>(engine, path, heads, keyValueHeads, prefix, batchFirst, options)
-            : Load<float>(engine, path, heads, keyValueHeads, prefix, batchFirst, options);
+        using var call = new CallMemory(engine.Lifetime);
+        (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
+            MultiHeadAttentionWeights.Load(path, heads, keyValueHeads, prefix, batchFirst, options);
+        return weights.StoredType == typeof(Half) ? new MultiHeadAttention<Half>(engine, config, weights)
+            : weights.StoredType == typeof(BFloat16) ? new MultiHeadAttention<BFloat16>(engine, config, weights)
+            : new MultiHeadAttention<float>(engine, config, weights);
     }
 
     /// <summary>Gives the parameters' memory back to the engine, once the calls in progress have ended.</summary>

@@ -57,6 +57,12 @@ public sealed class MultiHeadAttentionWeights
     public Tensor<float>? AlibiSlopes { get; init; }
 
     /// <summary>
+    /// The element type that the matrices had in the file that they were read from: float, <see cref="Half"/> or
+    /// <see cref="BFloat16"/>; float where they differed, were doubles or were not read.
+    /// </summary>
+    public Type StoredType { get; internal init; } = typeof(float);
+
+    /// <summary>
     /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, with the sizes that its shapes tell and what the
     /// options or <c>config.json</c> say besides. Names of parameters, and what must be stated, as for
     /// <see cref="MultiHeadAttention.Load"/>.
@@ -82,14 +88,6 @@ public sealed class MultiHeadAttentionWeights
     {
         using Checkpoint file = Checkpoint.OpenFile(path);
         return new WeightLoader(file, prefix, options ?? MultiHeadAttentionLoadOptions.Default).Load(heads, keyValueHeads, batchFirst);
-    }
-
-    /// <summary>The element type of a layer's matrices in a file; float where they differ or are doubles.</summary>
-    /// <exception cref="InvalidDataException">The file has no layer of the prefix under known names, or its elements cannot be read.</exception>
-    internal static Type ElementOf(string path, string? prefix)
-    {
-        using Checkpoint file = Checkpoint.OpenFile(path);
-        return new WeightLoader(file, prefix, MultiHeadAttentionLoadOptions.Default).Element();
     }
 
     /// <summary>

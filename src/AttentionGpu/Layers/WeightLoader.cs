@@ -49,9 +49,11 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         RequireNormEpsilon(model);
         int heads = ConfiguredHeads.Choose(file.Path, _prefix, givenHeads);
 
-        MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads)
-            : names == _separateSizes ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
-            : LoadLayers(model?.Family.Norms ?? StoredNorms.Plain);
+        Type type = StoredType(names);
+        MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads, type)
+            : names == _separateSizes ? WithJoinedBias(
+                Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"), type)
+            : LoadLayers(model?.Family.Norms ?? StoredNorms.Plain, type);
 
         nint queryRows = weights.Query.Lengths[0];
         if (queryRows % heads != 0)
@@ -89,10 +91,6 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         return (config, weights);
     }
 
-    /// <summary>The elements of the matrices that <see cref="Load"/> reads; float32 where they differ.</summary>
-    /// <exception cref="InvalidDataException">There are none, or they are no floating-point numbers that can be read.</exception>
-    public Type Element() => file.CommonElement(Names().Select(name => _prefix + name).Where(IsMatrix));
-
     private string[] Names() => Has("in_proj_weight") ? _joined
         : Has("q_proj_weight") ? _separateSizes
         : Has("q_proj.weight") ? [.. _separateLayers, OutputLayer + ".weight", OutputLayer + ".bias"]
@@ -109,6 +107,9 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             ? $". Layers of a model of the type '{type}' have other names: AttentionModel.Open reads them (--model of the command line)"
             : "";
     }
+
+    // The elements of matrices.
+    private Type StoredType(string[] names) => file.CommonElement(names.Select(name => _prefix + name).Where(IsMatrix));
 
     private bool IsMatrix(string name) => file.Entries.TryGetValue(name, out SafetensorsEntry? entry) && entry.Lengths.Count == 2;
 
@@ -166,7 +167,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
                 + "norm of each head; this layer has no other norm.");
     }
 
-    private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads)
+    private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads, Type type)
     {
         Tensor<float> joined = Matrix("in_proj_weight");
         long parts = heads + 2L * keyValueHeads;
@@ -177,10 +178,10 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         nint keyRows = (nint)(rows / parts * keyValueHeads);
         return WithJoinedBias(
             TensorRows.Take(joined, (0, queryRows)), TensorRows.Take(joined, (queryRows, keyRows)),
-            TensorRows.Take(joined, (queryRows + keyRows, keyRows)));
+            TensorRows.Take(joined, (queryRows + keyRows, keyRows)), type);
     }
 
-    private MultiHeadAttentionWeights WithJoinedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value)
+    private MultiHeadAttentionWeights WithJoinedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value, Type type)
     {
         (nint queryRows, nint keyRows, nint valueRows) = (query.Lengths[0], key.Lengths[0], value.Lengths[0]);
         Tensor<float>? bias = Vector("in_proj_bias");
@@ -201,10 +202,11 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             QueryNorm = Vector(QueryNorm),
             KeyNorm = Vector(KeyNorm),
             Sinks = Vector(Sinks),
+            StoredType = type,
         };
     }
 
-    private MultiHeadAttentionWeights LoadLayers(StoredNorms norms)
+    private MultiHeadAttentionWeights LoadLayers(StoredNorms norms, Type type)
     {
         string output = OutputLayer;
         return new MultiHeadAttentionWeights
@@ -220,6 +222,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             QueryNorm = NormFactors.Read(Vector(QueryNorm), norms),
             KeyNorm = NormFactors.Read(Vector(KeyNorm), norms),
             Sinks = Vector(Sinks),
+            StoredType = type,
         };
     }
 

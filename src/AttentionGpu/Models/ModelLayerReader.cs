@@ -76,6 +76,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
             KeyBias = inputs.KeyBias,
             ValueBias = inputs.ValueBias,
             OutputBias = ReadBias(_names.Output),
+            StoredType = Element(),
             QueryNorm = Vector(QueryNorm, variants),
             KeyNorm = Vector(KeyNorm, variants),
             Sinks = variants.Contains(Sinks) ? ReadVector(prefix + Sinks) : null,

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tests.Layers;
 using AttentionGpu.Tests.Models;
@@ -100,8 +101,51 @@ public sealed class ModelCommandTests : IDisposable
     public void Inspect_lists_layers_in_a_table()
     {
         string output = Succeed("inspect", _folder[""]);
-        foreach (string text in new[] { "encoder 1", "decoder 1", "decoder 1 cross", "float32", "causal", "whisper: 3 attention layers in " })
+        foreach (string text in new[]
+        {
+            "encoder 1", "decoder 1", "decoder 1 cross", "float32", "causal", "whisper: 3 attention layers in ",
+            "  encoder 1: model.encoder.layers.N.self_attn\n", "  decoder 1 cross: model.decoder.layers.N.encoder_attn\n",
+        })
+        {
             Assert.Contains(text, output, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Layers_that_differ_in_their_number_alone_are_one_row()
+    {
+        PublishedModel gemma = PublishedModels.All["Gemma 2, window"];
+        MultiHeadAttentionWeights weights = gemma.Call(seed: 1, length: 4).Weights;
+        gemma.Write(_folder[""], "gemma2", weights);
+        var tensors = new Dictionary<string, Tensor<float>>();
+        foreach (int layer in new[] { 0, 1, 2, 3, 10, 12, 13 })
+        {
+            foreach ((string name, Tensor<float> tensor) in gemma.Tensors(weights))
+                tensors.Add(Regex.Replace(name, @"\.[0-9]+\.", $".{layer}."), tensor);
+        }
+
+        SafetensorsFile.Write(_folder["model.safetensors"], tensors);
+        string output = Succeed("inspect", _folder[""]);
+        Assert.Matches("│ decoder 0, 2, 10, +│[^\n]*\n│ 12 ", output);
+        Assert.Matches("│ decoder 1, 3, 13 +│", output);
+        Assert.Contains("  decoder 0-3, 10, 12-13: model.layers.N.self_attn\n", output, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("nowhere", "Could not find file '")]
+    [InlineData("empty", "has neither 'model.safetensors' nor 'model.safetensors.index.json'. It has: no files.")]
+    [InlineData("alone", "config.json', which says what the layers of '")]
+    [InlineData("gguf", "It has: model.gguf. GGUF models are not read.")]
+    [InlineData("gguf/model.gguf", "model.gguf' is no safetensors file: it is a GGUF model.")]
+    [InlineData("config.json", "config.json' is no safetensors file: it is JSON text.")]
+    public void Inspect_refuses_what_is_no_model_in_one_line(string path, string message)
+    {
+        Alone();
+        Directory.CreateDirectory(_folder["empty"]);
+        Directory.CreateDirectory(_folder["gguf"]);
+        File.WriteAllBytes(_folder["gguf/model.gguf"], [.. "GGUF"u8, .. new byte[100]]);
+        foreach (string[] options in new string[][] { [], ["--json"] })
+            Assert.Contains(message, InProcess.Fail(2, ["inspect", _folder[path], .. options]), StringComparison.Ordinal);
     }
 
     [Fact]
@@ -152,7 +196,7 @@ public sealed class ModelCommandTests : IDisposable
     private string Alone()
     {
         Directory.CreateDirectory(_folder["alone"]);
-        string path = Path.Combine(_folder["alone"], "w.safetensors");
+        string path = Path.Combine(_folder["alone"], "model.safetensors");
         SafetensorsFile.Write(
             path, _encoder.Tensors(_calls[_encoder].Weights).ToDictionary(pair => pair.Key[_encoder.Prefix.Length..], pair => pair.Value));
         return path;

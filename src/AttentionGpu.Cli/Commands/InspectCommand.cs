@@ -57,13 +57,15 @@ internal static class InspectCommand
     private static void PrintTable(AttentionModel model)
     {
         Table table = new Table();
-        foreach (string column in (string[])["Layer", "Heads", "KV", "Size", "Width", "Type"])
+        table.AddColumn("Layer");
+        foreach (string column in (string[])["Heads", "KV", "Size", "Width", "Type"])
             table.AddColumn(new TableColumn(column).NoWrap());
         table.AddColumn("Variant");
-        foreach (AttentionModelLayer layer in model.Layers)
+        foreach (LayerGroup group in LayerGroup.Of(model.Layers))
         {
+            AttentionModelLayer layer = group.First;
             table.AddRow(
-                Screen.Cell($"{layer.Stack.ToString().ToLowerInvariant()} {Number(layer.Index)}{(layer.IsCross ? " cross" : "")}"),
+                Screen.Cell(group.Name),
                 Number(layer.Config.Heads),
                 Number(layer.Config.KeyValueHeads),
                 Number(layer.Config.HeadSize),
@@ -75,7 +77,11 @@ internal static class InspectCommand
         Screen screen = Screen.Output;
         screen.Table(table);
         screen.Lines(
-            $"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}; the first is {model.Layers[0].Prefix}.");
+        [
+            $"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}. Their prefixes, N being the number:",
+            .. model.Layers.GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: LayerGroup.Pattern(layer)))
+                .Select(group => $"  {LayerGroup.NameOf([.. group])}: {group.Key.Prefix}"),
+        ]);
     }
 
     private static string Number(int? value) => value?.ToString(CultureInfo.InvariantCulture) ?? "";

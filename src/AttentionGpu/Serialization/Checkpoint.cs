@@ -120,7 +120,10 @@ internal sealed class Checkpoint : IDisposable
         string[] files = [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
         string names = files.Length == 0 ? "no files" : string.Join(", ", files.Take(shown));
         string more = files.Length > shown ? $" and {files.Length - shown} more" : "";
-        throw new InvalidDataException($"The folder '{folder}' has neither '{FileName}' nor '{IndexName}'. It has: {names}{more}.");
+        string? other = files.Any(file => file.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) ? " GGUF models are not read."
+            : files.Any(file => file.EndsWith(".bin", StringComparison.OrdinalIgnoreCase)) ? " PyTorch's .bin files are not read."
+            : null;
+        throw new InvalidDataException($"The folder '{folder}' has neither '{FileName}' nor '{IndexName}'. It has: {names}{more}.{other}");
     }
 
     private static Checkpoint OpenShards(string index)

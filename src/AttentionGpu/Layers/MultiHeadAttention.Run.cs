@@ -89,6 +89,7 @@ public sealed partial class MultiHeadAttention<T>
             KeyNorm = Parameters.KeyNorm,
             Sinks = Parameters.Sinks,
             AlibiSlopes = Parameters.AlibiSlopes,
+            DistanceBias = Parameters.DistanceBias,
         };
         if (Rotary is not null)
         {

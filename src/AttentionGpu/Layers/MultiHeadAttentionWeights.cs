@@ -57,6 +57,12 @@ public sealed class MultiHeadAttentionWeights
     public Tensor<float>? AlibiSlopes { get; init; }
 
     /// <summary>
+    /// [heads, 2 x reach + 1]: added to a score by the distance from the query to the key, from reach places before it to reach places
+    /// behind: <see cref="AttentionInputs{T}.DistanceBias"/>, the relative position bias of T5 (Raffel and others, 2020).
+    /// </summary>
+    public Tensor<float>? DistanceBias { get; init; }
+
+    /// <summary>
     /// The element type that the matrices had in the file that they were read from: float, <see cref="Half"/> or
     /// <see cref="BFloat16"/>; float where they differed, were doubles or were not read.
     /// </summary>
@@ -139,6 +145,12 @@ public sealed class MultiHeadAttentionWeights
         RequireVector(KeyNorm, config.ActualHeadSize, "[head size]", nameof(KeyNorm));
         RequireVector(Sinks, config.Heads, "[heads]", nameof(Sinks));
         RequireVector(AlibiSlopes, config.Heads, "[heads]", nameof(AlibiSlopes));
+        if (DistanceBias is not null)
+        {
+            nint columns = DistanceBias.Rank == 2 ? DistanceBias.Lengths[1] : 1;
+            Require(DistanceBias, [config.Heads, columns | 1], "[heads, 2 x reach + 1]", nameof(DistanceBias));
+        }
+
         if (QueryNorm is null && KeyNorm is null && config.NormEpsilon != AttentionOptions.DefaultNormEpsilon)
         {
             throw BadInput.OutOfRange(

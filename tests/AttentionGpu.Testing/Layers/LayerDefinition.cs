@@ -162,6 +162,12 @@ internal static class LayerDefinition
 
             if (call.Weights.AlibiSlopes is { } slopes)
                 score -= slopes[head] * (double)Math.Abs(query + part.SeenKeys - part.Queries - key);
+            if (call.Weights.DistanceBias is { } table)
+            {
+                int reach = ((int)table.Lengths[1] - 1) / 2;
+                score += table[head, reach + Math.Clamp(key - (query + part.SeenKeys - part.Queries), -reach, reach)];
+            }
+
             if (call.Bias is { } bias && Reaches(bias, key))
                 score += Broadcast(bias, part.Entry, head, query, key);
             if (call.PaddingBias is { } padding)

@@ -75,6 +75,7 @@ internal static class RandomLayers
             KeyNorm = Factors(),
             Sinks = random.Next(3) == 0 ? Data.Random(random, config.Heads) : null,
             AlibiSlopes = random.Next(4) == 0 ? Scaled(Data.Random(random, config.Heads), 0.1f, 0.1f) : null,
+            DistanceBias = random.Next(4) == 0 ? Data.Random(random, config.Heads, 1 + 2 * random.Next(20)) : null,
         };
     }
 

@@ -86,6 +86,8 @@ internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionSer
 
     private static IEnumerable<string> File(string name, AttentionLayerOptions layer)
     {
+        if (layer.Mapping is not null)
+            yield return $"Mapping of the layer '{name}' needs its Model.";
         if (layer.Layer is not null)
             yield return $"Layer of the layer '{name}' needs its Model.";
         if (layer.Stack is not null)

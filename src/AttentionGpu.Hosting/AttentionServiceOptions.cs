@@ -23,6 +23,11 @@ public sealed class AttentionLayerOptions
     /// <summary>The model's folder with <c>config.json</c>, or the index of its files.</summary>
     public string? Model { get; set; }
 
+    /// <summary>
+    /// A file that describes the layers of a <see cref="Model"/> whose type is not known, as <see cref="AttentionModel.Open"/> takes it.
+    /// </summary>
+    public string? Mapping { get; set; }
+
     /// <summary>The number of the model's layer, which must be self-attention.</summary>
     public int? Layer { get; set; }
 

@@ -10,7 +10,7 @@ internal sealed record ReadLayer(MultiHeadAttentionConfig Config, MultiHeadAtten
 /// <summary>Reads the layers of options. A model with several of them is opened once.</summary>
 internal sealed class LayerReader : IDisposable
 {
-    private readonly Dictionary<string, AttentionModel> _models = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Path, string? Mapping), AttentionModel> _models = [];
 
     /// <summary>Reads the layer's bytes, and the headers of its model's files.</summary>
     /// <param name="name">The layer's name, for messages.</param>
@@ -34,8 +34,8 @@ internal sealed class LayerReader : IDisposable
     private (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights, Causal Causal) OfModel(
         string path, AttentionLayerOptions options)
     {
-        if (!_models.TryGetValue(path, out AttentionModel? model))
-            _models[path] = model = AttentionModel.Open(path);
+        if (!_models.TryGetValue((path, options.Mapping), out AttentionModel? model))
+            _models[(path, options.Mapping)] = model = AttentionModel.Open(path, options.Mapping);
         AttentionModelLayer layer =
             options.Layer is int index ? model.FindLayer(index, options.Stack) : model.FindLayer(options.Prefix ?? "");
         if (layer.IsCross)

@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using AttentionGpu.Cli.Output;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tests.Layers;
 using AttentionGpu.Tests.Models;
@@ -83,6 +84,55 @@ public sealed class ModelCommandTests : IDisposable
     [InlineData("nowhere", "--model", "nowhere", "--layer", "1")]
     public void Options_that_are_missing_or_contradict_each_other_are_refused(string message, params string[] options) =>
         Assert.Contains(message, Fail(options), StringComparison.Ordinal);
+
+    [Fact]
+    public void Layers_of_one_number_and_part_are_told_by_their_prefix()
+    {
+        PublishedModel[] parts = [PublishedModels.All["SAM, tokens to image"], PublishedModels.All["SAM, image to tokens"]];
+        LayerCall[] calls = [.. parts.Select((part, index) => part.Call(index, length: 5))];
+        parts[0].Write(_folder[""], "sam", calls[0].Weights);
+        SafetensorsFile.Write(
+            _folder["model.safetensors"],
+            new Dictionary<string, Tensor<float>>([.. parts.SelectMany((part, index) => part.Tensors(calls[index].Weights))]));
+        Assert.Contains(
+            $"A prefix must be given in place of the number {parts[0].Index}, which several layers have: '{parts[0].Prefix[..^1]}', "
+            + $"'{parts[1].Prefix[..^1]}'.",
+            Fail("--model", "MODEL", "--layer", $"{parts[0].Index}", "--cross"), StringComparison.Ordinal);
+        for (int i = 0; i < 2; i++)
+        {
+            Assert.Contains(
+                LayerGroup.Pattern(parts[i].Prefix[..^1], parts[i].Index), Succeed("inspect", _folder[""]), StringComparison.Ordinal);
+            Write("x.safetensors", calls[i].Query);
+            Write("c.safetensors", calls[i].Key!);
+            Succeed(
+                "run", "--model", _folder[""], "--layer", parts[i].Prefix[..^1], "--input", _folder["x.safetensors"], "--context",
+                _folder["c.safetensors"], "--output", _folder["y.safetensors"]);
+            using var file = SafetensorsFile.Open(_folder["y.safetensors"]);
+            Close.Assert(LayerDefinition.Run(calls[i]).Output, file.Read("y"), parts[i].Prefix);
+        }
+
+        Assert.Contains("Not computed: 'vision_config': ", Succeed("inspect", _folder[""]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_mapping_describes_a_model_that_is_not_known()
+    {
+        File.WriteAllText(_folder["config.json"], """{"model_type":"nonesuch"}""");
+        File.WriteAllText(
+            _folder["mapping.json"],
+            """{"layers":[{"prefix":"model.decoder.layers.N.self_attn","stack":"decoder","causal":true,"num_attention_heads":8}]}""");
+        string[] mapping = ["--mapping", _folder["mapping.json"]];
+        Assert.Contains("\n1 attention layers in ", Succeed(["inspect", _folder[""], .. mapping]), StringComparison.Ordinal);
+        using (var document = JsonDocument.Parse(Succeed(["inspect", _folder[""], .. mapping, "--json"])))
+            Assert.False(document.RootElement.TryGetProperty("modelType", out _));
+        Write("x.safetensors", _calls[_decoder].Query);
+        string[] run = ["run", "--model", _folder[""], .. mapping, "--layer", "1", "--input", _folder["x.safetensors"], "--output"];
+        Succeed([.. run, _folder["y.safetensors"]]);
+        using var file = SafetensorsFile.Open(_folder["y.safetensors"]);
+        Close.Assert(LayerDefinition.Run(_calls[_decoder]).Output, file.Read("y"), "mapping");
+        Assert.Contains("an input is not overwritten", InProcess.Fail(2, [.. run, _folder["mapping.json"]]), StringComparison.Ordinal);
+        Assert.Contains("--mapping needs --model", InProcess.Fail(2, ["run", "--weights", "w.safetensors", .. run[3..], "y.npy"]), StringComparison.Ordinal);
+    }
 
     [Theory]
     [InlineData("model.safetensors")]

@@ -70,6 +70,21 @@ public sealed class ModelLayerTests : IDisposable
     }
 
     [Fact]
+    public async Task A_mapping_describes_a_model_that_is_not_known()
+    {
+        PublishedModel opt = PublishedModels.All["OPT"];
+        LayerCall call = opt.Call(4, Tokens);
+        opt.Write(_folder, "nonesuch", call.Weights);
+        string mapping = Path.Combine(_folder, "mapping.json");
+        string prefix = opt.Prefix[..^1].Replace($".{opt.Index}.", ".N.", StringComparison.Ordinal);
+        await File.WriteAllTextAsync(
+            mapping, $$"""{"layers":[{"prefix":"{{prefix}}","stack":"decoder","causal":true,"num_attention_heads":4}]}""", Token);
+        await using AttentionService service = Fixture.Create(
+            new() { Device = "simd", Layers = { ["one"] = new() { Model = _folder, Mapping = mapping, Layer = opt.Index } } });
+        await AssertComputesAsync(service.Layers["one"], call, null);
+    }
+
+    [Fact]
     public async Task A_layer_without_a_model_is_not_causal_unless_a_request_says_it()
     {
         await using AttentionService service = Fixture.Create(new() { Device = "simd" });
@@ -145,6 +160,7 @@ public sealed class ModelLayerTests : IDisposable
     [InlineData("Stack of the layer 'x' must be Encoder, Decoder, Text, Vision; it was 9.", "Layer=3", "Stack=9")]
     [InlineData("ElementType of the layer 'x' must be float32, float16, bfloat16; it was 'int8'.", "Layer=3", "ElementType=int8")]
     [InlineData("Layer of the layer 'x' needs its Model.", "Model=", "Path=w.safetensors", "Layer=3")]
+    [InlineData("Mapping of the layer 'x' needs its Model.", "Model=", "Path=w.safetensors", "Mapping=m.json")]
     [InlineData("Stack of the layer 'x' needs its Model.", "Model=", "Path=w.safetensors", "Stack=Decoder")]
     [InlineData("Path or Model of the layer 'x' must be given.", "Model=")]
     public async Task Options_of_a_model_that_contradict_each_other_stop_the_start(string message, params string[] settings)

@@ -15,15 +15,16 @@ internal static class InspectCommand
         {
             Description = "The model's folder, its .safetensors file, or the index of its files; config.json is read beside them.",
         };
+        Option<string?> mapping = CommonOptions.Mapping();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("inspect", "List the attention layers of a model.") { path, json };
-        command.SetAction(parsed => Run(parsed.GetRequiredValue(path), parsed.GetValue(json)));
+        var command = new Command("inspect", "List the attention layers of a model.") { path, mapping, json };
+        command.SetAction(parsed => Run(parsed.GetRequiredValue(path), parsed.GetValue(mapping), parsed.GetValue(json)));
         return command;
     }
 
-    private static int Run(string path, bool json)
+    private static int Run(string path, string? mapping, bool json)
     {
-        using var model = AttentionModel.Open(path);
+        using var model = AttentionModel.Open(path, mapping);
         if (json)
             PrintJson(model);
         else
@@ -35,7 +36,8 @@ internal static class InspectCommand
         new
         {
             path = model.Path,
-            modelType = model.ModelType,
+            modelType = model.ModelType.Length == 0 ? null : model.ModelType,
+            refusals = model.Refusals.Count == 0 ? null : model.Refusals,
             layers = model.Layers.Select(layer => new
             {
                 stack = layer.Stack,
@@ -78,9 +80,10 @@ internal static class InspectCommand
         screen.Table(table);
         screen.Lines(
         [
-            $"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}. Their prefixes, N being the number:",
-            .. model.Layers.GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: LayerGroup.Pattern(layer)))
+            $"{(model.ModelType.Length == 0 ? "" : $"{model.ModelType}: ")}{Number(model.Layers.Count)} attention layers in {model.Path}. Their prefixes, N being the number:",
+            .. model.Layers.GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: LayerGroup.Pattern(layer.Prefix, layer.Index)))
                 .Select(group => $"  {LayerGroup.NameOf([.. group])}: {group.Key.Prefix}"),
+            .. model.Refusals.Select(refusal => $"Not computed: {refusal}."),
         ]);
     }
 

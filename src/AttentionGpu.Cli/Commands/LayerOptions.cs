@@ -12,6 +12,8 @@ internal sealed class LayerOptions
     private readonly Option<string?> _model = CommonOptions.Path<string?>(
         "--model", "FOLDER", "A model: its folder with config.json and model.safetensors, or the index of its files.");
 
+    private readonly Option<string?> _mapping = CommonOptions.Mapping();
+
     private readonly Option<string?> _layer = new("--layer")
     {
         Description = "The model's layer: its number, or its prefix, as 'attention inspect' lists them.",
@@ -62,7 +64,7 @@ internal sealed class LayerOptions
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _layer, _stack, _cross, _weights, _prefix, _heads, _keyValueHeads, _causal, _type])
+        foreach (Option option in (Option[])[_model, _mapping, _layer, _stack, _cross, _weights, _prefix, _heads, _keyValueHeads, _causal, _type])
             command.Options.Add(option);
         _positions.AddTo(command);
     }
@@ -82,13 +84,13 @@ internal sealed class LayerOptions
             if (other is not null)
                 throw new ArgumentException($"{other} must be left out beside --model, whose config.json tells all of the layer.");
             return parsed.GetValue(_layer) is { Length: > 0 } layer
-                ? LayerSource.OfModel(model, Finder(parsed, layer), type)
+                ? LayerSource.OfModel(model, parsed.GetValue(_mapping), Finder(parsed, layer), type)
                 : throw new ArgumentException("--layer must be given beside --model.");
         }
 
         if (weights is null)
             throw new ArgumentException("--model or --weights must be given.");
-        if (PositionOptions.FirstGiven(parsed, _layer, _stack, _cross) is string needless)
+        if (PositionOptions.FirstGiven(parsed, _mapping, _layer, _stack, _cross) is string needless)
             throw new ArgumentException($"{needless} needs --model in place of --weights.");
         return LayerSource.OfCheckpoint(
             weights,

@@ -32,13 +32,14 @@ internal sealed class LayerSource : IDisposable
 
     /// <summary>A layer of a model, which is opened.</summary>
     /// <param name="path">The model's folder, file or index.</param>
+    /// <param name="mapping">The description of its layers; null for its configuration.</param>
     /// <param name="find">Chooses the layer.</param>
     /// <param name="type">The element type; null for that of the file.</param>
     /// <exception cref="ArgumentException">The model has no such layer.</exception>
     /// <exception cref="InvalidDataException">The model cannot be read.</exception>
-    public static LayerSource OfModel(string path, Func<AttentionModel, AttentionModelLayer> find, Type? type)
+    public static LayerSource OfModel(string path, string? mapping, Func<AttentionModel, AttentionModelLayer> find, Type? type)
     {
-        var model = AttentionModel.Open(path);
+        var model = AttentionModel.Open(path, mapping);
         try
         {
             AttentionModelLayer layer = find(model);

@@ -12,7 +12,7 @@ internal sealed record LayerGroup(string Name, string Prefix, AttentionModelLaye
     public static IReadOnlyList<LayerGroup> Of(IEnumerable<AttentionModelLayer> layers) =>
     [
         .. layers
-            .GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: Pattern(layer), layer.Config, layer.ElementType, layer.Variant))
+            .GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: Pattern(layer.Prefix, layer.Index), layer.Config, layer.ElementType, layer.Variant))
             .Select(group => new LayerGroup(NameOf([.. group]), group.Key.Prefix, group.First())),
     ];
 
@@ -22,11 +22,11 @@ internal sealed record LayerGroup(string Name, string Prefix, AttentionModelLaye
         + (layers[0].IsCross ? " cross" : "");
 
     /// <summary>The prefix with N in place of the layer's number.</summary>
-    public static string Pattern(AttentionModelLayer layer)
+    public static string Pattern(string prefix, int index)
     {
-        string number = string.Create(CultureInfo.InvariantCulture, $".{layer.Index}.");
-        int start = layer.Prefix.LastIndexOf(number, StringComparison.Ordinal);
-        return start < 0 ? layer.Prefix : $"{layer.Prefix[..start]}.N.{layer.Prefix[(start + number.Length)..]}";
+        string number = $".{Text(index)}.";
+        int start = prefix.LastIndexOf(number, StringComparison.Ordinal);
+        return start < 0 ? prefix : $"{prefix[..start]}.N.{prefix[(start + number.Length)..]}";
     }
 
     // Rising numbers; those that follow each other as the first and the last.

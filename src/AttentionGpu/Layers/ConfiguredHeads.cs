@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Text.RegularExpressions;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Layers;
@@ -24,7 +23,7 @@ internal static class ConfiguredHeads
     {
         string path = ModelConfiguration.PathBeside(checkpoint);
         JsonElement? root = ModelConfiguration.ReadBeside(checkpoint);
-        (string Name, int Value)[] found = root is JsonElement members ? [.. Find(members, prefix).Distinct()] : [];
+        (string Name, int Value)[] found = root is JsonElement members ? [.. Find(path, members, prefix).Distinct()] : [];
         int[] values = [.. found.Select(member => member.Value).Distinct()];
         string named = string.Join(" and ", found.Select(member => $"'{member.Name}' = {member.Value}"));
         return (given, values) switch
@@ -41,24 +40,33 @@ internal static class ConfiguredHeads
     private static ArgumentException Missing(string reason) =>
         BadInput.Because("heads", $"'heads' must be given (--heads of the command line): {reason}.");
 
-    private static IEnumerable<(string Name, int Value)> Find(JsonElement root, string prefix)
+    private static IEnumerable<(string Name, int Value)> Find(string path, JsonElement root, string prefix)
     {
-        LayerPlace[] places =
-            ModelConfiguration.TypeOf(root) is string type && ModelFamilies.Find(type) is ModelFamily family ? family.Places : [];
-        LayerPlace[] own = [.. places.Where(place => IsIn(place, prefix))];
-        if (own.Length > 0)
-            places = own;
-        return places.Length > 0
-            ? places.SelectMany(place => Numbers(Section(root, place.Section), place.Heads).Take(1))
-            : root.EnumerateObject().Select(member => member.Value).Where(value => value.ValueKind == JsonValueKind.Object).Prepend(root)
-                .SelectMany(section => Numbers(section, _names));
+        (JsonElement Members, LayerPlace Place)[] places = [.. Places(path, root, part: null)];
+        if (places.Length == 0)
+        {
+            return root.EnumerateObject().Select(member => member.Value).Where(value => value.ValueKind == JsonValueKind.Object)
+                .Prepend(root).SelectMany(section => Numbers(section, _names));
+        }
+
+        (JsonElement Members, LayerPlace Place)[] own = [.. places.Where(one => one.Place.IsPrefix(prefix))];
+        return (own.Length > 0 ? own : places).SelectMany(one => Numbers(one.Members, one.Place.Heads).Take(1));
     }
 
-    private static bool IsIn(LayerPlace place, string prefix) => Regex.IsMatch(
-        prefix, $@"(^|\.){Regex.Escape(place.Before)}\.[0-9]+\.{Regex.Escape(place.After)}\.$", RegexOptions.CultureInvariant);
-
-    private static JsonElement Section(JsonElement root, string? name) =>
-        name is null ? root : root.TryGetProperty(name, out JsonElement section) ? section : default;
+    // Where a model of a known type has layers, with the members of its own part; none for others.
+    private static IEnumerable<(JsonElement Members, LayerPlace Place)> Places(string path, JsonElement root, ModelPart? part)
+    {
+        if ((ModelConfiguration.FindType(root) ?? part?.ModelType) is not string type || ModelFamilies.Find(type) is not ModelFamily family)
+            return [];
+        JsonElement members = ConfigurationMerge.Of(
+            root, [part?.Defaults ?? "{}", family.Defaults], family.Nested, what => new InvalidDataException($"'{path}' {what}."));
+        return
+        [
+            .. family.Places.Select(place => (members, part?.Root is null ? place : place with { Root = part.Root })),
+            .. family.Parts.Where(own => own.Refusal is null && members.TryGetProperty(own.Section, out JsonElement section)
+                && section.ValueKind == JsonValueKind.Object).SelectMany(own => Places(path, members.GetProperty(own.Section), own)),
+        ];
+    }
 
     private static IEnumerable<(string Name, int Value)> Numbers(JsonElement section, string[] names)
     {

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 namespace AttentionGpu.Layers;
 
 /// <summary>The order of the rows of queries, keys and values in one matrix.</summary>
@@ -10,7 +12,10 @@ internal enum JoinedOrder
     Grouped,
 }
 
-/// <summary>The names of a layer's projections behind its prefix, without <c>.weight</c> and <c>.bias</c>.</summary>
+/// <summary>
+/// The names of a layer's projections behind its prefix, without <c>.weight</c> and <c>.bias</c>. One that ends with a low line has it in
+/// the place of the dot: PyTorch's <c>in_proj_weight</c>.
+/// </summary>
 internal sealed record ProjectionNames
 {
     public string Query { get; init; } = "q_proj";
@@ -35,6 +40,14 @@ internal sealed record ProjectionNames
 
     /// <summary>The projections that make queries, keys and values.</summary>
     public string[] Inputs => Joined is null ? [Query, Key, Value] : [Joined];
+
+    /// <summary>The matrix of a projection.</summary>
+    public static string Weight(string projection) => Parameter(projection, "weight");
+
+    /// <summary>The bias of a projection.</summary>
+    public static string Bias(string projection) => Parameter(projection, "bias");
+
+    private static string Parameter(string projection, string name) => projection.EndsWith('_') ? projection + name : $"{projection}.{name}";
 }
 
 /// <summary>Where a model has attention layers.</summary>
@@ -53,9 +66,40 @@ internal sealed record LayerPlace(ModelStack Stack, string Before, string After,
     /// <summary>The member of <c>config.json</c> with the number of query heads: the first that is there.</summary>
     public string[] Heads { get; init; } = ["num_attention_heads"];
 
-    /// <summary>The member that is this part's own configuration; null where the file is.</summary>
-    public string? Section { get; init; }
+    /// <summary>The member with the number of key/value heads, if it is there.</summary>
+    public string KeyValueHeads { get; init; } = "num_key_value_heads";
+
+    /// <summary>
+    /// The table of a bias by buckets of distances, behind the same name of the whole model, with N for the layer's number; null for none.
+    /// </summary>
+    public string? RelativeBias { get; init; }
+
+    /// <summary>Whether there is one layer, whose prefix has no number.</summary>
+    public bool IsSingle { get; init; }
+
+    /// <summary>
+    /// A name among those that stand before, of a part of a model whose other parts have layers with the same names; null where the names
+    /// tell the parts.
+    /// </summary>
+    public string? Root { get; init; }
+
+    /// <summary>Whether nothing stands before the names, not even the name of a whole model.</summary>
+    public bool IsExact { get; init; }
+
+    /// <summary>The first matrix of a layer, for messages.</summary>
+    public string FirstTensor => $"{Pattern}{(Pattern.Length == 0 ? "" : ".")}{ProjectionNames.Weight(Names.Inputs[0])}";
 
     /// <summary>The prefix of a layer, for messages and documentation.</summary>
-    public string Pattern => $"{Before}.N.{After}";
+    public string Pattern =>
+        (Root is null ? "" : $"{Root}...") + string.Join('.', new[] { Before, IsSingle ? "" : "N", After }.Where(part => part.Length > 0));
+
+    /// <summary>Whether a prefix, the final dot included, is one of a layer of the place.</summary>
+    public bool IsPrefix(string prefix)
+    {
+        string name = string.Concat(
+            new[] { Regex.Escape(Before), IsSingle ? "" : "[0-9]+", Regex.Escape(After) }.Where(part => part.Length > 0)
+                .Select(part => part + @"\."));
+        return Regex.IsMatch(prefix, $@"(^|\.){name}$", RegexOptions.CultureInvariant)
+            && (Root is null || $".{prefix}".Contains($".{Root}.", StringComparison.Ordinal));
+    }
 }

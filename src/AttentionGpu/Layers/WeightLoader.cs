@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Text.Json;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tensors;
 
@@ -99,14 +100,17 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             + $"{file.Summary()}{OtherNames()}");
 
     // The way to layers with other names, of models that are known.
-    private string OtherNames()
-    {
-        string? type = ModelConfiguration.TypeBeside(file.Path);
-        return type is not null && ModelFamilies.Find(type) is { Places: [_, ..] places }
+    private string OtherNames() =>
+        TypeBeside() is string type && ModelFamilies.Find(type) is { Places: [_, ..] places }
             && !places.Any(place => place.Names.Inputs.Contains(QueryLayer))
             ? $". Layers of a model of the type '{type}' have other names: AttentionModel.Open reads them (--model of the command line)"
             : "";
-    }
+
+    private string? TypeBeside() =>
+        ModelConfiguration.ReadBeside(file.Path) is JsonElement root ? ModelConfiguration.FindType(root) : null;
+
+    private static bool HasPositions(ModelFamily family) =>
+        family.HasRotary || family.Alibi != AlibiKind.None || family.Places.Any(place => place.RelativeBias is not null);
 
     // The elements of matrices.
     private Type StoredType(string[] names) => file.CommonElement(names.Select(name => _prefix + name).Where(IsMatrix));
@@ -118,15 +122,21 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
     // Layers with rotary embedding and without have the same names.
     private ModelConfiguration FindModel()
     {
-        ModelConfiguration model = ModelConfiguration.Beside(
+        ModelConfiguration whole = ModelConfiguration.Beside(
             file.Path, "The layer's positions and variants can be stated by the caller instead.")
             ?? throw BadInput.Because(
                 nameof(options),
                 $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no "
                 + "config.json beside it: state the positions, by the option 'Rotary' or by the option 'Positions', None (--rotary of the "
                 + "command line).");
-        if (!model.Family.Places.Any(place => place.Names.Inputs.Contains(QueryLayer)))
-            throw model.Error($"is of a model whose layers have no '{QueryLayer}.weight', unlike '{file.Path}'");
+        (ModelConfiguration Configuration, LayerPlace Place)[] places =
+            [.. whole.Places().Where(one => one.Place.Names.Inputs.Contains(QueryLayer))];
+        if (places.Length == 0)
+            throw whole.Error($"is of a model whose layers have no '{QueryLayer}.weight', unlike '{file.Path}'");
+        ModelConfiguration model = places.FirstOrDefault(one => one.Place.IsPrefix(_prefix)).Configuration
+            ?? (whole.Family.Parts.Length == 0 ? whole : throw whole.Error(
+                $"is of a model of several parts, and the prefix '{_prefix}' is that of no layer: "
+                + $"{string.Join(", ", places.Select(one => $"'{one.Place.Pattern}'"))}"));
         if (model.Family.HasSinks && !Has(Sinks))
             throw model.Error($"is of a model whose layers have '{Sinks}', and the layer in '{file.Path}' has none");
         return (options.Window, options.Softcap, options.Scale, options.NormEpsilon) is (null, null, null, null)
@@ -140,8 +150,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
     // PyTorch's own layer has no positions; a model that has them stores it under other names, or changes it.
     private void RequireNoPositions()
     {
-        if (ModelConfiguration.TypeBeside(file.Path) is string type && ModelFamilies.Find(type) is { Places: [_, ..] } family
-            && (family.HasRotary || family.HasAlibi))
+        if (TypeBeside() is string type && ModelFamilies.Find(type) is { Places: [_, ..] } family && HasPositions(family))
         {
             throw BadInput.Because(
                 nameof(options),

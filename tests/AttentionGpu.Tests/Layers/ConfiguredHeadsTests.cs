@@ -94,6 +94,18 @@ public sealed class ConfiguredHeadsTests : IDisposable
             Assert.Throws<InvalidDataException>(() => Load(2, "attn")).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_layer_of_a_model_of_several_parts_needs_the_prefix_of_one()
+    {
+        _folder.Write("attn", CheckpointFolder.Weights(), "out_proj");
+        _folder.WriteConfiguration(Clip);
+        Assert.Contains(
+            "is of a model of several parts, and the prefix 'attn.' is that of no layer: 'text_model.encoder.layers.N.self_attn', "
+            + "'vision_model.encoder.layers.N.self_attn'.",
+            Assert.Throws<InvalidDataException>(() => Load(4, "attn")).Message, StringComparison.Ordinal);
+        Assert.Equal(8, Load(8, "attn", _none).Heads);
+    }
+
     [Theory]
     [InlineData("BERT", "bert")]
     [InlineData("GPT-2", "gpt2")]

@@ -66,7 +66,9 @@ internal static class AttentionEndpoints
     private static LayerDescription Describe(IAttentionLayer layer, AttentionServiceOptions options)
     {
         AttentionLayerOptions? configured = options.Layers.TryGetValue(layer.Name, out AttentionLayerOptions? own) ? own : null;
-        string? model = configured?.Model is string path ? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path))) : null;
+        string? model = configured?.Model is string path
+            ? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)))
+            : null;
         return new LayerDescription(
             layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads,
             LayerCalls.Of(layer).ElementType, layer.Causal != Causal.None, model, model is null ? null : NameInModel(configured!));

@@ -6,7 +6,9 @@ namespace AttentionGpu.Service;
 /// <summary>A request in JSON.</summary>
 /// <param name="Input">A row of embedding-size numbers a token. Not-a-number is "NaN".</param>
 /// <param name="Layer">The layer's name; it may be left out where there is one alone, or the query has it.</param>
-/// <param name="Causal">Whether a token sees only itself and those before; what the layer does where neither this nor the query tells.</param>
+/// <param name="Causal">
+/// Whether a token sees only itself and those before; what the layer does where neither this nor the query tells.
+/// </param>
 /// <param name="Weights">Whether the attention weights of each head are wanted.</param>
 internal sealed record AttentionRequest(float[][] Input, string? Layer = null, bool? Causal = null, bool Weights = false);
 

@@ -115,6 +115,14 @@ public sealed class ModelCommandTests : IDisposable
     }
 
     [Fact]
+    public void Demo_shows_the_heads_of_the_configuration()
+    {
+        using var document = JsonDocument.Parse(
+            Succeed("demo", "--weights", _folder["model.safetensors"], "--prefix", _decoder.Prefix, "--device", "simd", "--json"));
+        Assert.Equal(8, document.RootElement.GetProperty("sentences")[0].GetProperty("heads").GetArrayLength());
+    }
+
+    [Fact]
     public void A_mapping_describes_a_model_that_is_not_known()
     {
         File.WriteAllText(_folder["config.json"], """{"model_type":"nonesuch"}""");

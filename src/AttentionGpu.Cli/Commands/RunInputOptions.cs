@@ -132,11 +132,10 @@ internal sealed class RunInputOptions
     private static Tensor<float> ReadTensor(Option option, string path, string? name, bool isBatch)
     {
         Tensor<float> tensor = TensorFile.Read(path, name ?? DefaultTensor);
+        string axes = isBatch ? "[batch, length, embedding]" : "[tokens, embedding], with --lengths";
         return tensor.Rank == (isBatch ? 3 : 2)
             ? tensor
-            : throw new InvalidDataException(
-                $"The tensor of {option.Name} '{path}' must be {(isBatch ? "[batch, length, embedding]" : "[tokens, embedding], with --lengths")}; "
-                + $"it has rank {tensor.Rank}.");
+            : throw new InvalidDataException($"The tensor of {option.Name} '{path}' must be {axes}; it has rank {tensor.Rank}.");
     }
 
     private Tensor<bool> ReadPadding(string path, Tensor<float> keys)

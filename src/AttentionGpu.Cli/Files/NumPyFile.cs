@@ -28,9 +28,14 @@ internal static partial class NumPyFile
     /// <param name="kinds">The element types that are read, such as <c>i4</c>.</param>
     /// <param name="names">The same, for messages.</param>
     /// <exception cref="InvalidDataException">It is malformed, cut off, or of another element type.</exception>
-    public static Tensor<long> ReadWhole(string path, string[] kinds, string names) => Open(path, stream => Read(
-        stream, path,
-        type => kinds.Contains(type.Kind) ? type.ToWhole! : throw Error(path, $"its elements are of the type '{type.Name}'; {names} is needed")));
+    public static Tensor<long> ReadWhole(string path, string[] kinds, string names) => Open(
+        path,
+        stream => Read(
+            stream,
+            path,
+            type => kinds.Contains(type.Kind)
+                ? type.ToWhole!
+                : throw Error(path, $"its elements are of the type '{type.Name}'; {names} is needed")));
 
     /// <summary>Writes an array of float32, in the order of its axes.</summary>
     public static void Write(Stream stream, Tensor<float> tensor)

@@ -154,8 +154,8 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         {
             throw BadInput.Because(
                 nameof(options),
-                $"'{file.Path}' has the names of nn.MultiheadAttention, which has no positions, and '{ModelConfiguration.PathBeside(file.Path)}' "
-                + $"the 'model_type' '{type}', whose layers have: state the positions, by the option 'Rotary' or by the option 'Positions', "
+                $"'{file.Path}' has the names of nn.MultiheadAttention, which has no positions, and "
+                + $"'{ModelConfiguration.PathBeside(file.Path)}' the 'model_type' '{type}', whose layers have: state the positions, by the option 'Rotary' or by the option 'Positions', "
                 + "None (--rotary of the command line).");
         }
     }

@@ -30,6 +30,7 @@ internal sealed class ModelConfiguration
         "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "attn_dropout", "attention_bias", "attention_out_bias",
         "use_qkv_bias", "qkv_bias", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation",
         "reorder_and_upcast_attn", "final_logit_softcapping", "output_attentions", "lm_head_bias",
+        "pooler_num_attention_heads", "pooler_size_per_head", "scalable_attention", "full_attn_mod",
     ];
 
     // Members that are always set in the models that have them; otherwise the layer computes something else.

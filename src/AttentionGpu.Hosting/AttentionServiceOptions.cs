@@ -14,9 +14,9 @@ public enum AttentionShutdown
 }
 
 /// <summary>
-/// A layer: one of a model, as <see cref="AttentionModel"/> reads it (<see cref="Model"/> with <see cref="Layer"/> or <see cref="Prefix"/>,
-/// and no other option but <see cref="ElementType"/>), or one of a file, as <see cref="MultiHeadAttention.Load{T}"/> reads it
-/// (<see cref="Path"/>).
+/// A layer: one of a model, as <see cref="AttentionModel"/> reads it (<see cref="Model"/>, with <see cref="Layer"/> and
+/// <see cref="Stack"/> or with <see cref="Prefix"/>; besides, <see cref="Mapping"/> and <see cref="ElementType"/> alone), or one of a file,
+/// as <see cref="MultiHeadAttention.Load{T}"/> reads it (<see cref="Path"/>).
 /// </summary>
 public sealed class AttentionLayerOptions
 {

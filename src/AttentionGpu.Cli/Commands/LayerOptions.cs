@@ -92,10 +92,11 @@ internal sealed class LayerOptions
             throw new ArgumentException("--model or --weights must be given.");
         if (PositionOptions.FirstGiven(parsed, _mapping, _layer, _stack, _cross) is string needless)
             throw new ArgumentException($"{needless} needs --model in place of --weights.");
+        MultiHeadAttentionLoadOptions options = _positions.Read(parsed);
         return LayerSource.OfCheckpoint(
             weights,
-            new CheckpointLayer(
-                parsed.GetValue(_prefix), parsed.GetValue(_heads), parsed.GetValue(_keyValueHeads), _positions.Read(parsed)),
+            () => MultiHeadAttentionWeights.Load(
+                weights, parsed.GetValue(_heads), parsed.GetValue(_keyValueHeads), parsed.GetValue(_prefix), options: options),
             type,
             parsed.GetValue(_causal) ? Causal.TopLeft : Causal.None);
     }

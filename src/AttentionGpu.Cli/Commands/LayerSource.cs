@@ -5,16 +5,20 @@ namespace AttentionGpu.Cli.Commands;
 /// <summary>The layer that a command runs: one of a model's folder, or one whose checkpoint is given.</summary>
 internal sealed class LayerSource : IDisposable
 {
-    private readonly Func<AttentionEngine, MultiHeadAttention> _load;
+    private readonly Func<(MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights)> _read;
     private readonly AttentionModel? _model;
 
-    private LayerSource(IReadOnlyList<InputFile> files, Func<AttentionEngine, MultiHeadAttention> load, AttentionModel? model)
+    private LayerSource(
+        IReadOnlyList<InputFile> files, Func<(MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights)> read, AttentionModel? model)
     {
-        (Files, _load, _model) = (files, load, model);
+        (Files, _read, _model) = (files, read, model);
     }
 
     /// <summary>The files that are read.</summary>
     public IReadOnlyList<InputFile> Files { get; }
+
+    /// <summary>The element type of the layer; null for that of its file.</summary>
+    public required Type? Type { get; init; }
 
     /// <summary>Which keys a query sees by its position.</summary>
     public required Causal Causal { get; init; }
@@ -24,11 +28,12 @@ internal sealed class LayerSource : IDisposable
 
     /// <summary>A layer under the names that <see cref="MultiHeadAttention.Load{T}"/> knows.</summary>
     /// <param name="weights">The file.</param>
-    /// <param name="layer">What the file does not tell.</param>
+    /// <param name="read">Reads the layer from it.</param>
     /// <param name="type">The element type; null for that of the file.</param>
     /// <param name="causal">Which keys a query sees by its position.</param>
-    public static LayerSource OfCheckpoint(string weights, CheckpointLayer layer, Type? type, Causal causal) =>
-        new(InputFile.List(weights), engine => layer.Load(engine, weights, type), model: null) { Causal = causal };
+    public static LayerSource OfCheckpoint(
+        string weights, Func<(MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights)> read, Type? type, Causal causal) =>
+        new(InputFile.List(weights), read, model: null) { Type = type, Causal = causal };
 
     /// <summary>A layer of a model, which is opened.</summary>
     /// <param name="path">The model's folder, file or index.</param>
@@ -44,8 +49,9 @@ internal sealed class LayerSource : IDisposable
         {
             AttentionModelLayer layer = find(model);
             return new LayerSource(
-                [.. model.Files.Select(file => new InputFile("--model", file))], engine => Load(model, engine, layer, type), model)
+                [.. model.Files.Select(file => new InputFile("--model", file))], () => model.ReadLayer(layer), model)
             {
+                Type = type,
                 Causal = layer.IsCausal ? Causal.TopLeft : Causal.None,
                 IsCross = layer.IsCross,
             };
@@ -57,25 +63,15 @@ internal sealed class LayerSource : IDisposable
         }
     }
 
-    /// <summary>Reads the parameters.</summary>
-    public MultiHeadAttention Load(AttentionEngine engine) => _load(engine);
+    /// <summary>Reads the parameters and makes the layer.</summary>
+    public MultiHeadAttention Load(AttentionEngine engine)
+    {
+        (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) = _read();
+        Type type = Type ?? weights.StoredType;
+        return type == typeof(Half) ? new MultiHeadAttention<Half>(engine, config, weights)
+            : type == typeof(BFloat16) ? new MultiHeadAttention<BFloat16>(engine, config, weights)
+            : new MultiHeadAttention<float>(engine, config, weights);
+    }
 
     public void Dispose() => _model?.Dispose();
-
-    private static MultiHeadAttention Load(AttentionModel model, AttentionEngine engine, AttentionModelLayer layer, Type? type) =>
-        type is null ? model.LoadLayer(engine, layer)
-        : type == typeof(Half) ? model.LoadLayer<Half>(engine, layer)
-        : type == typeof(BFloat16) ? model.LoadLayer<BFloat16>(engine, layer)
-        : model.LoadLayer<float>(engine, layer);
-}
-
-/// <summary>What the caller says of a layer of a checkpoint.</summary>
-internal sealed record CheckpointLayer(string? Prefix, int? Heads, int? KeyValueHeads, MultiHeadAttentionLoadOptions Options)
-{
-    /// <summary>Reads it from a file, in an element type or in that of the file (null).</summary>
-    public MultiHeadAttention Load(AttentionEngine engine, string path, Type? type) =>
-        type is null ? MultiHeadAttention.Load(engine, path, Heads, KeyValueHeads, Prefix, options: Options)
-        : type == typeof(Half) ? MultiHeadAttention.Load<Half>(engine, path, Heads, KeyValueHeads, Prefix, options: Options)
-        : type == typeof(BFloat16) ? MultiHeadAttention.Load<BFloat16>(engine, path, Heads, KeyValueHeads, Prefix, options: Options)
-        : MultiHeadAttention.Load<float>(engine, path, Heads, KeyValueHeads, Prefix, options: Options);
 }

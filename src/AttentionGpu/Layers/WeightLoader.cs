@@ -144,7 +144,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             : throw BadInput.Because(
                 nameof(options),
                 "The options 'Window', 'Softcap', 'Scale' and 'NormEpsilon' must be left out where config.json configures the layer; state "
-                + $"the positions as well, and it is not read. The file is '{file.Path}'.");
+                + $"the positions as well, and nothing of it but its heads is read. The file is '{file.Path}'.");
     }
 
     // PyTorch's own layer has no positions; a model that has them stores it under other names, or changes it.
@@ -155,8 +155,8 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             throw BadInput.Because(
                 nameof(options),
                 $"'{file.Path}' has the names of nn.MultiheadAttention, which has no positions, and "
-                + $"'{ModelConfiguration.PathBeside(file.Path)}' the 'model_type' '{type}', whose layers have: state the positions, by the option 'Rotary' or by the option 'Positions', "
-                + "None (--rotary of the command line).");
+                + $"'{ModelConfiguration.PathBeside(file.Path)}' the 'model_type' '{type}', whose layers have: state the positions, by the "
+                + "option 'Rotary' or by the option 'Positions', None (--rotary of the command line).");
         }
     }
 

@@ -48,6 +48,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         }
 
         _ = Buckets(heads);
+        if (_names.Inputs.Any(name => checkpoint.Entries.ContainsKey(layer.Prefix + ProjectionNames.Bias(name))))
+            configuration.RequireInputBiases(checkpoint.Path);
         return config;
     }
 

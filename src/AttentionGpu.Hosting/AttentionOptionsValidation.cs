@@ -43,7 +43,7 @@ internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionSer
     {
         if (string.IsNullOrWhiteSpace(name))
             yield return "A layer must have a name; one has none (Layers).";
-        if (string.IsNullOrWhiteSpace(layer.Path) && string.IsNullOrWhiteSpace(layer.Model))
+        if (string.IsNullOrWhiteSpace(layer.Path) && layer.Model is null)
             yield return $"Path or Model of the layer '{name}' must be given.";
         foreach (string failure in layer.Model is null ? File(name, layer) : Model(name, layer))
             yield return failure;

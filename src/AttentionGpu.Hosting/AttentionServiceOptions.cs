@@ -20,8 +20,8 @@ public enum AttentionShutdown
 /// </summary>
 public sealed class AttentionLayerOptions
 {
-    /// <summary>The model's folder with <c>config.json</c>, or the index of its files.</summary>
-    public string? Model { get; set; }
+    /// <summary>The model's folder with <c>config.json</c>, or the index of its files; null or blank for a layer of a file.</summary>
+    public string? Model { get; set => field = string.IsNullOrWhiteSpace(value) ? null : value; }
 
     /// <summary>
     /// A file that describes the layers of a <see cref="Model"/> whose type is not known, as <see cref="AttentionModel.Open"/> takes it.

@@ -80,7 +80,8 @@ public sealed class ModelCommandTests : IDisposable
     [InlineData("--context must be left out: the model's layer is self-attention", "--model", "MODEL", "--layer", "1", "--stack", "decoder", "--context", "c.safetensors")]
     [InlineData("There is no self-attention 0", "--model", "MODEL", "--layer", "0")]
     [InlineData("There is no self-attention -1", "--model", "MODEL", "--layer", "-1")]
-    [InlineData("middle", "--model", "MODEL", "--layer", "1", "--stack", "middle")]
+    [InlineData("'middle' not recognized. Must be one of: 'encoder' 'decoder'", "--model", "MODEL", "--layer", "1", "--stack", "middle")]
+    [InlineData("decoder self-attention 1; decoder cross-attention 1.\n", "--model", "MODEL", "--layer", "0", "--stack", "Encoder")]
     [InlineData("nowhere", "--model", "nowhere", "--layer", "1")]
     public void Options_that_are_missing_or_contradict_each_other_are_refused(string message, params string[] options) =>
         Assert.Contains(message, Fail(options), StringComparison.Ordinal);
@@ -101,7 +102,8 @@ public sealed class ModelCommandTests : IDisposable
         for (int i = 0; i < 2; i++)
         {
             Assert.Contains(
-                LayerGroup.Pattern(parts[i].Prefix[..^1], parts[i].Index), Succeed("inspect", _folder[""]), StringComparison.Ordinal);
+                parts[i].Prefix[..^1].Replace($".{parts[i].Index}.", ".N.", StringComparison.Ordinal), Succeed("inspect", _folder[""]),
+                StringComparison.Ordinal);
             Write("x.safetensors", calls[i].Query);
             Write("c.safetensors", calls[i].Key!);
             Succeed(
@@ -112,6 +114,22 @@ public sealed class ModelCommandTests : IDisposable
         }
 
         Assert.Contains("Not computed: 'vision_config': ", Succeed("inspect", _folder[""]), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Layers_whose_prefix_has_other_numbers_are_one_row()
+    {
+        PublishedModel second = PublishedModels.All["T5, encoder"];
+        PublishedModel first = PublishedModels.All["T5, first layer"];
+        MultiHeadAttentionWeights weights = second.Call(seed: 3, length: 4).Weights;
+        second.Write(_folder[""], "t5", weights);
+        Dictionary<string, Tensor<float>> tensors = new(second.Tensors(weights));
+        foreach ((string name, Tensor<float> tensor) in first.Tensors(weights))
+            tensors[name] = tensor;
+        SafetensorsFile.Write(_folder["model.safetensors"], tensors);
+        string screen = Succeed("inspect", _folder[""]);
+        Assert.Contains($" encoder 0-{second.Index} ", screen, StringComparison.Ordinal);
+        Assert.Contains($"  encoder 0-{second.Index}: encoder.block.N.layer.0.SelfAttention\n", screen, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -170,15 +170,17 @@ public sealed class RunInputTests : IDisposable
     [InlineData("has no tensor 'key_padding_mask'", "--input", "x.npy", "--key-padding", "x.safetensors")]
     [InlineData("has the shape [6, 2]; it must be [batch, length], [2, 6]", "--input", "x.npy", "--position-ids", "turned.npy")]
     [InlineData("it must be [tokens], [12]", "--input", "tokens.npy", "--lengths", "12", "--position-ids", "long.npy")]
-    [InlineData("has the position -1; it must be at least 0", "--input", "x.npy", "--position-ids", "negative.npy")]
+    [InlineData("has the position -1; it must be 0 to ", "--input", "x.npy", "--position-ids", "negative.npy")]
     [InlineData("has the element 4294967296, which int32 does not have", "--input", "x.npy", "--position-ids", "huge.npy")]
     [InlineData("are of the type '<f4'; int32 or int64 is needed", "--input", "x.npy", "--position-ids", "x.npy")]
-    [InlineData("'queryPositions'", "--input", "x.npy", "--position-ids", "far.npy")]
+    [InlineData("far.npy' has the position 2147483647; it must be 0 to ", "--input", "x.npy", "--position-ids", "far.npy")]
     [InlineData("--position-ids must be left out beside --context", "--input", "x.npy", "--position-ids", "long.npy", "--context", "x.npy")]
-    [InlineData("double", "--input", "x.npy", "--type", "double")]
+    [InlineData("'double' not recognized. Must be one of: 'float32' 'float16'", "--input", "x.npy", "--type", "double")]
+    [InlineData("--input has the embedding size 31; the layer's is 32.", "--input", "narrow.npy")]
     public void What_cannot_be_computed_is_refused(string message, params string[] options)
     {
         WriteNumPy("p", "|b1", new byte[12], "(6, 2)");
+        WriteNumPy("narrow", "<f4", new float[2 * 6 * 31], "(2, 6, 31)");
         WriteNumPy("two", "|u1", new byte[] { 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0 }, "(2, 6)");
         WriteNumPy("long", "<i8", new long[12], "(2, 6)");
         WriteNumPy("turned", "<i8", new long[12], "(6, 2)");
@@ -186,6 +188,37 @@ public sealed class RunInputTests : IDisposable
         WriteNumPy("huge", "<i8", new long[] { 1L << 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, "(2, 6)");
         WriteNumPy("far", "<i4", new[] { int.MaxValue, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }, "(2, 6)");
         Refuse(message, [.. options.Select(option => File.Exists(_folder[option]) ? _folder[option] : option)]);
+    }
+
+    [Theory]
+    [InlineData("--context has the key size 31; the layer's is 32.", "(2, 6, 31)", 2 * 6 * 31)]
+    [InlineData("--context has a batch of 3; --input has 2.", "(3, 6, 32)", 3 * 6 * 32)]
+    public void A_context_that_does_not_fit_is_refused(string message, string shape, int count)
+    {
+        PublishedModel cross = PublishedModels.All["encoder and decoder: cross-attention"];
+        cross.Write(_folder[""], "whisper", cross.Call(seed: 7, Length).Weights);
+        WriteNumPy("context", "<f4", new float[count], shape);
+        Assert.Contains(
+            message,
+            InProcess.Fail(
+                2, "run", "--model", _folder[""], "--layer", "1", "--cross", "--input", _folder["x.npy"], "--context",
+                _folder["context.npy"], "--output", _folder["bad.npy"]),
+            StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder["bad.npy"]), "Something was written.");
+    }
+
+    [Theory]
+    [InlineData("y.txt")]
+    [InlineData("y.npz")]
+    [InlineData("y.gguf")]
+    public void An_output_of_a_format_that_is_not_written_is_refused(string name)
+    {
+        Assert.Contains(
+            $"{name}'; it must be a .safetensors or a .npy file.",
+            InProcess.Fail(
+                2, "run", "--model", _folder[""], "--layer", $"{_llama.Index}", "--input", _folder["x.npy"], "--output", _folder[name]),
+            StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder[name]), "Something was written.");
     }
 
     [Fact]

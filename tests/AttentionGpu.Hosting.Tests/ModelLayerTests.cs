@@ -194,7 +194,7 @@ public sealed class ModelLayerTests : IDisposable
         {
             values[$"Attention:Layers:x:{setting[0]}"] = setting switch
             {
-                ["Model", ""] => null,
+                ["Model", ""] => "",
                 ["Model", "WHISPER"] => _folder,
                 ["Model", string name] => Path.Combine(_folder, name),
                 _ => setting[1],

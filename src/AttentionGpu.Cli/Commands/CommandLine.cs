@@ -30,7 +30,7 @@ internal static class CommandLine
     {
         ParseResult parsed = Create(open).Parse(arguments);
         if (parsed.Action is ParseErrorAction)
-            return Failure.Report(string.Join(" ", parsed.Errors.Select(error => error.Message)), ExitCode.BadInput);
+            return Failure.Report(string.Join(" ", parsed.Errors.Select(OneLine)), ExitCode.BadInput);
 
         try
         {
@@ -41,4 +41,8 @@ internal static class CommandLine
             return Failure.Report(exception);
         }
     }
+
+    // The parser lists choices with line feeds and tabs.
+    private static string OneLine(ParseError error) =>
+        string.Join(' ', error.Message.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
 }

@@ -80,9 +80,10 @@ internal static class InspectCommand
         screen.Table(table);
         screen.Lines(
         [
-            $"{(model.ModelType.Length == 0 ? "" : $"{model.ModelType}: ")}{Number(model.Layers.Count)} attention layers in {model.Path}. Their prefixes, N being the number:",
-            .. model.Layers.GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: LayerGroup.Pattern(layer.Prefix, layer.Index)))
-                .Select(group => $"  {LayerGroup.NameOf([.. group])}: {group.Key.Prefix}"),
+            $"{(model.ModelType.Length == 0 ? "" : $"{model.ModelType}: ")}{Number(model.Layers.Count)} attention layers in {model.Path}. "
+            + "Their prefixes, N being the number:",
+            .. model.Layers.GroupBy(layer => (layer.Stack, layer.IsCross, layer.Pattern))
+                .Select(group => $"  {LayerGroup.NameOf([.. group])}: {group.Key.Pattern}"),
             .. model.Refusals.Select(refusal => $"Not computed: {refusal}."),
         ]);
     }

@@ -58,13 +58,14 @@ internal sealed class LayerOptions
 
     public LayerOptions()
     {
-        _stack.AcceptOnlyFromAmong([.. Enum.GetNames<ModelStack>().Select(name => name.ToLowerInvariant())]);
+        _stack.AcceptOnlyFromAmong(StringComparer.OrdinalIgnoreCase, [.. Enum.GetNames<ModelStack>().Select(name => name.ToLowerInvariant())]);
         _type.AcceptOnlyFromAmong(ElementConversion.Names);
     }
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _mapping, _layer, _stack, _cross, _weights, _prefix, _heads, _keyValueHeads, _causal, _type])
+        Option[] options = [_model, _mapping, _layer, _stack, _cross, _weights, _prefix, _heads, _keyValueHeads, _causal, _type];
+        foreach (Option option in options)
             command.Options.Add(option);
         _positions.AddTo(command);
     }

@@ -18,7 +18,9 @@ internal sealed record LayerRun(TimeSpan First, TimeSpan Time, LayerCost Cost, A
 
     /// <summary>Runs a layer in its element type, to which the inputs are rounded.</summary>
     /// <exception cref="ArgumentException">A shape does not fit the layer, or it has no positions and some are given.</exception>
-    /// <exception cref="InvalidDataException">The element type does not have a number of the inputs.</exception>
+    /// <exception cref="InvalidDataException">
+    /// The element type does not have a number of the inputs, or their sizes are not those of the layer.
+    /// </exception>
     public static LayerRun Of(MultiHeadAttention layer, RunInputs inputs, Causal causal, bool needWeights) => layer switch
     {
         MultiHeadAttention<float> single => Of(single, inputs, causal, needWeights),
@@ -32,6 +34,14 @@ internal sealed record LayerRun(TimeSpan First, TimeSpan Time, LayerCost Cost, A
     {
         if (inputs.PositionIds is not null && layer.Config.Rotary is null)
             throw new ArgumentException("--position-ids must be left out: the layer has no rotary embedding.");
+        RequireSize("--input", inputs.Input, "embedding", layer.Config.EmbeddingSize);
+        if (inputs.Context is Tensor<float> context)
+        {
+            RequireSize("--context", context, "key", layer.Config.KeySize ?? layer.Config.EmbeddingSize);
+            if (context.Lengths[0] != inputs.Input.Lengths[0])
+                throw new InvalidDataException($"--context has a batch of {context.Lengths[0]}; --input has {inputs.Input.Lengths[0]}.");
+        }
+
         Tensor<T> query = ElementConversion.FromSingle<T>(inputs.Input, "--input");
         Tensor<T>? key = inputs.Context is null ? null : ElementConversion.FromSingle<T>(inputs.Context, "--context");
         Tensor<T> output = Tensor.CreateFromShape<T>(query.Lengths);
@@ -66,6 +76,13 @@ internal sealed record LayerRun(TimeSpan First, TimeSpan Time, LayerCost Cost, A
                 CumulativeLengths = starts,
             },
             new MultiHeadAttentionOutputs<T> { Output = output, Weights = weights });
+    }
+
+    // The engine would name its own arguments.
+    private static void RequireSize(string option, Tensor<float> tensor, string kind, int size)
+    {
+        if (tensor.Lengths[^1] != size)
+            throw new InvalidDataException($"{option} has the {kind} size {tensor.Lengths[^1]}; the layer's is {size}.");
     }
 
     private static TimeSpan Measure(Action action)

@@ -31,6 +31,7 @@ internal static class RunCommand
         {
             var settings = new Settings(
                 parsed.GetValue(needWeights), parsed.GetRequiredValue(device), parsed.GetRequiredValue(output), parsed.GetValue(json));
+            TensorFile.RequireFormat("--output", settings.Output);
             if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
                 throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
             if (settings.NeedWeights && inputs.HasLengths(parsed))

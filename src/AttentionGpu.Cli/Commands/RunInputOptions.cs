@@ -150,8 +150,11 @@ internal sealed class RunInputOptions
         Tensor<int> positions = TensorFile.ReadWholeNumbers(path, PositionTensor);
         foreach (int position in positions)
         {
-            if (position < 0)
-                throw new InvalidDataException($"{_positionIds.Name} '{path}' has the position {position}; it must be at least 0.");
+            if (position is < 0 or >= RotaryEmbedding.MaxPositions)
+            {
+                throw new InvalidDataException(
+                    $"{_positionIds.Name} '{path}' has the position {position}; it must be 0 to {RotaryEmbedding.MaxPositions - 1}.");
+            }
         }
 
         if (input.Rank == 3)

@@ -13,6 +13,17 @@ internal static class TensorFile
     /// <summary>Whether a path means a NumPy file.</summary>
     public static bool IsNumPy(string path) => Path.GetExtension(path).Equals(NumPyExtension, StringComparison.OrdinalIgnoreCase);
 
+    /// <summary>Requires that a path has the extension of a format that can be written, or none, which means safetensors: a pipe.</summary>
+    /// <param name="option">The option that names the path.</param>
+    /// <param name="path">The path.</param>
+    /// <exception cref="ArgumentException">It has another extension.</exception>
+    public static void RequireFormat(string option, string path)
+    {
+        string extension = Path.GetExtension(path);
+        if (extension.Length > 0 && !IsNumPy(path) && !extension.Equals(".safetensors", StringComparison.OrdinalIgnoreCase))
+            throw new ArgumentException($"{option} is '{path}'; it must be a .safetensors or a .npy file.");
+    }
+
     /// <summary>Reads a tensor as float32: the one of a NumPy file, or the named one of a safetensors file.</summary>
     /// <exception cref="InvalidDataException">The file is malformed, has no such tensor, or its elements are of another type.</exception>
     public static Tensor<float> Read(string path, string name)

@@ -3,9 +3,11 @@ namespace AttentionGpu.Cli.Output;
 /// <summary>Errors, on standard error in one line.</summary>
 internal static class Failure
 {
-    /// <summary>Prints an error and returns its exit code.</summary>
+    /// <summary>Prints an error and returns its exit code. The name of a parameter is left out: it is that of a method in the code.</summary>
     public static int Report(Exception exception) => Report(
-        exception.Message,
+        exception is ArgumentException { ParamName: string name }
+            ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)
+            : exception.Message,
         exception is ArgumentException or FormatException or IOException or InvalidDataException
             or UnauthorizedAccessException or NotSupportedException
             ? ExitCode.BadInput

@@ -4,7 +4,9 @@ using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
-/// <summary>The members of a configuration as a family reads them: with its defaults, and with those of a nested object beside the others.</summary>
+/// <summary>
+/// The members of a configuration as a family reads them: with its defaults, and with those of a nested object beside the others.
+/// </summary>
 internal static class ConfigurationMerge
 {
     // An object in a nested one may say the type of its own.
@@ -48,5 +50,6 @@ internal static class ConfigurationMerge
         return document.RootElement.Clone();
     }
 
-    private static JsonNode? Node(JsonProperty member) => member.Value.ValueKind == JsonValueKind.Null ? null : JsonNode.Parse(member.Value.GetRawText());
+    private static JsonNode? Node(JsonProperty member) =>
+        member.Value.ValueKind == JsonValueKind.Null ? null : JsonNode.Parse(member.Value.GetRawText());
 }

@@ -49,7 +49,7 @@ internal static class ConfiguredHeads
                 .Prepend(root).SelectMany(section => Numbers(section, _names));
         }
 
-        (JsonElement Members, LayerPlace Place)[] own = [.. places.Where(one => one.Place.IsPrefix(prefix))];
+        (JsonElement Members, LayerPlace Place)[] own = [.. places.Where(one => one.Place.Match(prefix) is not null)];
         return (own.Length > 0 ? own : places).SelectMany(one => Numbers(one.Members, one.Place.Heads).Take(1));
     }
 

@@ -1,5 +1,3 @@
-using System.Text.RegularExpressions;
-
 namespace AttentionGpu.Layers;
 
 /// <summary>The order of the rows of queries, keys and values in one matrix.</summary>
@@ -90,16 +88,40 @@ internal sealed record LayerPlace(ModelStack Stack, string Before, string After,
     public string FirstTensor => $"{Pattern}{(Pattern.Length == 0 ? "" : ".")}{ProjectionNames.Weight(Names.Inputs[0])}";
 
     /// <summary>The prefix of a layer, for messages and documentation.</summary>
-    public string Pattern =>
-        (Root is null ? "" : $"{Root}...") + string.Join('.', new[] { Before, IsSingle ? "" : "N", After }.Where(part => part.Length > 0));
+    public string Pattern => (Root is null ? "" : $"{Root}...") + NumberedName;
 
-    /// <summary>Whether a prefix, the final dot included, is one of a layer of the place.</summary>
-    public bool IsPrefix(string prefix)
+    /// <summary>The prefix of a layer behind the name of the whole model, with N for the number and without the final dot.</summary>
+    public string NumberedName => string.Join('.', new[] { Before, IsSingle ? "" : "N", After }.Where(part => part.Length > 0));
+
+    /// <summary>Reads a prefix of a layer of the place; null for one of another place.</summary>
+    /// <param name="prefix">All that stands before the name of a projection, the final dot included.</param>
+    /// <returns>The name of the whole model with its dot, or nothing, and the digits of the layer's number: 0 where there is one layer.</returns>
+    public (string Model, string Number)? Match(ReadOnlySpan<char> prefix)
     {
-        string name = string.Concat(
-            new[] { Regex.Escape(Before), IsSingle ? "" : "[0-9]+", Regex.Escape(After) }.Where(part => part.Length > 0)
-                .Select(part => part + @"\."));
-        return Regex.IsMatch(prefix, $@"(^|\.){name}$", RegexOptions.CultureInvariant)
-            && (Root is null || $".{prefix}".Contains($".{Root}.", StringComparison.Ordinal));
+        string after = Dotted(After);
+        string before = Dotted(Before);
+        if (!prefix.EndsWith(after, StringComparison.Ordinal))
+            return null;
+        ReadOnlySpan<char> rest = prefix[..^after.Length];
+        ReadOnlySpan<char> number = "0";
+        if (!IsSingle)
+        {
+            int dot = rest.Length - 1;
+            int start = dot;
+            while (start > 0 && char.IsAsciiDigit(rest[start - 1]))
+                start--;
+            if (dot <= start || rest[dot] != '.')
+                return null;
+            number = rest[start..dot];
+            rest = rest[..start];
+        }
+
+        if (!rest.EndsWith(before, StringComparison.Ordinal))
+            return null;
+        string model = rest[..^before.Length].ToString();
+        bool fits = model.Length == 0 || (!IsExact && model[^1] == '.');
+        return fits && (Root is null || $".{model}".Contains($".{Root}.", StringComparison.Ordinal)) ? (model, number.ToString()) : null;
     }
+
+    private static string Dotted(string name) => name.Length == 0 ? "" : $"{name}.";
 }

@@ -55,7 +55,8 @@ internal sealed class ModelConfiguration
                 $"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
         if (Family.Refusal is string reason)
             throw Error($"has the 'model_type' '{ModelType}', whose layers are not computed: {reason}");
-        _members = new ConfigurationMembers(ConfigurationMerge.Of(root, [part?.Defaults ?? "{}", Family.Defaults], Family.Nested, Error), Error);
+        JsonElement merged = ConfigurationMerge.Of(root, [part?.Defaults ?? "{}", Family.Defaults], Family.Nested, Error);
+        _members = new ConfigurationMembers(merged, Error);
         RequireKnown();
     }
 
@@ -218,7 +219,7 @@ internal sealed class ModelConfiguration
 
     private RotaryEmbedding Rotary(int headSize, bool hasWindow)
     {
-        var reader = new RopeScalingReader(_members.Root, Error, hasWindow);
+        var reader = new RopeScalingReader(_members, hasWindow);
         if (Family.NeedsScaling && !reader.HasScaling)
             throw Error($"has neither 'rope_scaling' nor '{RopeScalingReader.Parameters}'");
         bool isOwn = hasWindow && Family.WindowBase is not null && !reader.IsOfKind;

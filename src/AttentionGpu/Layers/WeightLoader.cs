@@ -133,7 +133,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             [.. whole.Places().Where(one => one.Place.Names.Inputs.Contains(QueryLayer))];
         if (places.Length == 0)
             throw whole.Error($"is of a model whose layers have no '{QueryLayer}.weight', unlike '{file.Path}'");
-        ModelConfiguration model = places.FirstOrDefault(one => one.Place.IsPrefix(_prefix)).Configuration
+        ModelConfiguration model = places.FirstOrDefault(one => one.Place.Match(_prefix) is not null).Configuration
             ?? (whole.Family.Parts.Length == 0 ? whole : throw whole.Error(
                 $"is of a model of several parts, and the prefix '{_prefix}' is that of no layer: "
                 + $"{string.Join(", ", places.Select(one => $"'{one.Place.Pattern}'"))}"));

@@ -1,3 +1,4 @@
+using System.Globalization;
 using AttentionGpu.Elements;
 using AttentionGpu.Layers;
 using AttentionGpu.Models;
@@ -12,7 +13,8 @@ namespace AttentionGpu;
 /// </summary>
 public sealed class AttentionModel : IDisposable
 {
-    private const string MappingHint = "A mapping, a file that describes the layers, can take its place.";
+    private const string MappingHint =
+        "A mapping, a JSON file that describes the layers (docs/models.md; --mapping of the command line), can take its place.";
 
     private readonly Checkpoint _checkpoint;
 
@@ -37,7 +39,10 @@ public sealed class AttentionModel : IDisposable
                 ?? throw new InvalidDataException(
                     $"There is no '{_description}', which says what the layers of '{checkpoint.Path}' compute. {MappingHint}");
             ModelType = configuration.ModelType;
-            Refusals = [.. configuration.Family.Parts.Where(part => part.Refusal is not null).Select(part => $"'{part.Section}': {part.Refusal}")];
+            Refusals =
+            [
+                .. configuration.Family.Parts.Where(part => part.Refusal is not null).Select(part => $"'{part.Section}': {part.Refusal}"),
+            ];
             places = [.. configuration.Places()];
         }
 
@@ -113,7 +118,7 @@ public sealed class AttentionModel : IDisposable
 
         IEnumerable<string> there = Layers.GroupBy(one => (one.Stack, one.IsCross)).Select(group =>
             $"{group.Key.Stack.ToString().ToLowerInvariant()} {(group.Key.IsCross ? "cross-attention" : "self-attention")} "
-            + $"{group.First().Index} to {group.Last().Index}");
+            + Range(group.First().Index.ToString(CultureInfo.InvariantCulture), group.Last().Index.ToString(CultureInfo.InvariantCulture)));
         string kind = isCross ? "cross-attention" : "self-attention";
         string problem = found.Length == 0
             ? $"There is no {kind} {index}{(stack is null ? "" : $" in the {stack.ToString()!.ToLowerInvariant()}")}"
@@ -131,7 +136,7 @@ public sealed class AttentionModel : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(prefix);
         string name = prefix.EndsWith('.') ? prefix[..^1] : prefix;
         IEnumerable<string> there = Layers.GroupBy(layer => (layer.Stack, layer.IsCross)).Select(group =>
-            $"'{Excerpt.Of(group.First().Prefix)}' to '{Excerpt.Of(group.Last().Prefix)}'");
+            Range($"'{Excerpt.Of(group.First().Prefix)}'", $"'{Excerpt.Of(group.Last().Prefix)}'"));
         return Layers.FirstOrDefault(layer => layer.Prefix == name)
             ?? throw new ArgumentException(
                 $"There is no attention layer '{Excerpt.Of(prefix)}'. '{Path}' has: {string.Join("; ", there)}.", nameof(prefix));
@@ -193,6 +198,8 @@ public sealed class AttentionModel : IDisposable
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
             _checkpoint.Dispose();
     }
+
+    private static string Range(string first, string last) => first == last ? first : $"{first} to {last}";
 
     private IEnumerable<AttentionModelLayer> Find(ModelConfiguration configuration, LayerPlace place)
     {

@@ -35,5 +35,8 @@ public sealed record AttentionModelLayer
     /// </summary>
     public required string Variant { get; init; }
 
+    /// <summary><see cref="Prefix"/> with N in place of the number.</summary>
+    internal string Pattern => Reader.Pattern;
+
     internal ModelLayerReader Reader { get; }
 }

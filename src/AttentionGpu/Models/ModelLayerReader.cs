@@ -21,6 +21,9 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private readonly ProjectionNames _names = place.Names;
     private readonly ModelFamily _family = configuration.Family;
 
+    /// <summary>The prefix of the layer's tensors with N for its number, without the final dot.</summary>
+    public string Pattern => layer.Model + place.NumberedName;
+
     /// <summary>What the layer computes, by the configuration and the shapes; no parameter is read.</summary>
     /// <exception cref="InvalidDataException">
     /// A tensor is missing, or the shapes fit no layer with the heads of the configuration.

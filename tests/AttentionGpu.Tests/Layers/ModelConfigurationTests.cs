@@ -31,6 +31,13 @@ public sealed class ModelConfigurationTests : IDisposable
                     0, sizes with { Rotary = new() { Scaling = RotaryScaling.Linear(4.0) } }
                 },
                 {
+                    $$$"""
+                    {"model_type":"llama",{{{heads}}},"max_position_embeddings":64.0,"original_max_position_embeddings":null,
+                     "rope_scaling":{"type":"dynamic","factor":4}}
+                    """,
+                    0, sizes with { Rotary = new() { Scaling = RotaryScaling.Dynamic(4.0, 64) } }
+                },
+                {
                     // Newer files join the members.
                     $$$"""{"model_type":"llama",{{{heads}}},"rope_parameters":{"rope_theta":5000.0,"rope_type":"default"}}""",
                     0, sizes with { Rotary = new() { Base = 5000.0 } }

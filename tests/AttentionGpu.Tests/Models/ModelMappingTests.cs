@@ -171,7 +171,7 @@ public sealed class ModelMappingTests : IDisposable
         PublishedModel published = PublishedModels.All["Llama 2"];
         published.Write(_folder, "new", published.Call(3, length: 5).Weights);
         InvalidDataException exception = Assert.Throws<InvalidDataException>(() => AttentionModel.Open(_folder).Dispose());
-        Assert.Contains("A mapping, a file that describes the layers, can take its place.", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("--mapping of the command line), can take its place.", exception.Message, StringComparison.Ordinal);
         Assert.Throws<FileNotFoundException>(() => AttentionModel.Open(_folder, Mapping).Dispose());
     }
 

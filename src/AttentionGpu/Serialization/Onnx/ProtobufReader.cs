@@ -11,8 +11,7 @@ internal sealed class ProtobufReader : IDisposable
     private readonly Stream _stream;
     private CodedInputStream _input;
 
-    // Where the input starts in the stream, and where the message ends whose fields are read.
-    private long _start;
+    // Where the message ends whose fields are read.
     private long _end;
     private WireFormat.WireType _wireType;
 
@@ -21,11 +20,11 @@ internal sealed class ProtobufReader : IDisposable
     {
         _stream = stream;
         _input = new CodedInputStream(stream, leaveOpen: true);
-        _start = stream.Position;
         _end = stream.Length;
     }
 
-    private long Position => _start + _input.Position;
+    // In the stream.
+    private long Position => _input.Position;
 
     /// <summary>Reads the fields of the message that is the file.</summary>
     /// <param name="read">Reads a field by its number, or says by false that it is passed over.</param>
@@ -96,7 +95,6 @@ internal sealed class ProtobufReader : IDisposable
         long start = Position;
         _input.Dispose();
         _stream.Position = end;
-        _start = end;
         _input = new CodedInputStream(_stream, leaveOpen: true);
         return (start, end);
     }

@@ -1,0 +1,87 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Serialization.Onnx;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.Models;
+
+/// <summary>A real model, all-MiniLM-L6-v2: its attention layers against the tensors between the nodes of its graph in ONNX Runtime.</summary>
+public sealed class MiniLmTests(MiniLmFolder folder) : IClassFixture<MiniLmFolder>
+{
+    // Of the largest element: sums of 384 products in another order.
+    private const double Tolerance = 5e-6;
+
+    private static readonly string[] _sentences =
+    [
+        "The train to the coast leaves at seven in the morning.",
+        "Rain.",
+        "She kept the letters in a tin box under the stairs, where nobody but the cat ever went.",
+        "How long does it take to boil an egg at 2,000 metres above sea level?",
+        "Attention weighs every word of a sentence against every other one, which is why its cost grows with the square of the length, and why "
+        + "a batch of short sentences should not be padded to the longest.",
+        "No refunds.",
+    ];
+
+    [Fact]
+    public void All_layers_agree_with_ONNX_Runtime_padded_and_ragged()
+    {
+        Assert.SkipWhen(MiniLmFolder.Missing is not null, MiniLmFolder.Missing ?? "");
+        var batch = new MiniLmBatch(folder, _sentences);
+        using var model = AttentionModel.Open(folder.Path);
+        Assert.Equal(Enumerable.Range(0, MiniLmFolder.Layers), model.Layers.Select(layer => layer.Index));
+        (string Input, string Output)[] names = [.. model.Layers.Select(layer => Names(layer.Prefix))];
+        using var runtime = new InnerTensors(folder.Model, [.. names.SelectMany(pair => (string[])[pair.Input, pair.Output])]);
+        (float[] Values, long[] Lengths)[] tensors = runtime.Run(batch.Inputs);
+
+        foreach (string device in new[] { "simd", "reference" })
+        {
+            // The reference is slow: one layer.
+            foreach (AttentionModelLayer found in model.Layers.Take(device == "simd" ? MiniLmFolder.Layers : 1))
+            {
+                (float[] input, float[] output) = (tensors[2 * found.Index].Values, tensors[2 * found.Index + 1].Values);
+                Assert.Equal([_sentences.Length, batch.Longest, MiniLmFolder.Width], tensors[2 * found.Index].Lengths);
+                using MultiHeadAttention<float> layer = model.LoadLayer<float>(Engines.Get(device), found);
+                Assert.Equal((MiniLmFolder.Heads, 32), (layer.Config.Heads, layer.Config.HeadSize));
+
+                Tensor<float> padded = Rows(input, _sentences.Length, batch.Longest, MiniLmFolder.Width);
+                Tensor<float> result = Data.Poisoned(padded.Lengths);
+                layer.Forward(padded, result, keyPaddingMask: Tensor.Create(batch.Padding, [_sentences.Length, batch.Longest]));
+                Close.Assert(output, Data.Flat(result), $"layer {found.Index}, padded, {device}", Tolerance);
+
+                Tensor<float> ragged = Rows(batch.Ragged(input), batch.Starts[^1], MiniLmFolder.Width);
+                result = Data.Poisoned(ragged.Lengths);
+                layer.ForwardRagged(ragged, batch.Starts, result);
+                Close.Assert(batch.Ragged(output), Data.Flat(result), $"layer {found.Index}, ragged, {device}", Tolerance);
+            }
+        }
+    }
+
+    [Fact]
+    public void Opening_passes_over_the_weights_and_a_layer_takes_its_own_size()
+    {
+        Assert.SkipWhen(MiniLmFolder.Missing is not null, MiniLmFolder.Missing ?? "");
+        const long most = 12L << 20;
+        const long layer = 4L * MiniLmFolder.Width * MiniLmFolder.Width * sizeof(float);
+        Assert.InRange(new FileInfo(folder.Model).Length, 90_000_000, 91_000_000);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        using var model = AttentionModel.Open(folder.Model);
+        long opened = GC.GetAllocatedBytesForCurrentThread();
+        Assert.InRange(opened - before, 0, most);
+
+        // A matrix is stored transposed: it is there twice while it is read.
+        model.ReadLayer(model.Layers[3]);
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - opened, layer, 3 * layer);
+    }
+
+    // The input of a layer is what the matrix of its queries is multiplied with, its output the sum with the last bias.
+    private (string Input, string Output) Names(string prefix)
+    {
+        using FileStream stream = File.OpenRead(folder.Model);
+        var graph = OnnxGraph.Read(stream);
+        OnnxNode User(string name) => graph.Nodes.Single(node => node.Type == "Add" && node.Inputs.Contains(name));
+        string product = User(prefix + ".self.query.bias").Inputs[1];
+        string input = graph.Nodes.Single(node => node.Outputs.Contains(product)).Inputs[0];
+        return (input, User(prefix + ".output.dense.bias").Outputs[0]);
+    }
+
+    private static Tensor<float> Rows(float[] values, params ReadOnlySpan<nint> lengths) => Tensor.Create(values, lengths);
+}

@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Serialization.Onnx;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Models;
@@ -28,17 +27,14 @@ public sealed class MiniLmTests(MiniLmFolder folder) : IClassFixture<MiniLmFolde
         var batch = new MiniLmBatch(folder, _sentences);
         using var model = AttentionModel.Open(folder.Path);
         Assert.Equal(Enumerable.Range(0, MiniLmFolder.Layers), model.Layers.Select(layer => layer.Index));
-        (string Input, string Output)[] names = [.. model.Layers.Select(layer => Names(layer.Prefix))];
-        using var runtime = new InnerTensors(folder.Model, [.. names.SelectMany(pair => (string[])[pair.Input, pair.Output])]);
-        (float[] Values, long[] Lengths)[] tensors = runtime.Run(batch.Inputs);
+        MiniLmLayer[] runtime = MiniLmLayer.Run(folder, batch);
 
         foreach (string device in new[] { "simd", "reference" })
         {
             // The reference is slow: one layer.
             foreach (AttentionModelLayer found in model.Layers.Take(device == "simd" ? MiniLmFolder.Layers : 1))
             {
-                (float[] input, float[] output) = (tensors[2 * found.Index].Values, tensors[2 * found.Index + 1].Values);
-                Assert.Equal([_sentences.Length, batch.Longest, MiniLmFolder.Width], tensors[2 * found.Index].Lengths);
+                (float[] input, float[] output) = runtime[found.Index];
                 using MultiHeadAttention<float> layer = model.LoadLayer<float>(Engines.Get(device), found);
                 Assert.Equal((MiniLmFolder.Heads, 32), (layer.Config.Heads, layer.Config.HeadSize));
 
@@ -70,17 +66,6 @@ public sealed class MiniLmTests(MiniLmFolder folder) : IClassFixture<MiniLmFolde
         // A matrix is stored transposed: it is there twice while it is read.
         model.ReadLayer(model.Layers[3]);
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - opened, layer, 3 * layer);
-    }
-
-    // The input of a layer is what the matrix of its queries is multiplied with, its output the sum with the last bias.
-    private (string Input, string Output) Names(string prefix)
-    {
-        using FileStream stream = File.OpenRead(folder.Model);
-        var graph = OnnxGraph.Read(stream);
-        OnnxNode User(string name) => graph.Nodes.Single(node => node.Type == "Add" && node.Inputs.Contains(name));
-        string product = User(prefix + ".self.query.bias").Inputs[1];
-        string input = graph.Nodes.Single(node => node.Outputs.Contains(product)).Inputs[0];
-        return (input, User(prefix + ".output.dense.bias").Outputs[0]);
     }
 
     private static Tensor<float> Rows(float[] values, params ReadOnlySpan<nint> lengths) => Tensor.Create(values, lengths);

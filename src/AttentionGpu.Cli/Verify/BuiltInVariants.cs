@@ -52,6 +52,7 @@ internal static class BuiltInVariants
         Case("ragged sequences that end before the tokens", MakeRaggedWithRest, form: Form.Ragged),
         Case("ALiBi", (inputs, draw) => inputs with { AlibiSlopes = draw([Heads]) }),
         Case("ALiBi of each batch entry", (inputs, draw) => inputs with { AlibiSlopes = draw([Batch, Heads]) }),
+        Case("bias by distance", (inputs, draw) => inputs with { DistanceBias = draw([Heads, 7]) }),
         Case("boolean mask with fewer keys", (inputs, _) => inputs with
         {
             Mask = new AttentionMask(new ReadOnlyTensorSpan<bool>(_shortMask, [Queries, Keys - 6])),

@@ -44,6 +44,7 @@ internal sealed class LayerParameters : IDisposable
             KeyNorm = Vector(engine, weights.KeyNorm);
             Sinks = Vector(engine, weights.Sinks);
             AlibiSlopes = Vector(engine, weights.AlibiSlopes);
+            DistanceBias = Vector(engine, weights.DistanceBias);
         }
         catch
         {
@@ -81,6 +82,8 @@ internal sealed class LayerParameters : IDisposable
     public DeviceTensor<float>? Sinks { get; }
 
     public DeviceTensor<float>? AlibiSlopes { get; }
+
+    public DeviceTensor<float>? DistanceBias { get; }
 
     public void Dispose()
     {

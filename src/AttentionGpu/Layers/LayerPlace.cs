@@ -53,9 +53,23 @@ internal sealed record LayerPlace(ModelStack Stack, string Before, string After,
     /// <summary>The member of <c>config.json</c> with the number of query heads: the first that is there.</summary>
     public string[] Heads { get; init; } = ["num_attention_heads"];
 
-    /// <summary>The member that is this part's own configuration; null where the file is.</summary>
-    public string? Section { get; init; }
+    /// <summary>The member with the number of key/value heads, if it is there.</summary>
+    public string KeyValueHeads { get; init; } = "num_key_value_heads";
+
+    /// <summary>
+    /// The table of a bias by buckets of distances, behind the same name of the whole model, with N for the layer's number; null for none.
+    /// </summary>
+    public string? RelativeBias { get; init; }
+
+    /// <summary>Whether there is one layer, whose prefix has no number.</summary>
+    public bool IsSingle { get; init; }
+
+    /// <summary>
+    /// A name among those that stand before, of a part of a model whose other parts have layers with the same names; null where the names
+    /// tell the parts.
+    /// </summary>
+    public string? Root { get; init; }
 
     /// <summary>The prefix of a layer, for messages and documentation.</summary>
-    public string Pattern => $"{Before}.N.{After}";
+    public string Pattern => $"{(Root is null ? "" : $"{Root}...")}{Before}.{(IsSingle ? "" : "N.")}{After}";
 }

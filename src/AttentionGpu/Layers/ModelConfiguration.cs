@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Text.Json;
 using AttentionGpu.Serialization;
 
@@ -43,26 +44,20 @@ internal sealed class ModelConfiguration
     private readonly string _hint;
     private readonly ConfigurationMembers _members;
 
-    private ModelConfiguration(string name, string hint, JsonElement root)
+    /// <param name="name">The object, as messages name it.</param>
+    /// <param name="hint">As for <see cref="Beside"/>.</param>
+    /// <param name="root">The object.</param>
+    /// <param name="part">The part of a model that the object is of; null for a whole model.</param>
+    private ModelConfiguration(string name, string hint, JsonElement root, ModelPart? part = null)
     {
         (_name, _hint) = (name, hint);
-        _members = new ConfigurationMembers(root, Error);
-        ModelType = root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String
-            ? type.GetString()!
-            : throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
+        ModelType = FindType(root) ?? part?.ModelType ?? throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
         Family = ModelFamilies.Find(ModelType)
             ?? throw Error(
                 $"has the 'model_type' '{Excerpt.Of(ModelType)}', which is not one of those whose layers are known: {ModelFamilies.Names}");
         if (Family.Refusal is string reason)
             throw Error($"has the 'model_type' '{ModelType}', whose layers are not computed: {reason}");
-        RequireKnown();
-    }
-
-    private ModelConfiguration(ModelConfiguration whole, string section, JsonElement root)
-    {
-        (_name, _hint) = ($"'{section}' of {whole._name}", whole._hint);
-        (ModelType, Family) = (whole.ModelType, whole.Family);
-        _members = new ConfigurationMembers(root, Error);
+        _members = new ConfigurationMembers(ConfigurationMerge.Of(root, [part?.Defaults ?? "{}", Family.Defaults], Family.Nested, Error), Error);
         RequireKnown();
     }
 
@@ -111,28 +106,35 @@ internal sealed class ModelConfiguration
         }
     }
 
-    /// <summary>The configuration of a part of the model: a member, or the file as a whole.</summary>
-    /// <exception cref="InvalidDataException">There is no such member, or it has something that a layer does not do.</exception>
-    public ModelConfiguration Of(LayerPlace place)
+    /// <summary>Where the model has layers, each with the configuration of its part of the model.</summary>
+    /// <exception cref="InvalidDataException">A part is missing, or has something that a layer does not do.</exception>
+    public IEnumerable<(ModelConfiguration Configuration, LayerPlace Place)> Places()
     {
-        if (place.Section is not string section)
-            return this;
-        return _members.Find(section) is { ValueKind: JsonValueKind.Object } member
-            ? new ModelConfiguration(this, section, member)
-            : throw Error($"has no object '{section}'");
+        foreach (LayerPlace place in Family.Places)
+            yield return (this, place);
+        foreach (ModelPart part in Family.Parts.Where(part => part.Refusal is null))
+        {
+            ModelConfiguration own = _members.Find(part.Section) is { ValueKind: JsonValueKind.Object } section
+                ? new ModelConfiguration($"'{part.Section}' of {_name}", _hint, section, part)
+                : throw Error($"has no object '{part.Section}'");
+            foreach ((ModelConfiguration configuration, LayerPlace place) in own.Places())
+                yield return (configuration, part.Root is null ? place : place with { Root = part.Root });
+        }
     }
 
     /// <summary>Query heads of the layers of a place.</summary>
     /// <exception cref="InvalidDataException">The member is missing or no whole number of at least 1.</exception>
-    public int Heads(LayerPlace place) => _members.Required(place.Heads.FirstOrDefault(_members.IsPresent) ?? place.Heads[0], 1);
+    public int Heads(LayerPlace place) =>
+        TimmArchitecture.Heads(_members) ?? _members.Required(place.Heads.FirstOrDefault(_members.IsPresent) ?? place.Heads[0], 1);
 
     /// <summary>Key/value heads where queries, keys and values are one matrix, whose shape does not tell them.</summary>
+    /// <param name="place">Where the layer is.</param>
     /// <param name="heads">Query heads.</param>
     /// <exception cref="InvalidDataException">A member is missing or malformed.</exception>
-    public int KeyValueHeads(int heads)
+    public int KeyValueHeads(LayerPlace place, int heads)
     {
         if (!Family.HasMultiQueryFlag)
-            return _members.IsPresent("num_key_value_heads") ? _members.Required("num_key_value_heads", 1) : heads;
+            return _members.IsPresent(place.KeyValueHeads) ? _members.Required(place.KeyValueHeads, 1) : heads;
         if (_members.IsSet("new_decoder_architecture"))
             return _members.Required("num_kv_heads", 1);
         if (!_members.IsPresent("multi_query"))
@@ -150,7 +152,7 @@ internal sealed class ModelConfiguration
         foreach (string heads in (string[])["num_attention_heads", "n_head", "n_heads"])
             RequireSize(heads, sizes.Heads);
         RequireSize("num_key_value_heads", sizes.ActualKeyValueHeads);
-        RequireSize("head_dim", headSize);
+        RequireSize(Family.HeadSize ?? "head_dim", headSize);
         AttentionWindow? window = new WindowReader(_members, Family).Read(prefix);
         return sizes with
         {
@@ -158,10 +160,33 @@ internal sealed class ModelConfiguration
             Window = window,
             Softcap = Family.Softcap is string cap && _members.IsPresent(cap) ? (float)_members.Required(cap) : null,
             Scale = Family.ScaleSource is string source ? (float)(1.0 / Math.Sqrt(_members.Required(source)))
-                : Family.Scale is string scale ? (float)_members.Required(scale)
-                : null,
+                : Family.Scale is string scale && _members.IsPresent(scale) ? (float)_members.Required(scale)
+                : Family.FixedScale,
             NormEpsilon = HasNorms ? (float)_members.Required("rms_norm_eps") : sizes.NormEpsilon,
         };
+    }
+
+    /// <summary>The slopes of ALiBi; null where the model has none.</summary>
+    /// <exception cref="InvalidDataException">A member is missing or malformed.</exception>
+    public Tensor<float>? Slopes(int heads) => Family.Alibi switch
+    {
+        AlibiKind.Bloom => AlibiSlopes.OfBloom(heads),
+        AlibiKind.Mpt => AlibiSlopes.OfMpt(heads, _members.Required("alibi_bias_max")),
+        _ => null,
+    };
+
+    /// <summary>The buckets of a table of relative bias.</summary>
+    /// <exception cref="InvalidDataException">A member is missing or malformed.</exception>
+    public RelativeBuckets Buckets(LayerPlace place)
+    {
+        const string count = "relative_attention_num_buckets";
+        int largest = _members.Required(ModelFamily.DistanceMember, 1);
+        var buckets = new RelativeBuckets(_members.Required(count, 1), largest, toBothSides: !place.IsCausal);
+        return buckets.IsValid
+            ? buckets
+            : throw Error(
+                $"has '{count}' = {_members.Required(count, 1)} and '{ModelFamily.DistanceMember}' = {largest}, which make no buckets of "
+                + $"distances up to {RelativeBuckets.MostDistance}");
     }
 
     /// <summary>Requires that the model's layers have no norms of queries and keys.</summary>
@@ -178,8 +203,8 @@ internal sealed class ModelConfiguration
 
     private RotaryEmbedding Rotary(int headSize, bool hasWindow)
     {
-        var reader = new RopeScalingReader(_members.Root, Error);
-        bool isOwn = hasWindow && Family.WindowBase is not null;
+        var reader = new RopeScalingReader(_members.Root, Error, hasWindow);
+        bool isOwn = hasWindow && Family.WindowBase is not null && !reader.IsOfKind;
         return new RotaryEmbedding
         {
             Base = isOwn ? _members.Required(Family.WindowBase!)
@@ -203,6 +228,13 @@ internal sealed class ModelConfiguration
         foreach (JsonProperty member in _members.Root.EnumerateObject())
         {
             string text = Excerpt.Of(member.Value.GetRawText());
+            if (Family.MustBe.FirstOrDefault(pair => pair.Member == member.Name) is { Value: string value })
+            {
+                if (member.Value.GetRawText() != value)
+                    throw Error($"has '{member.Name}' = {text}; this layer does {value} alone");
+                continue;
+            }
+
             if (_mustBeTrue.Contains(member.Name))
             {
                 if (member.Value.ValueKind != JsonValueKind.True)
@@ -214,6 +246,12 @@ internal sealed class ModelConfiguration
             }
         }
     }
+
+    // timm names its models by another member.
+    private static string? FindType(JsonElement root) =>
+        root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String && type.GetString()!.Length > 0
+            ? type.GetString()
+            : TimmArchitecture.IsIn(root) ? TimmArchitecture.ModelType : null;
 
     private bool IsUnknown(string member) =>
         _attentionWords.Any(word => member.Contains(word, StringComparison.OrdinalIgnoreCase))

@@ -6,6 +6,13 @@ namespace AttentionGpu.Layers;
 /// </summary>
 internal static class ModelFamilies
 {
+    // The mask decoder of SAM, whose configuration is a part of the model's and names no type.
+    private const string SamMaskDecoder = "sam_mask_decoder";
+
+    private const string DefaultDistance = """{"relative_attention_max_distance":128}""";
+
+    private const string TwelveHeads = """{"num_attention_heads":12}""";
+
     private static readonly ProjectionNames _outProj = new();
     private static readonly ProjectionNames _oProj = new() { Output = "o_proj" };
 
@@ -57,8 +64,26 @@ internal static class ModelFamilies
         Places = [new(ModelStack.Encoder, "encoder.layer", "attention", _vitNames)],
     };
 
-    private static readonly ModelFamily _t5 =
-        new() { Refusal = "scores have a learned bias by buckets of distances, which a layer cannot have" };
+    private static readonly ProjectionNames _t5Names = new()
+    {
+        Query = "q",
+        Key = "k",
+        Value = "v",
+        Output = "o",
+    };
+
+    // Cross-attention of the first models' files has a table that no model reads.
+    private static readonly ProjectionNames _t5CrossNames = _t5Names with { Others = ["relative_attention_bias.weight"] };
+
+    private static readonly ModelFamily _t5 = T5("0");
+    private static readonly ProjectionNames _mpnetNames = _t5Names with
+    {
+        Query = "attn.q",
+        Key = "attn.k",
+        Value = "attn.v",
+        Output = "attn.o",
+        Others = ["LayerNorm.weight", "LayerNorm.bias"],
+    };
 
     private static readonly ModelFamily _latent =
         new() { Refusal = "keys and values are made from a latent row (MLA), which a layer cannot do" };
@@ -76,16 +101,13 @@ internal static class ModelFamilies
                 new(ModelStack.Decoder, "h", "self_attention", _grouped) { IsCausal = true, Heads = ["n_head", "num_attention_heads"] },
             ],
             HasRotary = false,
-            HasAlibi = true,
+            Alibi = AlibiKind.Bloom,
             WithoutInfluence = ["attention_softmax_in_fp32", "offset_alibi"],
         },
         ["camembert"] = _bert,
-        ["clip"] = _withoutRotary with
-        {
-            Places = [_clipText with { Section = "text_config" }, _clipVision with { Section = "vision_config" }],
-        },
-        ["clip_text_model"] = _withoutRotary with { Places = [_clipText] },
-        ["clip_vision_model"] = _withoutRotary with { Places = [_clipVision] },
+        ["clip"] = new() { Parts = [new("text_config", "clip_text_model"), new("vision_config", "clip_vision_model")] },
+        ["clip_text_model"] = _withoutRotary with { Places = [_clipText], Defaults = """{"num_attention_heads":8}""" },
+        ["clip_vision_model"] = _withoutRotary with { Places = [_clipVision], Defaults = TwelveHeads },
         ["deepseek_v2"] = _latent,
         ["deepseek_v3"] = _latent,
         ["deit"] = _vit,
@@ -114,12 +136,21 @@ internal static class ModelFamilies
             ScaleSource = "query_pre_attn_scalar",
             Softcap = "attn_logit_softcapping",
         },
+        ["gemma3"] = new()
+        {
+            Parts = [new("text_config", "gemma3_text", "language_model"), new("vision_config", "siglip_vision_model", "vision_tower")],
+        },
         ["gemma3_text"] = _plain with
         {
             Window = WindowedLayers.AllButLastOfPattern,
             WindowBase = "rope_local_base_freq",
             Norms = StoredNorms.LessOne,
             ScaleSource = "query_pre_attn_scalar",
+            DefaultBase = 1_000_000.0,
+            Defaults = """
+                {"num_attention_heads":8,"num_key_value_heads":4,"head_dim":256,"query_pre_attn_scalar":256,
+                 "rope_local_base_freq":10000.0,"sliding_window":4096,"sliding_window_pattern":6,"rms_norm_eps":1e-6}
+                """,
         },
         ["gpt2"] = _withoutRotary with
         {
@@ -146,8 +177,16 @@ internal static class ModelFamilies
             DefaultBase = 10_000.0,
             RotarySize = "rotary_dim",
         },
-        ["granite"] = _plain with { Scale = "attention_multiplier" },
+        ["granite"] = _plain with { Scale = "attention_multiplier", Defaults = """{"attention_multiplier":1.0}""" },
         ["llama"] = _plain with { DefaultBase = 10_000.0 },
+        ["llava"] = new()
+        {
+            Parts =
+            [
+                new("text_config", "llama", "language_model") { Defaults = """{"num_attention_heads":32}""" },
+                new("vision_config", "clip_vision_model", "vision_tower"),
+            ],
+        },
         ["m2m_100"] = _seq2Seq,
         ["marian"] = _seq2Seq,
         ["mbart"] = _seq2Seq,
@@ -160,6 +199,38 @@ internal static class ModelFamilies
             Base = "global_rope_theta",
             WindowBase = "local_rope_theta",
         },
+        ["mpnet"] = _withoutRotary with
+        {
+            Places =
+            [
+                new(ModelStack.Encoder, "encoder.layer", "attention", _mpnetNames)
+                {
+                    RelativeBias = "encoder.relative_attention_bias.weight",
+                },
+            ],
+            Defaults = DefaultDistance,
+        },
+        ["mpt"] = new()
+        {
+            Places =
+            [
+                new(ModelStack.Decoder, "blocks", "attn", new() { Joined = "Wqkv" })
+                {
+                    IsCausal = true,
+                    Heads = ["n_heads"],
+                    KeyValueHeads = "kv_n_heads",
+                },
+            ],
+            HasRotary = false,
+            Alibi = AlibiKind.Mpt,
+            Nested = "attn_config",
+            Scale = "softmax_scale",
+            Defaults = """{"alibi":true,"alibi_bias_max":8}""",
+            MustBe = [("alibi", "true"), ("attn_type", "\"multihead_attention\"")],
+            MustBeOff = ["prefix_lm"],
+            WithoutInfluence = ["attn_impl", "attn_pdrop"],
+        },
+        ["mt5"] = _t5,
         ["olmo"] = _plain,
         ["opt"] = _withoutRotary with
         {
@@ -175,12 +246,46 @@ internal static class ModelFamilies
         ["qwen3"] = _qwen3,
         ["qwen3_moe"] = _qwen3,
         ["roberta"] = _bert,
-        ["sam"] = new() { Refusal = "scores of its image encoder have a bias that depends on the query, which a layer cannot have" },
+        ["sam"] = new()
+        {
+            Parts =
+            [
+                new("mask_decoder_config", SamMaskDecoder),
+                new("vision_config", "sam_vision_model")
+                {
+                    Refusal = "scores of the image encoder have a bias that depends on the query, which a layer cannot have",
+                },
+            ],
+        },
+        [SamMaskDecoder] = _withoutRotary with
+        {
+            Places =
+            [
+                new(ModelStack.Decoder, "transformer.layers", "self_attn", _outProj) { Root = "mask_decoder" },
+                new(ModelStack.Decoder, "transformer.layers", "cross_attn_token_to_image", _outProj) { Root = "mask_decoder", IsCross = true },
+                new(ModelStack.Decoder, "transformer.layers", "cross_attn_image_to_token", _outProj) { Root = "mask_decoder", IsCross = true },
+                new(ModelStack.Decoder, "transformer", "final_attn_token_to_image", _outProj)
+                {
+                    Root = "mask_decoder",
+                    IsCross = true,
+                    IsSingle = true,
+                },
+            ],
+            Defaults = """{"num_attention_heads":8}""",
+            WithoutInfluence = ["attention_downsample_rate", "iou_head_depth", "iou_head_hidden_dim"],
+        },
+        ["siglip"] = new() { Parts = [new("text_config", "siglip_text_model"), new("vision_config", "siglip_vision_model")] },
+        ["siglip_text_model"] = _withoutRotary with { Places = [_clipText with { IsCausal = false }], Defaults = TwelveHeads },
+        ["siglip_vision_model"] = _withoutRotary with { Places = [_clipVision], Defaults = TwelveHeads },
         ["stablelm"] = _plain with { RotaryPart = "partial_rotary_factor" },
         ["starcoder2"] = _windowed,
         ["t5"] = _t5,
-        ["mt5"] = _t5,
-        ["umt5"] = _t5,
+        [TimmArchitecture.ModelType] = _withoutRotary with
+        {
+            Places = [new(ModelStack.Encoder, "blocks", "attn", new() { Joined = "qkv", Output = "proj" })],
+            Nested = "model_args",
+        },
+        ["umt5"] = T5("N"),
         ["vit"] = _vit,
         ["whisper"] = _seq2Seq,
         ["xlm-roberta"] = _bert,
@@ -194,4 +299,28 @@ internal static class ModelFamilies
 
     /// <summary>The types whose layers can be computed, for messages.</summary>
     public static string Names => string.Join(", ", _all.Where(entry => entry.Value.Refusal is null).Select(entry => entry.Key));
+
+    // T5 and its like: a table of relative bias in the first layer of a stack (0) or in each (N).
+    private static ModelFamily T5(string layer) => new()
+    {
+        Places =
+        [
+            new(ModelStack.Encoder, "encoder.block", "layer.0.SelfAttention", _t5Names)
+            {
+                Heads = ["num_heads"],
+                RelativeBias = $"encoder.block.{layer}.layer.0.SelfAttention.relative_attention_bias.weight",
+            },
+            new(ModelStack.Decoder, "decoder.block", "layer.0.SelfAttention", _t5Names)
+            {
+                Heads = ["num_heads"],
+                IsCausal = true,
+                RelativeBias = $"decoder.block.{layer}.layer.0.SelfAttention.relative_attention_bias.weight",
+            },
+            new(ModelStack.Decoder, "decoder.block", "layer.1.EncDecAttention", _t5CrossNames) { Heads = ["num_heads"], IsCross = true },
+        ],
+        HasRotary = false,
+        FixedScale = 1f,
+        HeadSize = "d_kv",
+        Defaults = DefaultDistance,
+    };
 }

@@ -39,14 +39,42 @@ internal enum StoredNorms
     LessOne,
 }
 
+/// <summary>How the slopes of ALiBi follow from the number of heads.</summary>
+internal enum AlibiKind
+{
+    /// <summary>There is no ALiBi.</summary>
+    None,
+
+    /// <summary>As the authors' code has it.</summary>
+    Bloom,
+
+    /// <summary>MPT's, with <c>alibi_bias_max</c> in the place of 8.</summary>
+    Mpt,
+}
+
 /// <summary>
 /// What all models of a <c>model_type</c> have in common and their <c>config.json</c> does not say. A type that is not listed is refused:
 /// whether elements of a pair are neighbours, for one, stands nowhere else.
 /// </summary>
 internal sealed record ModelFamily
 {
+    /// <summary>The member that is the distance from which on all share a bucket.</summary>
+    public const string DistanceMember = "relative_attention_max_distance";
+
     /// <summary>Where the layers are; none where attention of this kind cannot be computed.</summary>
     public LayerPlace[] Places { get; init; } = [];
+
+    /// <summary>The models that this one is made of; its own places are empty then.</summary>
+    public ModelPart[] Parts { get; init; } = [];
+
+    /// <summary>
+    /// Members that <c>config.json</c> may leave out, with the values that they have then: the defaults of the family's configuration, as a
+    /// JSON object.
+    /// </summary>
+    public string Defaults { get; init; } = "{}";
+
+    /// <summary>A member that is an object with members of attention, which are read like those beside it; null for none.</summary>
+    public string? Nested { get; init; }
 
     /// <summary>Why layers of the family cannot be computed; null where they can.</summary>
     public string? Refusal { get; init; }
@@ -72,8 +100,8 @@ internal sealed record ModelFamily
     /// <summary>The member that is the number of rotated elements of a head.</summary>
     public string? RotarySize { get; init; }
 
-    /// <summary>Whether scores have a bias by distance, with BLOOM's slopes.</summary>
-    public bool HasAlibi { get; init; }
+    /// <summary>The slopes of a bias by distance.</summary>
+    public AlibiKind Alibi { get; init; }
 
     public WindowedLayers Window { get; init; }
 
@@ -85,8 +113,14 @@ internal sealed record ModelFamily
     /// <summary>The member whose inverse square root is the scale of scores; null for the head size.</summary>
     public string? ScaleSource { get; init; }
 
-    /// <summary>The member that is the scale of scores.</summary>
+    /// <summary>The member that is the scale of scores, if it is a number.</summary>
     public string? Scale { get; init; }
+
+    /// <summary>The scale of scores of all layers of the family; null for one of the others.</summary>
+    public float? FixedScale { get; init; }
+
+    /// <summary>The member that is the head size, under a name of the family's own.</summary>
+    public string? HeadSize { get; init; }
 
     /// <summary>The member that caps scores.</summary>
     public string? Softcap { get; init; }
@@ -96,6 +130,9 @@ internal sealed record ModelFamily
 
     /// <summary>Members that must be false or left out, although their names do not speak of attention.</summary>
     public string[] MustBeOff { get; init; } = [];
+
+    /// <summary>Members that must have a value if they are there, as JSON has it.</summary>
+    public (string Member, string Value)[] MustBe { get; init; } = [];
 
     /// <summary>Members that only this family has, and that do not change a layer.</summary>
     public string[] WithoutInfluence { get; init; } = [];
@@ -112,7 +149,13 @@ internal sealed record ModelFamily
             _ => (string[])["sliding_window"],
         },
         .. HasMultiQueryFlag ? (string[])["num_kv_heads"] : [],
-        .. new[] { Base, WindowBase, RotaryPart, ScaleSource, Scale, Softcap, RotarySize }.OfType<string>(),
+        .. Alibi == AlibiKind.Mpt ? (string[])["alibi_bias_max"] : [],
+        .. Places.Any(place => place.RelativeBias is not null) ? (string[])["relative_attention_num_buckets", DistanceMember] : [],
+        .. Places.SelectMany(place => place.Heads),
+        .. Places.Select(place => place.KeyValueHeads),
+        .. Parts.Select(part => part.Section),
+        .. MustBe.Select(pair => pair.Member),
+        .. new[] { Base, WindowBase, RotaryPart, ScaleSource, Scale, Softcap, RotarySize, HeadSize, Nested }.OfType<string>(),
         .. WithoutInfluence,
     ];
 }

@@ -27,6 +27,7 @@ public sealed partial class MultiHeadAttention<T>
     private void Run(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names)
     {
         var call = new CallMemory(Engine.Lifetime);
+        RotaryTables.Pair? tables = null;
         try
         {
             ThrowIfDisposed();
@@ -42,7 +43,7 @@ public sealed partial class MultiHeadAttention<T>
             var shapes = new LayerShapes(
                 Config, !inputs.CumulativeLengths.IsEmpty, names.Query, inputs.Query.Lengths, key.Lengths, value.Lengths, outputs.Output.Lengths);
             bool isFused = Parameters.IsJoined && inputs.Query.IsSame(key) && key.IsSame(value);
-            AttentionInputs<T> attention = Lower(inputs, key, value, shapes);
+            AttentionInputs<T> attention = Lower(inputs, key, value, shapes, ref tables);
             Engine.Attend(
                 ref call,
                 shapes.Heads(isFused),
@@ -63,12 +64,14 @@ public sealed partial class MultiHeadAttention<T>
         finally
         {
             call.Dispose();
+            tables?.Release();
         }
     }
 
     // The call and the layer's parameters as inputs of the operator, around which the layer's steps stand.
     private AttentionInputs<T> Lower(
-        scoped in MultiHeadAttentionInputs<T> inputs, TensorInput<T> key, TensorInput<T> value, scoped in LayerShapes shapes)
+        scoped in MultiHeadAttentionInputs<T> inputs, TensorInput<T> key, TensorInput<T> value, scoped in LayerShapes shapes,
+        scoped ref RotaryTables.Pair? tables)
     {
         var attention = new AttentionInputs<T>
         {
@@ -89,6 +92,7 @@ public sealed partial class MultiHeadAttention<T>
             KeyNorm = Parameters.KeyNorm,
             Sinks = Parameters.Sinks,
             AlibiSlopes = Parameters.AlibiSlopes,
+            DistanceBias = Parameters.DistanceBias,
         };
         if (Rotary is not null)
         {
@@ -98,12 +102,34 @@ public sealed partial class MultiHeadAttention<T>
                     attention.KeyPositions,
                     Longest(inputs.CumulativeKeyLengths.IsEmpty ? inputs.CumulativeLengths : inputs.CumulativeKeyLengths, shapes.KeyLength),
                     "keyPositions"));
-            RotaryTables.Pair tables = Rotary.Get(positions);
+            if (inputs.QueryPositions.Rank == 0)
+            {
+                RequireOneStage(inputs.CumulativeLengths, positions, "cumulativeLengths");
+                RequireOneStage(inputs.CumulativeKeyLengths, positions, "cumulativeKeyLengths");
+            }
+
+            tables = Rotary.Acquire(positions);
             attention.RotaryCosine = tables.Cosine;
             attention.RotarySine = tables.Sine;
         }
 
         return attention;
+    }
+
+    // A sequence has the result that it would have alone, and the tables are for the longest.
+    private void RequireOneStage(ReadOnlySpan<int> starts, int longest, string name)
+    {
+        for (int i = 1; i < starts.Length; i++)
+        {
+            int length = starts[i] - starts[i - 1];
+            if (length > 0 && Rotary!.Stage(length) != Rotary.Stage(longest))
+            {
+                throw BadInput.Because(
+                    name,
+                    $"'{name}' has a sequence of {length} tokens beside one of {longest}, whose rotary embedding differs by length: "
+                    + $"{Config.Rotary!.Scaling!.Text}. They must be in calls of their own.");
+            }
+        }
     }
 
     // Rows of the rotary tables that a call needs.

@@ -8,7 +8,7 @@ namespace AttentionGpu;
 /// A multi-head attention layer: projects its inputs to queries, keys and values, attends in every head, joins the heads and projects out.
 /// PyTorch's <c>nn.MultiheadAttention</c>, with grouped-query heads (Ainslie and others, 2023), rotary embedding, normalised queries and
 /// keys, sliding
-/// windows, soft capping, sinks and ALiBi besides. Its parameters live on the engine's device. May be called from many threads at once.
+/// windows, soft capping, sinks, ALiBi and a bias by distance besides. Its parameters live on the engine's device. May be called from many threads at once.
 /// </summary>
 /// <remarks>
 /// Masks: a boolean <see cref="AttentionMask"/> is true where a key is visible (<c>nn.MultiheadAttention</c> means the opposite); a key

@@ -57,6 +57,12 @@ public sealed class MultiHeadAttentionWeights
     public Tensor<float>? AlibiSlopes { get; init; }
 
     /// <summary>
+    /// [heads, 2 x reach + 1]: added to a score by the distance from the query to the key, from reach places before it to reach places
+    /// behind: <see cref="AttentionInputs{T}.DistanceBias"/>, the relative position bias of T5 (Raffel and others, 2020).
+    /// </summary>
+    public Tensor<float>? DistanceBias { get; init; }
+
+    /// <summary>
     /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, with the sizes that its shapes tell and what the
     /// options or <c>config.json</c> say besides. Names of parameters, and what must be stated, as for
     /// <see cref="MultiHeadAttention.Load"/>.
@@ -133,6 +139,12 @@ public sealed class MultiHeadAttentionWeights
         RequireVector(KeyNorm, config.ActualHeadSize, "[head size]", nameof(KeyNorm));
         RequireVector(Sinks, config.Heads, "[heads]", nameof(Sinks));
         RequireVector(AlibiSlopes, config.Heads, "[heads]", nameof(AlibiSlopes));
+        if (DistanceBias is not null)
+        {
+            nint columns = DistanceBias.Rank == 2 ? DistanceBias.Lengths[1] : 1;
+            Require(DistanceBias, [config.Heads, columns | 1], "[heads, 2 x reach + 1]", nameof(DistanceBias));
+        }
+
         if (QueryNorm is null && KeyNorm is null && config.NormEpsilon != AttentionOptions.DefaultNormEpsilon)
         {
             throw BadInput.OutOfRange(

@@ -37,22 +37,25 @@ public sealed record RotaryEmbedding
         int size = ActualSize(headSize);
         if (size < 2 || size > headSize || size % 2 != 0)
             throw BadInput.OutOfRange("config", size, $"Rotary.Size must be even, and 2 to the head size {headSize}.");
-        Scaling?.Validate(Base);
+        Scaling?.Validate(Base, size);
     }
 
     internal int ActualSize(int headSize) => Size ?? headSize;
 
+    /// <summary>The <see cref="RotaryScaling.Stage"/> of calls whose largest position is one less.</summary>
+    internal int Stage(int positions) => Scaling?.Stage(positions) ?? 0;
+
     /// <summary>
     /// Cosines and sines of <paramref name="count"/> positions from a first one on: [count, rotary size / 2] each, computed in float64.
     /// </summary>
-    internal (float[] Cosine, float[] Sine) Tables(int headSize, int first, int count)
+    internal (float[] Cosine, float[] Sine) Tables(int headSize, int stage, int first, int count)
     {
         int size = ActualSize(headSize);
         int half = size / 2;
         double[] frequencies = new double[half];
         for (int i = 0; i < half; i++)
             frequencies[i] = Math.Pow(Base, -2.0 * i / size);
-        double magnitude = Scaling?.Apply(frequencies, Base, size) ?? 1.0;
+        double magnitude = Scaling?.Apply(frequencies, Base, size, stage) ?? 1.0;
         float[] cosine = new float[(long)count * half];
         float[] sine = new float[cosine.Length];
         for (int row = 0; row < count; row++)

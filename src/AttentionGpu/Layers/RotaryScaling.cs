@@ -6,7 +6,7 @@ namespace AttentionGpu;
 /// <summary>
 /// How the frequencies of rotary embedding are changed for long contexts: <c>rope_scaling</c> of a model's configuration.
 /// </summary>
-public abstract record RotaryScaling
+public abstract partial record RotaryScaling
 {
     private protected RotaryScaling()
     {
@@ -52,11 +52,20 @@ public abstract record RotaryScaling
     /// <summary>The kind and the factor, in words.</summary>
     internal abstract string Text { get; }
 
-    /// <summary>Throws where a member is out of range, or does not go together with the base of the frequencies.</summary>
-    internal abstract void Validate(double rotaryBase);
+    /// <summary>Throws where a member is out of range, or does not go together with the base of the frequencies or the rotated size.</summary>
+    internal abstract void Validate(double rotaryBase, int size);
+
+    /// <summary>
+    /// A number for calls whose frequencies are the same, by the largest position of a call and one: 0 for all but kinds that depend on it.
+    /// </summary>
+    internal virtual int Stage(int positions) => 0;
 
     /// <summary>Changes the frequency of each pair, and returns the factor of cosines and sines.</summary>
-    internal abstract double Apply(Span<double> frequencies, double rotaryBase, int size);
+    /// <param name="frequencies">One a pair.</param>
+    /// <param name="rotaryBase">The base of the frequencies.</param>
+    /// <param name="size">Rotated elements of a head.</param>
+    /// <param name="stage">The call's <see cref="Stage"/>.</param>
+    internal abstract double Apply(Span<double> frequencies, double rotaryBase, int size, int stage);
 
     private protected static void Require(bool holds, string name, object value, string rule)
     {
@@ -68,9 +77,9 @@ public abstract record RotaryScaling
     {
         internal override string Text => string.Create(CultureInfo.InvariantCulture, $"linear scaling by {Factor}");
 
-        internal override void Validate(double rotaryBase) => RequireFactor(Factor);
+        internal override void Validate(double rotaryBase, int size) => RequireFactor(Factor);
 
-        internal override double Apply(Span<double> frequencies, double rotaryBase, int size)
+        internal override double Apply(Span<double> frequencies, double rotaryBase, int size, int stage)
         {
             foreach (ref double frequency in frequencies)
                 frequency /= Factor;
@@ -82,7 +91,7 @@ public abstract record RotaryScaling
     {
         internal override string Text => string.Create(CultureInfo.InvariantCulture, $"Llama 3 scaling by {Factor}");
 
-        internal override void Validate(double rotaryBase)
+        internal override void Validate(double rotaryBase, int size)
         {
             RequireFactor(Factor);
             Require(LowFrequencyFactor > 0.0, "low frequency factor", LowFrequencyFactor, "more than 0");
@@ -92,7 +101,7 @@ public abstract record RotaryScaling
             Require(OriginalContext >= 1, "original context", OriginalContext, "at least 1");
         }
 
-        internal override double Apply(Span<double> frequencies, double rotaryBase, int size)
+        internal override double Apply(Span<double> frequencies, double rotaryBase, int size, int stage)
         {
             foreach (ref double frequency in frequencies)
             {
@@ -110,7 +119,7 @@ public abstract record RotaryScaling
     {
         internal override string Text => string.Create(CultureInfo.InvariantCulture, $"YaRN scaling by {Factor}");
 
-        internal override void Validate(double rotaryBase)
+        internal override void Validate(double rotaryBase, int size)
         {
             RequireFactor(Factor);
             Require(OriginalContext >= 1, "original context", OriginalContext, "at least 1");
@@ -123,7 +132,7 @@ public abstract record RotaryScaling
             Require(Magnitude is not double given || (double.IsFinite(given) && given > 0.0), "magnitude", Magnitude ?? 0.0, "finite and more than 0");
         }
 
-        internal override double Apply(Span<double> frequencies, double rotaryBase, int size)
+        internal override double Apply(Span<double> frequencies, double rotaryBase, int size, int stage)
         {
             double low = PairOf(BetaFast, rotaryBase, size);
             double high = PairOf(BetaSlow, rotaryBase, size);

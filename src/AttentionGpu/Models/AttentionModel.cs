@@ -9,7 +9,8 @@ namespace AttentionGpu;
 /// <summary>
 /// A model's checkpoint in a folder of the Hugging Face Hub: <c>config.json</c> with <c>model.safetensors</c>, with the files of
 /// <c>model.safetensors.index.json</c>, or with an ONNX model, <c>model.onnx</c> or <c>onnx/model.onnx</c>. Its attention layers are listed
-/// when it is opened, from the headers of the files or from the graph alone; loading one reads that layer's bytes. <c>docs/models.md</c> has the known architectures. May be used from many threads at once.
+/// when it is opened, from the headers of the files or from the graph alone; loading one reads that layer's bytes. <c>docs/models.md</c> has
+/// the known architectures. May be used from many threads at once.
 /// </summary>
 public sealed class AttentionModel : IDisposable
 {
@@ -23,11 +24,12 @@ public sealed class AttentionModel : IDisposable
             ?? throw new InvalidDataException(
                 $"There is no '{ModelConfiguration.PathBeside(checkpoint.Path)}', which says what the layers of '{checkpoint.Path}' compute.");
         ModelType = configuration.ModelType;
-        LayerPlace[] places = configuration.Family.Places;
-        Layers = [.. places.SelectMany(place => Find(configuration, place))];
+        (ModelConfiguration Configuration, LayerPlace Place)[] places = [.. configuration.Places()];
+        Refusals = [.. configuration.Family.Parts.Where(part => part.Refusal is not null).Select(part => $"'{part.Section}': {part.Refusal}")];
+        Layers = [.. places.SelectMany(one => Find(one.Configuration, one.Place))];
         if (Layers.Count == 0)
         {
-            string names = string.Join(", ", places.Select(place => $"'{place.Pattern}.{place.Names.Inputs[0]}.weight'"));
+            string names = string.Join(", ", places.Select(one => $"'{one.Place.Pattern}.{one.Place.Names.Inputs[0]}.weight'"));
             throw new InvalidDataException(
                 $"'{checkpoint.Path}' has no attention layer of a model of the type '{ModelType}', N a number: {names}. It has: "
                 + $"{checkpoint.Summary()}.");
@@ -42,6 +44,9 @@ public sealed class AttentionModel : IDisposable
 
     /// <summary>The attention layers, part by part and in the order of their numbers; self-attention before cross-attention.</summary>
     public IReadOnlyList<AttentionModelLayer> Layers { get; }
+
+    /// <summary>Parts of the model whose attention layers are not among <see cref="Layers"/>, each with the reason; most have none.</summary>
+    public IReadOnlyList<string> Refusals { get; }
 
     /// <summary>
     /// The names of all tensors, those outside of attention included. Of an ONNX model, a matrix has the name of the bias that its graph adds
@@ -96,7 +101,8 @@ public sealed class AttentionModel : IDisposable
             ? $"There is no {kind} {index}{(stack is null ? "" : $" in the {stack.ToString()!.ToLowerInvariant()}")}"
             : $"The stack must be given, because several have a {kind} {index}";
         throw new ArgumentException(
-            $"{problem}. '{Path}' has: {string.Join("; ", there)}.", found.Length == 0 ? nameof(index) : nameof(stack));
+            $"{problem}. '{Path}' has: {string.Join("; ", there)}.{string.Concat(Refusals.Select(text => $" Not computed: {text}."))}",
+            found.Length == 0 ? nameof(index) : nameof(stack));
     }
 
     /// <summary>Loads a layer in the element type of the file, <see cref="AttentionModelLayer.ElementType"/>.</summary>
@@ -172,24 +178,20 @@ public sealed class AttentionModel : IDisposable
 
     private IEnumerable<AttentionModelLayer> Find(ModelConfiguration configuration, LayerPlace place)
     {
-        (int Index, string Prefix)[] found = [.. LayerFinder.Find(_checkpoint, place)];
-        if (found.Length == 0)
-            yield break;
-        ModelConfiguration own = configuration.Of(place);
-        foreach ((int index, string prefix) in found)
+        foreach (LayerName layer in LayerFinder.Find(_checkpoint, place))
         {
-            var reader = new ModelLayerReader(_checkpoint, own, place, prefix);
+            var reader = new ModelLayerReader(_checkpoint, configuration, place, layer);
             MultiHeadAttentionConfig config = reader.Config();
             yield return new AttentionModelLayer(reader)
             {
                 Stack = place.Stack,
-                Index = index,
+                Index = layer.Index,
                 IsCross = place.IsCross,
                 IsCausal = place.IsCausal,
-                Prefix = prefix[..^1],
+                Prefix = layer.Prefix[..^1],
                 ElementType = reader.Element(),
                 Config = config,
-                Variant = VariantText.Of(config, own.Family, place.IsCausal),
+                Variant = VariantText.Of(config, configuration.Family, place.IsCausal, place.RelativeBias is not null),
             };
         }
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics.Tensors;
 using AttentionGpu.Layers;
 using AttentionGpu.Serialization;
@@ -8,15 +9,15 @@ namespace AttentionGpu.Models;
 /// <param name="checkpoint">The tensors.</param>
 /// <param name="configuration">The configuration of the layer's part of the model.</param>
 /// <param name="place">Where such layers are.</param>
-/// <param name="prefix">What stands before the layer's names, the final dot included.</param>
-internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration configuration, LayerPlace place, string prefix)
+/// <param name="layer">The layer.</param>
+internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration configuration, LayerPlace place, LayerName layer)
 {
     private const string QueryNorm = "q_norm.weight";
     private const string KeyNorm = "k_norm.weight";
     private const string Sinks = "sinks";
 
     // The prefix, as messages show it.
-    private readonly string _shown = Excerpt.Of(prefix);
+    private readonly string _shown = Excerpt.Of(layer.Prefix);
     private readonly ProjectionNames _names = place.Names;
     private readonly ModelFamily _family = configuration.Family;
     private readonly bool _isTransposed = place.Names.IsTransposed && !checkpoint.IsOutputsFirst;
@@ -30,7 +31,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         int heads = configuration.Heads(place);
         (int rows, int columns) = Shape(_names.Inputs[0]);
         MultiHeadAttentionConfig sizes = _names.Joined is null ? Separate(heads, rows, columns) : Joined(heads, rows, columns);
-        MultiHeadAttentionConfig config = configuration.Apply(sizes, prefix);
+        MultiHeadAttentionConfig config = configuration.Apply(sizes, layer.Prefix);
         if (Shape(_names.Output) != (config.EmbeddingSize, config.QueryRows))
         {
             throw Error(
@@ -47,6 +48,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
             throw Misfit(heads, exception);
         }
 
+        _ = Buckets(heads);
         return config;
     }
 
@@ -78,9 +80,10 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     {
         string[] norms = _family.Norms == StoredNorms.None ? [] : [QueryNorm, KeyNorm];
         string[] variants = _family.HasSinks ? [.. norms, Sinks] : norms;
+        string[] shared = SharedBias?.StartsWith(layer.Prefix, StringComparison.Ordinal) == true ? [SharedBias[layer.Prefix.Length..]] : [];
         string[] projections = [.. _names.Inputs.Append(_names.Output).SelectMany(name => (string[])[$"{name}.weight", $"{name}.bias"])];
-        new UnreadParameters(checkpoint, prefix)
-            .RequireNone([.. projections, .. variants, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
+        new UnreadParameters(checkpoint, layer.Prefix)
+            .RequireNone([.. projections, .. variants, .. shared, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
 
         Projections inputs = _names.Joined is null ? ReadSeparate() : ReadJoined(config);
         var weights = new MultiHeadAttentionWeights
@@ -95,8 +98,9 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
             OutputBias = ReadBias(_names.Output),
             QueryNorm = Vector(QueryNorm, variants),
             KeyNorm = Vector(KeyNorm, variants),
-            Sinks = variants.Contains(Sinks) ? ReadVector(prefix + Sinks) : null,
-            AlibiSlopes = _family.HasAlibi ? AlibiSlopes.Of(config.Heads) : null,
+            Sinks = variants.Contains(Sinks) ? ReadVector(layer.Prefix + Sinks) : null,
+            AlibiSlopes = configuration.Slopes(config.Heads),
+            DistanceBias = Buckets(config.Heads)?.Spread(checkpoint.Read(SharedBias!)),
         };
         try
         {
@@ -108,6 +112,23 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         }
 
         return weights;
+    }
+
+    // The name of the table of relative bias, which is a layer's own, the first layer's or the model's.
+    private string? SharedBias => place.RelativeBias is string name
+        ? layer.Model + name.Replace(".N.", $".{layer.Index.ToString(CultureInfo.InvariantCulture)}.", StringComparison.Ordinal)
+        : null;
+
+    // How the table spreads, with its shape checked; null where there is none.
+    private RelativeBuckets? Buckets(int heads)
+    {
+        if (SharedBias is not string name)
+            return null;
+        RelativeBuckets buckets = configuration.Buckets(place);
+        SafetensorsEntry entry = Entry(name, 2);
+        return entry.Lengths[0] == buckets.Count && entry.Lengths[1] == heads
+            ? buckets
+            : throw Error($"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have [{buckets.Count}, {heads}]");
     }
 
     private MultiHeadAttentionConfig Separate(int heads, int rows, int columns)
@@ -137,7 +158,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
 
     private MultiHeadAttentionConfig Joined(int heads, int rows, int columns)
     {
-        int keyValueHeads = configuration.KeyValueHeads(heads);
+        int keyValueHeads = configuration.KeyValueHeads(place, heads);
         long parts = heads + 2L * keyValueHeads;
         if (rows % parts != 0)
         {
@@ -186,7 +207,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         return _isTransposed ? ((int)lengths[1], (int)lengths[0]) : ((int)lengths[0], (int)lengths[1]);
     }
 
-    private SafetensorsEntry Matrix(string name) => Entry($"{prefix}{name}.weight", 2);
+    private SafetensorsEntry Matrix(string name) => Entry($"{layer.Prefix}{name}.weight", 2);
 
     private SafetensorsEntry Entry(string name, int rank)
     {
@@ -204,15 +225,16 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     }
 
     private Tensor<float>? ReadBias(string name) =>
-        checkpoint.Entries.ContainsKey($"{prefix}{name}.bias") ? ReadVector($"{prefix}{name}.bias") : null;
+        checkpoint.Entries.ContainsKey($"{layer.Prefix}{name}.bias") ? ReadVector($"{layer.Prefix}{name}.bias") : null;
 
     private Tensor<float>? Vector(string name, string[] variants) =>
-        variants.Contains(name) ? NormFactors.Read(ReadVector(prefix + name), _family.Norms) : null;
+        variants.Contains(name) ? NormFactors.Read(ReadVector(layer.Prefix + name), _family.Norms) : null;
 
     private Tensor<float> ReadVector(string name) => checkpoint.Read(Entry(name, 1).Name);
 
     private InvalidDataException Misfit(int heads, ArgumentException exception) =>
-        new($"'{checkpoint.Path}' has a layer '{_shown}' that does not fit {heads} heads: {exception.Message}", exception);
+        new($"'{checkpoint.Path}' has a layer '{_shown}' that does not fit {heads} heads: {exception.Message.ReplaceLineEndings(" ")}",
+            exception);
 
     private InvalidDataException Error(string what) => new($"'{checkpoint.Path}' {what}.");
 

@@ -6,13 +6,14 @@ namespace AttentionGpu.Models;
 /// <summary>What a layer computes besides softmax(q k) v, in words.</summary>
 internal static class VariantText
 {
-    public static string Of(MultiHeadAttentionConfig config, ModelFamily family, bool isCausal)
+    public static string Of(MultiHeadAttentionConfig config, ModelFamily family, bool isCausal, bool hasRelativeBias)
     {
         string[] parts =
         [
             .. isCausal ? ["causal"] : Array.Empty<string>(),
             .. config.Rotary is RotaryEmbedding rotary ? [Rotary(rotary)] : Array.Empty<string>(),
-            .. family.HasAlibi ? ["ALiBi"] : Array.Empty<string>(),
+            .. family.Alibi != AlibiKind.None ? ["ALiBi"] : Array.Empty<string>(),
+            .. hasRelativeBias ? ["relative bias"] : Array.Empty<string>(),
             .. config.Window is AttentionWindow window ? [Window(window)] : Array.Empty<string>(),
             .. config.Scale is float scale ? [Text($"scale {scale}")] : Array.Empty<string>(),
             .. config.Softcap is float cap ? [Text($"softcap {cap}")] : Array.Empty<string>(),

@@ -32,7 +32,7 @@ public sealed partial class AttentionEngine
         fixed (T* presentKey = outputs.PresentKey.Host, presentValue = outputs.PresentValue.Host)
         fixed (bool* mask = inputs.Mask.Visible.Host, padding = inputs.KeyPaddingMask.Host)
         fixed (float* bias = inputs.Mask.Bias.Host, keyBias = inputs.KeyPaddingBias.Host)
-        fixed (float* slopes = inputs.AlibiSlopes.Host, sinks = inputs.Sinks.Host)
+        fixed (float* slopes = inputs.AlibiSlopes.Host, distanceBias = inputs.DistanceBias.Host, sinks = inputs.Sinks.Host)
         fixed (float* queryNorm = inputs.QueryNorm.Host, keyNorm = inputs.KeyNorm.Host)
         fixed (float* cosine = inputs.RotaryCosine.Host, sine = inputs.RotarySine.Host, logSumExp = outputs.LogSumExp.Host)
         fixed (int* queryDocuments = inputs.QueryDocuments, keyDocuments = inputs.KeyDocuments)
@@ -73,6 +73,7 @@ public sealed partial class AttentionEngine
                 KeyBias = inputs.Mask.Bias.IsPresent ? keyBiases : default,
                 KeyPadding = call.Input(inputs.KeyPaddingMask, padding, "keyPaddingMask"),
                 AlibiSlopes = call.Input(inputs.AlibiSlopes, slopes, "alibiSlopes"),
+                DistanceBias = call.Input(inputs.DistanceBias, distanceBias, "distanceBias"),
                 Sinks = call.Input(inputs.Sinks, sinks, "sinks"),
                 QueryDocuments = queryNumbers,
                 KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,

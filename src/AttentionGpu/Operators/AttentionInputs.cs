@@ -88,6 +88,13 @@ public ref struct AttentionInputs<T>
     public TensorInput<float> AlibiSlopes;
 
     /// <summary>
+    /// [heads, 2 x reach + 1]: added to a score by the distance <c>key position - query position</c>, the last query standing at the last
+    /// key: element 0 is for a key that is reach or more places before the query, element reach for the query's own place. Finite; a mask
+    /// hides keys. The relative position bias of T5 (Raffel and others, 2020), whose buckets a reach of its largest distance covers.
+    /// </summary>
+    public TensorInput<float> DistanceBias;
+
+    /// <summary>
     /// [heads]: a logit that takes part in each softmax and has no value: attention sinks (Xiao and others, 2024; gpt-oss).
     /// </summary>
     public TensorInput<float> Sinks;

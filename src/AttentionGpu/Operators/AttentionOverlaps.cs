@@ -53,6 +53,7 @@ internal static class AttentionOverlaps
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.QueryPositions, name, "queryPositions");
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.KeyPositions, name, "keyPositions");
         TensorOverlap.RequireDistinct(output, inputs.AlibiSlopes, name, "alibiSlopes");
+        TensorOverlap.RequireDistinct(output, inputs.DistanceBias, name, "distanceBias");
         TensorOverlap.RequireDistinct(output, inputs.Sinks, name, "sinks");
         TensorOverlap.RequireDistinct(output, inputs.ExtraKey, name, "extraKey");
         TensorOverlap.RequireDistinct(output, inputs.ExtraValue, name, "extraValue");

@@ -68,6 +68,7 @@ internal static class AttentionRules
         where T : unmanaged
     {
         return (inputs.AlibiSlopes.IsPresent ? ScoreVariants.Alibi : 0)
+            | (inputs.DistanceBias.IsPresent ? ScoreVariants.DistanceBias : 0)
             | (inputs.Mask.Bias.IsPresent ? ScoreVariants.Bias : 0)
             | KeyPaddingBias(inputs, heads)
             | (inputs.Mask.Visible.IsPresent ? ScoreVariants.Mask : 0)
@@ -137,6 +138,18 @@ internal static class AttentionRules
         else
             RequireHeads(slopes, heads, "alibiSlopes");
         return slopes.Lengths.Length == 2 ? heads : 0;
+    }
+
+    /// <summary>The largest distance with a bias of its own, with the shape of the table checked; 0 where there is none.</summary>
+    /// <param name="table">[heads, 2 x reach + 1]; or none.</param>
+    /// <param name="heads">Query heads.</param>
+    public static int DistanceReach(in TensorInput<float> table, int heads)
+    {
+        if (!table.IsPresent)
+            return 0;
+        nint columns = table.Lengths.Length == 2 ? table.Lengths[1] : 1;
+        ShapeRules.Require(table.Lengths, [heads, columns | 1], "[heads, 2 x reach + 1]", "distanceBias");
+        return (int)(columns / 2);
     }
 
     /// <summary>Where the logarithms of sums go, with their shape checked where the caller asks for them.</summary>

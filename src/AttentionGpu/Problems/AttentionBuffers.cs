@@ -28,6 +28,9 @@ internal readonly struct AttentionBuffers
 
     public DeviceMemory AlibiSlopes { get; init; }
 
+    /// <summary>[heads, 2 x reach + 1].</summary>
+    public DeviceMemory DistanceBias { get; init; }
+
     public DeviceMemory Sinks { get; init; }
 
     /// <summary>A sequence for each batch entry.</summary>

@@ -52,6 +52,9 @@ internal readonly struct AttentionExtent
     /// <summary>Slopes from one batch entry to the next: 0 where all have the same.</summary>
     public int AlibiBatchStride { get; init; }
 
+    /// <summary>The largest distance that has a bias of its own.</summary>
+    public int DistanceReach { get; init; }
+
     /// <summary>
     /// Keys at the end of every batch entry that no query sees, because a mask ends before them. <see cref="Sequence"/> does not count
     /// them; 0 where each batch entry has a sequence of its own, which does not count them either.

@@ -26,4 +26,7 @@ internal enum ScoreVariants
 
     /// <summary>There is an additive mask of keys beside the additive mask.</summary>
     KeyBias = 64,
+
+    /// <summary>Each head has a table of biases by distance.</summary>
+    DistanceBias = 128,
 }

@@ -48,8 +48,8 @@ public partial class PtxTests
             // turn.
             Type[] variants =
             [
-                typeof(NoVariant), typeof(BooleanMask), typeof(AdditiveBias), typeof(Softcap), typeof(Alibi), typeof(DocumentMask),
-                typeof(KeyPaddingMask), typeof(AllVariants),
+                typeof(NoVariant), typeof(BooleanMask), typeof(AdditiveBias), typeof(Softcap), typeof(Alibi), typeof(DistanceBias),
+                typeof(DocumentMask), typeof(KeyPaddingMask), typeof(AllVariants),
             ];
             var kernels = new TheoryData<Type, Type, Type, Type, Type, Type>();
             foreach ((Type tile, Type values) in PtxKernels.AttentionTiles)

@@ -103,7 +103,7 @@ internal sealed record LayerCall
         foreach ((string name, Tensor<float>? tensor) in new[]
         {
             ("extra key", Weights.ExtraKey), ("query norm", Weights.QueryNorm), ("key norm", Weights.KeyNorm), ("sinks", Weights.Sinks),
-            ("slopes", Weights.AlibiSlopes),
+            ("slopes", Weights.AlibiSlopes), ("bias by distance", Weights.DistanceBias),
         })
         {
             Append(text, name, tensor);

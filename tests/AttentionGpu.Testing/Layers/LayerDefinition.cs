@@ -24,16 +24,17 @@ internal static class LayerDefinition
         Tensor<float>? weights = call.HasWeights ? Tensor.CreateFromShape<float>(call.WeightLengths) : null;
         Tensor<float>? sums = call.HasLogSumExp ? Tensor.CreateFromShape<float>(call.LogSumExpLengths) : null;
         double[][] joined = [.. queries.Select(_ => new double[heads * size])];
+        int length = RotaryLength(call);
         foreach (Part part in Parts(call))
         {
             for (int head = 0; head < heads; head++)
             {
                 int keyHead = head / (heads / keyHeads);
                 double[][] k = [.. Enumerable.Range(0, part.Keys).Select(j =>
-                    Prepare(call, keys[part.KeyStart + j], keyHead, call.Weights.KeyNorm, KeyPosition(call, part, j)))];
+                    Prepare(call, keys[part.KeyStart + j], keyHead, call.Weights.KeyNorm, KeyPosition(call, part, j), length))];
                 for (int i = 0; i < part.Queries; i++)
                 {
-                    double[] q = Prepare(call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i));
+                    double[] q = Prepare(call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i), length);
                     (double[] row, double sum) = Softmax(
                         call, head, part, i, [.. k.Select(key => Dot(q, key)), .. ExtraProducts(call, q, keyHead)]);
 
@@ -99,7 +100,7 @@ internal static class LayerDefinition
     }
 
     // A head of a projected row, normalised and rotated.
-    private static double[] Prepare(LayerCall call, double[] row, int head, Tensor<float>? norm, int position)
+    private static double[] Prepare(LayerCall call, double[] row, int head, Tensor<float>? norm, int position, int length)
     {
         double[] part = row[(head * call.HeadSize)..((head + 1) * call.HeadSize)];
         if (norm is not null)
@@ -112,11 +113,17 @@ internal static class LayerDefinition
                 part[i] = part[i] / root * norm[i];
         }
 
-        call.Rotary?.Rotate(part, position);
+        call.Rotary?.Rotate(part, position, length);
         for (int i = 0; i < part.Length; i++)
             part[i] = Round(call, part[i]);
         return part;
     }
+
+    // The largest position of the call and one.
+    private static int RotaryLength(LayerCall call) => 1 + Parts(call)
+        .SelectMany(part => Enumerable.Range(0, part.Queries).Select(query => QueryPosition(call, part, query))
+            .Concat(Enumerable.Range(0, part.Keys).Select(key => KeyPosition(call, part, key))))
+        .Append(-1).Max();
 
     private static int QueryPosition(LayerCall call, Part part, int query) =>
         call.QueryPositions is null ? query : At(call.QueryPositions, part.QueryStart + query);
@@ -162,6 +169,12 @@ internal static class LayerDefinition
 
             if (call.Weights.AlibiSlopes is { } slopes)
                 score -= slopes[head] * (double)Math.Abs(query + part.SeenKeys - part.Queries - key);
+            if (call.Weights.DistanceBias is { } table)
+            {
+                int reach = ((int)table.Lengths[1] - 1) / 2;
+                score += table[head, reach + Math.Clamp(key - (query + part.SeenKeys - part.Queries), -reach, reach)];
+            }
+
             if (call.Bias is { } bias && Reaches(bias, key))
                 score += Broadcast(bias, part.Entry, head, query, key);
             if (call.PaddingBias is { } padding)

@@ -33,7 +33,7 @@ internal static class RandomLayers
             BatchFirst = random.Next(3) != 0,
             AddZeroAttention = random.Next(5) == 0,
         };
-        RotaryDefinition? rotary = headSize > 1 && random.Next(2) == 0 ? Rotary(random, headSize) : null;
+        RotaryDefinition? rotary = headSize > 1 && random.Next(2) == 0 ? Rotary(random, headSize, ragged) : null;
         var call = new LayerCall
         {
             Name = $"seed {seed}",
@@ -75,6 +75,7 @@ internal static class RandomLayers
             KeyNorm = Factors(),
             Sinks = random.Next(3) == 0 ? Data.Random(random, config.Heads) : null,
             AlibiSlopes = random.Next(4) == 0 ? Scaled(Data.Random(random, config.Heads), 0.1f, 0.1f) : null,
+            DistanceBias = random.Next(4) == 0 ? Data.Random(random, config.Heads, 1 + 2 * random.Next(20)) : null,
         };
     }
 
@@ -98,18 +99,26 @@ internal static class RandomLayers
         };
     }
 
-    private static RotaryDefinition Rotary(Random random, int headSize) => new(
-        Pick(random, 100.0, 10_000.0, 500_000.0), random.Next(2) == 0 ? headSize / 2 * 2 : 2 * random.Next(1, headSize / 2 + 1))
+    // Ragged sequences of several lengths have kinds alone that do not depend on the length.
+    private static RotaryDefinition Rotary(Random random, int headSize, bool ragged)
     {
-        Interleaved = random.Next(2) == 0,
-        Scaling = (ScalingForm)random.Next(4),
-        Factor = Pick(random, 1.0, 2.0, 8.0, 32.0),
-        Low = 1.0,
-        High = 4.0,
-        OriginalContext = Pick(random, 16, 64, 4096),
-        Magnitude = random.Next(3) == 0 ? 0.9 : null,
-        Truncate = random.Next(2) == 0,
-    };
+        int size = random.Next(2) == 0 ? headSize / 2 * 2 : 2 * random.Next(1, headSize / 2 + 1);
+        var scaling = (ScalingForm)random.Next(ragged ? (int)ScalingForm.Dynamic : 1 + (int)ScalingForm.LongRope);
+        double[] Divisors() => [.. Enumerable.Range(0, size / 2).Select(_ => 0.5 + 8.0 * random.NextDouble())];
+        return new(Pick(random, 100.0, 10_000.0, 500_000.0), size)
+        {
+            Interleaved = random.Next(2) == 0,
+            Scaling = scaling == ScalingForm.Dynamic && size == 2 ? ScalingForm.None : scaling,
+            Factor = Pick(random, 1.0, 2.0, 8.0, 32.0),
+            Low = 1.0,
+            High = 4.0,
+            OriginalContext = Pick(random, 16, 64, 4096),
+            Magnitude = random.Next(3) == 0 ? 0.9 : null,
+            Truncate = random.Next(2) == 0,
+            ShortDivisors = Divisors(),
+            LongDivisors = Divisors(),
+        };
+    }
 
     private static LayerCall Padded(Random random, LayerCall call, bool cross)
     {

@@ -7,6 +7,12 @@ internal enum ScalingForm
     Linear,
     Llama3,
     Yarn,
+
+    /// <summary>Dynamic NTK, by the length of a call.</summary>
+    Dynamic,
+
+    /// <summary>LongRoPE, of two lists by the length of a call.</summary>
+    LongRope,
 }
 
 /// <summary>
@@ -34,6 +40,15 @@ internal sealed record RotaryDefinition(double Base, int Size)
     /// <summary><c>attention_factor</c>; null for YaRN's own.</summary>
     public double? Magnitude { get; init; }
 
+    /// <summary><c>short_factor</c>.</summary>
+    public double[] ShortDivisors { get; init; } = [];
+
+    /// <summary><c>long_factor</c>.</summary>
+    public double[] LongDivisors { get; init; } = [];
+
+    /// <summary>Whether frequencies depend on the length of a call.</summary>
+    public bool DependsOnLength => Scaling is ScalingForm.Dynamic or ScalingForm.LongRope;
+
     /// <summary><c>truncate</c>.</summary>
     public bool Truncate { get; init; } = true;
 
@@ -48,12 +63,14 @@ internal sealed record RotaryDefinition(double Base, int Size)
             ScalingForm.None => null,
             ScalingForm.Linear => RotaryScaling.Linear(Factor),
             ScalingForm.Llama3 => RotaryScaling.Llama3(Factor, Low, High, OriginalContext),
+            ScalingForm.Dynamic => RotaryScaling.Dynamic(Factor, OriginalContext),
+            ScalingForm.LongRope => RotaryScaling.LongRope(ShortDivisors, LongDivisors, OriginalContext, MagnitudeFactor()),
             _ => RotaryScaling.Yarn(Factor, OriginalContext, High, Low, Magnitude, Truncate),
         },
     };
 
-    /// <summary>The angle between two positions of a pair.</summary>
-    public double Frequency(int pair)
+    /// <summary>The angle between two positions of a pair, in a call whose largest position is one less than the length.</summary>
+    public double Frequency(int pair, int length)
     {
         double frequency = 1.0 / Math.Pow(Base, 2.0 * pair / Size);
         return Scaling switch
@@ -61,22 +78,28 @@ internal sealed record RotaryDefinition(double Base, int Size)
             ScalingForm.None => frequency,
             ScalingForm.Linear => frequency / Factor,
             ScalingForm.Llama3 => Llama3(frequency),
+            ScalingForm.Dynamic => Dynamic(pair, length),
+            ScalingForm.LongRope => frequency / (length > OriginalContext ? LongDivisors : ShortDivisors)[pair],
             _ => Yarn(frequency, pair),
         };
     }
 
     /// <summary>What cosines and sines are multiplied by.</summary>
-    public double MagnitudeFactor() =>
-        Scaling != ScalingForm.Yarn ? 1.0 : Magnitude ?? (Factor > 1.0 ? 0.1 * Math.Log(Factor) + 1.0 : 1.0);
+    public double MagnitudeFactor() => Scaling switch
+    {
+        ScalingForm.Yarn => Magnitude ?? (Factor > 1.0 ? 0.1 * Math.Log(Factor) + 1.0 : 1.0),
+        ScalingForm.LongRope => Magnitude ?? (Factor > 1.0 ? Math.Sqrt(1.0 + Math.Log(Factor) / Math.Log(OriginalContext)) : 1.0),
+        _ => 1.0,
+    };
 
     /// <summary>Rotates the first elements of a row in place.</summary>
-    public void Rotate(Span<double> row, int position)
+    public void Rotate(Span<double> row, int position, int length)
     {
         double magnitude = MagnitudeFactor();
         for (int pair = 0; pair < Size / 2; pair++)
         {
             (int first, int second) = Interleaved ? (2 * pair, 2 * pair + 1) : (pair, pair + Size / 2);
-            (double sine, double cosine) = Math.SinCos(position * Frequency(pair));
+            (double sine, double cosine) = Math.SinCos(position * Frequency(pair, length));
             (row[first], row[second]) = (
                 magnitude * (row[first] * cosine - row[second] * sine), magnitude * (row[second] * cosine + row[first] * sine));
         }
@@ -91,6 +114,14 @@ internal sealed record RotaryDefinition(double Base, int Size)
             return frequency / Factor;
         double smooth = (OriginalContext / wavelength - Low) / (High - Low);
         return (1.0 - smooth) * (frequency / Factor) + smooth * frequency;
+    }
+
+    // _compute_dynamic_ntk_parameters.
+    private double Dynamic(int pair, int length)
+    {
+        double reached = Math.Max(length, OriginalContext);
+        double grown = Base * Math.Pow(Factor * reached / OriginalContext - (Factor - 1.0), Size / (Size - 2.0));
+        return 1.0 / Math.Pow(grown, 2.0 * pair / Size);
     }
 
     private double Yarn(double frequency, int pair)

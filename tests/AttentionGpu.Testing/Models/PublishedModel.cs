@@ -46,6 +46,9 @@ internal sealed record PublishedModel
 
     public float[]? Slopes { get; init; }
 
+    /// <summary>The buckets of a bias by distance.</summary>
+    public BucketDefinition? Buckets { get; init; }
+
     /// <summary>A call of the layer, which the definition computes too.</summary>
     public LayerCall Call(int seed, int length)
     {
@@ -72,6 +75,7 @@ internal sealed record PublishedModel
                 KeyNorm = Factors(),
                 Sinks = Sinks ? Data.Random(random, Config.Heads) : null,
                 AlibiSlopes = Slopes is null ? null : Tensor.Create(Slopes, [Config.Heads]),
+                DistanceBias = Buckets?.Spread(Data.Random(random, Buckets.Count, Config.Heads)),
             },
             Query = Data.Random(random, 2, length, width),
             Key = IsCross ? Data.Random(random, 2, length + 3, width) : null,
@@ -82,7 +86,7 @@ internal sealed record PublishedModel
     /// <summary>The tensors of the layer, by their names in the checkpoint.</summary>
     public Dictionary<string, Tensor<float>> Tensors(MultiHeadAttentionWeights weights)
     {
-        var stored = new StoredLayer(Prefix, weights, Config.KeyValueHeads ?? Config.Heads);
+        var stored = new StoredLayer(Prefix, weights, Config.KeyValueHeads ?? Config.Heads, Buckets);
         Store(stored);
         return stored.Tensors;
     }
@@ -96,7 +100,8 @@ internal sealed record PublishedModel
 }
 
 /// <summary>The tensors of a layer as an architecture stores them.</summary>
-internal sealed class StoredLayer(string prefix, MultiHeadAttentionWeights weights, int keyValueHeads)
+internal sealed class StoredLayer(
+    string prefix, MultiHeadAttentionWeights weights, int keyValueHeads, BucketDefinition? buckets = null)
 {
     public Dictionary<string, Tensor<float>> Tensors { get; } = [];
 
@@ -130,6 +135,9 @@ internal sealed class StoredLayer(string prefix, MultiHeadAttentionWeights weigh
         Add("q_norm.weight", RandomLayers.Scaled(weights.QueryNorm!, 1f, -less));
         Add("k_norm.weight", RandomLayers.Scaled(weights.KeyNorm!, 1f, -less));
     }
+
+    /// <summary>The table of a bias by buckets of distances, under a name that the prefix does not begin.</summary>
+    public void RelativeBias(string name) => Tensors.Add(name, buckets!.Table(weights.DistanceBias!));
 
     public void Sinks() => Add("sinks", weights.Sinks);
 

@@ -9,8 +9,8 @@ namespace AttentionGpu.Tests.Models;
 /// </summary>
 internal static class PublishedModels
 {
-    private const string Sizes = "\"hidden_size\":32,\"num_attention_heads\":4,\"attention_dropout\":0.0,\"torch_dtype\":\"float32\"";
-    private const string Grouped = Sizes + ",\"num_key_value_heads\":2,\"rms_norm_eps\":1e-05,\"attention_bias\":false";
+    public const string Sizes = "\"hidden_size\":32,\"num_attention_heads\":4,\"attention_dropout\":0.0,\"torch_dtype\":\"float32\"";
+    public const string Grouped = Sizes + ",\"num_key_value_heads\":2,\"rms_norm_eps\":1e-05,\"attention_bias\":false";
 
     private static readonly MultiHeadAttentionConfig _grouped = new() { EmbeddingSize = 32, Heads = 4, KeyValueHeads = 2 };
     private static readonly RotaryDefinition _rotary = new(10_000.0, 8);
@@ -144,24 +144,16 @@ internal static class PublishedModels
         Rotary = new(160_000.0, 8),
     };
 
-    private static readonly PublishedModel _clip = new()
-    {
-        Types = ["clip"],
-        Json = """
-            {"model_type":"TYPE","projection_dim":16,"text_config":{"model_type":"clip_text_model","num_attention_heads":8},
-             "vision_config":{"model_type":"clip_vision_model","num_attention_heads":4,"attention_dropout":0.0},"text_config_dict":null}
-            """,
-        Prefix = "text_model.encoder.layers.0.self_attn.",
-        Index = 0,
-        Stack = ModelStack.Text,
-        Store = _seq2Seq.Store,
-        Config = _seq2Seq.Config,
-        InputBiases = true,
-        OutputBias = true,
-    };
+    /// <summary>Llama 2, whose names many models have.</summary>
+    public static PublishedModel Llama => _llama;
 
-    /// <summary>The models by the name of a case.</summary>
-    public static IReadOnlyDictionary<string, PublishedModel> All { get; } = new Dictionary<string, PublishedModel>
+    /// <summary>The decoder of BART and its like.</summary>
+    public static PublishedModel Decoder => _seq2Seq;
+
+    /// <summary>Gemma 3 without images.</summary>
+    public static PublishedModel Gemma3 => _gemma3;
+
+    private static readonly Dictionary<string, PublishedModel> _plain = new()
     {
         ["BERT"] = _bert,
         ["BERT, base model"] = _bert with { Types = ["bert"], Prefix = "encoder.layer.2.attention." },
@@ -277,27 +269,6 @@ internal static class PublishedModels
         },
         ["encoder and decoder: cross-attention"] =
             _seq2Seq with { Prefix = "model.decoder.layers.1.encoder_attn.", IsCross = true, IsCausal = false },
-        ["CLIP, text"] = _clip,
-        ["CLIP, images"] = _clip with
-        {
-            Prefix = "vision_model.encoder.layers.0.self_attn.",
-            Stack = ModelStack.Vision,
-            IsCausal = false,
-            Config = new() { EmbeddingSize = 32, Heads = 4 },
-        },
-        ["CLIP's text model"] = _clip with
-        {
-            Types = ["clip_text_model"],
-            Json = """{"model_type":"TYPE","num_attention_heads":8,"attention_dropout":0.0}""",
-        },
-        ["CLIP's image model"] = _clip with
-        {
-            Types = ["clip_vision_model"],
-            Json = """{"model_type":"TYPE","num_attention_heads":8,"attention_dropout":0.0}""",
-            Prefix = "vision_model.encoder.layers.0.self_attn.",
-            Stack = ModelStack.Vision,
-            IsCausal = false,
-        },
         ["Llama 2"] = _llama with { Types = ["llama", "gemma", "olmo"] },
         ["Llama 3.1"] = _llama with
         {
@@ -386,6 +357,10 @@ internal static class PublishedModels
             Config = _grouped with { Window = new() { Left = 3 } },
         },
     };
+
+    /// <summary>The models by the name of a case.</summary>
+    public static IReadOnlyDictionary<string, PublishedModel> All { get; } =
+        _plain.Concat(PublishedPartModels.All).Concat(PublishedBiasModels.All).Concat(PublishedScaledModels.All).ToDictionary();
 
     private static Tensor<float> CausalMask(int length)
     {

@@ -45,8 +45,8 @@ internal sealed class FullCalls
                 new("query", [1, 2, 4, 8]), new("key", [1, 1, 5, 8]), new("value", [1, 1, 5, 6]), new("pastKey", [1, 1, 3, 8]),
                 new("pastValue", [1, 1, 3, 6]), new("mask", [4, 8], Bytes), new("bias", [4, 8]), new("queryDocuments", [1, 4]),
                 new("keyDocuments", [1, 8]), new("keyPaddingMask", [1, 8], Bytes), new("keyPaddingBias", [1, 8]),
-                new("extraKey", [1, 8]), new("extraValue", [1, 6]), new("alibiSlopes", [2]), new("sinks", [2]), new("queryNorm", [8]),
-                new("keyNorm", [8]),
+                new("extraKey", [1, 8]), new("extraValue", [1, 6]), new("alibiSlopes", [2]), new("distanceBias", [2, 5]), new("sinks", [2]),
+                new("queryNorm", [8]), new("keyNorm", [8]),
                 new("rotaryCosine", [9, 4]), new("rotarySine", [9, 4]),
             ],
             [
@@ -102,6 +102,7 @@ internal sealed class FullCalls
             ExtraKey = tensors.Input<float>("extraKey"),
             ExtraValue = tensors.Input<float>("extraValue"),
             AlibiSlopes = tensors.Input<float>("alibiSlopes"),
+            DistanceBias = tensors.Input<float>("distanceBias"),
             Sinks = tensors.Input<float>("sinks"),
             QueryNorm = tensors.Input<float>("queryNorm"),
             KeyNorm = tensors.Input<float>("keyNorm"),

@@ -191,7 +191,14 @@ internal static class NaiveAttention
     private static double Bias(VariantCase problem, int sequence, int head, int query, int key, int offset) =>
         (problem.Bias is null ? 0.0 : Broadcast(problem.Bias, sequence, head, query, key))
         + (problem.PaddingBias is null ? 0.0 : problem.PaddingBias[sequence, key])
+        + (problem.DistanceBias is null ? 0.0 : OfDistance(problem.DistanceBias, head, key - (query + offset)))
         - (problem.Slopes is null ? 0.0 : Slope(problem.Slopes, sequence, head) * Math.Abs(query + offset - key));
+
+    private static double OfDistance(Tensor<float> table, int head, int distance)
+    {
+        int reach = ((int)table.Lengths[1] - 1) / 2;
+        return distance <= -reach ? table[head, 0] : distance >= reach ? table[head, 2 * reach] : table[head, reach + distance];
+    }
 
     private static double Slope(Tensor<float> slopes, int sequence, int head) => slopes.Rank == 2 ? slopes[sequence, head] : slopes[head];
 

@@ -34,7 +34,7 @@ internal static class OnnxRuntimeVariants
     /// <summary>Whether causality and the mask are the operator's own.</summary>
     public static bool HasOwnMask(VariantKind kind) =>
         kind.Causal != Causal.BottomRight && kind.Mask is not (VariantMask.Both or VariantMask.ShortBoth)
-        && kind.Sequences == SequenceForm.Plain && kind.Window == WindowForm.None && !kind.Prefix && !kind.Alibi && !kind.Documents
+        && kind.Sequences == SequenceForm.Plain && kind.Window == WindowForm.None && !kind.Prefix && !kind.Alibi && !kind.DistanceBias && !kind.Documents
         && kind.Padding == PaddingForm.None;
 
     public static VariantResult Run(VariantCase problem)

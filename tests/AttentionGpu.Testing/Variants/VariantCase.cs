@@ -69,6 +69,8 @@ internal sealed record VariantCase
 
     public Tensor<float>? Slopes { get; init; }
 
+    public Tensor<float>? DistanceBias { get; init; }
+
     public Tensor<float>? Sinks { get; init; }
 
     public Tensor<float>? QueryNorm { get; init; }
@@ -238,6 +240,7 @@ internal sealed record VariantCase
             Slopes = !kind.Alibi ? null
                 : kind.AlibiOfEntries ? Data.Random(random, ragged ? sizes.QueryLengths.Length : batch, heads)
                 : Data.Random(random, heads),
+            DistanceBias = kind.DistanceBias ? Data.Random(random, heads, 1 + 2 * random.Next(maxLength + 2)) : null,
             Sinks = kind.Sinks ? Data.Random(random, heads) : null,
             QueryNorm = kind.Norm != NormForm.None ? Data.Random(random, headSize) : null,
             KeyNorm = kind.Norm == NormForm.Both ? Data.Random(random, headSize) : null,

@@ -146,6 +146,7 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
         ("key padding", ["", "key padding", "additive key padding"]),
         ("extra keys", ["", "extra key and value", "zero attention", "extra key and zero attention"]),
         ("axes", ["", "[heads, length, size]", "[length, size]"]),
+        ("distance bias", ["", "bias by distance"]),
     ];
 
     /// <summary>The things in which problems differ, and the choices of each; the first is the plain one.</summary>
@@ -232,6 +233,8 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
     public bool Present => Choices[17] == 1;
 
     public bool FewQueries => Choices[18] == 1;
+
+    public bool DistanceBias => Choices[Index("distance bias")] == 1;
 
     public PaddingForm Padding => (PaddingForm)Choices[Index("key padding")];
 

@@ -86,6 +86,7 @@ internal static class VariantRun
                 QueryDocuments = Numbers(Without(problem.QueryDocuments, batchLeftOut)),
                 KeyDocuments = Numbers(Without(problem.KeyDocuments, batchLeftOut)),
                 AlibiSlopes = problem.Slopes,
+                DistanceBias = problem.DistanceBias,
                 Sinks = problem.Sinks,
                 QueryNorm = problem.QueryNorm,
                 KeyNorm = problem.KeyNorm,

@@ -33,6 +33,8 @@ internal sealed record RequestKind
 
     public Tensor<float>? Slopes { get; init; }
 
+    public Tensor<float>? DistanceBias { get; init; }
+
     public Tensor<float>? Norm { get; init; }
 
     public Tensor<float>? Angles { get; init; }
@@ -148,6 +150,7 @@ internal sealed class AttentionRequests<T>(RequestKind kind)
         Value = value,
         Sinks = kind.Sinks,
         AlibiSlopes = kind.Slopes,
+        DistanceBias = kind.DistanceBias,
         QueryNorm = kind.Norm,
         KeyNorm = kind.Norm,
         RotaryCosine = kind.Angles,

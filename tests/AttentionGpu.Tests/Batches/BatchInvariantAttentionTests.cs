@@ -183,6 +183,7 @@ public class BatchInvariantAttentionTests
             },
             Sinks = random.Next(3) == 0 ? Data.Random(random, heads) : null,
             Slopes = random.Next(4) == 0 ? Data.Random(random, heads) : null,
+            DistanceBias = random.Next(4) == 0 ? Data.Random(random, heads, 9) : null,
             Norm = random.Next(4) == 0 ? Data.Random(random, headSize) : null,
             Angles = random.Next(3) == 0 ? Data.Random(random, positions, headSize / 2) : null,
             HasMask = random.Next(5) == 0,

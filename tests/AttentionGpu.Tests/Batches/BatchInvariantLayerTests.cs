@@ -208,6 +208,7 @@ public class BatchInvariantLayerTests
             KeyNorm = hasNorm ? Data.Random(random, config.HeadSize!.Value) : null,
             Sinks = random.Next(3) == 0 ? Data.Random(random, config.Heads) : null,
             AlibiSlopes = random.Next(4) == 0 ? Data.Random(random, config.Heads) : null,
+            DistanceBias = random.Next(4) == 0 ? Data.Random(random, config.Heads, 9) : null,
         };
     }
 }

@@ -29,6 +29,7 @@ public class TensorCoreChoiceTests
     {
         ["softcap"] = _signature with { Variants = ScoreVariants.Softcap },
         ["ALiBi"] = _signature with { Variants = ScoreVariants.Alibi },
+        ["bias by distance"] = _signature with { Variants = ScoreVariants.DistanceBias },
         ["sinks"] = _signature with { HasSinks = true },
         ["documents"] = _signature with { Variants = ScoreVariants.Documents },
         ["key padding"] = _signature with { Variants = ScoreVariants.KeyPadding },

@@ -242,6 +242,15 @@ public class LayerOptionTests
 
     private static MultiHeadAttentionConfig Scaled(RotaryScaling scaling) => With(new RotaryEmbedding { Scaling = scaling });
 
+    [Fact]
+    public void A_table_of_distances_has_a_row_for_each_head_and_an_odd_number_of_columns()
+    {
+        foreach (nint columns in new nint[] { 1, 3, 255 })
+            Make(_plain, "DistanceBias", _plain.Heads, columns).Dispose();
+        foreach (nint[] wrong in new nint[][] { [_plain.Heads, 2], [_plain.Heads, 0], [_plain.Heads + 1, 3], [_plain.Heads], [1, _plain.Heads, 3] })
+            Assert.Equal("DistanceBias", Assert.Throws<ArgumentException>(() => Make(_plain, "DistanceBias", wrong).Dispose()).ParamName);
+    }
+
     private static MultiHeadAttention<float> Create(MultiHeadAttentionConfig config) =>
         new(Engines.Reference, config, MultiHeadAttentionWeights.Random(config, 1));
 
@@ -259,6 +268,7 @@ public class LayerOptionTests
             KeyNorm = Of("KeyNorm"),
             Sinks = Of("Sinks"),
             AlibiSlopes = Of("AlibiSlopes"),
+            DistanceBias = Of("DistanceBias"),
         });
     }
 

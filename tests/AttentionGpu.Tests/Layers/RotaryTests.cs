@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using AttentionGpu.Tests.Support;
 using CsCheck;
 
@@ -50,7 +51,7 @@ public class RotaryTests
             "gpt-oss" => (_gptOss, 64, 1.3465735902799727),
             _ => (_yarn, 128, 1.2772588722239782),
         };
-        (float[] cosine, float[] sine) = rotary.Tables(headSize, 0, 2);
+        (float[] cosine, float[] sine) = rotary.Tables(headSize, 0, 0, 2);
         int half = headSize / 2;
         Assert.Equal(half * 2, cosine.Length);
         Assert.Equal(magnitude, cosine[pair], 1e-7);
@@ -65,23 +66,29 @@ public class RotaryTests
         {
             var random = new Random(seed);
             int headSize = random.Next(2, 140);
-            RotaryDefinition definition = new(Math.Pow(10.0, 1.0 + 5.0 * random.NextDouble()), 2 * random.Next(1, headSize / 2 + 1))
+            int size = 2 * random.Next(1, headSize / 2 + 1);
+            var scaling = (ScalingForm)random.Next(size == 2 ? (int)ScalingForm.Dynamic : 1 + (int)ScalingForm.LongRope);
+            double[] Divisors() => [.. Enumerable.Range(0, size / 2).Select(_ => 0.5 + 8.0 * random.NextDouble())];
+            RotaryDefinition definition = new(Math.Pow(10.0, 1.0 + 5.0 * random.NextDouble()), size)
             {
-                Scaling = (ScalingForm)random.Next(4),
+                Scaling = scaling,
                 Factor = 1.0 + 40.0 * random.NextDouble() * random.Next(2),
                 Low = 0.5 + random.NextDouble(),
                 High = 2.0 + 30.0 * random.NextDouble(),
-                OriginalContext = random.Next(1, 20_000),
+                OriginalContext = random.Next(2) == 0 ? random.Next(2, 150) : random.Next(2, 20_000),
+                ShortDivisors = Divisors(),
+                LongDivisors = Divisors(),
                 Magnitude = random.Next(2) == 0 ? null : 0.5 + random.NextDouble(),
                 Truncate = random.Next(2) == 0,
             };
             int positions = random.Next(1, 300);
-            (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(headSize, 0, positions);
+            RotaryEmbedding embedding = definition.ToEmbedding();
+            (float[] cosine, float[] sine) = embedding.Tables(headSize, embedding.Stage(positions), 0, positions);
             int half = definition.Size / 2;
             Assert.Equal((positions * half, positions * half), (cosine.Length, sine.Length));
             for (int pair = 0; pair < half; pair++)
             {
-                double angle = (positions - 1) * definition.Frequency(pair);
+                double angle = (positions - 1) * definition.Frequency(pair, positions);
                 string context = $"seed {seed}, {definition}, pair {pair}";
                 AssertNear(definition.MagnitudeFactor() * Math.Cos(angle), cosine[(positions - 1) * half + pair], context);
                 AssertNear(definition.MagnitudeFactor() * Math.Sin(angle), sine[(positions - 1) * half + pair], context);
@@ -95,11 +102,11 @@ public class RotaryTests
     {
         var definition = new RotaryDefinition(10_000.0, 8);
         const int last = 200_000;
-        (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(8, 0, last + 1);
+        (float[] cosine, float[] sine) = definition.ToEmbedding().Tables(8, 0, 0, last + 1);
         for (int pair = 0; pair < 4; pair++)
         {
-            AssertNear(Math.Cos(last * definition.Frequency(pair)), cosine[last * 4 + pair], $"pair {pair}");
-            AssertNear(Math.Sin(last * definition.Frequency(pair)), sine[last * 4 + pair], $"pair {pair}");
+            AssertNear(Math.Cos(last * definition.Frequency(pair, last + 1)), cosine[last * 4 + pair], $"pair {pair}");
+            AssertNear(Math.Sin(last * definition.Frequency(pair, last + 1)), sine[last * 4 + pair], $"pair {pair}");
         }
     }
 
@@ -119,4 +126,42 @@ public class RotaryTests
     private static void AssertNear(double expected, float actual, string context) => Assert.True(
         Math.Abs(expected - actual) <= 1e-7 * Math.Max(1.0, Math.Abs(expected)) + 1e-9,
         $"{context}: {actual:R}, expected {expected:R}");
+
+    [Fact]
+    public void Ragged_sequences_whose_frequencies_differ_by_length_are_refused()
+    {
+        MultiHeadAttentionConfig config = new()
+        {
+            EmbeddingSize = 8,
+            Heads = 2,
+            Rotary = new() { Scaling = RotaryScaling.LongRope([1.0, 2.0], [3.0, 4.0], 4, 1.0) },
+        };
+        using var layer = new MultiHeadAttention<float>(Engines.Reference, config, MultiHeadAttentionWeights.Random(config, 1));
+        Tensor<float> input = Data.Random(new Random(1), 9, 8);
+        Tensor<float> output = Data.Poisoned([9, 8]);
+        layer.ForwardRagged(input, [0, 4, 4, 7], output);
+        layer.ForwardRagged(input, [0, 9], output);
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => layer.ForwardRagged(input, [0, 4, 9], output));
+        Assert.Equal("cumulativeLengths", exception.ParamName);
+        Assert.Contains("a sequence of 4 tokens beside one of 5", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Calls_of_many_lengths_at_once_have_each_the_tables_of_its_own()
+    {
+        MultiHeadAttentionConfig config = new() { EmbeddingSize = 8, Heads = 1, Rotary = new() { Scaling = RotaryScaling.Dynamic(2.0, 4) } };
+        MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(config, 1);
+        using var layer = new MultiHeadAttention<float>(Engines.Get("simd"), config, weights);
+        Tensor<float>[] inputs = [.. Enumerable.Range(1, 12).Select(length => Data.Random(new Random(length), 1, length, 8))];
+        Tensor<float>[] expected = [.. inputs.Select(input =>
+        {
+            using var alone = new MultiHeadAttention<float>(Engines.Get("simd"), config, weights);
+            return alone.Forward(input);
+        })];
+        Parallel.For(0, 400, new ParallelOptions { MaxDegreeOfParallelism = 4 }, i =>
+        {
+            Tensor<float> output = layer.Forward(inputs[i % inputs.Length]);
+            Assert.Equal(Data.Flat(expected[i % inputs.Length]), Data.Flat(output));
+        });
+    }
 }

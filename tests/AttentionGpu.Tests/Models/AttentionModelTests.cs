@@ -105,6 +105,9 @@ public sealed class AttentionModelTests : IDisposable
     [InlineData("Llama 3.1", "causal; rotary, base 500000, Llama 3 scaling by 8")]
     [InlineData("Gemma 2, window", "causal; rotary, base 10000; window 3 back; scale 0.2236068; softcap 1.5")]
     [InlineData("Gemma 3, all tokens", "causal; rotary, base 1000000, linear scaling by 8; scale 0.2236068; q and k norms")]
+    [InlineData("Phi-3, LongRoPE, short", "causal; rotary, base 10000, LongRoPE beyond 16")]
+    [InlineData("Llama, dynamic NTK", "causal; rotary, base 10000, dynamic NTK scaling by 2 beyond 4")]
+    [InlineData("T5, decoder", "causal; relative bias; scale 1")]
     [InlineData("gpt-oss, window", "causal; rotary, base 150000, YaRN scaling by 32; window 3 back; sinks")]
     public void What_a_layer_computes_is_said_in_words(string name, string words)
     {
@@ -112,6 +115,17 @@ public sealed class AttentionModelTests : IDisposable
         published.Write(_folder, published.Types[0], published.Call(3, length: 5).Weights);
         using var model = AttentionModel.Open(_folder);
         Assert.Equal(words, model.Layers[0].Variant);
+    }
+
+    [Fact]
+    public void Parts_that_are_not_computed_are_named_with_the_reason()
+    {
+        PublishedModel published = PublishedModels.All["SAM, mask decoder"];
+        published.Write(_folder, "sam", published.Call(3, length: 5).Weights);
+        using var model = AttentionModel.Open(_folder);
+        Assert.Contains("'vision_config': scores of the image encoder", Assert.Single(model.Refusals), StringComparison.Ordinal);
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => model.FindLayer(0, ModelStack.Vision));
+        Assert.Contains("Not computed: 'vision_config'", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -214,7 +228,7 @@ public sealed class AttentionModelTests : IDisposable
     [InlineData("Llama 2", "\"num_attention_heads\":4", "\"num_attention_heads\":3", "3 heads do not divide")]
     [InlineData("Llama 2", "\"num_attention_heads\":4", "\"num_attention_heads\":0", "must be a whole number of at least 1")]
     [InlineData("Llama 2", "\"num_attention_heads\":4", "\"num_attention_heads\":1e10", "must be a whole number of at least 1")]
-    [InlineData("Llama 2", "\"num_attention_heads\":4,", "", "has no 'num_attention_heads'")]
+    [InlineData("Mistral", "\"num_attention_heads\":4,", "", "has no 'num_attention_heads'")]
     [InlineData("Llama 2", "\"num_key_value_heads\":2", "\"num_key_value_heads\":4", "has 'num_key_value_heads' = 4, but the layer has 2")]
     [InlineData("Phi-3", "\"num_key_value_heads\":2", "\"num_key_value_heads\":2147483647", "2147483647 key/value heads do not divide")]
     [InlineData("Phi-3", "\"num_key_value_heads\":2", "\"num_key_value_heads\":3", "3 key/value heads do not divide")]
@@ -228,9 +242,29 @@ public sealed class AttentionModelTests : IDisposable
     [InlineData("BERT", "\"absolute\"", "\"relative_key_query\"", "has 'position_embedding_type' = \"relative_key_query\"")]
     [InlineData("CLIP, text", "\"text_config\"", "\"other_config\"", "has no object 'text_config'")]
     [InlineData("CLIP, text", "\"num_attention_heads\":8", "\"attn_scale\":8", "'text_config' of '")]
-    [InlineData("Llama 2", "TYPE", "t5", "whose layers are not computed: scores have a learned bias")]
+    [InlineData("Llama 2", "TYPE", "deepseek_v2", "whose layers are not computed: keys and values are made from a latent row")]
     [InlineData("Llama 2", "TYPE", "nonesuch", "is not one of those whose layers are known: bart, bert, ")]
-    [InlineData("Gemma 3, window", "\"sliding_window_pattern\":4,", "", "has no 'sliding_window_pattern'")]
+    [InlineData("Gemma 3, window", "\"sliding_window_pattern\":4", "\"sliding_window_pattern\":0", "must be a whole number of at least 1")]
+    [InlineData("T5, encoder", "\"relative_attention_num_buckets\":8", "\"relative_attention_num_buckets\":9", "make no buckets")]
+    [InlineData("T5, encoder", "\"relative_attention_num_buckets\":8", "\"relative_attention_num_buckets\":10", "it must have [10, 4]")]
+    [InlineData("T5, encoder", "_distance\":7", "_distance\":2", "make no buckets")]
+    [InlineData("T5, encoder", "_distance\":7", "_distance\":100000000", "make no buckets of distances up to 65536")]
+    [InlineData("T5, encoder", "\"d_kv\":6", "\"d_kv\":8", "has 'd_kv' = 8, but the layer has 6")]
+    [InlineData("MPT", "\"alibi\":true", "\"alibi\":false", "has 'alibi' = false; this layer does true alone")]
+    [InlineData("MPT", "\"prefix_lm\":false", "\"prefix_lm\":true", "has 'prefix_lm' = true")]
+    [InlineData("MPT", "\"qk_ln\":false", "\"qk_ln\":true", "has 'qk_ln' = true")]
+    [InlineData("MPT", "\"clip_qkv\":null", "\"clip_qkv\":6", "has 'clip_qkv' = 6")]
+    [InlineData("MPT", "multihead_attention", "multiquery_attention", "this layer does \"multihead_attention\" alone")]
+    [InlineData("MPT", "\"alibi\":true", "\"n_heads\":4", "has 'n_heads' twice, beside and in 'attn_config'")]
+    [InlineData("timm's ViT", "vit_small", "vit_srelpos_small", "of timm's, vit_SIZE_patchN and deit_SIZE_patchN are known")]
+    [InlineData("timm's ViT", "\"img_size\":224", "\"num_heads\":4", "has 'num_heads' = 4")]
+    [InlineData("Gemma 3 with images, text", "\"vision_config\"", "\"vision\"", "has no object 'vision_config'")]
+    [InlineData("Gemma 3 with images, text", "\"model_type\":\"gemma3_text\"", "\"model_type\":\"new\"", "'text_config' of '")]
+    [InlineData("Phi-3, LongRoPE, short", "[1.0,1.1,1.2,1.3]", "[1.0,1.1,1.2]", "number of short divisors must be 4")]
+    [InlineData("Phi-3, LongRoPE, short", "[1.0,1.1,1.2,1.3]", "[1.0,0,1.2,1.3]", "short divisors must be finite and more than 0")]
+    [InlineData("Phi-3, LongRoPE, short", "[1.0,1.1,1.2,1.3]", "[1.0,\"a\",1.2,1.3]", "its elements must be numbers")]
+    [InlineData("Phi-3, LongRoPE, short", "\"max_position_embeddings\":64,", "", "has no 'max_position_embeddings'")]
+    [InlineData("Llama, dynamic NTK", "\"max_position_embeddings\":4,", "", "has no 'max_position_embeddings'")]
     public void A_configuration_that_contradicts_the_file_or_is_not_done_is_an_error(string name, string part, string other, string message)
     {
         PublishedModel published = PublishedModels.All[name];

@@ -1,3 +1,4 @@
+using System.Globalization;
 using AttentionGpu.Layers;
 
 namespace AttentionGpu.Tests.Models;
@@ -33,10 +34,14 @@ public class ModelTableTests
             string types = Codes(family);
             yield return family.Key.Refusal is string reason
                 ? $"| {types} | refused | | {reason} |"
+                : family.Key.Parts.Length > 0 ? $"| {types} | {string.Join("; ", family.Key.Parts.Select(Part))} | | |"
                 : $"| {types} | {string.Join("; ", family.Key.Places.Select(Place))} "
                     + $"| {string.Join("; ", family.Key.Places.Select(place => Projections(place.Names)).Distinct())} | {Besides(family.Key)} |";
         }
     }
+
+    private static string Part(ModelPart part) =>
+        $"`{part.Section}` {(part.Refusal is string reason ? $"refused: {reason}" : $"as `{part.ModelType}`")}";
 
     private static string Place(LayerPlace place) =>
         $"`{place.Pattern}` ({place.Stack.ToString().ToLowerInvariant()}{(place.IsCausal ? ", causal" : "")}{(place.IsCross ? ", cross" : "")})";
@@ -66,7 +71,14 @@ public class ModelTableTests
             !family.HasRotary ? ""
                 : $"rotary{(part.Length == 0 ? "" : $" of a part (`{part}`)")}{(family.IsInterleaved ? ", interleaved" : "")}, `{family.Base}`"
                     + (family.WindowBase is string own ? $" and with a window `{own}`" : ""),
-            family.HasAlibi ? "ALiBi" : "",
+            family.Alibi switch
+            {
+                AlibiKind.None => "",
+                AlibiKind.Bloom => "ALiBi",
+                _ => "ALiBi, `alibi_bias_max`",
+            },
+            string.Join(", ", family.Places.Select(place => place.RelativeBias).OfType<string>().Select(name => $"bias by distance `{name}`")),
+            family.FixedScale is float one ? $"scale {one.ToString(CultureInfo.InvariantCulture)}" : "",
             window,
             family.ScaleSource is string source ? $"scale 1 / sqrt(`{source}`)" : "",
             family.Scale is string scale ? $"scale `{scale}`" : "",

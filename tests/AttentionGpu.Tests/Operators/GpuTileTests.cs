@@ -50,6 +50,7 @@ public sealed class GpuTileTests : IDisposable
     [Theory]
     [InlineData("float16", "causal, top left", "softcap", "key lengths", "log-sum-exp")]
     [InlineData("bfloat16", "window to both sides", "sinks", "documents", "masked scores")]
+    [InlineData("bias by distance", "ragged sequences", "causal, bottom right")]
     [InlineData("ALiBi", "ragged sequences", "rotary embedding", "RMS norm of queries and keys", "causal, bottom right")]
     [InlineData("prefix", "causal, top left", "past", "boolean and additive mask", "average weights")]
     public void Variants_agree_with_the_reference(params string[] choices)

@@ -14,7 +14,7 @@ public class OptionTableTests
     private static readonly string[] _alwaysEffective =
     [
         "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "BatchInvariant", "Query", "Key", "Value", "Mask", "KeyPaddingMask",
-        "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "Sinks", "QueryNorm", "KeyNorm",
+        "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "DistanceBias", "Sinks", "QueryNorm", "KeyNorm",
         "Output", "LogSumExp",
     ];
 

@@ -13,7 +13,7 @@ public class BlockBorderTests
 {
     private static readonly string[][] _kinds =
     [
-        [], ["causal, bottom right"], ["window to both sides"], ["softcap"], ["ALiBi"], ["boolean mask"],
+        [], ["causal, bottom right"], ["window to both sides"], ["softcap"], ["ALiBi"], ["bias by distance"], ["boolean mask"],
         ["additive mask with -inf"], ["documents"], ["bfloat16", "weights"], ["float16", "additive mask"], ["products"],
         ["softcapped scores", "softcap"], ["masked scores", "causal, top left"], ["average weights"],
     ];

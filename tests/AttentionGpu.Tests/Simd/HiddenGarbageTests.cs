@@ -16,7 +16,7 @@ public class HiddenGarbageTests
 
     private static readonly string[] _factors =
     [
-        "element type", "causal", "prefix", "window", "softcap", "ALiBi", "sinks", "mask", "documents", "sequences", "layout",
+        "element type", "causal", "prefix", "window", "softcap", "ALiBi", "distance bias", "sinks", "mask", "documents", "sequences", "layout",
         "grouped heads", "value head size", "normalisation", "rotary embedding", "scores", "log-sum-exp", "few queries",
     ];
 

@@ -65,6 +65,7 @@ public class PositionBorderTests
     /// <summary>Keys that only the later half of a block sees, with each change of scores: it must be for the half's lanes.</summary>
     [Theory]
     [InlineData("ALiBi")]
+    [InlineData("bias by distance")]
     [InlineData("softcap")]
     [InlineData("boolean mask")]
     [InlineData("additive mask with -inf")]

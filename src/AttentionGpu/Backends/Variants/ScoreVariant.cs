@@ -17,8 +17,8 @@ internal abstract class ScoreVariant
     /// </summary>
     public static IReadOnlyList<ScoreVariant> All { get; } =
     [
-        new SoftcapVariant(), new AlibiVariant(), new BiasVariant(), new MaskVariant(), new DocumentVariant(), new KeyPaddingVariant(),
-        new KeyBiasVariant(),
+        new SoftcapVariant(), new AlibiVariant(), new DistanceBiasVariant(), new BiasVariant(), new MaskVariant(), new DocumentVariant(),
+        new KeyPaddingVariant(), new KeyBiasVariant(),
     ];
 
     /// <summary>The variant in a signature.</summary>

@@ -13,7 +13,8 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    private const ScoreVariants Vectorised = ScoreVariants.Softcap | ScoreVariants.Alibi | ScoreMask<TVector, TOperations>.Variants;
+    private const ScoreVariants Vectorised =
+        ScoreVariants.Softcap | ScoreVariants.Alibi | ScoreVariants.DistanceBias | ScoreMask<TVector, TOperations>.Variants;
 
     // Variants without vector code.
     private readonly ScoreVariant[] _others = ScoreVariant.Beside(context.Signature, Vectorised);
@@ -31,6 +32,8 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
             ApplySoftcap(block, keys);
         if (context.Signature.Has(ScoreVariants.Alibi))
             ApplyAlibi(block, keys, Slope(block.Batch, block.Head));
+        if (context.Signature.Has(ScoreVariants.DistanceBias))
+            ApplyDistanceBias(block, keys);
     }
 
     /// <summary>Changes the scores of one query; there is room for whole vectors.</summary>
@@ -38,11 +41,19 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
     {
         if (context.Signature.Has(ScoreVariants.Softcap))
             ApplySoftcap(scores, count);
-        if (!context.Signature.Has(ScoreVariants.Alibi))
-            return;
-        float slope = Slope(batch, head);
-        for (int i = 0; i < count; i++)
-            scores[i] -= slope * Math.Abs(position - firstKey - i);
+        if (context.Signature.Has(ScoreVariants.Alibi))
+        {
+            float slope = Slope(batch, head);
+            for (int i = 0; i < count; i++)
+                scores[i] -= slope * Math.Abs(position - firstKey - i);
+        }
+
+        if (context.Signature.Has(ScoreVariants.DistanceBias))
+        {
+            DistanceTable table = Distances(head);
+            for (int i = 0; i < count; i++)
+                scores[i] += table[(long)firstKey + i - position];
+        }
     }
 
     /// <summary>Changes a block of scores, after masks, by the variants that there is no vector code for: score by score.</summary>
@@ -65,6 +76,12 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
 
     private float Slope(int batch, int head) =>
         context.Buffers.AlibiSlopes.Pointer<float>()[batch * context.Extent.AlibiBatchStride + head];
+
+    private DistanceTable Distances(int head)
+    {
+        int reach = context.Extent.DistanceReach;
+        return new DistanceTable(context.Buffers.DistanceBias.Pointer<float>() + head * (2L * reach + 1) + reach, reach);
+    }
 
     private float ApplyOthers(double score, in Sequence sequence, int batch, int head, int query, int key)
     {
@@ -126,5 +143,35 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
                 TOperations.Store(TOperations.MultiplyAdd(size, factor, TOperations.Load(row + lane)), row + lane);
             }
         }
+    }
+
+    /// <summary>
+    /// The biases of a block lie on its diagonals. They are written out once, keys + lanes floats, so that a vector of scores costs 2 loads,
+    /// 1 store and 1 addition.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ApplyDistanceBias(in QueryBlock block, in KeyRange keys)
+    {
+        DistanceTable table = Distances(block.Head);
+        int count = keys.Count + block.Lanes;
+        float* diagonals = stackalloc float[count];
+
+        // The distance falls from lane to lane, and grows from key to key: the last key of the first lane comes first.
+        long largest = keys.First + (keys.Count - 1L) - block.FirstQuery - block.Sequence.DistanceOffset;
+        for (int i = 0; i < count; i++)
+            diagonals[i] = table[largest - i];
+        for (int i = 0; i < keys.Count; i++)
+        {
+            float* row = block.Scores + (nint)i * block.Lanes;
+            float* biases = diagonals + (keys.Count - 1 - i);
+            for (int lane = keys.FirstLane; lane < block.Lanes; lane += TOperations.Width)
+                TOperations.Store(TOperations.Add(TOperations.Load(row + lane), TOperations.Load(biases + lane)), row + lane);
+        }
+    }
+
+    /// <summary>The biases of a head by distance.</summary>
+    private readonly struct DistanceTable(float* own, int reach)
+    {
+        public float this[long distance] => own[Math.Clamp(distance, -reach, reach)];
     }
 }

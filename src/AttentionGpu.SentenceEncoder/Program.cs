@@ -5,7 +5,7 @@ using AttentionGpu.SentenceEncoder;
 // dotnet run --project src/AttentionGpu.SentenceEncoder -- FOLDER "sentence" "sentence" ...
 if (args is not [string folder, _, ..])
 {
-    Console.Error.WriteLine("Give the folder of all-MiniLM-L6-v2 or its like (config.json, vocab.txt, model.safetensors or model.onnx) and sentences.");
+    Console.Error.WriteLine("Give a folder with all-MiniLM-L6-v2 (config.json, vocab.txt, model.safetensors or model.onnx) and sentences.");
     return 2;
 }
 

@@ -98,12 +98,15 @@ internal sealed class EncoderComparison
         float[][] transposed = [.. matrices.Select(matrix => Inputs.Swap(Data.Flat(matrix), 1, Width, Width, 1))];
         string Name(string name) => $"{name}{index}";
         string biases = model.AddConstant(
-            Name("biases"), [.. Data.Flat(weights.QueryBias!), .. Data.Flat(weights.KeyBias!), .. Data.Flat(weights.ValueBias!)], 3 * Width);
+            Name("biases"),
+            [.. Data.Flat(weights.QueryBias!), .. Data.Flat(weights.KeyBias!), .. Data.Flat(weights.ValueBias!)],
+            3 * Width);
         if (isFused)
         {
             string joined = model.AddConstant(Name("weights"), Comparisons.JoinColumns(transposed.AsSpan(0, 3), Width), Width, 3 * Width);
             model.AddNode(
-                OnnxModel.MicrosoftDomain, "Attention", [input, joined, biases, padding], [Name("attended")], ("num_heads", MiniLmFolder.Heads));
+                OnnxModel.MicrosoftDomain, "Attention", [input, joined, biases, padding], [Name("attended")],
+                ("num_heads", MiniLmFolder.Heads));
         }
         else
         {

@@ -48,7 +48,8 @@ internal static class EncoderReport
             double[] theirs = medians[2..];
             double peak = limits.PeakOperations / medians[1];
             Console.WriteLine(
-                $"| {name} | {Text(comparison.Operations / 1e9)} | {Text(medians[0] * 1e3)} | {Figures.Text(comparison.Operations / medians[0] / peak, "P0")} "
+                $"| {name} | {Text(comparison.Operations / 1e9)} | {Text(medians[0] * 1e3)} "
+                + $"| {Figures.Text(comparison.Operations / medians[0] / peak, "P0")} "
                 + $"| {string.Join(" | ", theirs.Select(seconds => Text(seconds * 1e3)))} | {Text(theirs.Min() / medians[0])} |");
         }
     }

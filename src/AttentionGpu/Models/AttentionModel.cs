@@ -9,8 +9,8 @@ namespace AttentionGpu;
 /// <summary>
 /// A model's checkpoint in a folder of the Hugging Face Hub: <c>config.json</c> with <c>model.safetensors</c>, with the files of
 /// <c>model.safetensors.index.json</c>, or with an ONNX model, <c>model.onnx</c> or <c>onnx/model.onnx</c>. Its attention layers are listed
-/// when it is opened, from the headers of the files or from the graph alone; loading one reads that layer's bytes. <c>docs/models.md</c> has
-/// the known architectures. May be used from many threads at once.
+/// when it is opened, from the headers of the files or from the graph alone; loading one reads that layer's bytes.
+/// <c>docs/models.md</c> has the known architectures. May be used from many threads at once.
 /// </summary>
 public sealed class AttentionModel : IDisposable
 {
@@ -49,8 +49,8 @@ public sealed class AttentionModel : IDisposable
     public IReadOnlyList<string> Refusals { get; }
 
     /// <summary>
-    /// The names of all tensors, those outside of attention included. Of an ONNX model, a matrix has the name of the bias that its graph adds
-    /// to the product.
+    /// The names of all tensors, those outside of attention included. A matrix of an ONNX model has the name of the bias that the graph
+    /// adds to the product.
     /// </summary>
     public IReadOnlyCollection<string> TensorNames => [.. _checkpoint.Entries.Keys.Order(StringComparer.Ordinal)];
 
@@ -156,8 +156,8 @@ public sealed class AttentionModel : IDisposable
     }
 
     /// <summary>
-    /// Reads a tensor as float32: F16 and BF16 elements keep their values, F64 elements are rounded. Its axes are those of the file; matrices
-    /// that the graph of an ONNX model multiplies with are [outputs, inputs]. A scalar has the shape [1].
+    /// Reads a tensor as float32: F16 and BF16 elements keep their values, F64 elements are rounded. Its axes are those of the file;
+    /// matrices that the graph of an ONNX model multiplies with are [outputs, inputs]. A scalar has the shape [1].
     /// </summary>
     /// <param name="name">One of <see cref="TensorNames"/>.</param>
     /// <exception cref="InvalidDataException">There is no such tensor, or its elements cannot be read.</exception>

@@ -58,8 +58,8 @@ internal sealed class Checkpoint : IDisposable
     /// </summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The folder has none of them; a file is malformed; the index names a file that is not there, is outside its folder, or lacks a tensor; or
-    /// a tensor is in two files.
+    /// The folder has none of them; a file is malformed; the index names a file that is not there, is outside its folder, or lacks a
+    /// tensor; or a tensor is in two files.
     /// </exception>
     public static Checkpoint Open(string path)
     {

@@ -33,7 +33,8 @@ internal sealed class MiniLmBatch
     {
         get
         {
-            long[] ids = [.. _tokens.SelectMany(tokens => tokens.Select(id => (long)id).Concat(Enumerable.Repeat(0L, Longest - tokens.Length)))];
+            long[] ids =
+                [.. _tokens.SelectMany(tokens => tokens.Select(id => (long)id).Concat(Enumerable.Repeat(0L, Longest - tokens.Length)))];
             return
             [
                 ("input_ids", Value(ids)),
@@ -45,7 +46,10 @@ internal sealed class MiniLmBatch
 
     /// <summary>The rows of tokens that are no padding, sentence after sentence.</summary>
     public float[] Ragged(float[] padded) =>
-        [.. padded.Chunk(padded.Length / (Lengths.Length * Longest)).Where((_, row) => row % Longest < Lengths[row / Longest]).SelectMany(row => row)];
+    [
+        .. padded.Chunk(padded.Length / (Lengths.Length * Longest)).Where((_, row) => row % Longest < Lengths[row / Longest])
+            .SelectMany(row => row),
+    ];
 
     private OrtValue Value(long[] values) => OrtValue.CreateTensorValueFromMemory(values, [Lengths.Length, Longest]);
 }

@@ -32,11 +32,9 @@ internal static class NpmPackage
     {
         try
         {
-            using Process npm = Process.Start(new ProcessStartInfo("npm", ["pack", package, "--silent", "--fetch-retries", "0", "--pack-destination", folder])
-            {
-                RedirectStandardOutput = true,
-                RedirectStandardError = true,
-            })!;
+            string[] arguments = ["pack", package, "--silent", "--fetch-retries", "0", "--pack-destination", folder];
+            using Process npm = Process.Start(
+                new ProcessStartInfo("npm", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
             Task<string> output = npm.StandardOutput.ReadToEndAsync();
             Task<string> errors = npm.StandardError.ReadToEndAsync();
             if (!npm.WaitForExit(_longest))

@@ -62,7 +62,8 @@ internal static class OnnxCheckpoint
         return model.Build(Opset, $"{count}.output");
     }
 
-    private static void Linear<T>(OnnxModel model, OnnxLinear form, string layer, string number, string input, Tensor<T> weight, Tensor<T>? bias)
+    private static void Linear<T>(
+        OnnxModel model, OnnxLinear form, string layer, string number, string input, Tensor<T> weight, Tensor<T>? bias)
         where T : unmanaged
     {
         (string weightName, string biasName, string product, string output) =

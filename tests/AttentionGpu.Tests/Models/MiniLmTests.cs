@@ -4,7 +4,7 @@ using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.Models;
 
-/// <summary>A real model, all-MiniLM-L6-v2: its attention layers against the tensors between the nodes of its graph in ONNX Runtime.</summary>
+/// <summary>A real model, all-MiniLM-L6-v2: its attention layers against tensors between the nodes of its graph in ONNX Runtime.</summary>
 public sealed class MiniLmTests(MiniLmFolder folder) : IClassFixture<MiniLmFolder>
 {
     // Of the largest element: sums of 384 products in another order.
@@ -16,8 +16,8 @@ public sealed class MiniLmTests(MiniLmFolder folder) : IClassFixture<MiniLmFolde
         "Rain.",
         "She kept the letters in a tin box under the stairs, where nobody but the cat ever went.",
         "How long does it take to boil an egg at 2,000 metres above sea level?",
-        "Attention weighs every word of a sentence against every other one, which is why its cost grows with the square of the length, and why "
-        + "a batch of short sentences should not be padded to the longest.",
+        "Attention weighs every word of a sentence against every other one, which is why its cost grows with the square of the length, "
+        + "and why a batch of short sentences should not be padded to the longest.",
         "No refunds.",
     ];
 

@@ -6,8 +6,8 @@ using Microsoft.ML.OnnxRuntime;
 namespace AttentionGpu.Tests.Models;
 
 /// <summary>
-/// A real model that reads lines of text in pictures, PP-OCRv4: two attention layers between convolutions, whose heads have the odd size 15,
-/// against the tensors between the nodes of its graph in ONNX Runtime. Its names are not the Hub's: the test follows the graph.
+/// A real model that reads lines of text in pictures, PP-OCRv4: two attention layers between convolutions, whose heads have the odd size
+/// 15, against tensors between the nodes of its graph in ONNX Runtime. Its names are not the Hub's: the test follows the graph.
 /// </summary>
 public class OcrModelTests
 {

@@ -14,8 +14,8 @@ public sealed class OnnxFileTests : IDisposable
     public static TheoryData<string, byte[], string> Graphs => new()
     {
         { "a tensor twice", [.. _matrix, .. _matrix], "it has the tensor 'w' twice" },
-        { "raw data too short", Tensor("w", [2, 3], 1, Bytes(9, new byte[20])), "has 20 bytes of data, but its shape [2, 3] of F32 needs 24" },
-        { "raw data too long", Tensor("w", [2, 3], 10, Bytes(9, new byte[24])), "has 24 bytes of data, but its shape [2, 3] of F16 needs 12" },
+        { "data too short", Tensor("w", [2, 3], 1, Bytes(9, new byte[20])), "has 20 bytes of data, but its shape [2, 3] of F32 needs 24" },
+        { "data too long", Tensor("w", [2, 3], 10, Bytes(9, new byte[24])), "has 24 bytes of data, but its shape [2, 3] of F16 needs 12" },
         { "no data", Tensor("w", [2, 3], 1), "has 0 bytes of data" },
         { "data twice", Tensor("w", [2, 3], 1, Bytes(9, new byte[24]), Bytes(9, new byte[24])), "has its data twice" },
         { "a shape that overflows", Tensor("w", [long.MaxValue / 2, 3], 1), "overflows: it is [4611686018427387903, 3] of F32" },
@@ -54,12 +54,15 @@ public sealed class OnnxFileTests : IDisposable
             ],
             "its graph gives the name 'x.bias' to two tensors"
         },
-        { "a quantised model", Node("DynamicQuantizeLinear", [], ["a"]), "it is a quantised model (its node 'DynamicQuantizeLinear' of 'a'" },
+        { "a quantised model", Node("DynamicQuantizeLinear", [], ["a"]), "a quantised model (by its node 'DynamicQuantizeLinear' of 'a')" },
         {
             "a quantised model of ONNX Runtime", [.. Bytes(1, [.. Text(4, "MatMulNBits"), .. Text(2, "a"), .. Text(7, "com.microsoft")])],
             "it is a quantised model"
         },
-        { "a graph in a node", Bytes(1, [.. Text(4, "If"), .. Bytes(5, [.. Text(1, "then_branch"), .. Bytes(6, [])])]), "with a graph of its own" },
+        {
+            "a graph in a node", Bytes(1, [.. Text(4, "If"), .. Bytes(5, [.. Text(1, "then_branch"), .. Bytes(6, [])])]),
+            "with a graph of its own"
+        },
         { "sparse initialisers", Bytes(15, []), "it has sparse initialisers, which are not read" },
     };
 
@@ -128,7 +131,8 @@ public sealed class OnnxFileTests : IDisposable
     public void Packed_numbers_are_read_as_raw_data_is()
     {
         byte[] singles = [0, 0, 0x80, 0x3F, 0, 0, 0, 0x40];
-        Write([.. Number(1, 8), .. Bytes(7, [.. Tensor("w", [2], 1, Bytes(4, singles)), .. Tensor("d", [1], 11, Bytes(10, [0, 0, 0, 0, 0, 0, 0xF0, 0x3F]))])]);
+        byte[] doubles = [0, 0, 0, 0, 0, 0, 0xF0, 0x3F];
+        Write([.. Number(1, 8), .. Bytes(7, [.. Tensor("w", [2], 1, Bytes(4, singles)), .. Tensor("d", [1], 11, Bytes(10, doubles))])]);
         using var file = OnnxFile.Open(_path);
         Assert.Equal([1f, 2f], file.Read("w"));
         Assert.Equal([1f], file.Read("d"));
@@ -179,8 +183,8 @@ public sealed class OnnxFileTests : IDisposable
     private void Write(byte[] bytes) => File.WriteAllBytes(_path, bytes);
 
     // Protocol buffers, field by field.
-    private static byte[] Tensor(string name, long[] lengths, int type, params byte[][] data) =>
-        Bytes(5, [.. lengths.SelectMany(length => Number(1, length)), .. Number(2, type), .. Text(8, name), .. data.SelectMany(part => part)]);
+    private static byte[] Tensor(string name, long[] lengths, int type, params byte[][] data) => Bytes(
+        5, [.. lengths.SelectMany(length => Number(1, length)), .. Number(2, type), .. Text(8, name), .. data.SelectMany(part => part)]);
 
     private static byte[] Node(string type, string[] inputs, string[] outputs) =>
         Bytes(1, [.. inputs.SelectMany(name => Text(1, name)), .. outputs.SelectMany(name => Text(2, name)), .. Text(4, type)]);

@@ -109,7 +109,7 @@ internal sealed class OnnxGraph
         });
         Expect(
             !attributes.HasGraph,
-            $"it has a node '{Excerpt.Of(type)}' with a graph of its own, which is not read; a decoder is usually there without one as well");
+            $"it has a node '{Excerpt.Of(type)}' with a graph of its own, which is not read; give the model as exported without it");
         return new OnnxNode
         {
             Type = domain is "" or "ai.onnx" ? type : $"{domain}.{type}",

@@ -58,7 +58,7 @@ internal sealed class OnnxNames
     {
         Expect(
             !_quantised.Contains(node.Type),
-            $"it is a quantised model (its node {node} works on integers), which is not read; give the model in float32, float16 or bfloat16");
+            $"it is a quantised model (by its node {node}), which is not read; give the model in float32, float16 or bfloat16");
         foreach (string input in node.Inputs.Where(input => input.Length > 0))
         {
             Expect(

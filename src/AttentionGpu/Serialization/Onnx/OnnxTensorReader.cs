@@ -37,18 +37,19 @@ internal sealed class OnnxTensorReader(ProtobufReader reader)
         reader.ReadMessage(ReadField);
         _name = _name.Length > 0 ? _name : name;
         string shown = Excerpt.Of(_name);
+        string shape = $"[{string.Join(", ", _lengths)}]";
         Expect(_name.Length > 0, "a tensor has no name");
-        Expect(_lengths.All(length => length >= 0), $"the tensor '{shown}' has a negative length: [{string.Join(", ", _lengths)}]");
+        Expect(_lengths.All(length => length >= 0), $"the tensor '{shown}' has a negative length: {shape}");
         SafetensorsType type = _types.GetValueOrDefault(_type, SafetensorsType.Other);
         string typeName = type == SafetensorsType.Other ? $"{_type} of ONNX" : type == SafetensorsType.Bool ? "BOOL" : $"{type}";
         if (type.ByteLength(_lengths) is not long size)
-            throw new InvalidDataException($"the shape of the tensor '{shown}' overflows: it is [{string.Join(", ", _lengths)}] of {typeName}");
+            throw new InvalidDataException($"the shape of the tensor '{shown}' overflows: it is {shape} of {typeName}");
 
         // Without data anywhere else, no data is an empty raw_data.
         (long start, long end) = _data ?? (0, 0);
         Expect(
             end - start == size || _otherData is not null || type == SafetensorsType.Other,
-            $"the tensor '{shown}' has {end - start} bytes of data, but its shape [{string.Join(", ", _lengths)}] of {typeName} needs {size}");
+            $"the tensor '{shown}' has {end - start} bytes of data, but its shape {shape} of {typeName} needs {size}");
         return new OnnxTensor(new SafetensorsEntry(_name, type, [.. _lengths.Select(length => (nint)length)])
         {
             TypeName = typeName,

@@ -12,7 +12,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- --filter '*'
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- variants [DEVICE]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- invariant [DEVICE]
-// dotnet run -c Release --project bench/AttentionGpu.Bench -- encoder [DEVICE]
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- encoder [DEVICE [THREADS]]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
@@ -27,7 +27,7 @@ else if (args is ["variants", ..])
 else if (args is ["invariant", ..])
     InvariantCosts.Run(args.ElementAtOrDefault(1) ?? "simd");
 else if (args is ["encoder", ..])
-    EncoderReport.Run(args.ElementAtOrDefault(1) ?? "simd");
+    EncoderReport.Run(args.ElementAtOrDefault(1) ?? "simd", Number(args.ElementAtOrDefault(2) ?? "2"));
 else if (args is ["textbook", var device])
     YardstickReport.Run(device);
 else if (args is ["kernels", var timed])

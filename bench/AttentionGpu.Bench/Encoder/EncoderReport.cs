@@ -9,20 +9,18 @@ namespace AttentionGpu.Bench.Encoder;
 /// </summary>
 internal static class EncoderReport
 {
-    private const int Threads = 2;
-
     private static readonly TimeSpan _window = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan _duration = TimeSpan.FromSeconds(10);
 
     // ONNX Runtime's threads spin for a while after a call; ours would share the cores with them.
     private static readonly TimeSpan _settle = TimeSpan.FromMilliseconds(50);
 
-    public static void Run(string device)
+    public static void Run(string device, int threads)
     {
         if (MiniLmFolder.Missing is string reason)
             throw new InvalidOperationException(reason);
-        using var engine = new AttentionEngine(device, new AttentionEngineOptions { Threads = Threads });
-        using var limits = new MachineLimits(Threads);
+        using var engine = new AttentionEngine(device, new AttentionEngineOptions { Threads = threads });
+        using var limits = new MachineLimits(threads);
         using var folder = new MiniLmFolder();
         using var model = AttentionModel.Open(folder.Path);
         var batch = new EncoderComparison(folder, model, EncoderSentences.All);
@@ -34,8 +32,8 @@ internal static class EncoderReport
         Console.WriteLine();
         Console.WriteLine("| | GFLOP | ours, ms | of the peak | ONNX Runtime, ms: `Attention` | `MultiHeadAttention` | ratio |");
         Console.WriteLine("|---|---|---|---|---|---|---|");
-        Measure("64 sentences", batch.Create(engine, model, Threads), limits);
-        Measure("one sentence", alone.Create(engine, model, Threads), limits);
+        Measure("64 sentences", batch.Create(engine, model, threads), limits);
+        Measure("one sentence", alone.Create(engine, model, threads), limits);
     }
 
     private static void Measure(string name, Comparison comparison, MachineLimits limits)

@@ -77,6 +77,11 @@ internal sealed class OnnxNames
                 bool hasName = output.EndsWith(Weight, StringComparison.Ordinal) || output.EndsWith(Bias, StringComparison.Ordinal);
                 _views.TryAdd(output, hasName ? view with { Name = output, Stored = new OnnxMatrix(view.Stored.Tensor) } : view);
                 break;
+            case { Type: "Identity" or "Cast", Inputs: [string input], Outputs: [string output] }
+                when _products.TryGetValue(input, out View? made):
+                // A bias may come behind a conversion of the product.
+                _products.TryAdd(output, made);
+                break;
             case { Type: "Transpose", Inputs: [string input], Outputs: [string output] } when Find(input, rank: 2) is View view:
                 if (node.Permutation is [] or [1, 0] or [0, 1])
                     _views.TryAdd(output, view with { IsTransposed = view.IsTransposed != node.Permutation is not [0, 1] });

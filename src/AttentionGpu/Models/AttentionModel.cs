@@ -20,6 +20,7 @@ public sealed class AttentionModel : IDisposable
     private AttentionModel(Checkpoint checkpoint)
     {
         _checkpoint = checkpoint;
+        TensorNames = [.. checkpoint.Entries.Keys.Order(StringComparer.Ordinal)];
         ModelConfiguration configuration = ModelConfiguration.Beside(checkpoint.Path, hint: "")
             ?? throw new InvalidDataException(
                 $"There is no '{ModelConfiguration.PathBeside(checkpoint.Path)}', which says what the layers of '{checkpoint.Path}' compute.");
@@ -52,7 +53,7 @@ public sealed class AttentionModel : IDisposable
     /// The names of all tensors, those outside of attention included. A matrix of an ONNX model has the name of the bias that the graph
     /// adds to the product.
     /// </summary>
-    public IReadOnlyCollection<string> TensorNames => [.. _checkpoint.Entries.Keys.Order(StringComparer.Ordinal)];
+    public IReadOnlyCollection<string> TensorNames { get; }
 
     internal IEnumerable<string> Files => _checkpoint.Files.Append(ModelConfiguration.PathBeside(Path));
 

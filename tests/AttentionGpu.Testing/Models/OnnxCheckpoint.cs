@@ -21,7 +21,7 @@ internal enum OnnxLinear
     /// <summary>A matrix without a name in a <c>Gemm</c> that does not turn it.</summary>
     AnonymousGemm,
 
-    /// <summary>The matrix under its name, but [inputs, outputs], and the bias without one, behind a conversion.</summary>
+    /// <summary>The matrix under its name, but [inputs, outputs], and the bias without one; product and bias are converted.</summary>
     TurnedUnderItsName,
 
     /// <summary>Matrix and bias under other tensors' names, from which nodes give them their own.</summary>
@@ -92,7 +92,8 @@ internal static class OnnxCheckpoint
             case OnnxLinear.TurnedUnderItsName:
                 model.AddNode("MatMul", [input, Constant(model, weightName, Turned())], [product]);
                 model.AddNode("Cast", [product], [$"{number}.cast"], ("to", 1));
-                model.AddNode("Add", [$"{number}.cast", Constant(model, number, bias!)], [output]);
+                model.AddNode("Cast", [Constant(model, number, bias!)], [$"{number}.bias.cast"], ("to", 1));
+                model.AddNode("Add", [$"{number}.cast", $"{number}.bias.cast"], [output]);
                 break;
             case OnnxLinear.Identity:
                 model.AddNode("Identity", [Constant(model, $"other.{number}.weight", weight)], [weightName]);

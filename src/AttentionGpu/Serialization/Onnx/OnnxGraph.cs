@@ -33,8 +33,7 @@ internal sealed class OnnxGraph
         using var reader = new ProtobufReader(stream);
         var graph = new OnnxGraph(reader);
         reader.ReadFile(graph.ReadModelField);
-        Expect(graph._isRead, "it has no graph");
-        return graph;
+        return graph._isRead ? graph : throw new InvalidDataException("it has no graph");
     }
 
     // ModelProto
@@ -42,7 +41,8 @@ internal sealed class OnnxGraph
     {
         if (field != 7)
             return false;
-        Expect(!_isRead, "it has two graphs");
+        if (_isRead)
+            throw new InvalidDataException("it has two graphs");
         _isRead = true;
         return _reader.ReadMessage(ReadGraphField);
     }
@@ -53,15 +53,12 @@ internal sealed class OnnxGraph
         switch (field)
         {
             case 1:
-                Expect(_nodes.Count < MostParts, $"it has more than {MostParts:N0} nodes");
-                _nodes.Add(ReadNode());
+                Add(_nodes, ReadNode(), "nodes");
                 return true;
             case 5:
-                Expect(_tensors.Count < MostParts, $"it has more than {MostParts:N0} initialisers");
-                _tensors.Add(new OnnxTensorReader(_reader).Read());
+                Add(_tensors, new OnnxTensorReader(_reader).Read(), "initialisers");
                 return true;
             case 11:
-                Expect(_inputs.Count < MostParts, $"it has more than {MostParts:N0} inputs");
                 return _reader.ReadMessage(ReadInputField);
             case 15:
                 throw new InvalidDataException("it has sparse initialisers, which are not read");
@@ -75,7 +72,7 @@ internal sealed class OnnxGraph
     {
         if (field != 1)
             return false;
-        _inputs.Add(_reader.ReadText());
+        Add(_inputs, _reader.ReadText(), "inputs");
         return true;
     }
 
@@ -107,9 +104,12 @@ internal sealed class OnnxGraph
                     return false;
             }
         });
-        Expect(
-            !attributes.HasGraph,
-            $"it has a node '{Excerpt.Of(type)}' with a graph of its own, which is not read; give the model as exported without it");
+        if (attributes.HasGraph)
+        {
+            throw new InvalidDataException(
+                $"it has a node '{Excerpt.Of(type)}' with a graph of its own, which is not read; give the model as exported without it");
+        }
+
         return new OnnxNode
         {
             Type = domain is "" or "ai.onnx" ? type : $"{domain}.{type}",
@@ -122,9 +122,10 @@ internal sealed class OnnxGraph
         };
     }
 
-    private static void Expect(bool condition, string otherwise)
+    private static void Add<T>(List<T> parts, T part, string name)
     {
-        if (!condition)
-            throw new InvalidDataException(otherwise);
+        if (parts.Count == MostParts)
+            throw new InvalidDataException($"it has more than {MostParts:N0} {name}");
+        parts.Add(part);
     }
 }

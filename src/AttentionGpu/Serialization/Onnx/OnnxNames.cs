@@ -21,7 +21,6 @@ internal sealed class OnnxNames
         "com.microsoft.MatMulBnb4",
     ];
 
-    private readonly OnnxGraph _graph;
     private readonly Dictionary<string, View> _views = new(StringComparer.Ordinal);
     private readonly Dictionary<string, View> _products = new(StringComparer.Ordinal);
     private readonly HashSet<string> _defined = new(StringComparer.Ordinal);
@@ -29,11 +28,11 @@ internal sealed class OnnxNames
 
     private OnnxNames(OnnxGraph graph)
     {
-        _graph = graph;
         foreach (OnnxTensor tensor in graph.Tensors)
         {
             string name = tensor.Entry.Name;
-            Expect(_defined.Add(name), $"it has the tensor '{Excerpt.Of(name)}' twice");
+            if (!_defined.Add(name))
+                throw new InvalidDataException($"it has the tensor '{Excerpt.Of(name)}' twice");
             _views.Add(name, new View(new OnnxMatrix(tensor), name, IsTransposed: false));
         }
 
@@ -56,14 +55,20 @@ internal sealed class OnnxNames
 
     private void Follow(OnnxNode node)
     {
-        Expect(
-            !_quantised.Contains(node.Type),
-            $"it is a quantised model (by its node {node}), which is not read; give the model in float32, float16 or bfloat16");
-        foreach (string input in node.Inputs.Where(input => input.Length > 0))
+        if (_quantised.Contains(node.Type))
         {
-            Expect(
-                _defined.Contains(input),
-                $"its node {node} uses '{Excerpt.Of(input)}', which no node before it makes: nodes must be sorted and free of circles");
+            throw new InvalidDataException(
+                $"it is a quantised model (by its node {node}), which is not read; give the model in float32, float16 or bfloat16");
+        }
+
+        foreach (string input in node.Inputs)
+        {
+            // An input without a name is left out.
+            if (input.Length > 0 && !_defined.Contains(input))
+            {
+                throw new InvalidDataException(
+                    $"its node {node} uses '{Excerpt.Of(input)}', which no node before it makes: nodes must be sorted and free of circles");
+            }
         }
 
         switch (node)
@@ -76,6 +81,9 @@ internal sealed class OnnxNames
                 // Of equal tensors exporters store one, and give it the others' names by such nodes.
                 bool hasName = output.EndsWith(Weight, StringComparison.Ordinal) || output.EndsWith(Bias, StringComparison.Ordinal);
                 _views.TryAdd(output, hasName ? view with { Name = output, Stored = new OnnxMatrix(view.Stored.Tensor) } : view);
+                break;
+            case { Type: "Cast", Inputs: [string input], Outputs: [string output] } when Find(input, rank: 1) is View vector:
+                _views.TryAdd(output, vector);
                 break;
             case { Type: "Identity" or "Cast", Inputs: [string input], Outputs: [string output] }
                 when _products.TryGetValue(input, out View? made):
@@ -112,8 +120,11 @@ internal sealed class OnnxNames
                 break;
         }
 
-        foreach (string output in node.Outputs.Where(output => output.Length > 0))
-            Expect(_defined.Add(output), $"its node {node} makes '{Excerpt.Of(output)}', which is there already");
+        foreach (string output in node.Outputs)
+        {
+            if (output.Length > 0 && !_defined.Add(output))
+                throw new InvalidDataException($"its node {node} makes '{Excerpt.Of(output)}', which is there already");
+        }
     }
 
     private View? Find(string name, int rank) =>
@@ -146,12 +157,6 @@ internal sealed class OnnxNames
                 $"its graph gives the name '{Excerpt.Of(name)}' to two tensors, '{Excerpt.Of(_named[name].Tensor.Entry.Name)}' and "
                 + $"'{Excerpt.Of(tensor.Tensor.Entry.Name)}'");
         }
-    }
-
-    private static void Expect(bool condition, string otherwise)
-    {
-        if (!condition)
-            throw new InvalidDataException(otherwise);
     }
 
     // A value of the graph that is a stored tensor, or one in the other order of axes.

@@ -38,8 +38,10 @@ internal sealed class OnnxTensorReader(ProtobufReader reader)
         _name = _name.Length > 0 ? _name : name;
         string shown = Excerpt.Of(_name);
         string shape = $"[{string.Join(", ", _lengths)}]";
-        Expect(_name.Length > 0, "a tensor has no name");
-        Expect(_lengths.All(length => length >= 0), $"the tensor '{shown}' has a negative length: {shape}");
+        if (_name.Length == 0)
+            throw new InvalidDataException("a tensor has no name");
+        if (_lengths.Any(length => length < 0))
+            throw new InvalidDataException($"the tensor '{shown}' has a negative length: {shape}");
         SafetensorsType type = _types.GetValueOrDefault(_type, SafetensorsType.Other);
         string typeName = type == SafetensorsType.Other ? $"{_type} of ONNX" : type == SafetensorsType.Bool ? "BOOL" : $"{type}";
         if (type.ByteLength(_lengths) is not long size)
@@ -47,9 +49,12 @@ internal sealed class OnnxTensorReader(ProtobufReader reader)
 
         // Without data anywhere else, no data is an empty raw_data.
         (long start, long end) = _data ?? (0, 0);
-        Expect(
-            end - start == size || _otherData is not null || type == SafetensorsType.Other,
-            $"the tensor '{shown}' has {end - start} bytes of data, but its shape {shape} of {typeName} needs {size}");
+        if (end - start != size && _otherData is null && type != SafetensorsType.Other)
+        {
+            throw new InvalidDataException(
+                $"the tensor '{shown}' has {end - start} bytes of data, but its shape {shape} of {typeName} needs {size}");
+        }
+
         return new OnnxTensor(new SafetensorsEntry(_name, type, [.. _lengths.Select(length => (nint)length)])
         {
             TypeName = typeName,
@@ -79,7 +84,8 @@ internal sealed class OnnxTensorReader(ProtobufReader reader)
                 _data = reader.SkipBytes();
                 return true;
             case 9:
-                Expect(_data is null, $"the tensor '{Excerpt.Of(_name)}' has its data twice");
+                if (_data is not null)
+                    throw new InvalidDataException($"the tensor '{Excerpt.Of(_name)}' has its data twice");
                 _data = reader.SkipBytes();
                 return true;
             case 4 or 5 or 6 or 7 or 10 or 11:
@@ -97,13 +103,8 @@ internal sealed class OnnxTensorReader(ProtobufReader reader)
 
     private void AddLength(long length)
     {
-        Expect(_lengths.Count < SafetensorsHeader.MaxRank, $"a tensor has more than {SafetensorsHeader.MaxRank} axes");
+        if (_lengths.Count == SafetensorsHeader.MaxRank)
+            throw new InvalidDataException($"a tensor has more than {SafetensorsHeader.MaxRank} axes");
         _lengths.Add(length);
-    }
-
-    private static void Expect(bool condition, string otherwise)
-    {
-        if (!condition)
-            throw new InvalidDataException(otherwise);
     }
 }

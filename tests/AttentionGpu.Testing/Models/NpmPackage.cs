@@ -32,7 +32,7 @@ internal static class NpmPackage
     {
         try
         {
-            string[] arguments = ["pack", package, "--silent", "--fetch-retries", "0", "--pack-destination", folder];
+            string[] arguments = ["pack", package, "--loglevel", "error", "--fetch-retries", "0", "--pack-destination", folder];
             using Process npm = Process.Start(
                 new ProcessStartInfo("npm", arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
             Task<string> output = npm.StandardOutput.ReadToEndAsync();
@@ -43,7 +43,7 @@ internal static class NpmPackage
                 return $"it takes longer than {_longest.TotalSeconds} s";
             }
 
-            return npm.ExitCode == 0 ? null : $"exit code {npm.ExitCode}: {output.Result}{errors.Result}";
+            return npm.ExitCode == 0 ? null : $"exit code {npm.ExitCode}: {output.Result}{errors.Result}".ReplaceLineEndings(" ");
         }
         catch (System.ComponentModel.Win32Exception exception)
         {

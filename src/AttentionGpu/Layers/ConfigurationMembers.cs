@@ -39,4 +39,17 @@ internal sealed class ConfigurationMembers(JsonElement root, Func<string, Invali
         Find(member) is not JsonElement value ? throw error($"has no '{member}'")
         : value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number >= least ? number
         : throw error($"has '{member}' = {Excerpt.Of(value.GetRawText())}; it must be a whole number of at least {least}");
+
+    /// <summary>A text; null where it is left out.</summary>
+    public string? Text(string member) =>
+        Find(member) is not JsonElement value ? null
+        : value.ValueKind == JsonValueKind.String ? value.GetString()
+        : throw error($"has '{member}' = {Excerpt.Of(value.GetRawText())}; it must be a text");
+
+    /// <summary>A list of texts; empty where it is left out.</summary>
+    public string[] Texts(string member) =>
+        Find(member) is not JsonElement value ? []
+        : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(one => one.ValueKind == JsonValueKind.String)
+            ? [.. value.EnumerateArray().Select(one => one.GetString()!)]
+        : throw error($"has '{member}' = {Excerpt.Of(value.GetRawText())}; it must be a list of texts");
 }

@@ -10,7 +10,10 @@ internal enum JoinedOrder
     Grouped,
 }
 
-/// <summary>The names of a layer's projections behind its prefix, without <c>.weight</c> and <c>.bias</c>.</summary>
+/// <summary>
+/// The names of a layer's projections behind its prefix, without <c>.weight</c> and <c>.bias</c>. One that ends with a low line has it in
+/// the place of the dot: PyTorch's <c>in_proj_weight</c>.
+/// </summary>
 internal sealed record ProjectionNames
 {
     public string Query { get; init; } = "q_proj";
@@ -35,6 +38,14 @@ internal sealed record ProjectionNames
 
     /// <summary>The projections that make queries, keys and values.</summary>
     public string[] Inputs => Joined is null ? [Query, Key, Value] : [Joined];
+
+    /// <summary>The matrix of a projection.</summary>
+    public static string Weight(string projection) => Parameter(projection, "weight");
+
+    /// <summary>The bias of a projection.</summary>
+    public static string Bias(string projection) => Parameter(projection, "bias");
+
+    private static string Parameter(string projection, string name) => projection.EndsWith('_') ? projection + name : $"{projection}.{name}";
 }
 
 /// <summary>Where a model has attention layers.</summary>
@@ -70,6 +81,13 @@ internal sealed record LayerPlace(ModelStack Stack, string Before, string After,
     /// </summary>
     public string? Root { get; init; }
 
+    /// <summary>Whether nothing stands before the names, not even the name of a whole model.</summary>
+    public bool IsExact { get; init; }
+
+    /// <summary>The first matrix of a layer, for messages.</summary>
+    public string FirstTensor => $"{Pattern}{(Pattern.Length == 0 ? "" : ".")}{ProjectionNames.Weight(Names.Inputs[0])}";
+
     /// <summary>The prefix of a layer, for messages and documentation.</summary>
-    public string Pattern => $"{(Root is null ? "" : $"{Root}...")}{Before}.{(IsSingle ? "" : "N.")}{After}";
+    public string Pattern =>
+        (Root is null ? "" : $"{Root}...") + string.Join('.', new[] { Before, IsSingle ? "" : "N", After }.Where(part => part.Length > 0));
 }

@@ -14,7 +14,6 @@ internal sealed class ModelConfiguration
     public const string OnnxFolder = "onnx";
 
     private const string FileName = "config.json";
-    private const long MostBytes = 1 << 24;
     private const string PositionType = "position_embedding_type";
 
     // A member whose name has one of these changes attention, unless it is known not to.
@@ -34,6 +33,8 @@ internal sealed class ModelConfiguration
         "attention_dropout", "attention_probs_dropout_prob", "attn_pdrop", "attn_dropout", "attention_bias", "attention_out_bias",
         "use_qkv_bias", "qkv_bias", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation",
         "reorder_and_upcast_attn", "final_logit_softcapping", "output_attentions", "lm_head_bias",
+        "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32",
+        "_flash_attn_2_enabled", "use_flash_attn", "pooler_num_attention_heads", "pooler_size_per_head", "scalable_attention", "full_attn_mod",
     ];
 
     // Members that are always set in the models that have them; otherwise the layer computes something else.
@@ -61,8 +62,18 @@ internal sealed class ModelConfiguration
         RequireKnown();
     }
 
-    /// <summary>The <c>model_type</c>.</summary>
+    private ModelConfiguration(string name, JsonElement root, ModelFamily family)
+    {
+        (_name, _hint, ModelType, Family) = (name, "", "", family);
+        _members = new ConfigurationMembers(root, Error);
+        RequireKnown();
+    }
+
+    /// <summary>The <c>model_type</c>; empty for a family that is not in the table.</summary>
     public string ModelType { get; }
+
+    /// <summary>The layers that it describes, for messages.</summary>
+    public string Owner => ModelType.Length == 0 ? $"layers of {_name}" : $"layers of a model of the type '{ModelType}'";
 
     /// <summary>What all models of the type have in common.</summary>
     public ModelFamily Family { get; }
@@ -87,24 +98,15 @@ internal sealed class ModelConfiguration
     public static ModelConfiguration? Beside(string checkpoint, string hint)
     {
         string path = PathBeside(checkpoint);
-        var file = new FileInfo(path);
-        if (!file.Exists)
-            return null;
-        if (file.Length > MostBytes)
-            throw new InvalidDataException($"'{path}' has {file.Length} bytes; a model's configuration has at most {MostBytes}.");
-        try
-        {
-            using FileStream stream = File.OpenRead(path);
-            using var document = JsonDocument.Parse(stream);
-            return document.RootElement.ValueKind == JsonValueKind.Object
-                ? new ModelConfiguration($"'{path}'", hint, document.RootElement.Clone())
-                : throw new InvalidDataException($"'{path}' is no JSON object.");
-        }
-        catch (JsonException exception)
-        {
-            throw new InvalidDataException($"'{path}' is no valid JSON: {exception.Message}", exception);
-        }
+        return File.Exists(path) ? new ModelConfiguration($"'{path}'", hint, ConfigurationFile.Read(path)) : null;
     }
+
+    /// <summary>A configuration of a family that is not in the table.</summary>
+    /// <param name="name">The object, as messages name it.</param>
+    /// <param name="root">The object.</param>
+    /// <param name="family">The family.</param>
+    /// <exception cref="InvalidDataException">It has something that a layer does not do.</exception>
+    public static ModelConfiguration Of(string name, JsonElement root, ModelFamily family) => new(name, root, family);
 
     /// <summary>Where the model has layers, each with the configuration of its part of the model.</summary>
     /// <exception cref="InvalidDataException">A part is missing, or has something that a layer does not do.</exception>
@@ -153,15 +155,18 @@ internal sealed class ModelConfiguration
             RequireSize(heads, sizes.Heads);
         RequireSize("num_key_value_heads", sizes.ActualKeyValueHeads);
         RequireSize(Family.HeadSize ?? "head_dim", headSize);
+        float? scale = Family.ScaleSource is string source ? (float)(1.0 / Math.Sqrt(_members.Required(source)))
+            : Family.Scale is string own && _members.IsPresent(own) ? (float)_members.Required(own)
+            : Family.FixedScale;
+        if (Family.ScaleByLayer is string byLayer && _members.IsSet(byLayer))
+            scale = (scale ?? (float)(1.0 / Math.Sqrt(headSize))) / (1 + LayerNumber.Of(prefix, byLayer, Error));
         AttentionWindow? window = new WindowReader(_members, Family).Read(prefix);
         return sizes with
         {
             Rotary = Family.HasRotary ? Rotary(headSize, window is not null) : null,
             Window = window,
             Softcap = Family.Softcap is string cap && _members.IsPresent(cap) ? (float)_members.Required(cap) : null,
-            Scale = Family.ScaleSource is string source ? (float)(1.0 / Math.Sqrt(_members.Required(source)))
-                : Family.Scale is string scale && _members.IsPresent(scale) ? (float)_members.Required(scale)
-                : Family.FixedScale,
+            Scale = scale,
             NormEpsilon = HasNorms ? (float)_members.Required("rms_norm_eps") : sizes.NormEpsilon,
         };
     }
@@ -189,6 +194,18 @@ internal sealed class ModelConfiguration
                 + $"distances up to {RelativeBuckets.MostDistance}");
     }
 
+    /// <summary>Requires that the model's layers may have biases of queries, keys and values.</summary>
+    /// <param name="checkpoint">The file of a layer that has them.</param>
+    /// <exception cref="InvalidDataException">A member says that they have none.</exception>
+    public void RequireInputBiases(string checkpoint)
+    {
+        foreach (string member in (string[])["qkv_bias", "use_qkv_bias"])
+        {
+            if (_members.IsPresent(member) && !_members.IsSet(member))
+                throw Error($"has '{member}' = false, and the layer in '{checkpoint}' has such biases");
+        }
+    }
+
     /// <summary>Requires that the model's layers have no norms of queries and keys.</summary>
     /// <param name="checkpoint">The file of a layer without.</param>
     /// <exception cref="InvalidDataException">They have.</exception>
@@ -204,6 +221,8 @@ internal sealed class ModelConfiguration
     private RotaryEmbedding Rotary(int headSize, bool hasWindow)
     {
         var reader = new RopeScalingReader(_members.Root, Error, hasWindow);
+        if (Family.NeedsScaling && !reader.HasScaling)
+            throw Error($"has neither 'rope_scaling' nor '{RopeScalingReader.Parameters}'");
         bool isOwn = hasWindow && Family.WindowBase is not null && !reader.IsOfKind;
         return new RotaryEmbedding
         {
@@ -228,6 +247,8 @@ internal sealed class ModelConfiguration
         foreach (JsonProperty member in _members.Root.EnumerateObject())
         {
             string text = Excerpt.Of(member.Value.GetRawText());
+            if (member.NameEquals("is_causal") && member.Value.ValueKind == JsonValueKind.False && Family.Places.Any(place => place.IsCausal))
+                throw Error("has 'is_causal' = false, and layers of its type are causal");
             if (Family.MustBe.FirstOrDefault(pair => pair.Member == member.Name) is { Value: string value })
             {
                 if (member.Value.GetRawText() != value)

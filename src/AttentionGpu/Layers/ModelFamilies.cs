@@ -49,6 +49,11 @@ internal static class ModelFamilies
     private static readonly ModelFamily _windowed = _plain with { Window = WindowedLayers.All };
     private static readonly ModelFamily _qwen2 = _plain with { Window = WindowedLayers.FromMaxWindowLayers };
     private static readonly ModelFamily _qwen3 = _qwen2 with { Norms = StoredNorms.Plain };
+
+    // Models with experts place windows otherwise than Qwen2 does; no published one has them.
+    private static readonly string[] _windows = ["use_sliding_window"];
+    private static readonly string[] _windowMembers = ["sliding_window", "max_window_layers"];
+
     private static readonly ModelFamily _withoutRotary = new() { HasRotary = false };
     private static readonly ModelFamily _seq2Seq = _withoutRotary with { Places = _encoderAndDecoder };
 
@@ -102,7 +107,7 @@ internal static class ModelFamilies
             ],
             HasRotary = false,
             Alibi = AlibiKind.Bloom,
-            WithoutInfluence = ["attention_softmax_in_fp32", "offset_alibi"],
+            WithoutInfluence = ["offset_alibi"],
         },
         ["camembert"] = _bert,
         ["clip"] = new() { Parts = [new("text_config", "clip_text_model"), new("vision_config", "clip_vision_model")] },
@@ -135,6 +140,7 @@ internal static class ModelFamilies
             Window = WindowedLayers.EverySecond,
             ScaleSource = "query_pre_attn_scalar",
             Softcap = "attn_logit_softcapping",
+            Defaults = """{"attn_logit_softcapping":50.0}""",
         },
         ["gemma3"] = new()
         {
@@ -162,6 +168,7 @@ internal static class ModelFamilies
                     Heads = ["n_head"],
                 },
             ],
+            ScaleByLayer = "scale_attn_by_inverse_layer_idx",
         },
         ["gpt_neox"] = new()
         {
@@ -169,7 +176,7 @@ internal static class ModelFamilies
             Base = "rotary_emb_base",
             RotaryPart = "rotary_pct",
         },
-        ["gpt_oss"] = _plain with { Window = WindowedLayers.EverySecond, HasSinks = true },
+        ["gpt_oss"] = _plain with { Window = WindowedLayers.EverySecond, HasSinks = true, NeedsScaling = true },
         ["gptj"] = new()
         {
             Places = [new(ModelStack.Decoder, "h", "attn", _outProj) { IsCausal = true, Heads = ["n_head"] }],
@@ -242,9 +249,9 @@ internal static class ModelFamilies
             Places = [_decoder with { Names = new() { Joined = "qkv_proj", Output = "o_proj" } }],
         },
         ["qwen2"] = _qwen2,
-        ["qwen2_moe"] = _qwen2,
+        ["qwen2_moe"] = _plain with { MustBeOff = _windows, WithoutInfluence = _windowMembers },
         ["qwen3"] = _qwen3,
-        ["qwen3_moe"] = _qwen3,
+        ["qwen3_moe"] = _plain with { Norms = StoredNorms.Plain, MustBeOff = _windows, WithoutInfluence = _windowMembers },
         ["roberta"] = _bert,
         ["sam"] = new()
         {

@@ -119,6 +119,12 @@ internal sealed record ModelFamily
     /// <summary>The scale of scores of all layers of the family; null for one of the others.</summary>
     public float? FixedScale { get; init; }
 
+    /// <summary>The member that, where it is true, divides the scale of scores by the layer's number, from 1 on.</summary>
+    public string? ScaleByLayer { get; init; }
+
+    /// <summary>Whether frequencies are always scaled, so that a file without a scaling is not complete.</summary>
+    public bool NeedsScaling { get; init; }
+
     /// <summary>The member that is the head size, under a name of the family's own.</summary>
     public string? HeadSize { get; init; }
 
@@ -155,7 +161,7 @@ internal sealed record ModelFamily
         .. Places.Select(place => place.KeyValueHeads),
         .. Parts.Select(part => part.Section),
         .. MustBe.Select(pair => pair.Member),
-        .. new[] { Base, WindowBase, RotaryPart, ScaleSource, Scale, Softcap, RotarySize, HeadSize, Nested }.OfType<string>(),
+        .. new[] { Base, WindowBase, RotaryPart, ScaleSource, Scale, Softcap, RotarySize, HeadSize, Nested, ScaleByLayer }.OfType<string>(),
         .. WithoutInfluence,
     ];
 }

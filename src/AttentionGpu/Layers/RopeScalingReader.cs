@@ -57,6 +57,9 @@ internal sealed class RopeScalingReader
         }
     }
 
+    /// <summary>Whether the file has an object that scales frequencies, or says that it does not.</summary>
+    public bool HasScaling => _scaling is not null;
+
     /// <summary>Whether the file has numbers for each kind of layers, with a window and without.</summary>
     public bool IsOfKind { get; }
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using AttentionGpu.Serialization;
 
@@ -27,22 +26,29 @@ internal sealed class WindowReader(ConfigurationMembers members, ModelFamily fam
             case WindowedLayers.None:
                 return false;
             case WindowedLayers.FromMaxWindowLayers:
+                if (members.IsSet("use_sliding_window"))
+                    RequireMember();
                 return members.IsSet("use_sliding_window") && members.IsPresent(Size)
-                    && LayerNumber(prefix, "max_window_layers") >= members.Required("max_window_layers", 0);
+                    && LayerNumber.Of(prefix, "max_window_layers", members.Error) >= members.Required("max_window_layers", 0);
             case WindowedLayers.AllButFirstToBothSides:
                 const string nth = "global_attn_every_n_layers";
-                return LayerNumber(prefix, nth) % members.Required(nth, 1) != 0;
+                return LayerNumber.Of(prefix, nth, members.Error) % members.Required(nth, 1) != 0;
             default:
-                // It is always written; a model whose file lacks it may have one nevertheless.
-                if (!members.Root.TryGetProperty(Size, out _))
-                    throw members.Error($"has no '{Size}'");
+                RequireMember();
                 return members.IsPresent(Size) && family.Window switch
                 {
                     WindowedLayers.All => true,
-                    WindowedLayers.EverySecond => LayerNumber(prefix, Size) % 2 == 0,
-                    _ => (LayerNumber(prefix, Pattern) + 1) % members.Required(Pattern, 1) != 0,
+                    WindowedLayers.EverySecond => LayerNumber.Of(prefix, Size, members.Error) % 2 == 0,
+                    _ => (LayerNumber.Of(prefix, Pattern, members.Error) + 1) % members.Required(Pattern, 1) != 0,
                 };
         }
+    }
+
+    // It is always written; a model whose file lacks it may have one nevertheless.
+    private void RequireMember()
+    {
+        if (!members.Root.TryGetProperty(Size, out _))
+            throw members.Error($"has no '{Size}'");
     }
 
     private string Pattern => members.IsPresent("_sliding_window_pattern") ? "_sliding_window_pattern" : "sliding_window_pattern";
@@ -50,7 +56,7 @@ internal sealed class WindowReader(ConfigurationMembers members, ModelFamily fam
     private bool IsListedWithWindow(JsonElement list, string prefix)
     {
         string[] types = list.ValueKind == JsonValueKind.Array ? [.. list.EnumerateArray().Select(one => one.ToString())] : [];
-        int layer = types.Distinct(StringComparer.Ordinal).Count() == 1 ? 0 : LayerNumber(prefix, "layer_types");
+        int layer = types.Distinct(StringComparer.Ordinal).Count() == 1 ? 0 : LayerNumber.Of(prefix, "layer_types", members.Error);
         if (layer >= types.Length)
             throw members.Error($"has 'layer_types' for {types.Length} layers; this is layer {layer}");
         return types[layer] switch
@@ -60,17 +66,5 @@ internal sealed class WindowReader(ConfigurationMembers members, ModelFamily fam
             "sliding_attention" => throw members.Error("has windows in 'layer_types', unlike other models of its type"),
             string other => throw members.Error($"has layers of the type '{Excerpt.Of(other)}'"),
         };
-    }
-
-    // The last number between dots: model.layers.3.self_attn is layer 3.
-    private int LayerNumber(string prefix, string member)
-    {
-        foreach (string part in prefix.Split('.').Reverse())
-        {
-            if (int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int number))
-                return number;
-        }
-
-        throw members.Error($"has a '{member}' that depends on the layer, and the prefix '{prefix}' has no number");
     }
 }

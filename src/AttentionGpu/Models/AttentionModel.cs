@@ -14,25 +14,42 @@ namespace AttentionGpu;
 /// </summary>
 public sealed class AttentionModel : IDisposable
 {
+    private const string MappingHint = "A mapping, a file that describes the layers, can take its place.";
+
     private readonly Checkpoint _checkpoint;
+
+    // The file that says what the layers compute.
+    private readonly string _description;
     private int _disposed;
 
-    private AttentionModel(Checkpoint checkpoint)
+    private AttentionModel(Checkpoint checkpoint, string? mapping)
     {
         _checkpoint = checkpoint;
         TensorNames = [.. checkpoint.Entries.Keys.Order(StringComparer.Ordinal)];
-        ModelConfiguration configuration = ModelConfiguration.Beside(checkpoint.Path, hint: "")
-            ?? throw new InvalidDataException(
-                $"There is no '{ModelConfiguration.PathBeside(checkpoint.Path)}', which says what the layers of '{checkpoint.Path}' compute.");
-        ModelType = configuration.ModelType;
-        (ModelConfiguration Configuration, LayerPlace Place)[] places = [.. configuration.Places()];
-        Refusals = [.. configuration.Family.Parts.Where(part => part.Refusal is not null).Select(part => $"'{part.Section}': {part.Refusal}")];
+        (ModelConfiguration Configuration, LayerPlace Place)[] places;
+        if (mapping is not null)
+        {
+            ModelType = "";
+            places = ModelMapping.Read(mapping);
+            _description = mapping;
+        }
+        else
+        {
+            _description = ModelConfiguration.PathBeside(checkpoint.Path);
+            ModelConfiguration configuration = ModelConfiguration.Beside(checkpoint.Path, MappingHint)
+                ?? throw new InvalidDataException(
+                    $"There is no '{_description}', which says what the layers of '{checkpoint.Path}' compute. {MappingHint}");
+            ModelType = configuration.ModelType;
+            Refusals = [.. configuration.Family.Parts.Where(part => part.Refusal is not null).Select(part => $"'{part.Section}': {part.Refusal}")];
+            places = [.. configuration.Places()];
+        }
+
         Layers = [.. places.SelectMany(one => Find(one.Configuration, one.Place))];
         if (Layers.Count == 0)
         {
-            string names = string.Join(", ", places.Select(one => $"'{one.Place.Pattern}.{one.Place.Names.Inputs[0]}.weight'"));
+            string names = string.Join(", ", places.Select(one => $"'{one.Place.FirstTensor}'"));
             throw new InvalidDataException(
-                $"'{checkpoint.Path}' has no attention layer of a model of the type '{ModelType}', N a number: {names}. It has: "
+                $"'{checkpoint.Path}' has no attention layer that '{_description}' describes, N a number: {names}. It has: "
                 + $"{checkpoint.Summary()}.");
         }
     }
@@ -40,14 +57,14 @@ public sealed class AttentionModel : IDisposable
     /// <summary>The file with the parameters, or the index of the files.</summary>
     public string Path => _checkpoint.Path;
 
-    /// <summary>The <c>model_type</c> of <c>config.json</c>.</summary>
+    /// <summary>The <c>model_type</c> of <c>config.json</c>; empty for a model that a mapping describes.</summary>
     public string ModelType { get; }
 
     /// <summary>The attention layers, part by part and in the order of their numbers; self-attention before cross-attention.</summary>
     public IReadOnlyList<AttentionModelLayer> Layers { get; }
 
     /// <summary>Parts of the model whose attention layers are not among <see cref="Layers"/>, each with the reason; most have none.</summary>
-    public IReadOnlyList<string> Refusals { get; }
+    public IReadOnlyList<string> Refusals { get; } = [];
 
     /// <summary>
     /// The names of all tensors, those outside of attention included. A matrix of an ONNX model has the name of the bias that the graph
@@ -55,24 +72,28 @@ public sealed class AttentionModel : IDisposable
     /// </summary>
     public IReadOnlyCollection<string> TensorNames { get; }
 
-    internal IEnumerable<string> Files => _checkpoint.Files.Append(ModelConfiguration.PathBeside(Path));
+    internal IEnumerable<string> Files => _checkpoint.Files.Append(_description);
 
     /// <summary>Opens a model and lists its layers. No parameter is read.</summary>
     /// <param name="path">
     /// The folder; or a safetensors file, an index or an ONNX model, with <c>config.json</c> beside it (or above, if its folder is
     /// <c>onnx</c>).
     /// </param>
+    /// <param name="mapping">
+    /// A JSON file that describes the layers of a model that is not in the table, and takes the place of <c>config.json</c>; null for none.
+    /// <c>docs/models.md</c> has its members.
+    /// </param>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
     /// A file is missing or malformed; the architecture is not known, or has what a layer does not do; or the shapes contradict the
     /// configuration.
     /// </exception>
-    public static AttentionModel Open(string path)
+    public static AttentionModel Open(string path, string? mapping = null)
     {
         var checkpoint = Checkpoint.Open(path);
         try
         {
-            return new AttentionModel(checkpoint);
+            return new AttentionModel(checkpoint, mapping);
         }
         catch
         {
@@ -189,7 +210,7 @@ public sealed class AttentionModel : IDisposable
                 Index = layer.Index,
                 IsCross = place.IsCross,
                 IsCausal = place.IsCausal,
-                Prefix = layer.Prefix[..^1],
+                Prefix = layer.Prefix.TrimEnd('.'),
                 ElementType = reader.Element(),
                 Config = config,
                 Variant = VariantText.Of(config, configuration.Family, place.IsCausal, place.RelativeBias is not null),

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.RegularExpressions;
 using AttentionGpu.Layers;
 using AttentionGpu.Serialization;
 
@@ -12,23 +11,14 @@ internal static class LayerFinder
     /// <exception cref="InvalidDataException">A layer is there twice, behind different names or differently written numbers.</exception>
     public static IEnumerable<LayerName> Find(Checkpoint checkpoint, LayerPlace place)
     {
-        // A name may have the name of the whole model before it: 'bert.', 'model.', 'transformer.'.
-        string name = Regex.Escape($"{place.Names.Inputs[0]}.weight");
-        string root = place.Root is null ? "" : $@"{Regex.Escape(place.Root)}\.(?:.*\.)?";
-        string number = place.IsSingle ? "()" : @"([0-9]+)\.";
-        var pattern = new Regex(
-            $@"^(((?:.*\.)?{root}){Regex.Escape(place.Before)}\.{number}{Regex.Escape(place.After)}\.){name}$",
-            RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
         var found = new SortedDictionary<int, LayerName>();
         foreach (string tensor in checkpoint.Entries.Keys.Order(StringComparer.Ordinal))
         {
-            if (pattern.Match(tensor) is not { Success: true } match)
+            if (Match(place, tensor) is not (string prefix, string model, string number))
                 continue;
-            string prefix = match.Groups[1].Value;
-            int index = 0;
-            if (!place.IsSingle && !int.TryParse(match.Groups[3].Value, NumberStyles.None, CultureInfo.InvariantCulture, out index))
+            if (!int.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out int index))
                 throw new InvalidDataException($"'{checkpoint.Path}' has '{Excerpt.Of(tensor)}', whose layer's number is too large.");
-            if (!found.TryAdd(index, new LayerName(index, prefix, match.Groups[2].Value)))
+            if (!found.TryAdd(index, new LayerName(index, prefix, model)))
             {
                 throw new InvalidDataException(
                     $"'{checkpoint.Path}' has layer {index} of '{place.Pattern}' twice: '{Excerpt.Of(found[index].Prefix)}' and "
@@ -38,6 +28,39 @@ internal static class LayerFinder
 
         return found.Values;
     }
+
+    // The parts of a name: all before the projection's, the name of the whole model ('bert.', 'model.', 'transformer.'), and the number.
+    private static (string Prefix, string Model, string Number)? Match(LayerPlace place, string tensor)
+    {
+        string end = ProjectionNames.Weight(place.Names.Inputs[0]);
+        string after = Dotted(place.After);
+        string before = Dotted(place.Before);
+        if (!tensor.EndsWith(after + end, StringComparison.Ordinal))
+            return null;
+        ReadOnlySpan<char> rest = tensor.AsSpan(0, tensor.Length - after.Length - end.Length);
+        ReadOnlySpan<char> number = "0";
+        if (!place.IsSingle)
+        {
+            int dot = rest.Length - 1;
+            int start = dot;
+            while (start > 0 && char.IsAsciiDigit(rest[start - 1]))
+                start--;
+            if (dot <= start || rest[dot] != '.')
+                return null;
+            number = rest[start..dot];
+            rest = rest[..start];
+        }
+
+        if (!rest.EndsWith(before, StringComparison.Ordinal))
+            return null;
+        string model = rest[..^before.Length].ToString();
+        bool fits = place.IsExact ? model.Length == 0 : model.Length == 0 || model[^1] == '.';
+        return fits && (place.Root is null || $".{model}".Contains($".{place.Root}.", StringComparison.Ordinal))
+            ? (tensor[..^end.Length], model, number.ToString())
+            : null;
+    }
+
+    private static string Dotted(string name) => name.Length == 0 ? "" : $"{name}.";
 }
 
 /// <summary>A layer in a checkpoint.</summary>

@@ -35,7 +35,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (Shape(_names.Output) != (config.EmbeddingSize, config.QueryRows))
         {
             throw Error(
-                $"has '{_shown}{_names.Output}.weight' for {Shape(_names.Output)} outputs and inputs; the layer has "
+                $"has '{_shown}{ProjectionNames.Weight(_names.Output)}' for {Shape(_names.Output)} outputs and inputs; the layer has "
                 + $"{(config.EmbeddingSize, config.QueryRows)}");
         }
 
@@ -49,6 +49,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         }
 
         _ = Buckets(heads);
+        if (_names.Inputs.Any(name => checkpoint.Entries.ContainsKey(layer.Prefix + ProjectionNames.Bias(name))))
+            configuration.RequireInputBiases(checkpoint.Path);
         return config;
     }
 
@@ -81,7 +83,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         string[] norms = _family.Norms == StoredNorms.None ? [] : [QueryNorm, KeyNorm];
         string[] variants = _family.HasSinks ? [.. norms, Sinks] : norms;
         string[] shared = SharedBias?.StartsWith(layer.Prefix, StringComparison.Ordinal) == true ? [SharedBias[layer.Prefix.Length..]] : [];
-        string[] projections = [.. _names.Inputs.Append(_names.Output).SelectMany(name => (string[])[$"{name}.weight", $"{name}.bias"])];
+        string[] projections = [.. _names.Inputs.Append(_names.Output).SelectMany(name => (string[])[ProjectionNames.Weight(name), ProjectionNames.Bias(name)])];
         new UnreadParameters(checkpoint, layer.Prefix)
             .RequireNone([.. projections, .. variants, .. shared, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
 
@@ -136,7 +138,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         (int keyRows, int keyColumns) = Shape(_names.Key);
         (int valueRows, int valueColumns) = Shape(_names.Value);
         if (rows % heads != 0)
-            throw Error($"has '{_shown}{_names.Query}.weight' for {rows} elements, which {heads} heads do not divide");
+            throw Error($"has '{_shown}{ProjectionNames.Weight(_names.Query)}' for {rows} elements, which {heads} heads do not divide");
         int headSize = rows / heads;
         if (keyRows % headSize != 0 || valueRows != keyRows)
         {
@@ -163,7 +165,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (rows % parts != 0)
         {
             throw Error(
-                $"has '{_shown}{_names.Joined}.weight' for {rows} elements, which {heads} heads and {keyValueHeads} key/value heads do not "
+                $"has '{_shown}{ProjectionNames.Weight(_names.Joined!)}' for {rows} elements, which {heads} heads and {keyValueHeads} key/value heads do not "
                 + "divide");
         }
 
@@ -189,7 +191,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (bias is not null && bias.Lengths[0] != matrix.Lengths[0])
         {
             throw Error(
-                $"has '{_shown}{_names.Joined}.bias' of {bias.Lengths[0]} elements; its matrix makes {matrix.Lengths[0]}");
+                $"has '{_shown}{ProjectionNames.Bias(_names.Joined!)}' of {bias.Lengths[0]} elements; its matrix makes {matrix.Lengths[0]}");
         }
 
         var rows = new JoinedRows(config, _names.Order);
@@ -207,12 +209,12 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         return _isTransposed ? ((int)lengths[1], (int)lengths[0]) : ((int)lengths[0], (int)lengths[1]);
     }
 
-    private SafetensorsEntry Matrix(string name) => Entry($"{layer.Prefix}{name}.weight", 2);
+    private SafetensorsEntry Matrix(string name) => Entry(layer.Prefix + ProjectionNames.Weight(name), 2);
 
     private SafetensorsEntry Entry(string name, int rank)
     {
         if (!checkpoint.Entries.TryGetValue(name, out SafetensorsEntry? entry))
-            throw Error($"has no tensor '{Excerpt.Of(name)}', which layers of a model of the type '{configuration.ModelType}' have");
+            throw Error($"has no tensor '{Excerpt.Of(name)}', which {configuration.Owner} have");
         if (entry.Lengths.Count != rank || entry.Lengths.Any(length => length is < 1 or > int.MaxValue))
             throw Error($"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have rank {rank} and no empty axis");
         return entry;
@@ -224,8 +226,9 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         return _isTransposed ? Tensor.Transpose(stored).ToDenseTensor() : stored;
     }
 
-    private Tensor<float>? ReadBias(string name) =>
-        checkpoint.Entries.ContainsKey($"{layer.Prefix}{name}.bias") ? ReadVector($"{layer.Prefix}{name}.bias") : null;
+    private Tensor<float>? ReadBias(string name) => layer.Prefix + ProjectionNames.Bias(name) is string bias && checkpoint.Entries.ContainsKey(bias)
+        ? ReadVector(bias)
+        : null;
 
     private Tensor<float>? Vector(string name, string[] variants) =>
         variants.Contains(name) ? NormFactors.Read(ReadVector(layer.Prefix + name), _family.Norms) : null;

@@ -36,7 +36,7 @@ internal static class OnnxCheckpoint
 {
     private const int Opset = 17;
 
-    /// <param name="tensors">Those of the Hub: matrices are [outputs, inputs], <c>.weight</c>, with <c>.bias</c> or without.</param>
+    /// <param name="tensors">Those of the Hub: matrices are [outputs, inputs], their names end with <c>weight</c>, with a <c>bias</c> or without.</param>
     /// <param name="form">How they are written; matrices without a bias keep their names, or could not be told.</param>
     public static byte[] Write<T>(Dictionary<string, Tensor<T>> tensors, OnnxLinear form)
         where T : unmanaged
@@ -45,15 +45,15 @@ internal static class OnnxCheckpoint
         int count = 0;
         foreach ((string name, Tensor<T> tensor) in tensors)
         {
-            string layer = name[..name.LastIndexOf('.')];
             if (tensor.Rank == 2)
             {
+                string layer = name[..^"weight".Length];
                 nint inputs = tensor.Lengths[1];
                 string input = model.AddInput<T>($"input.{count}", [1, inputs]);
-                Tensor<T>? bias = tensors.GetValueOrDefault(layer + ".bias");
+                Tensor<T>? bias = tensors.GetValueOrDefault(layer + "bias");
                 Linear(model, bias is null ? OnnxLinear.TransposeNode : form, layer, $"{++count}", input, tensor, bias);
             }
-            else if (!tensors.ContainsKey(layer + ".weight"))
+            else if (!name.EndsWith("bias", StringComparison.Ordinal) || !tensors.ContainsKey(name[..^"bias".Length] + "weight"))
             {
                 Constant(model, name, tensor);
             }
@@ -67,7 +67,7 @@ internal static class OnnxCheckpoint
         where T : unmanaged
     {
         (string weightName, string biasName, string product, string output) =
-            ($"{layer}.weight", $"{layer}.bias", $"{number}.product", $"{number}.output");
+            ($"{layer}weight", $"{layer}bias", $"{number}.product", $"{number}.output");
         Tensor<T> Turned() => Tensor.Transpose(weight).ToDenseTensor();
         switch (form)
         {

@@ -58,6 +58,25 @@ internal static class PublishedModels
         OutputBias = true,
     };
 
+    private static readonly PublishedModel _gpt2 = new()
+    {
+        Types = ["gpt2"],
+        Json = """
+            {"model_type":"TYPE","n_embd":32,"n_head":4,"attn_pdrop":0.1,"scale_attn_weights":true,
+             "scale_attn_by_inverse_layer_idx":false,"reorder_and_upcast_attn":false,"summary_use_proj":true}
+            """,
+        Prefix = "transformer.h.2.attn.",
+        Index = 2,
+        Store = layer =>
+        {
+            layer.Transposed("c_attn", "c_proj");
+            layer.Add("bias", CausalMask(6));
+            layer.Add("masked_bias", Tensor.Create([-10_000f], [1]));
+        },
+        InputBiases = true,
+        OutputBias = true,
+    };
+
     private static readonly PublishedModel _gemma2 = _llama with
     {
         Types = ["gemma2"],
@@ -179,24 +198,7 @@ internal static class PublishedModels
             Config = new() { EmbeddingSize = 32, Heads = 4, Window = new() { Left = 3, Right = 3 } },
             Rotary = _rotary,
         },
-        ["GPT-2"] = new()
-        {
-            Types = ["gpt2"],
-            Json = """
-                {"model_type":"TYPE","n_embd":32,"n_head":4,"attn_pdrop":0.1,"scale_attn_weights":true,
-                 "scale_attn_by_inverse_layer_idx":false,"reorder_and_upcast_attn":false,"summary_use_proj":true}
-                """,
-            Prefix = "transformer.h.2.attn.",
-            Index = 2,
-            Store = layer =>
-            {
-                layer.Transposed("c_attn", "c_proj");
-                layer.Add("bias", CausalMask(6));
-                layer.Add("masked_bias", Tensor.Create([-10_000f], [1]));
-            },
-            InputBiases = true,
-            OutputBias = true,
-        },
+        ["GPT-2"] = _gpt2,
         ["GPT-J"] = new()
         {
             Types = ["gptj"],
@@ -286,9 +288,18 @@ internal static class PublishedModels
         },
         ["Qwen2"] = _llama with
         {
-            Types = ["qwen2", "qwen2_moe"],
+            Types = ["qwen2"],
             Json = $$$"""
                 {"model_type":"TYPE",{{{Grouped}}},"rope_theta":1000000.0,"sliding_window":4,"use_sliding_window":true,"max_window_layers":4}
+                """,
+            InputBiases = true,
+            Rotary = new(1e6, 8),
+        },
+        ["Qwen2 with experts"] = _llama with
+        {
+            Types = ["qwen2_moe"],
+            Json = $$$"""
+                {"model_type":"TYPE",{{{Grouped}}},"rope_theta":1000000.0,"sliding_window":4,"use_sliding_window":false,"max_window_layers":4}
                 """,
             InputBiases = true,
             Rotary = new(1e6, 8),
@@ -329,6 +340,11 @@ internal static class PublishedModels
             Prefix = "model.layers.2.self_attn.",
             Index = 2,
             Config = _gptOss.Config with { Window = new() { Left = 3 } },
+        },
+        ["GPT-2, scale by layer"] = _gpt2 with
+        {
+            Json = _gpt2.Json.Replace("layer_idx\":false", "layer_idx\":true", StringComparison.Ordinal),
+            Config = _gpt2.Config with { Scale = (float)(1.0 / Math.Sqrt(8.0) / 3.0) },
         },
         ["Granite"] = _llama with
         {

@@ -42,6 +42,25 @@ public sealed class OnnxModelTests : IDisposable
     }
 
     [Fact]
+    public void A_mapped_layer_of_PyTorch_has_its_joined_weights()
+    {
+        MultiHeadAttentionWeights expected = PublishedModels.All["BERT"].Call(7, length: 4).Weights;
+        var stored = new StoredLayer("blocks.0.attn.", expected, keyValueHeads: 4);
+        stored.Stacked("in_proj");
+        stored.Output("out_proj");
+        Dictionary<string, Tensor<float>> tensors = stored.Tensors.ToDictionary(
+            pair => pair.Key.Replace("in_proj.", "in_proj_", StringComparison.Ordinal), pair => pair.Value);
+        File.WriteAllText(
+            At("mapping.json"), """{"layers":[{"prefix":"blocks.N.attn","joined":"in_proj_","num_attention_heads":4,"transposed":true}]}""");
+        foreach (OnnxLinear form in Enum.GetValues<OnnxLinear>())
+        {
+            File.WriteAllBytes(At("model.onnx"), OnnxCheckpoint.Write(tensors, form));
+            using var model = AttentionModel.Open(_folder, At("mapping.json"));
+            AssertEqual(expected, model.ReadLayer(Assert.Single(model.Layers)).Weights);
+        }
+    }
+
+    [Fact]
     public void Elements_of_16_bits_stay()
     {
         PublishedModel published = PublishedModels.All["BERT"];

@@ -7,8 +7,9 @@ namespace AttentionGpu.Serialization.Onnx;
 /// </summary>
 internal sealed class OnnxNames
 {
-    private const string Weight = ".weight";
-    private const string Bias = ".bias";
+    // Behind a dot; behind an underscore in PyTorch's joined layers.
+    private const string Weight = "weight";
+    private const string Bias = "bias";
 
     // Operators that leave open how a matrix would be multiplied, because they do not multiply.
     private static readonly string[] _elementwise = ["Gather", "Shape", "Add", "Sub", "Mul", "Div"];
@@ -79,8 +80,7 @@ internal sealed class OnnxNames
                 break;
             case { Type: "Identity", Inputs: [string input], Outputs: [string output] } when _views.TryGetValue(input, out View? view):
                 // Of equal tensors exporters store one, and give it the others' names by such nodes.
-                bool hasName = output.EndsWith(Weight, StringComparison.Ordinal) || output.EndsWith(Bias, StringComparison.Ordinal);
-                _views.TryAdd(output, hasName ? view with { Name = output, Stored = new OnnxMatrix(view.Stored.Tensor) } : view);
+                _views.TryAdd(output, Is(output, Weight) || Is(output, Bias) ? view with { Name = output, Stored = new OnnxMatrix(view.Stored.Tensor) } : view);
                 break;
             case { Type: "Cast", Inputs: [string input], Outputs: [string output] } when Find(input, rank: 1) is View vector:
                 _views.TryAdd(output, vector);
@@ -143,11 +143,14 @@ internal sealed class OnnxNames
             return;
         if (bias.Stored.Tensor.Entry.Lengths.Count != 1)
             product.Stored.UseBy("Add");
-        else if (product.Name.EndsWith(Weight, StringComparison.Ordinal))
+        else if (Is(product.Name, Weight))
             Name(product.Name[..^Weight.Length] + Bias, bias.Stored);
-        else if (bias.Name.EndsWith(Bias, StringComparison.Ordinal))
+        else if (Is(bias.Name, Bias))
             Name(bias.Name[..^Bias.Length] + Weight, product.Stored);
     }
+
+    private static bool Is(string name, string parameter) =>
+        name.EndsWith(parameter, StringComparison.Ordinal) && name.Length > parameter.Length && name[^(parameter.Length + 1)] is '.' or '_';
 
     private void Name(string name, OnnxMatrix tensor)
     {

@@ -36,7 +36,9 @@ internal static class OnnxCheckpoint
 {
     private const int Opset = 17;
 
-    /// <param name="tensors">Those of the Hub: matrices are [outputs, inputs], their names end with <c>weight</c>, with a <c>bias</c> or without.</param>
+    /// <param name="tensors">
+    /// Those of the Hub: matrices are [outputs, inputs], their names end with <c>weight</c>, with a <c>bias</c> or without.
+    /// </param>
     /// <param name="form">How they are written; matrices without a bias keep their names, or could not be told.</param>
     public static byte[] Write<T>(Dictionary<string, Tensor<T>> tensors, OnnxLinear form)
         where T : unmanaged

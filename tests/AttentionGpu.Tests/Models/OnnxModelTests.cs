@@ -51,7 +51,8 @@ public sealed class OnnxModelTests : IDisposable
         Dictionary<string, Tensor<float>> tensors = stored.Tensors.ToDictionary(
             pair => pair.Key.Replace("in_proj.", "in_proj_", StringComparison.Ordinal), pair => pair.Value);
         File.WriteAllText(
-            At("mapping.json"), """{"layers":[{"prefix":"blocks.N.attn","joined":"in_proj_","num_attention_heads":4,"transposed":true}]}""");
+            At("mapping.json"),
+            """{"layers":[{"prefix":"blocks.N.attn","joined":"in_proj_","num_attention_heads":4,"transposed":true}]}""");
         foreach (OnnxLinear form in Enum.GetValues<OnnxLinear>())
         {
             File.WriteAllBytes(At("model.onnx"), OnnxCheckpoint.Write(tensors, form));

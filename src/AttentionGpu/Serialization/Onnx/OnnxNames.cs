@@ -80,7 +80,8 @@ internal sealed class OnnxNames
                 break;
             case { Type: "Identity", Inputs: [string input], Outputs: [string output] } when _views.TryGetValue(input, out View? view):
                 // Of equal tensors exporters store one, and give it the others' names by such nodes.
-                _views.TryAdd(output, Is(output, Weight) || Is(output, Bias) ? view with { Name = output, Stored = new OnnxMatrix(view.Stored.Tensor) } : view);
+                bool hasName = Is(output, Weight) || Is(output, Bias);
+                _views.TryAdd(output, hasName ? view with { Name = output, Stored = new OnnxMatrix(view.Stored.Tensor) } : view);
                 break;
             case { Type: "Cast", Inputs: [string input], Outputs: [string output] } when Find(input, rank: 1) is View vector:
                 _views.TryAdd(output, vector);

@@ -3,7 +3,7 @@ using AttentionGpu.Hosting.Scheduling;
 namespace AttentionGpu.Hosting;
 
 /// <summary>What layers of all element types have in common: a request whose elements are of another type is refused here.</summary>
-internal abstract class AttentionLayer(AttentionService service, string name) : IAttentionLayer
+internal abstract class AttentionLayer(AttentionService service, string name, Causal causal) : IAttentionLayer
 {
     // By the names that options have for them.
     private static readonly Dictionary<string, Type> _types = new(StringComparer.OrdinalIgnoreCase)
@@ -17,6 +17,9 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     public string Name { get; } = name;
 
     /// <inheritdoc/>
+    public Causal Causal { get; } = causal;
+
+    /// <inheritdoc/>
     public abstract MultiHeadAttentionConfig Config { get; }
 
     /// <inheritdoc/>
@@ -25,8 +28,9 @@ internal abstract class AttentionLayer(AttentionService service, string name) : 
     /// <inheritdoc/>
     public abstract int ExtraKeys { get; }
 
-    /// <summary>The element type that the options name; null where there is none of that name.</summary>
-    public static Type? TypeOf(AttentionLayerOptions options) => _types.GetValueOrDefault(options.ElementType);
+    /// <summary>The element type that the options name; null where they name none, or one that there is not.</summary>
+    public static Type? TypeOf(AttentionLayerOptions options) =>
+        options.ElementType is string name ? _types.GetValueOrDefault(name) : null;
 
     /// <summary>What is said of a name that is none.</summary>
     public static string TypeError(string layer, AttentionLayerOptions options) =>
@@ -85,12 +89,13 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     /// <param name="engine">Where the layer is made.</param>
     /// <param name="config">The layer's sizes.</param>
     /// <param name="weights">The parameters.</param>
+    /// <param name="causal">Which keys a query sees in a request that does not say it.</param>
     /// <param name="canMove">Whether the layer may have to be made again; if not, its parameters are not kept.</param>
     /// <exception cref="ArgumentException">A size or shape is wrong.</exception>
     public AttentionLayer(
         AttentionService service, string name, AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights,
-        bool canMove)
-        : base(service, name)
+        Causal causal, bool canMove)
+        : base(service, name, causal)
     {
         ArgumentNullException.ThrowIfNull(config);
         RequireSelfAttention(config, nameof(config.KeySize), config.KeySize);

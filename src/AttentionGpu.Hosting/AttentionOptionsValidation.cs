@@ -43,14 +43,59 @@ internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionSer
     {
         if (string.IsNullOrWhiteSpace(name))
             yield return "A layer must have a name; one has none (Layers).";
-        if (string.IsNullOrWhiteSpace(layer.Path))
-            yield return $"Path of the layer '{name}' must be given.";
+        if (string.IsNullOrWhiteSpace(layer.Path) && string.IsNullOrWhiteSpace(layer.Model))
+            yield return $"Path or Model of the layer '{name}' must be given.";
+        foreach (string failure in layer.Model is null ? File(name, layer) : Model(name, layer))
+            yield return failure;
+        if (layer.ElementType is not null && AttentionLayer.TypeOf(layer) is null)
+            yield return AttentionLayer.TypeError(name, layer);
+    }
+
+    // The configuration of the model tells everything else.
+    private static IEnumerable<string> Model(string name, AttentionLayerOptions layer)
+    {
+        foreach ((string option, bool isGiven) in new[]
+        {
+            (nameof(layer.Path), !string.IsNullOrWhiteSpace(layer.Path)),
+            (nameof(layer.Heads), layer.Heads is not null),
+            (nameof(layer.KeyValueHeads), layer.KeyValueHeads is not null),
+            (nameof(layer.Positions), layer.Positions != LayerPositions.Unstated),
+            (nameof(layer.Rotary), layer.Rotary is not null),
+            (nameof(layer.Window), layer.Window is not null),
+            (nameof(layer.Softcap), layer.Softcap is not null),
+            (nameof(layer.Scale), layer.Scale is not null),
+            (nameof(layer.NormEpsilon), layer.NormEpsilon is not null),
+        })
+        {
+            if (isGiven)
+                yield return $"{option} of the layer '{name}' must be left out beside its Model, whose config.json tells all of the layer.";
+        }
+
+        bool hasPrefix = !string.IsNullOrEmpty(layer.Prefix);
+        if (layer.Layer is null && !hasPrefix)
+            yield return $"Layer or Prefix of the layer '{name}' must be given beside its Model.";
+        if (layer.Layer is not null && hasPrefix)
+            yield return $"Prefix of the layer '{name}' must be left out where its Layer is given.";
+        if (layer.Stack is not null && hasPrefix)
+            yield return $"Stack of the layer '{name}' must be left out where its Prefix is given.";
+        if (layer.Layer < 0)
+            yield return $"Layer of the layer '{name}' must be at least 0; it was {layer.Layer}.";
+        if (layer.Stack is { } stack && !Enum.IsDefined(stack))
+            yield return $"Stack of the layer '{name}' must be {string.Join(", ", Enum.GetNames<ModelStack>())}; it was {stack}.";
+    }
+
+    private static IEnumerable<string> File(string name, AttentionLayerOptions layer)
+    {
+        if (layer.Mapping is not null)
+            yield return $"Mapping of the layer '{name}' needs its Model.";
+        if (layer.Layer is not null)
+            yield return $"Layer of the layer '{name}' needs its Model.";
+        if (layer.Stack is not null)
+            yield return $"Stack of the layer '{name}' needs its Model.";
         if (layer.Heads < 1)
             yield return $"Heads of the layer '{name}' must be at least 1; it was {layer.Heads}.";
         if (layer.KeyValueHeads < 1)
             yield return $"KeyValueHeads of the layer '{name}' must be at least 1; it was {layer.KeyValueHeads}.";
-        if (AttentionLayer.TypeOf(layer) is null)
-            yield return AttentionLayer.TypeError(name, layer);
         if (layer.Rotary is { } rotary && rotary.ToEmbedding() is null)
             yield return AttentionRotaryOptions.Error(name);
         if (layer is { Positions: LayerPositions.None, Rotary: not null })

@@ -37,8 +37,12 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         _devices = new ServiceDevices(options, createEngine, _time, _log);
         try
         {
-            foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
-                Load(layer, layerOptions);
+            using (var reader = new LayerReader())
+            {
+                foreach ((string layer, AttentionLayerOptions layerOptions) in options.Layers)
+                    Load(layer, layerOptions, reader);
+            }
+
             _queue = new RequestQueue(options);
             _instruments = new AttentionInstruments(
                 meters, name, () => _queue.Depth, () => _devices.Engine.MemoryInUse, () => _devices.UsesFallback, _log);
@@ -77,7 +81,7 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         ArgumentException.ThrowIfNullOrEmpty(name);
         return _devices.Add(
             name,
-            engine => new AttentionLayer<T>(this, name, engine, config, weights, _devices.CanMove));
+            engine => new AttentionLayer<T>(this, name, engine, config, weights, Causal.None, _devices.CanMove));
     }
 
     /// <inheritdoc/>
@@ -166,7 +170,7 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
             Input = input,
             Output = output,
             Weights = weights,
-            Causal = options.Causal,
+            Causal = options.Causal ?? layer.Causal,
             Tokens = tokens,
             Queue = _queue,
             Ended = outcome => _instruments.Ended(activity, outcome),
@@ -200,9 +204,9 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         }
     }
 
-    private static void Validate(Causal causal, TimeSpan? deadline)
+    private static void Validate(Causal? causal, TimeSpan? deadline)
     {
-        if (!Enum.IsDefined(causal))
+        if (causal is { } rule && !Enum.IsDefined(rule))
             throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
         if (deadline is { } given && (given <= TimeSpan.Zero || given > _longestDeadline))
             throw new ArgumentOutOfRangeException(nameof(deadline), given, "It must be more than 0 and at most one day.");
@@ -234,43 +238,31 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         }
     }
 
-    private void Load(string name, AttentionLayerOptions options)
+    private void Load(string name, AttentionLayerOptions options, LayerReader reader)
     {
-        MultiHeadAttentionLoadOptions loadOptions = LoadOptions(name, options);
-        Type? type = AttentionLayer.TypeOf(options);
-        Func<AttentionEngine, AttentionLayer> create = type == typeof(float) ? Of<float>
-            : type == typeof(Half) ? Of<Half>
-            : type == typeof(BFloat16) ? Of<BFloat16>
-            : throw new ArgumentException(AttentionLayer.TypeError(name, options), nameof(options));
+        if (options.ElementType is not null && AttentionLayer.TypeOf(options) is null)
+            throw new ArgumentException(AttentionLayer.TypeError(name, options), nameof(options));
         try
         {
-            _devices.Add(name, create);
+            _devices.Add(name, Create);
         }
         catch (Exception exception) when (exception is not OutOfMemoryException and not AttentionMemoryException)
         {
-            throw new InvalidDataException($"The layer '{name}' cannot be loaded from '{options.Path}': {exception.Message}", exception);
+            throw new InvalidDataException(
+                $"The layer '{name}' cannot be loaded from '{options.Model ?? options.Path}': {exception.Message}", exception);
         }
 
-        AttentionLayer Of<T>(AttentionEngine engine)
-            where T : unmanaged
+        // The file may be gone when the layer moves.
+        AttentionLayer Create(AttentionEngine engine)
         {
-            // The file may be gone when the layer moves.
-            (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
-                MultiHeadAttentionWeights.Load(
-                    options.Path, options.Heads, options.KeyValueHeads, options.Prefix, options: loadOptions);
-            return new AttentionLayer<T>(this, name, engine, config, weights, _devices.CanMove);
+            ReadLayer read = reader.Read(name, options);
+            return read.Type == typeof(Half) ? Of<Half>(engine, read)
+                : read.Type == typeof(BFloat16) ? Of<BFloat16>(engine, read)
+                : Of<float>(engine, read);
         }
-    }
 
-    private static MultiHeadAttentionLoadOptions LoadOptions(string name, AttentionLayerOptions options) => new()
-    {
-        Positions = options.Positions,
-        Rotary = options.Rotary is { } rotary
-            ? rotary.ToEmbedding() ?? throw new ArgumentException(AttentionRotaryOptions.Error(name), nameof(options))
-            : null,
-        Window = options.Window is int left ? new AttentionWindow { Left = left } : null,
-        Softcap = options.Softcap,
-        Scale = options.Scale,
-        NormEpsilon = options.NormEpsilon,
-    };
+        AttentionLayer Of<T>(AttentionEngine engine, ReadLayer read)
+            where T : unmanaged =>
+            new AttentionLayer<T>(this, name, engine, read.Config, read.Weights, read.Causal, _devices.CanMove);
+    }
 }

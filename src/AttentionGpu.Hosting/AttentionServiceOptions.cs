@@ -13,19 +13,37 @@ public enum AttentionShutdown
     Refuse,
 }
 
-/// <summary>A layer of a checkpoint, as <see cref="MultiHeadAttention.Load"/> reads it.</summary>
+/// <summary>
+/// A layer: one of a model, as <see cref="AttentionModel"/> reads it (<see cref="Model"/>, with <see cref="Layer"/> and
+/// <see cref="Stack"/> or with <see cref="Prefix"/>; besides, <see cref="Mapping"/> and <see cref="ElementType"/> alone), or one of a file,
+/// as <see cref="MultiHeadAttention.Load{T}"/> reads it (<see cref="Path"/>).
+/// </summary>
 public sealed class AttentionLayerOptions
 {
-    /// <summary>The safetensors file.</summary>
+    /// <summary>The model's folder with <c>config.json</c>, or the index of its files.</summary>
+    public string? Model { get; set; }
+
+    /// <summary>
+    /// A file that describes the layers of a <see cref="Model"/> whose type is not known, as <see cref="AttentionModel.Open"/> takes it.
+    /// </summary>
+    public string? Mapping { get; set; }
+
+    /// <summary>The number of the model's layer, which must be self-attention.</summary>
+    public int? Layer { get; set; }
+
+    /// <summary>The part of the model; null where only one has the layer.</summary>
+    public ModelStack? Stack { get; set; }
+
+    /// <summary>The safetensors file, without a <see cref="Model"/>.</summary>
     public string Path { get; set; } = "";
 
-    /// <summary>Query heads.</summary>
-    public int Heads { get; set; }
+    /// <summary>Query heads; null for those that <c>config.json</c> in the folder of the file names.</summary>
+    public int? Heads { get; set; }
 
     /// <summary>Key/value heads; null to tell them from the shapes.</summary>
     public int? KeyValueHeads { get; set; }
 
-    /// <summary>What stands before the parameters' names.</summary>
+    /// <summary>What stands before the parameters' names: of a file, or in place of <see cref="Layer"/>.</summary>
     public string? Prefix { get; set; }
 
     /// <summary>
@@ -50,10 +68,10 @@ public sealed class AttentionLayerOptions
     public float? NormEpsilon { get; set; }
 
     /// <summary>
-    /// The layer's element type, <c>float32</c>, <c>float16</c> or <c>bfloat16</c>, whatever that of the file is: parameters are rounded to
-    /// it, and requests are in it.
+    /// The layer's element type, <c>float32</c>, <c>float16</c> or <c>bfloat16</c>, to which parameters are rounded; null for that of the
+    /// file, float32 where it has several. Requests are in it.
     /// </summary>
-    public string ElementType { get; set; } = "float32";
+    public string? ElementType { get; set; }
 }
 
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>

@@ -3,8 +3,8 @@ namespace AttentionGpu.Hosting;
 /// <summary>How a request of a layer is computed, whom it is for, and until when it is wanted.</summary>
 public readonly record struct ForwardOptions
 {
-    /// <summary>Which keys a query may see by position alone.</summary>
-    public Causal Causal { get; init; }
+    /// <summary>Which keys a query may see by position alone; null for what the layer does, <see cref="IAttentionLayer.Causal"/>.</summary>
+    public Causal? Causal { get; init; }
 
     /// <summary>
     /// Whom the request is for: any text that tells one client from another, such as an API key or a connection. Clients that wait share

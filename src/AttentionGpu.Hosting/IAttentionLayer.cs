@@ -21,6 +21,12 @@ public interface IAttentionLayer
     int ExtraKeys => 0;
 
     /// <summary>
+    /// Which keys a query sees by position in a request that does not say it: <see cref="AttentionGpu.Causal.TopLeft"/> for a layer of a
+    /// model that is causal (<see cref="AttentionModelLayer.IsCausal"/>), none for the others, of which that is not known.
+    /// </summary>
+    Causal Causal => Causal.None;
+
+    /// <summary>
     /// Self-attention of one sequence, joined with others that wait. The result is that of
     /// <see cref="MultiHeadAttention{T}.ForwardRagged"/>: as alone, up to the rounding of sums in another order (1e-5 of the largest output
     /// in float32; one rounding to the element type in others).
@@ -69,10 +75,10 @@ public interface IAttentionLayer
     /// <typeparam name="T">The layer's element type.</typeparam>
     /// <param name="input">[tokens, embedding size].</param>
     /// <param name="output">As long as the input.</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="causal">Which keys a query may see by position alone; null for what the layer does, <see cref="Causal"/>.</param>
     /// <param name="cancellationToken">Ends the task at once.</param>
     Task ForwardAsync<T>(
-        ReadOnlyMemory<T> input, Memory<T> output, Causal causal = Causal.None, CancellationToken cancellationToken = default)
+        ReadOnlyMemory<T> input, Memory<T> output, Causal? causal = null, CancellationToken cancellationToken = default)
         where T : unmanaged =>
         ForwardAsync(input, output, new ForwardOptions { Causal = causal }, cancellationToken);
 
@@ -84,10 +90,10 @@ public interface IAttentionLayer
     /// <param name="input">[tokens, embedding size].</param>
     /// <param name="output">As long as the input.</param>
     /// <param name="weights">[heads, tokens, tokens + <see cref="ExtraKeys"/>].</param>
-    /// <param name="causal">Which keys a query may see by position alone.</param>
+    /// <param name="causal">Which keys a query may see by position alone; null for what the layer does, <see cref="Causal"/>.</param>
     /// <param name="cancellationToken">Ends the task at once.</param>
     Task ForwardWithWeightsAsync<T>(
-        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal causal = Causal.None,
+        ReadOnlyMemory<T> input, Memory<T> output, Memory<T> weights, Causal? causal = null,
         CancellationToken cancellationToken = default)
         where T : unmanaged =>
         ForwardWithWeightsAsync(input, output, weights, new ForwardOptions { Causal = causal }, cancellationToken);

@@ -1,6 +1,8 @@
+using System.Globalization;
 using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
 using AttentionGpu.Service.Guards;
+using Microsoft.Extensions.Options;
 
 namespace AttentionGpu.Service;
 
@@ -9,10 +11,9 @@ internal static class AttentionEndpoints
 {
     public static void Map(WebApplication app)
     {
-        app.MapGet("/v1/layers", (IAttentionService service) => service.Layers.Values.Select(layer => new LayerDescription(
-                layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads,
-                LayerCalls.Of(layer).ElementType)))
-            .WithSummary("The layers, their sizes and element types.");
+        app.MapGet("/v1/layers", (IAttentionService service, IOptions<AttentionServiceOptions> options) =>
+                service.Layers.Values.Select(layer => Describe(layer, options.Value)))
+            .WithSummary("The layers: sizes, element types, whether they are causal, and the models that they are of.");
         ApiDescription.Describe(app.MapPost("/v1/attention", HandleAsync)
             .RequireRateLimiting(RateLimits.AllTogether)
             .WithSummary("Self-attention of one sequence by a layer.")
@@ -61,10 +62,27 @@ internal static class AttentionEndpoints
         await LayerCalls.Of(request.Layer!).ForwardAsync(request, Options(context, causal), exchange).ConfigureAwait(false);
     }
 
+    // Of a model its folder's name alone: clients need not know where files are.
+    private static LayerDescription Describe(IAttentionLayer layer, AttentionServiceOptions options)
+    {
+        AttentionLayerOptions? configured = options.Layers.TryGetValue(layer.Name, out AttentionLayerOptions? own) ? own : null;
+        string? model = configured?.Model is string path
+            ? Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(path)))
+            : null;
+        return new LayerDescription(
+            layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads,
+            LayerCalls.Of(layer).ElementType, layer.Causal != Causal.None, model, model is null ? null : NameInModel(configured!));
+    }
+
+    private static string? NameInModel(AttentionLayerOptions layer) =>
+        layer.Layer is not int index ? layer.Prefix
+        : layer.Stack is ModelStack stack ? $"{stack.ToString().ToLowerInvariant()} {index.ToString(CultureInfo.InvariantCulture)}"
+        : index.ToString(CultureInfo.InvariantCulture);
+
     // Clients take turns.
     private static ForwardOptions Options(HttpContext context, bool? causal) => new()
     {
-        Causal = causal == true ? Causal.TopLeft : Causal.None,
+        Causal = causal is bool isCausal ? isCausal ? Causal.TopLeft : Causal.None : null,
         Client = ClientIdentity.Of(context),
     };
 

@@ -6,7 +6,9 @@ namespace AttentionGpu.Service;
 /// <summary>A request in JSON.</summary>
 /// <param name="Input">A row of embedding-size numbers a token. Not-a-number is "NaN".</param>
 /// <param name="Layer">The layer's name; it may be left out where there is one alone, or the query has it.</param>
-/// <param name="Causal">Whether a token sees only itself and those before; false where neither this nor the query tells.</param>
+/// <param name="Causal">
+/// Whether a token sees only itself and those before; what the layer does where neither this nor the query tells.
+/// </param>
 /// <param name="Weights">Whether the attention weights of each head are wanted.</param>
 internal sealed record AttentionRequest(float[][] Input, string? Layer = null, bool? Causal = null, bool Weights = false);
 
@@ -16,7 +18,17 @@ internal sealed record AttentionRequest(float[][] Input, string? Layer = null, b
 internal sealed record AttentionResponse(float[][] Output, float[][][]? Weights = null);
 
 /// <summary>A layer that the service has.</summary>
-internal sealed record LayerDescription(string Name, int EmbeddingSize, int Heads, int KeyValueHeads, string ElementType);
+/// <param name="Name">Its name in requests.</param>
+/// <param name="EmbeddingSize">Numbers of a row.</param>
+/// <param name="Heads">Query heads.</param>
+/// <param name="KeyValueHeads">Key/value heads.</param>
+/// <param name="ElementType">The type of its numbers.</param>
+/// <param name="Causal">Whether a token sees only itself and those before, in a request that does not say it.</param>
+/// <param name="Model">The name of the model's folder, if it is of one.</param>
+/// <param name="ModelLayer">The layer of the model: part and number, or prefix.</param>
+internal sealed record LayerDescription(
+    string Name, int EmbeddingSize, int Heads, int KeyValueHeads, string ElementType, bool Causal, string? Model = null,
+    string? ModelLayer = null);
 
 /// <summary>How JSON is read and written.</summary>
 internal static class ServiceJson

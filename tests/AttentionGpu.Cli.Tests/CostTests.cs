@@ -121,7 +121,7 @@ public class CostTests
             KeySize = keySize,
             ValueSize = valueSize,
         };
-        Assert.Equal(new LayerCost(operations, bytes), LayerCost.Of(config, [2, 5, 12], 7, causal, weights));
+        Assert.Equal(new LayerCost(operations, bytes), LayerCost.Of(config, [(5, 7), (5, 7)], causal, weights));
     }
 
     [Fact]
@@ -131,6 +131,6 @@ public class CostTests
         var config = new MultiHeadAttentionConfig { EmbeddingSize = 12, Heads = 3, HeadSize = 5 };
         Assert.Equal(
             new LayerCost(2.0 * (3600 + 5040 + 2100), 4 * (720 + 240 + 168)),
-            LayerCost.Of(config, [2, 5, 12], 7, Causal.None, needWeights: false));
+            LayerCost.Of(config, [(5, 7), (5, 7)], Causal.None, needWeights: false));
     }
 }

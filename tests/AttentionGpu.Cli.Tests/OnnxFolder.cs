@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text.Json;
 
 namespace AttentionGpu.Cli.Tests;
@@ -19,7 +18,7 @@ internal sealed class OnnxFolder : IDisposable
         string[] outputNames = [.. outputs.Select(one => one.Name)];
         _nodes.Add(new { name, opset = 23, attributes, inputs = inputNames, outputs = outputNames });
         File.WriteAllText(_folder["cases.json"], JsonSerializer.Serialize(_nodes));
-        Write(_folder[name + ".safetensors"],
+        StoredTensor.Write(_folder[name + ".safetensors"],
         [
             .. inputs.Where(one => one.Tensor is not null).Select(one => ("input." + one.Name, one.Tensor!)),
             .. outputs.Where(one => one.Tensor is not null).Select(one => ("output." + one.Name, one.Tensor!)),
@@ -29,21 +28,4 @@ internal sealed class OnnxFolder : IDisposable
     public void WriteIndex(string json) => File.WriteAllText(_folder["cases.json"], json);
 
     public void Dispose() => _folder.Dispose();
-
-    // Eight bytes with the header's length, the header in JSON, the tensors one after another.
-    private static void Write(string path, (string Name, StoredTensor Tensor)[] tensors)
-    {
-        var header = new Dictionary<string, object>();
-        long offset = 0;
-        foreach ((string name, StoredTensor tensor) in tensors)
-        {
-            header[name] = new { dtype = tensor.Type, shape = tensor.Shape, data_offsets = new[] { offset, offset + tensor.Bytes.Length } };
-            offset += tensor.Bytes.Length;
-        }
-
-        byte[] json = JsonSerializer.SerializeToUtf8Bytes(header);
-        byte[] length = new byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64LittleEndian(length, json.Length);
-        File.WriteAllBytes(path, [.. length, .. json, .. tensors.SelectMany(one => one.Tensor.Bytes)]);
-    }
 }

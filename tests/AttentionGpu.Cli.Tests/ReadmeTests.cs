@@ -1,6 +1,10 @@
 using System.CommandLine;
 using System.Text.RegularExpressions;
 using AttentionGpu.Cli.Commands;
+using AttentionGpu.Cli.Files;
+using AttentionGpu.Tests.Layers;
+using AttentionGpu.Tests.Models;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Cli.Tests;
 
@@ -52,6 +56,22 @@ public class ReadmeTests
                 .Where(word => word.StartsWith("--", StringComparison.Ordinal));
             Assert.All(options, option => Assert.Contains(option, command.Options.Select(known => known.Name)));
         }
+    }
+
+    [Fact]
+    public void The_command_for_a_layer_of_Llama_computes_it()
+    {
+        string[] words = Assert.Single(Blocks("console"), line => line.Contains("--model", StringComparison.Ordinal)).Split(' ');
+        Assert.Equal(["attention", "run", "--model"], words[..3]);
+        using var folder = new TemporaryFolder();
+        PublishedModel llama = PublishedModels.All["Llama 2"] with { Prefix = "model.layers.0.self_attn.", Index = 0 };
+        LayerCall call = llama.Call(seed: 3, length: 6);
+        llama.Write(folder[""], "llama", call.Weights);
+        StoredTensor.WriteNumPy(folder["x.npy"], "<f4", Data.Flat(call.Query), $"({string.Join(", ", call.Query.Lengths.ToArray())})");
+        CliResult result = InProcess.Run(
+            [.. words[1..].Select(word => word.StartsWith('/') ? folder[""] : word.EndsWith(".npy", StringComparison.Ordinal) ? folder[word] : word)]);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        Close.Assert(LayerDefinition.Run(call).Output, TensorFile.Read(folder["y.npy"], ""), "the README's layer of Llama");
     }
 
     private static string[] Blocks(string language) =>

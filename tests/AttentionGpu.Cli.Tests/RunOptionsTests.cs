@@ -185,9 +185,11 @@ public sealed class RunOptionsTests : IDisposable
         IEnumerable<string> paths = options.Select(one => one == "c.npy" ? _folder[one] : one);
         JsonElement root = JsonElement.Parse(Run([.. paths, "--output", output, "--json"]));
         Assert.Equal(
-            ["device", "firstMilliseconds", "milliseconds", "operations", "gflops", "bytes", "output"],
+            ["device", "type", "firstMilliseconds", "milliseconds", "operations", "gflops", "bytes", "output"],
             root.EnumerateObject().Select(property => property.Name));
-        Assert.Equal(("reference", output), (root.GetProperty("device").GetString(), root.GetProperty("output").GetString()));
+        Assert.Equal(
+            ("reference", "float32", output),
+            (root.GetProperty("device").GetString(), root.GetProperty("type").GetString(), root.GetProperty("output").GetString()));
         Assert.Equal((operations, bytes), (root.GetProperty("operations").GetDouble(), root.GetProperty("bytes").GetInt64()));
         double milliseconds = root.GetProperty("milliseconds").GetDouble();
         Assert.True(milliseconds > 0.0 && root.GetProperty("firstMilliseconds").GetDouble() > 0.0);

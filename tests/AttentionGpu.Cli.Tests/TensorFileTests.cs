@@ -210,12 +210,6 @@ public sealed class TensorFileTests : IDisposable
         Assert.Contains(rule, exception.Message, StringComparison.Ordinal);
     }
 
-    // Format 1.0: magic, version, the header's length, the header padded to 128 bytes in all, the elements.
     private void WriteNumPy<T>(string file, string type, T[] values, string shape, string fortranOrder = "False")
-        where T : unmanaged
-    {
-        string header = $"{{'descr': '{type}', 'fortran_order': {fortranOrder}, 'shape': {shape}, }}".PadRight(117) + "\n";
-        File.WriteAllBytes(
-            _folder[file], [0x93, .. "NUMPY"u8, 1, 0, 118, 0, .. Encoding.ASCII.GetBytes(header), .. MemoryMarshal.AsBytes<T>(values)]);
-    }
+        where T : unmanaged => StoredTensor.WriteNumPy(_folder[file], type, values, shape, fortranOrder);
 }

@@ -95,7 +95,8 @@ internal sealed class GatedService : IAsyncDisposable
             ? layer.ForwardWithWeightsAsync<float>(
                 input, output, new float[layer.Config.Heads * tokens * tokens], options, cancellationToken)
             : layer.ForwardAsync<float>(input, output, options, cancellationToken);
-        float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, options.Causal) : Fixture.Expected(input, options.Causal);
+        Causal causal = options.Causal ?? Causal.None;
+        float[] expected = layer == Other ? Fixture.ExpectedOfOther(input, causal) : Fixture.Expected(input, causal);
         var sent = new SentRequest(task.WaitAsync(Wait.Patience, CancellationToken.None), output, expected);
         _sent.Add(sent);
         return sent;

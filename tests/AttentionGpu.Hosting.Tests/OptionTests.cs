@@ -72,8 +72,8 @@ public class OptionTests
     [InlineData("HealthTimeout", "1.00:00:00.0000001", "HealthTimeout")]
     [InlineData("Layers:x:Heads", "0", "Heads of the layer 'x' must be at least 1; it was 0.")]
     [InlineData("Layers:x:KeyValueHeads", "0", "KeyValueHeads of the layer 'x' must be at least 1; it was 0.")]
-    [InlineData("Layers:x:Path", "", "Path of the layer 'x' must be given.")]
-    [InlineData("Layers:x:Path", " ", "Path of the layer 'x' must be given.")]
+    [InlineData("Layers:x:Path", "", "Path or Model of the layer 'x' must be given.")]
+    [InlineData("Layers:x:Path", " ", "Path or Model of the layer 'x' must be given.")]
     [InlineData("Layers: :Heads", "1", "A layer must have a name")]
     public void An_option_beyond_its_border_is_refused(string option, string value, string message)
     {
@@ -106,7 +106,7 @@ public class OptionTests
     public void An_element_type_of_a_layer_is_taken(string value)
     {
         Assert.Equal(value, Assert.Single(ReadLayer(("ElementType", value)).Layers).Value.ElementType);
-        Assert.Equal("float32", Assert.Single(ReadLayer(("Heads", "2")).Layers).Value.ElementType);
+        Assert.Null(Assert.Single(ReadLayer(("Heads", "2")).Layers).Value.ElementType);
     }
 
     [Theory]

@@ -98,7 +98,7 @@ public class LimitTests(SmallService service) : IClassFixture<SmallService>
 
     [Fact]
     public async Task Layers_are_listed_with_their_sizes_and_types() => Assert.Equal(
-        """[{"name":"small","embeddingSize":8,"heads":2,"keyValueHeads":1,"elementType":"float32"}]""",
+        """[{"name":"small","embeddingSize":8,"heads":2,"keyValueHeads":1,"elementType":"float32","causal":false}]""",
         await service.Client.GetStringAsync("/v1/layers", Token));
 
     [Theory]

@@ -21,14 +21,15 @@ internal sealed class VariantCosts(AttentionEngine engine)
     private const int WindowHeads = 2;
     private const int WindowLength = 16_384;
     private const int Window = 1024;
+    private const int Reach = 128;
 
     private delegate AttentionInputs<float> Change(AttentionInputs<float> inputs);
 
     /// <summary>All of them.</summary>
     /// <remarks>
     /// Predicted from operations: a vector of scores costs 64 cycles of products and 6 of its exponential. Soft capping is an exponential, 14
-    /// operations and a division more; ALiBi 4 operations and two passes over L1; converted keys and values half an operation an element for
-    /// four multiply-adds. What is hidden in whole blocks costs its share.
+    /// operations and a division more; ALiBi 4 operations and two passes over L1; a bias by distance 1 operation and three
+    /// passes; converted keys and values half an operation an element for four multiply-adds. What is hidden in whole blocks costs its share.
     /// </remarks>
     public IEnumerable<VariantCost> All
     {
@@ -46,6 +47,7 @@ internal sealed class VariantCosts(AttentionEngine engine)
                 new(name, predicted, () => Run(null), () => Run(change, options, logSumExp));
 
             Tensor<float> slopes = Tensor.Create(Enumerable.Range(1, Heads).Select(head => MathF.Pow(2f, -head)).ToArray(), [Heads]);
+            Tensor<float> distances = Tensor.Create(Peers.Inputs.Random(Heads * (2 * Reach + 1), 9), [Heads, 2 * Reach + 1]);
             Tensor<int> documents = Tensor.Create(Enumerable.Range(0, Length).Select(i => i / (Length / Documents)).ToArray(), [1, Length]);
             Tensor<float> table = Tensor.Create(Peers.Inputs.Random(Length * Size / 2, 6), [Length, Size / 2]);
             Tensor<float> norm = Tensor.Create(Peers.Inputs.Random(Size, 7), [Size]);
@@ -54,6 +56,7 @@ internal sealed class VariantCosts(AttentionEngine engine)
             yield return Sixteen("bfloat16", 1.05, value => (BFloat16)value, query, key, value, Run);
             yield return Cost("softcap", 1.25, null, new() { Softcap = 30f });
             yield return Cost("ALiBi", 1.07, inputs => inputs with { AlibiSlopes = slopes });
+            yield return Cost("bias by distance", 1.06, inputs => inputs with { DistanceBias = distances });
             yield return Cost("sinks", 1.0, inputs => inputs with { Sinks = slopes });
             yield return Cost("log-sum-exp", 1.0, null, null, Tensor.CreateFromShape<float>([1, Heads, Length]));
             yield return Cost("norm and rotary embedding", 1.03, inputs => inputs with { QueryNorm = norm, KeyNorm = norm, RotaryCosine = table, RotarySine = table });

@@ -47,7 +47,7 @@ internal sealed record BenchProblem(Action Run, double Operations, double Bytes)
         DeviceTensor<float> input = Random(engine, batch, length, embedding);
         DeviceTensor<float> output = engine.CreateTensor<float>(batch, length, embedding);
         Causal alignment = causal ? Causal.TopLeft : Causal.None;
-        var cost = LayerCost.Of(config, [batch, length, embedding], length, alignment, needWeights: false);
+        var cost = LayerCost.Of(config, [.. Enumerable.Repeat(((nint)length, (nint)length), batch)], alignment, needWeights: false);
         return new BenchProblem(
             () =>
             {

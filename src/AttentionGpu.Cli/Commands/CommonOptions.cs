@@ -25,5 +25,8 @@ internal static class CommonOptions
         return option;
     }
 
+    public static Option<string?> Mapping() => Path<string?>(
+        "--mapping", "FILE", "A JSON file that describes the layers of a model whose type is not known, in place of its config.json.");
+
     public static Option<bool> Json() => new("--json") { Description = "Print JSON instead of tables." };
 }

@@ -18,7 +18,11 @@ internal static class DemoCommand
         Option<string?> weights = CommonOptions.Path<string?>(
             "--weights", "W.safetensors", "A checkpoint's layer; seeded random parameters if left out.");
         var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
-        var heads = new Option<int>("--heads") { Description = "Query heads.", HelpName = "H", DefaultValueFactory = _ => DefaultHeads };
+        var heads = new Option<int?>("--heads")
+        {
+            Description = $"Query heads; {DefaultHeads} if left out, or with --weights those of the config.json beside the checkpoint.",
+            HelpName = "H",
+        };
         var seed = new Option<int>("--seed") { Description = "The seed of all that is random.", HelpName = "N", DefaultValueFactory = _ => 1 };
         var causal = new Option<bool>("--causal") { Description = "A word sees itself and the words before it." };
         Option<string?> pictures = CommonOptions.Path<string?>("--out", "DIR", "A folder for a PNG heat map per sentence and head.");
@@ -90,7 +94,7 @@ internal static class DemoCommand
                 engine, settings.Weights, settings.Heads, prefix: settings.Prefix, options: settings.Layer);
         }
 
-        var config = new MultiHeadAttentionConfig { EmbeddingSize = DefaultEmbeddingSize, Heads = settings.Heads };
+        var config = new MultiHeadAttentionConfig { EmbeddingSize = DefaultEmbeddingSize, Heads = settings.Heads ?? DefaultHeads };
         return new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, settings.Seed));
     }
 
@@ -126,6 +130,6 @@ internal static class DemoCommand
         }, Screen.Output);
 
     private sealed record Settings(
-        string? Text, string? Weights, MultiHeadAttentionLoadOptions Layer, string? Prefix, int Heads, int Seed, Causal Causal,
+        string? Text, string? Weights, MultiHeadAttentionLoadOptions Layer, string? Prefix, int? Heads, int Seed, Causal Causal,
         string? Pictures, string Device, bool Json);
 }

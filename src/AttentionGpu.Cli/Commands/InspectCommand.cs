@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using AttentionGpu.Cli.Files;
 using AttentionGpu.Cli.Output;
 using Spectre.Console;
 
@@ -14,15 +15,16 @@ internal static class InspectCommand
         {
             Description = "The model's folder, its .safetensors file, or the index of its files; config.json is read beside them.",
         };
+        Option<string?> mapping = CommonOptions.Mapping();
         Option<bool> json = CommonOptions.Json();
-        var command = new Command("inspect", "List the attention layers of a model.") { path, json };
-        command.SetAction(parsed => Run(parsed.GetRequiredValue(path), parsed.GetValue(json)));
+        var command = new Command("inspect", "List the attention layers of a model.") { path, mapping, json };
+        command.SetAction(parsed => Run(parsed.GetRequiredValue(path), parsed.GetValue(mapping), parsed.GetValue(json)));
         return command;
     }
 
-    private static int Run(string path, bool json)
+    private static int Run(string path, string? mapping, bool json)
     {
-        using var model = AttentionModel.Open(path);
+        using var model = AttentionModel.Open(path, mapping);
         if (json)
             PrintJson(model);
         else
@@ -34,7 +36,8 @@ internal static class InspectCommand
         new
         {
             path = model.Path,
-            modelType = model.ModelType,
+            modelType = model.ModelType.Length == 0 ? null : model.ModelType,
+            refusals = model.Refusals.Count == 0 ? null : model.Refusals,
             layers = model.Layers.Select(layer => new
             {
                 stack = layer.Stack,
@@ -42,7 +45,7 @@ internal static class InspectCommand
                 cross = layer.IsCross,
                 causal = layer.IsCausal,
                 prefix = layer.Prefix,
-                elementType = ElementName(layer),
+                elementType = ElementConversion.NameOf(layer.ElementType),
                 embeddingSize = layer.Config.EmbeddingSize,
                 heads = layer.Config.Heads,
                 keyValueHeads = layer.Config.KeyValueHeads,
@@ -56,29 +59,33 @@ internal static class InspectCommand
     private static void PrintTable(AttentionModel model)
     {
         Table table = new Table();
-        foreach (string column in (string[])["Layer", "Heads", "KV", "Size", "Width", "Type"])
+        table.AddColumn("Layer");
+        foreach (string column in (string[])["Heads", "KV", "Size", "Width", "Type"])
             table.AddColumn(new TableColumn(column).NoWrap());
         table.AddColumn("Variant");
-        foreach (AttentionModelLayer layer in model.Layers)
+        foreach (LayerGroup group in LayerGroup.Of(model.Layers))
         {
+            AttentionModelLayer layer = group.First;
             table.AddRow(
-                Screen.Cell($"{layer.Stack.ToString().ToLowerInvariant()} {Number(layer.Index)}{(layer.IsCross ? " cross" : "")}"),
+                Screen.Cell(group.Name),
                 Number(layer.Config.Heads),
                 Number(layer.Config.KeyValueHeads),
                 Number(layer.Config.HeadSize),
                 Number(layer.Config.EmbeddingSize),
-                ElementName(layer),
+                ElementConversion.NameOf(layer.ElementType),
                 Screen.Cell(layer.Variant));
         }
 
         Screen screen = Screen.Output;
         screen.Table(table);
         screen.Lines(
-            $"{model.ModelType}: {Number(model.Layers.Count)} attention layers in {model.Path}; the first is {model.Layers[0].Prefix}.");
+        [
+            $"{(model.ModelType.Length == 0 ? "" : $"{model.ModelType}: ")}{Number(model.Layers.Count)} attention layers in {model.Path}. Their prefixes, N being the number:",
+            .. model.Layers.GroupBy(layer => (layer.Stack, layer.IsCross, Prefix: LayerGroup.Pattern(layer.Prefix, layer.Index)))
+                .Select(group => $"  {LayerGroup.NameOf([.. group])}: {group.Key.Prefix}"),
+            .. model.Refusals.Select(refusal => $"Not computed: {refusal}."),
+        ]);
     }
-
-    private static string ElementName(AttentionModelLayer layer) =>
-        layer.ElementType == typeof(Half) ? "float16" : layer.ElementType == typeof(BFloat16) ? "bfloat16" : "float32";
 
     private static string Number(int? value) => value?.ToString(CultureInfo.InvariantCulture) ?? "";
 }

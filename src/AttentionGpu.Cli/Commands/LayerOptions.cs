@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Globalization;
+using AttentionGpu.Cli.Files;
 
 namespace AttentionGpu.Cli.Commands;
 
@@ -10,7 +12,13 @@ internal sealed class LayerOptions
     private readonly Option<string?> _model = CommonOptions.Path<string?>(
         "--model", "FOLDER", "A model: its folder with config.json and model.safetensors, or the index of its files.");
 
-    private readonly Option<int?> _layer = new("--layer") { Description = "The number of the model's layer.", HelpName = "N" };
+    private readonly Option<string?> _mapping = CommonOptions.Mapping();
+
+    private readonly Option<string?> _layer = new("--layer")
+    {
+        Description = "The model's layer: its number, or its prefix, as 'attention inspect' lists them.",
+        HelpName = "N|PREFIX",
+    };
 
     private readonly Option<string?> _stack = new("--stack")
     {
@@ -29,20 +37,34 @@ internal sealed class LayerOptions
     private readonly Option<string?> _prefix =
         new("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
 
-    private readonly Option<int?> _heads = new("--heads") { Description = "Query heads.", HelpName = "H" };
+    private readonly Option<int?> _heads = new("--heads")
+    {
+        Description = "Query heads; told by the config.json beside the checkpoint if left out.",
+        HelpName = "H",
+    };
 
     private readonly Option<int?> _keyValueHeads =
         new("--kv-heads") { Description = "Key/value heads; told from the shapes if left out.", HelpName = "K" };
 
     private readonly Option<bool> _causal = new("--causal") { Description = "Position i sees positions 0 to i; a model tells it itself." };
 
+    private readonly Option<string?> _type = new("--type")
+    {
+        Description = "The layer's element type, to which parameters and inputs are rounded: that of the checkpoint if left out.",
+        HelpName = string.Join('|', ElementConversion.Names),
+    };
+
     private readonly PositionOptions _positions = new();
 
-    public LayerOptions() => _stack.AcceptOnlyFromAmong([.. Enum.GetNames<ModelStack>().Select(name => name.ToLowerInvariant())]);
+    public LayerOptions()
+    {
+        _stack.AcceptOnlyFromAmong([.. Enum.GetNames<ModelStack>().Select(name => name.ToLowerInvariant())]);
+        _type.AcceptOnlyFromAmong(ElementConversion.Names);
+    }
 
     public void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[_model, _layer, _stack, _cross, _weights, _prefix, _heads, _keyValueHeads, _causal])
+        foreach (Option option in (Option[])[_model, _mapping, _layer, _stack, _cross, _weights, _prefix, _heads, _keyValueHeads, _causal, _type])
             command.Options.Add(option);
         _positions.AddTo(command);
     }
@@ -54,29 +76,42 @@ internal sealed class LayerOptions
     {
         string? model = parsed.GetValue(_model);
         string? weights = parsed.GetValue(_weights);
+        Type? type = parsed.GetValue(_type) is string name ? ElementConversion.TypeOf(name) : null;
         if (model is not null)
         {
             string? other =
                 PositionOptions.FirstGiven(parsed, _weights, _prefix, _heads, _keyValueHeads, _causal) ?? _positions.FirstGiven(parsed);
             if (other is not null)
                 throw new ArgumentException($"{other} must be left out beside --model, whose config.json tells all of the layer.");
-            return LayerSource.OfModel(
-                model,
-                parsed.GetValue(_layer) ?? throw new ArgumentException("--layer must be given beside --model."),
-                parsed.GetValue(_stack) is string stack ? Enum.Parse<ModelStack>(stack, ignoreCase: true) : null,
-                parsed.GetValue(_cross));
+            return parsed.GetValue(_layer) is { Length: > 0 } layer
+                ? LayerSource.OfModel(model, parsed.GetValue(_mapping), Finder(parsed, layer), type)
+                : throw new ArgumentException("--layer must be given beside --model.");
         }
 
         if (weights is null)
-            throw new ArgumentException("--model, or --weights with --heads, must be given.");
-        if (PositionOptions.FirstGiven(parsed, _layer, _stack, _cross) is string needless)
+            throw new ArgumentException("--model or --weights must be given.");
+        if (PositionOptions.FirstGiven(parsed, _mapping, _layer, _stack, _cross) is string needless)
             throw new ArgumentException($"{needless} needs --model in place of --weights.");
+        MultiHeadAttentionLoadOptions options = _positions.Read(parsed);
         return LayerSource.OfCheckpoint(
             weights,
-            parsed.GetValue(_prefix),
-            parsed.GetValue(_heads) ?? throw new ArgumentException("--heads must be given beside --weights."),
-            parsed.GetValue(_keyValueHeads),
-            _positions.Read(parsed),
+            () => MultiHeadAttentionWeights.Load(
+                weights, parsed.GetValue(_heads), parsed.GetValue(_keyValueHeads), parsed.GetValue(_prefix), options: options),
+            type,
             parsed.GetValue(_causal) ? Causal.TopLeft : Causal.None);
+    }
+
+    private Func<AttentionModel, AttentionModelLayer> Finder(ParseResult parsed, string layer)
+    {
+        if (!int.TryParse(layer, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int index))
+        {
+            return PositionOptions.FirstGiven(parsed, _stack, _cross) is string needless
+                ? throw new ArgumentException($"{needless} must be left out where --layer is a prefix, '{layer}'.")
+                : model => model.FindLayer(layer);
+        }
+
+        ModelStack? stack = parsed.GetValue(_stack) is string part ? Enum.Parse<ModelStack>(part, ignoreCase: true) : null;
+        bool isCross = parsed.GetValue(_cross);
+        return model => model.FindLayer(index, stack, isCross);
     }
 }

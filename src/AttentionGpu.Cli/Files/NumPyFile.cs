@@ -21,20 +21,21 @@ internal static partial class NumPyFile
 
     /// <summary>Reads an array as float32; numbers that float32 does not have are rounded. One without axes has the shape [1].</summary>
     /// <exception cref="InvalidDataException">It is malformed, cut off, or of another element type.</exception>
-    public static Tensor<float> Read(string path)
-    {
-        if (Directory.Exists(path))
-            throw new InvalidDataException($"'{path}' is a folder; a NumPy array (.npy) is needed.");
-        using FileStream stream = File.OpenRead(path);
-        try
-        {
-            return Read(stream, path);
-        }
-        catch (EndOfStreamException exception)
-        {
-            throw Error(path, "it ends inside its header", exception);
-        }
-    }
+    public static Tensor<float> Read(string path) => Open(path, stream => Read(stream, path, type => type.ToSingle));
+
+    /// <summary>Reads an array of whole numbers or booleans, 0 and 1. One without axes has the shape [1].</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="kinds">The element types that are read, such as <c>i4</c>.</param>
+    /// <param name="names">The same, for messages.</param>
+    /// <exception cref="InvalidDataException">It is malformed, cut off, or of another element type.</exception>
+    public static Tensor<long> ReadWhole(string path, string[] kinds, string names) => Open(
+        path,
+        stream => Read(
+            stream,
+            path,
+            type => kinds.Contains(type.Kind)
+                ? type.ToWhole!
+                : throw Error(path, $"its elements are of the type '{type.Name}'; {names} is needed")));
 
     /// <summary>Writes an array of float32, in the order of its axes.</summary>
     public static void Write(Stream stream, Tensor<float> tensor)
@@ -48,7 +49,22 @@ internal static partial class NumPyFile
         HostCopy.Write<float>(stream, tensor);
     }
 
-    private static Tensor<float> Read(FileStream stream, string path)
+    private static T Open<T>(string path, Func<FileStream, T> read)
+    {
+        if (Directory.Exists(path))
+            throw new InvalidDataException($"'{path}' is a folder; a NumPy array (.npy) is needed.");
+        using FileStream stream = File.OpenRead(path);
+        try
+        {
+            return read(stream);
+        }
+        catch (EndOfStreamException exception)
+        {
+            throw Error(path, "it ends inside its header", exception);
+        }
+    }
+
+    private static Tensor<T> Read<T>(FileStream stream, string path, Func<NumPyType, NumPyType.Converter<T>> converter)
     {
         Span<byte> preamble = stackalloc byte[PreambleBytes];
         int count = stream.ReadAtLeast(preamble, PreambleBytes, throwOnEndOfStream: false);
@@ -73,10 +89,11 @@ internal static partial class NumPyFile
         stream.ReadExactly(bytes);
         string header = preamble[6] == 3 ? Encoding.UTF8.GetString(bytes) : Encoding.Latin1.GetString(bytes);
         (NumPyType type, bool isFortran, nint[] lengths) = Parse(header, path);
-        return ReadArray(stream, path, type, isFortran, lengths);
+        return ReadArray(stream, path, type, converter(type), isFortran, lengths);
     }
 
-    private static Tensor<float> ReadArray(FileStream stream, string path, NumPyType type, bool isFortran, nint[] lengths)
+    private static Tensor<T> ReadArray<T>(
+        FileStream stream, string path, NumPyType type, NumPyType.Converter<T> convert, bool isFortran, nint[] lengths)
     {
         string shape = $"[{string.Join(", ", lengths)}]";
         long elements = 1;
@@ -94,8 +111,8 @@ internal static partial class NumPyFile
         long there = stream.Length - stream.Position;
         if (there != expected)
             throw Error(path, $"its shape {shape} and type '{type.Name}' need {expected} bytes; {there} follow the header");
-        var values = new float[elements];
-        type.Read(stream, values);
+        var values = new T[elements];
+        type.Read(stream, convert, values);
         if (isFortran && lengths.Length > 1)
             values = FromFortran(values, lengths);
         return Tensor.Create(values, lengths.Length == 0 ? [1] : lengths);
@@ -128,9 +145,9 @@ internal static partial class NumPyFile
     }
 
     // The first axis is that of neighbours.
-    private static float[] FromFortran(float[] values, nint[] lengths)
+    private static T[] FromFortran<T>(T[] values, nint[] lengths)
     {
-        var ordered = new float[values.Length];
+        var ordered = new T[values.Length];
         var strides = new nint[lengths.Length];
         strides[0] = 1;
         for (int axis = 1; axis < lengths.Length; axis++)

@@ -4,16 +4,20 @@ using System.Runtime.InteropServices;
 
 namespace AttentionGpu.Cli.Files;
 
-/// <summary>An element type of a NumPy array that is read: its name, such as <c>&lt;f4</c>, and how its numbers become float32.</summary>
+/// <summary>An element type of a NumPy array that is read: its name, such as <c>&lt;f4</c>, and how its numbers are converted.</summary>
 /// <param name="Name">The order of bytes, a letter for the kind, and the bytes of an element.</param>
 /// <param name="Size">Bytes of an element.</param>
-/// <param name="Convert">Makes float32 numbers of the bytes of as many elements, in the order of this machine.</param>
-internal sealed record NumPyType(string Name, int Size, NumPyType.Converter Convert)
+/// <param name="ToSingle">Makes float32 numbers of the bytes of as many elements, in the order of this machine.</param>
+/// <param name="ToWhole">Makes whole numbers of them; null for a floating-point type.</param>
+internal sealed record NumPyType(string Name, int Size, NumPyType.Converter<float> ToSingle, NumPyType.Converter<long>? ToWhole)
 {
     // Elements that are read at a time.
     private const int Chunk = 1 << 16;
 
-    internal delegate void Converter(ReadOnlySpan<byte> bytes, Span<float> values);
+    internal delegate void Converter<TTarget>(ReadOnlySpan<byte> bytes, Span<TTarget> values);
+
+    /// <summary>The kind and the size of the elements: the name without the order of bytes.</summary>
+    public string Kind => Name[1..];
 
     /// <summary>The type of a name; null where it is not read.</summary>
     public static NumPyType? Parse(string name)
@@ -25,15 +29,15 @@ internal sealed record NumPyType(string Name, int Size, NumPyType.Converter Conv
             "f2" => Of<Half>(name, value => (float)value),
             "f4" => Of<float>(name, value => value),
             "f8" => Of<double>(name, value => (float)value),
-            "i1" => Of<sbyte>(name, value => value),
-            "i2" => Of<short>(name, value => value),
-            "i4" => Of<int>(name, value => value),
-            "i8" => Of<long>(name, value => value),
-            "u1" => Of<byte>(name, value => value),
-            "u2" => Of<ushort>(name, value => value),
-            "u4" => Of<uint>(name, value => value),
-            "u8" => Of<ulong>(name, value => value),
-            "b1" => Of<byte>(name, value => value == 0 ? 0f : 1f),
+            "i1" => Of<sbyte>(name, value => value, value => value),
+            "i2" => Of<short>(name, value => value, value => value),
+            "i4" => Of<int>(name, value => value, value => value),
+            "i8" => Of<long>(name, value => value, value => value),
+            "u1" => Of<byte>(name, value => value, value => value),
+            "u2" => Of<ushort>(name, value => value, value => value),
+            "u4" => Of<uint>(name, value => value, value => value),
+            "u8" => Of<ulong>(name, value => value, value => (long)Math.Min(value, long.MaxValue)),
+            "b1" => Of<byte>(name, value => value == 0 ? 0f : 1f, value => value == 0 ? 0 : 1),
             _ => null,
         };
     }
@@ -52,7 +56,7 @@ internal sealed record NumPyType(string Name, int Size, NumPyType.Converter Conv
     };
 
     /// <summary>Reads elements from a stream that has at least as many.</summary>
-    public void Read(Stream stream, Span<float> target)
+    public void Read<TTarget>(Stream stream, Converter<TTarget> convert, Span<TTarget> target)
     {
         var bytes = new byte[Size * Math.Min(Chunk, target.Length)];
         for (int start = 0; start < target.Length; start += Chunk)
@@ -62,7 +66,7 @@ internal sealed record NumPyType(string Name, int Size, NumPyType.Converter Conv
             stream.ReadExactly(part);
             if (Size > 1 && Name[0] == (BitConverter.IsLittleEndian ? '>' : '<'))
                 Reverse(part);
-            Convert(part, target.Slice(start, count));
+            convert(part, target.Slice(start, count));
         }
     }
 
@@ -85,11 +89,15 @@ internal sealed record NumPyType(string Name, int Size, NumPyType.Converter Conv
         }
     }
 
-    private static NumPyType Of<T>(string name, Func<T, float> convert)
-        where T : unmanaged => new(name, Unsafe.SizeOf<T>(), (bytes, values) =>
+    private static NumPyType Of<T>(string name, Func<T, float> toSingle, Func<T, long>? toWhole = null)
+        where T : unmanaged =>
+        new(name, Unsafe.SizeOf<T>(), Make(toSingle), toWhole is null ? null : Make(toWhole));
+
+    private static Converter<TTarget> Make<T, TTarget>(Func<T, TTarget> convert)
+        where T : unmanaged => (bytes, values) =>
         {
             ReadOnlySpan<T> elements = MemoryMarshal.Cast<byte, T>(bytes);
             for (int i = 0; i < values.Length; i++)
                 values[i] = convert(elements[i]);
-        });
+        };
 }

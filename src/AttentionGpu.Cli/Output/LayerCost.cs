@@ -5,22 +5,28 @@ namespace AttentionGpu.Cli.Output;
 /// <param name="Bytes">Inputs, parameters and outputs, once each.</param>
 internal sealed record LayerCost(double Operations, long Bytes)
 {
+    /// <param name="config">The layer's sizes.</param>
+    /// <param name="sequences">Queries and keys of each batch entry or ragged sequence.</param>
+    /// <param name="causal">Which keys a query sees by its position.</param>
+    /// <param name="needWeights">Whether the attention weights are written.</param>
+    /// <param name="elementBytes">Bytes of an element.</param>
     public static LayerCost Of(
-        MultiHeadAttentionConfig config, ReadOnlySpan<nint> input, nint keyLength, Causal causal, bool needWeights)
+        MultiHeadAttentionConfig config, IReadOnlyList<(nint Queries, nint Keys)> sequences, Causal causal, bool needWeights,
+        int elementBytes = sizeof(float))
     {
-        double batch = input[0];
-        double queryLength = input[1];
+        double queries = sequences.Sum(sequence => (double)sequence.Queries);
+        double keys = sequences.Sum(sequence => (double)sequence.Keys);
         int headSize = config.HeadSize ?? config.EmbeddingSize / config.Heads;
         double queryRows = (double)config.Heads * headSize;
         double keyRows = (double)(config.KeyValueHeads ?? config.Heads) * headSize;
         double keySize = config.KeySize ?? config.EmbeddingSize;
         double valueSize = config.ValueSize ?? config.EmbeddingSize;
         double parameters = (2 * queryRows * config.EmbeddingSize) + (keyRows * (keySize + valueSize));
-        double projections = 2 * batch
-            * ((2 * queryLength * queryRows * config.EmbeddingSize) + (keyLength * keyRows * (keySize + valueSize)));
-        double attention = 4 * batch * config.Heads * headSize * VisiblePairs.Count(causal, input[1], keyLength, config.Window);
-        double elements = parameters + (2 * batch * queryLength * config.EmbeddingSize) + (batch * keyLength * keySize)
-            + (needWeights ? batch * config.Heads * queryLength * keyLength : 0);
-        return new LayerCost(projections + attention, (long)(elements * sizeof(float)));
+        double projections = 2 * ((2 * queries * queryRows * config.EmbeddingSize) + (keys * keyRows * (keySize + valueSize)));
+        double attention = 4.0 * config.Heads * headSize
+            * sequences.Sum(sequence => (double)VisiblePairs.Count(causal, sequence.Queries, sequence.Keys, config.Window));
+        double elements = parameters + (2 * queries * config.EmbeddingSize) + (keys * keySize)
+            + (needWeights ? config.Heads * sequences.Sum(sequence => (double)sequence.Queries * sequence.Keys) : 0);
+        return new LayerCost(projections + attention, (long)(elements * elementBytes));
     }
 }

@@ -1,3 +1,5 @@
+using System.Text.RegularExpressions;
+
 namespace AttentionGpu.Layers;
 
 /// <summary>The order of the rows of queries, keys and values in one matrix.</summary>
@@ -90,4 +92,14 @@ internal sealed record LayerPlace(ModelStack Stack, string Before, string After,
     /// <summary>The prefix of a layer, for messages and documentation.</summary>
     public string Pattern =>
         (Root is null ? "" : $"{Root}...") + string.Join('.', new[] { Before, IsSingle ? "" : "N", After }.Where(part => part.Length > 0));
+
+    /// <summary>Whether a prefix, the final dot included, is one of a layer of the place.</summary>
+    public bool IsPrefix(string prefix)
+    {
+        string name = string.Concat(
+            new[] { Regex.Escape(Before), IsSingle ? "" : "[0-9]+", Regex.Escape(After) }.Where(part => part.Length > 0)
+                .Select(part => part + @"\."));
+        return Regex.IsMatch(prefix, $@"(^|\.){name}$", RegexOptions.CultureInvariant)
+            && (Root is null || $".{prefix}".Contains($".{Root}.", StringComparison.Ordinal));
+    }
 }

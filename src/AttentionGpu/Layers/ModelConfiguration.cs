@@ -95,11 +95,19 @@ internal sealed class ModelConfiguration
     /// <param name="checkpoint">The checkpoint's path.</param>
     /// <param name="hint">What the user can do where the file cannot be used: a sentence behind each error, or nothing.</param>
     /// <exception cref="InvalidDataException">It is malformed, or has something that this layer does not do.</exception>
-    public static ModelConfiguration? Beside(string checkpoint, string hint)
-    {
-        string path = PathBeside(checkpoint);
-        return File.Exists(path) ? new ModelConfiguration($"'{path}'", hint, ConfigurationFile.Read(path)) : null;
-    }
+    public static ModelConfiguration? Beside(string checkpoint, string hint) =>
+        ReadBeside(checkpoint) is JsonElement root ? new ModelConfiguration($"'{PathBeside(checkpoint)}'", hint, root) : null;
+
+    /// <summary>The object in the file in the folder of a checkpoint, unchecked; null where there is no file.</summary>
+    /// <exception cref="InvalidDataException">It is too long, or no JSON object.</exception>
+    public static JsonElement? ReadBeside(string checkpoint) =>
+        File.Exists(PathBeside(checkpoint)) ? ConfigurationFile.Read(PathBeside(checkpoint)) : null;
+
+    /// <summary>The type of the model of a configuration, known or not; null where it has none. timm names it by another member.</summary>
+    public static string? FindType(JsonElement root) =>
+        root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String && type.GetString()!.Length > 0
+            ? type.GetString()
+            : TimmArchitecture.IsIn(root) ? TimmArchitecture.ModelType : null;
 
     /// <summary>A configuration of a family that is not in the table.</summary>
     /// <param name="name">The object, as messages name it.</param>
@@ -267,12 +275,6 @@ internal sealed class ModelConfiguration
             }
         }
     }
-
-    // timm names its models by another member.
-    private static string? FindType(JsonElement root) =>
-        root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String && type.GetString()!.Length > 0
-            ? type.GetString()
-            : TimmArchitecture.IsIn(root) ? TimmArchitecture.ModelType : null;
 
     private bool IsUnknown(string member) =>
         _attentionWords.Any(word => member.Contains(word, StringComparison.OrdinalIgnoreCase))

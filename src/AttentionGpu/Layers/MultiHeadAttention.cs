@@ -67,12 +67,13 @@ public abstract class MultiHeadAttention : IDisposable
     /// <c>attn_logit_softcapping</c>, <c>query_pre_attn_scalar</c>, <c>attention_multiplier</c>, <c>rms_norm_eps</c>. Whatever else it says
     /// of attention is refused by name. A tensor below the prefix that is not read is an error, too, but for buffers without influence:
     /// <c>rotary_emb.inv_freq</c>, <c>rotary_emb.original_inv_freq</c>, <c>rotary_emb.cos_cached</c>, <c>rotary_emb.sin_cached</c>, and the
-    /// causal mask <c>bias</c> with <c>masked_bias</c>.
+    /// causal mask <c>bias</c> with <c>masked_bias</c>. Heads that are given must be those of <c>config.json</c>, whatever else is stated;
+    /// without any they are taken from there. <see cref="AttentionModel"/> reads models whose layers have other names.
     /// </remarks>
     /// <typeparam name="T">The element type of the layer: <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>.</typeparam>
     /// <param name="engine">Runs the layer; it must outlive it.</param>
     /// <param name="path">The file.</param>
-    /// <param name="heads">Query heads.</param>
+    /// <param name="heads">Query heads; null for those that <c>config.json</c> in the folder of the file names.</param>
     /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes (joined weights: as many as query heads).</param>
     /// <param name="prefix">What stands before the names, such as <c>model.layers.0.self_attn</c>; with or without the final dot.</param>
     /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
@@ -83,13 +84,13 @@ public abstract class MultiHeadAttention : IDisposable
     /// these heads; or <c>config.json</c> is malformed, contradicts them, or asks for more than this layer does.
     /// </exception>
     /// <exception cref="ArgumentException">
-    /// The positions of separate layers are not stated, or an option contradicts the file or another option.
+    /// The positions of separate layers or the heads are not stated, or an option contradicts the file or another option.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
     public static MultiHeadAttention<T> Load<T>(
-        AttentionEngine engine, string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
+        AttentionEngine engine, string path, int? heads = null, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
         MultiHeadAttentionLoadOptions? options = null)
         where T : unmanaged
     {
@@ -99,6 +100,22 @@ public abstract class MultiHeadAttention : IDisposable
         (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
             MultiHeadAttentionWeights.Load(path, heads, keyValueHeads, prefix, batchFirst, options);
         return new MultiHeadAttention<T>(engine, config, weights);
+    }
+
+    /// <summary>As <see cref="Load{T}"/>, in the element type of the file; float where its matrices have several, or doubles.</summary>
+    /// <inheritdoc cref="Load{T}" path="/param"/>
+    /// <inheritdoc cref="Load{T}" path="/exception"/>
+    public static MultiHeadAttention Load(
+        AttentionEngine engine, string path, int? heads = null, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
+        MultiHeadAttentionLoadOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(engine);
+        using var call = new CallMemory(engine.Lifetime);
+        (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
+            MultiHeadAttentionWeights.Load(path, heads, keyValueHeads, prefix, batchFirst, options);
+        return weights.StoredType == typeof(Half) ? new MultiHeadAttention<Half>(engine, config, weights)
+            : weights.StoredType == typeof(BFloat16) ? new MultiHeadAttention<BFloat16>(engine, config, weights)
+            : new MultiHeadAttention<float>(engine, config, weights);
     }
 
     /// <summary>Gives the parameters' memory back to the engine, once the calls in progress have ended.</summary>

@@ -63,12 +63,18 @@ public sealed class MultiHeadAttentionWeights
     public Tensor<float>? DistanceBias { get; init; }
 
     /// <summary>
+    /// The element type that the matrices had in the file that they were read from: float, <see cref="Half"/> or
+    /// <see cref="BFloat16"/>; float where they differed, were doubles or were not read.
+    /// </summary>
+    public Type StoredType { get; internal init; } = typeof(float);
+
+    /// <summary>
     /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, with the sizes that its shapes tell and what the
     /// options or <c>config.json</c> say besides. Names of parameters, and what must be stated, as for
     /// <see cref="MultiHeadAttention.Load"/>.
     /// </summary>
     /// <param name="path">The file.</param>
-    /// <param name="heads">Query heads.</param>
+    /// <param name="heads">Query heads; null for those that <c>config.json</c> in the folder of the file names.</param>
     /// <param name="keyValueHeads">Key/value heads; null to tell them from the shapes.</param>
     /// <param name="prefix">What stands before the names; with or without the final dot.</param>
     /// <param name="batchFirst">Whether tensors are [batch, length, size] rather than [length, batch, size].</param>
@@ -79,11 +85,11 @@ public sealed class MultiHeadAttentionWeights
     /// these heads; or <c>config.json</c> is malformed, contradicts them, or asks for more than a layer does.
     /// </exception>
     /// <exception cref="ArgumentException">
-    /// The positions of separate layers are not stated, or an option contradicts the file or another option.
+    /// The positions of separate layers or the heads are not stated, or an option contradicts the file or another option.
     /// </exception>
     /// <exception cref="ArgumentOutOfRangeException">A number of heads is less than 1.</exception>
     public static (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(
-        string path, int heads, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
+        string path, int? heads = null, int? keyValueHeads = null, string? prefix = null, bool batchFirst = true,
         MultiHeadAttentionLoadOptions? options = null)
     {
         using Checkpoint file = Checkpoint.OpenFile(path);

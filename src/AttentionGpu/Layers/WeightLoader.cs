@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Text.Json;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tensors;
 
@@ -29,27 +30,31 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
     private readonly string _prefix = string.IsNullOrEmpty(prefix) || prefix.EndsWith('.') ? prefix ?? "" : prefix + ".";
 
     /// <exception cref="InvalidDataException">A tensor is missing, has a wrong shape, or is one that the layer cannot apply.</exception>
-    /// <exception cref="ArgumentException">The options leave out what the file needs, or have what it has no use for.</exception>
-    public (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(int heads, int? keyValueHeads, bool batchFirst)
+    /// <exception cref="ArgumentException">
+    /// The options leave out what the file needs, or have what it has no use for; or nobody tells the number of heads.
+    /// </exception>
+    public (MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights) Load(int? givenHeads, int? keyValueHeads, bool batchFirst)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(heads, 1);
+        if (givenHeads is int some)
+            ArgumentOutOfRangeException.ThrowIfLessThan(some, 1, "heads");
         if (keyValueHeads is int given)
             ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(keyValueHeads));
         options.Validate();
 
-        bool hasLayers = false;
-        string[] names = Has("in_proj_weight") ? _joined
-            : Has("q_proj_weight") ? _separateSizes
-            : (hasLayers = Has("q_proj.weight")) ? [.. _separateLayers, OutputLayer + ".weight", OutputLayer + ".bias"]
-            : throw Error(
-                $"has none of '{_prefix}in_proj_weight', '{_prefix}q_proj_weight' and '{_prefix}q_proj.weight'. It has: {file.Summary()}");
+        string[] names = Names();
+        bool hasLayers = names != _joined && names != _separateSizes;
         new UnreadParameters(file, _prefix).RequireNone([.. names, .. _besides], options);
         ModelConfiguration? model = hasLayers && !options.StatePositions ? FindModel() : null;
+        if (!hasLayers && !options.StatePositions)
+            RequireNoPositions();
         RequireNormEpsilon(model);
+        int heads = ConfiguredHeads.Choose(file.Path, _prefix, givenHeads);
 
-        MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads)
-            : names == _separateSizes ? WithJoinedBias(Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"))
-            : LoadLayers(model?.Family.Norms ?? StoredNorms.Plain);
+        Type type = StoredType(names);
+        MultiHeadAttentionWeights weights = names == _joined ? LoadJoined(heads, keyValueHeads ?? heads, type)
+            : names == _separateSizes ? WithJoinedBias(
+                Matrix("q_proj_weight"), Matrix("k_proj_weight"), Matrix("v_proj_weight"), type)
+            : LoadLayers(model?.Family.Norms ?? StoredNorms.Plain, type);
 
         nint queryRows = weights.Query.Lengths[0];
         if (queryRows % heads != 0)
@@ -87,20 +92,51 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         return (config, weights);
     }
 
+    private string[] Names() => Has("in_proj_weight") ? _joined
+        : Has("q_proj_weight") ? _separateSizes
+        : Has("q_proj.weight") ? [.. _separateLayers, OutputLayer + ".weight", OutputLayer + ".bias"]
+        : throw Error(
+            $"has none of '{_prefix}in_proj_weight', '{_prefix}q_proj_weight' and '{_prefix}q_proj.weight'. It has: "
+            + $"{file.Summary()}{OtherNames()}");
+
+    // The way to layers with other names, of models that are known.
+    private string OtherNames() =>
+        TypeBeside() is string type && ModelFamilies.Find(type) is { Places: [_, ..] places }
+            && !places.Any(place => place.Names.Inputs.Contains(QueryLayer))
+            ? $". Layers of a model of the type '{type}' have other names: AttentionModel.Open reads them (--model of the command line)"
+            : "";
+
+    private string? TypeBeside() =>
+        ModelConfiguration.ReadBeside(file.Path) is JsonElement root ? ModelConfiguration.FindType(root) : null;
+
+    private static bool HasPositions(ModelFamily family) =>
+        family.HasRotary || family.Alibi != AlibiKind.None || family.Places.Any(place => place.RelativeBias is not null);
+
+    // The elements of matrices.
+    private Type StoredType(string[] names) => file.CommonElement(names.Select(name => _prefix + name).Where(IsMatrix));
+
+    private bool IsMatrix(string name) => file.Entries.TryGetValue(name, out SafetensorsEntry? entry) && entry.Lengths.Count == 2;
+
     private string OutputLayer => Has("out_proj.weight") || !Has("o_proj.weight") ? "out_proj" : "o_proj";
 
     // Layers with rotary embedding and without have the same names.
     private ModelConfiguration FindModel()
     {
-        ModelConfiguration model = ModelConfiguration.Beside(
+        ModelConfiguration whole = ModelConfiguration.Beside(
             file.Path, "The layer's positions and variants can be stated by the caller instead.")
             ?? throw BadInput.Because(
                 nameof(options),
                 $"'{file.Path}' has '{_prefix}q_proj.weight', a name of layers with rotary embedding and without, and there is no "
                 + "config.json beside it: state the positions, by the option 'Rotary' or by the option 'Positions', None (--rotary of the "
                 + "command line).");
-        if (!model.Family.Places.Any(place => place.Names.Inputs.Contains(QueryLayer)))
-            throw model.Error($"is of a model whose layers have no '{QueryLayer}.weight', unlike '{file.Path}'");
+        (ModelConfiguration Configuration, LayerPlace Place)[] places =
+            [.. whole.Places().Where(one => one.Place.Names.Inputs.Contains(QueryLayer))];
+        if (places.Length == 0)
+            throw whole.Error($"is of a model whose layers have no '{QueryLayer}.weight', unlike '{file.Path}'");
+        ModelConfiguration model = places.FirstOrDefault(one => one.Place.IsPrefix(_prefix)).Configuration
+            ?? (whole.Family.Parts.Length == 0 ? whole : throw whole.Error(
+                $"is of a model of several parts, and the prefix '{_prefix}' is that of no layer: "
+                + $"{string.Join(", ", places.Select(one => $"'{one.Place.Pattern}'"))}"));
         if (model.Family.HasSinks && !Has(Sinks))
             throw model.Error($"is of a model whose layers have '{Sinks}', and the layer in '{file.Path}' has none");
         return (options.Window, options.Softcap, options.Scale, options.NormEpsilon) is (null, null, null, null)
@@ -108,7 +144,20 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             : throw BadInput.Because(
                 nameof(options),
                 "The options 'Window', 'Softcap', 'Scale' and 'NormEpsilon' must be left out where config.json configures the layer; state "
-                + $"the positions as well, and it is not read. The file is '{file.Path}'.");
+                + $"the positions as well, and nothing of it but its heads is read. The file is '{file.Path}'.");
+    }
+
+    // PyTorch's own layer has no positions; a model that has them stores it under other names, or changes it.
+    private void RequireNoPositions()
+    {
+        if (TypeBeside() is string type && ModelFamilies.Find(type) is { Places: [_, ..] } family && HasPositions(family))
+        {
+            throw BadInput.Because(
+                nameof(options),
+                $"'{file.Path}' has the names of nn.MultiheadAttention, which has no positions, and "
+                + $"'{ModelConfiguration.PathBeside(file.Path)}' the 'model_type' '{type}', whose layers have: state the positions, by the "
+                + "option 'Rotary' or by the option 'Positions', None (--rotary of the command line).");
+        }
     }
 
     private void RequireNormEpsilon(ModelConfiguration? model)
@@ -127,7 +176,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
                 + "norm of each head; this layer has no other norm.");
     }
 
-    private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads)
+    private MultiHeadAttentionWeights LoadJoined(int heads, int keyValueHeads, Type type)
     {
         Tensor<float> joined = Matrix("in_proj_weight");
         long parts = heads + 2L * keyValueHeads;
@@ -138,10 +187,10 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         nint keyRows = (nint)(rows / parts * keyValueHeads);
         return WithJoinedBias(
             TensorRows.Take(joined, (0, queryRows)), TensorRows.Take(joined, (queryRows, keyRows)),
-            TensorRows.Take(joined, (queryRows + keyRows, keyRows)));
+            TensorRows.Take(joined, (queryRows + keyRows, keyRows)), type);
     }
 
-    private MultiHeadAttentionWeights WithJoinedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value)
+    private MultiHeadAttentionWeights WithJoinedBias(Tensor<float> query, Tensor<float> key, Tensor<float> value, Type type)
     {
         (nint queryRows, nint keyRows, nint valueRows) = (query.Lengths[0], key.Lengths[0], value.Lengths[0]);
         Tensor<float>? bias = Vector("in_proj_bias");
@@ -162,10 +211,11 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             QueryNorm = Vector(QueryNorm),
             KeyNorm = Vector(KeyNorm),
             Sinks = Vector(Sinks),
+            StoredType = type,
         };
     }
 
-    private MultiHeadAttentionWeights LoadLayers(StoredNorms norms)
+    private MultiHeadAttentionWeights LoadLayers(StoredNorms norms, Type type)
     {
         string output = OutputLayer;
         return new MultiHeadAttentionWeights
@@ -181,6 +231,7 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
             QueryNorm = NormFactors.Read(Vector(QueryNorm), norms),
             KeyNorm = NormFactors.Read(Vector(KeyNorm), norms),
             Sinks = Vector(Sinks),
+            StoredType = type,
         };
     }
 

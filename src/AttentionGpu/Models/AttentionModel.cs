@@ -115,6 +115,14 @@ public sealed class AttentionModel : IDisposable
         ];
         if (found is [AttentionModelLayer layer])
             return layer;
+        if (found.Length > 0 && found.All(one => one.Stack == found[0].Stack))
+        {
+            throw new ArgumentException(
+                $"A prefix must be given in place of the number {index}, which several layers have: "
+                + $"{string.Join(", ", found.Select(one => $"'{Excerpt.Of(one.Prefix)}'"))}.",
+                nameof(index));
+        }
+
         IEnumerable<string> there = Layers.GroupBy(one => (one.Stack, one.IsCross)).Select(group =>
             $"{group.Key.Stack.ToString().ToLowerInvariant()} {(group.Key.IsCross ? "cross-attention" : "self-attention")} "
             + $"{group.First().Index} to {group.Last().Index}");
@@ -125,6 +133,20 @@ public sealed class AttentionModel : IDisposable
         throw new ArgumentException(
             $"{problem}. '{Path}' has: {string.Join("; ", there)}.{string.Concat(Refusals.Select(text => $" Not computed: {text}."))}",
             found.Length == 0 ? nameof(index) : nameof(stack));
+    }
+
+    /// <summary>The layer whose tensors' names start with a prefix.</summary>
+    /// <param name="prefix"><see cref="AttentionModelLayer.Prefix"/>; with or without the final dot.</param>
+    /// <exception cref="ArgumentException">There is none; the message lists some that there are.</exception>
+    public AttentionModelLayer FindLayer(string prefix)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(prefix);
+        string name = prefix.EndsWith('.') ? prefix[..^1] : prefix;
+        IEnumerable<string> there = Layers.GroupBy(layer => (layer.Stack, layer.IsCross)).Select(group =>
+            $"'{Excerpt.Of(group.First().Prefix)}' to '{Excerpt.Of(group.Last().Prefix)}'");
+        return Layers.FirstOrDefault(layer => layer.Prefix == name)
+            ?? throw new ArgumentException(
+                $"There is no attention layer '{Excerpt.Of(prefix)}'. '{Path}' has: {string.Join("; ", there)}.", nameof(prefix));
     }
 
     /// <summary>Loads a layer in the element type of the file, <see cref="AttentionModelLayer.ElementType"/>.</summary>

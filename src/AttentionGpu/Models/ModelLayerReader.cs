@@ -56,23 +56,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
 
     /// <summary>The elements of the layer's matrices; float32 where they differ.</summary>
     /// <exception cref="InvalidDataException">They are no floating-point numbers that can be read.</exception>
-    public Type Element()
-    {
-        SafetensorsEntry[] matrices = [.. _names.Inputs.Append(_names.Output).Select(Matrix)];
-        foreach (SafetensorsEntry matrix in matrices.Where(matrix => !SafetensorsElements.IsFloat(matrix.Type)))
-        {
-            throw Error(
-                $"has '{Excerpt.Of(matrix.Name)}' with elements of type {Excerpt.Of(matrix.TypeName)}; "
-                + $"{SafetensorsElements.Readable<float>(round: true)} can be read");
-        }
-
-        return matrices.Select(matrix => matrix.Type).Distinct().ToArray() switch
-        {
-            [SafetensorsType.F16] => typeof(Half),
-            [SafetensorsType.BF16] => typeof(BFloat16),
-            _ => typeof(float),
-        };
-    }
+    public Type Element() => checkpoint.CommonElement(_names.Inputs.Append(_names.Output).Select(name => Matrix(name).Name));
 
     /// <summary>Reads the parameters.</summary>
     /// <exception cref="InvalidDataException">
@@ -98,6 +82,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
             KeyBias = inputs.KeyBias,
             ValueBias = inputs.ValueBias,
             OutputBias = ReadBias(_names.Output),
+            StoredType = Element(),
             QueryNorm = Vector(QueryNorm, variants),
             KeyNorm = Vector(KeyNorm, variants),
             Sinks = variants.Contains(Sinks) ? ReadVector(layer.Prefix + Sinks) : null,

@@ -86,6 +86,26 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Reads a tensor's bytes as they are.</summary>
     public byte[] ReadBytes(string name) => FileOf(name).ReadBytes(name);
 
+    /// <summary>The type of some tensors' elements: float, Half or BFloat16; float where they differ or are doubles.</summary>
+    /// <exception cref="InvalidDataException">Elements are no floating-point numbers that can be read.</exception>
+    public Type CommonElement(IEnumerable<string> names)
+    {
+        SafetensorsEntry[] entries = [.. names.Select(name => Entries[name])];
+        if (Array.Find(entries, entry => !SafetensorsElements.IsFloat(entry.Type)) is SafetensorsEntry wrong)
+        {
+            throw new InvalidDataException(
+                $"'{Path}' has '{Excerpt.Of(wrong.Name)}' with elements of type {Excerpt.Of(wrong.TypeName)}; "
+                + $"{SafetensorsElements.Readable<float>(round: true)} can be read.");
+        }
+
+        return entries.Select(entry => entry.Type).Distinct().ToArray() switch
+        {
+            [SafetensorsType.F16] => typeof(Half),
+            [SafetensorsType.BF16] => typeof(BFloat16),
+            _ => typeof(float),
+        };
+    }
+
     /// <summary>The first names, for messages.</summary>
     public string Summary() => SafetensorsFile.Summary(Entries);
 
@@ -114,7 +134,11 @@ internal sealed class Checkpoint : IDisposable
         string[] files = [.. Directory.EnumerateFiles(folder).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)];
         string names = files.Length == 0 ? "no files" : string.Join(", ", files.Take(shown));
         string more = files.Length > shown ? $" and {files.Length - shown} more" : "";
-        throw new InvalidDataException($"The folder '{folder}' has none of '{string.Join("', '", _names)}'. It has: {names}{more}.");
+        string? other = files.Any(file => file.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) ? " GGUF models are not read."
+            : files.Any(file => file.EndsWith(".bin", StringComparison.OrdinalIgnoreCase)) ? " PyTorch's .bin files are not read."
+            : null;
+        throw new InvalidDataException(
+            $"The folder '{folder}' has none of '{string.Join("', '", _names)}'. It has: {names}{more}.{other}");
     }
 
     private static Checkpoint OpenShards(string index)

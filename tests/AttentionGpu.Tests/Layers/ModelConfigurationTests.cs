@@ -76,7 +76,7 @@ public sealed class ModelConfigurationTests : IDisposable
                     0, sizes with { Rotary = new(), Scale = 0.25f }
                 },
                 {
-                    """{"model_type":"whisper","encoder_attention_heads":20,"decoder_attention_heads":20,"attention_dropout":0.0}""",
+                    """{"model_type":"whisper","encoder_attention_heads":4,"decoder_attention_heads":4,"attention_dropout":0.0}""",
                     0, sizes
                 },
                 { """{"model_type":"opt","num_attention_heads":4,"attention_dropout":0.1}""", 0, sizes },

@@ -97,6 +97,23 @@ public sealed class AttentionModelTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_layer_is_found_by_its_prefix()
+    {
+        PublishedModel published = PublishedModels.All["Llama 2"];
+        published.Write(_folder, "llama", published.Call(3, length: 5).Weights);
+        using var model = AttentionModel.Open(_folder);
+        Assert.Same(model.Layers[0], model.FindLayer("model.layers.3.self_attn"));
+        Assert.Same(model.Layers[0], model.FindLayer("model.layers.3.self_attn."));
+        foreach (string wrong in new[] { "model.layers.3", "layers.3.self_attn", "3", "model.layers.3.self_attn.." })
+        {
+            ArgumentException exception = Assert.Throws<ArgumentException>(() => model.FindLayer(wrong));
+            Assert.Equal("prefix", exception.ParamName);
+            Assert.Contains($"no attention layer '{wrong}'", exception.Message, StringComparison.Ordinal);
+            Assert.Contains("has: 'model.layers.3.self_attn' to 'model.layers.3.self_attn'", exception.Message, StringComparison.Ordinal);
+        }
+    }
+
     [Theory]
     [InlineData("BERT", "")]
     [InlineData("GPT-J", "causal; rotary of 4 elements, base 10000, interleaved")]

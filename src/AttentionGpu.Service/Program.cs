@@ -11,7 +11,13 @@ builder.WebHost.ConfigureKestrel(options => limits.Apply(options.Limits)).UseSoc
 builder.Services.AddSingleton(limits).AddSingleton<MemoryBudget>().AddHostedService<MemoryReturn>();
 builder.Services.AddAttention().BindConfiguration("Attention");
 builder.Services.AddHostedService<DemoLayer>();
-builder.Services.AddProblemDetails();
+
+// The framework refuses content types before a request is read.
+builder.Services.AddProblemDetails(options => options.CustomizeProblemDetails = context =>
+{
+    if (context.ProblemDetails.Status == StatusCodes.Status415UnsupportedMediaType)
+        context.ProblemDetails.Detail ??= RequestContent.Rule;
+});
 builder.Services.AddExceptionHandler<AttentionProblems>();
 builder.Services.ConfigureHttpJsonOptions(options => ServiceJson.Configure(options.SerializerOptions));
 builder.Services.AddOpenTelemetry().WithMetrics(metrics => metrics

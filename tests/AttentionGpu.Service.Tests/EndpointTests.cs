@@ -61,7 +61,8 @@ public class EndpointTests(ServiceFixture service) : IClassFixture<ServiceFixtur
         Assert.Contains("at most 256 tokens", detail, StringComparison.Ordinal);
         using var text = new StringContent("x");
         using HttpResponseMessage unknown = await service.Client.PostAsync("/v1/attention", text, Token);
-        await Answers.AssertProblemAsync(unknown, 415, Token);
+        (_, string? types) = await Answers.AssertProblemAsync(unknown, 415, Token);
+        Assert.Equal($"The content type must be application/json or {SafetensorsBody.ContentType}.", types);
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using AttentionGpu.Cli.Output;
 
 namespace AttentionGpu.Cli.Commands;

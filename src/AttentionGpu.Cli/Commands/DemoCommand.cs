@@ -14,7 +14,8 @@ internal static class DemoCommand
 
     public static Command Create(EngineFactory open)
     {
-        Option<string?> text = CommonOptions.Path<string?>("--text", "FILE", "A text file, a sentence a line; three sentences if left out.");
+        Option<string?> text =
+            CommonOptions.Path<string?>("--text", "FILE", "A text file, a sentence a line; three sentences if left out.");
         Option<string?> weights = CommonOptions.Path<string?>(
             "--weights", "W.safetensors", "A checkpoint's layer; seeded random parameters if left out.");
         var prefix = new Option<string?>("--prefix") { Description = "What stands before the layer's tensor names.", HelpName = "P" };
@@ -23,7 +24,12 @@ internal static class DemoCommand
             Description = $"Query heads; {DefaultHeads} if left out, or with --weights those of the config.json beside the checkpoint.",
             HelpName = "H",
         };
-        var seed = new Option<int>("--seed") { Description = "The seed of all that is random.", HelpName = "N", DefaultValueFactory = _ => 1 };
+        var seed = new Option<int>("--seed")
+        {
+            Description = "The seed of all that is random.",
+            HelpName = "N",
+            DefaultValueFactory = _ => 1,
+        };
         var causal = new Option<bool>("--causal") { Description = "A word sees itself and the words before it." };
         Option<string?> pictures = CommonOptions.Path<string?>("--out", "DIR", "A folder for a PNG heat map per sentence and head.");
         Option<string> device = CommonOptions.Device();
@@ -72,7 +78,8 @@ internal static class DemoCommand
             : [];
         string source = settings.Weights is string path
             ? $"Parameters: {path}. Embeddings: untrained, random by token, plus sinusoidal positions, seed {settings.Seed}."
-            : $"Parameters and embeddings: untrained, random, seed {settings.Seed}, plus sinusoidal positions. They show the mechanism, not a language.";
+            : $"Parameters and embeddings: untrained, random, seed {settings.Seed}, plus sinusoidal positions. "
+                + "They show the mechanism, not a language.";
         if (settings.Json)
             PrintJson(sentences, heads, selection, source, files);
         else

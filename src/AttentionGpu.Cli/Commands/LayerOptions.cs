@@ -58,7 +58,8 @@ internal sealed class LayerOptions
 
     public LayerOptions()
     {
-        _stack.AcceptOnlyFromAmong(StringComparer.OrdinalIgnoreCase, [.. Enum.GetNames<ModelStack>().Select(name => name.ToLowerInvariant())]);
+        _stack.AcceptOnlyFromAmong(
+            StringComparer.OrdinalIgnoreCase, [.. Enum.GetNames<ModelStack>().Select(name => name.ToLowerInvariant())]);
         _type.AcceptOnlyFromAmong(ElementConversion.Names);
     }
 

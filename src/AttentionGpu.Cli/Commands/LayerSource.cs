@@ -9,7 +9,8 @@ internal sealed class LayerSource : IDisposable
     private readonly AttentionModel? _model;
 
     private LayerSource(
-        IReadOnlyList<InputFile> files, Func<(MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights)> read, AttentionModel? model)
+        IReadOnlyList<InputFile> files, Func<(MultiHeadAttentionConfig Config, MultiHeadAttentionWeights Weights)> read,
+        AttentionModel? model)
     {
         (Files, _read, _model) = (files, read, model);
     }
@@ -67,10 +68,7 @@ internal sealed class LayerSource : IDisposable
     public MultiHeadAttention Load(AttentionEngine engine)
     {
         (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) = _read();
-        Type type = Type ?? weights.StoredType;
-        return type == typeof(Half) ? new MultiHeadAttention<Half>(engine, config, weights)
-            : type == typeof(BFloat16) ? new MultiHeadAttention<BFloat16>(engine, config, weights)
-            : new MultiHeadAttention<float>(engine, config, weights);
+        return MultiHeadAttention.Create(engine, config, weights, Type ?? weights.StoredType);
     }
 
     public void Dispose() => _model?.Dispose();

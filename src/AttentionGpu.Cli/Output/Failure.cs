@@ -3,7 +3,7 @@ namespace AttentionGpu.Cli.Output;
 /// <summary>Errors, on standard error in one line.</summary>
 internal static class Failure
 {
-    /// <summary>Prints an error and returns its exit code. The name of a parameter is left out: it is that of a method in the code.</summary>
+    /// <summary>Prints an error and returns its exit code. A parameter's name is left out: it is that of a method in the code.</summary>
     public static int Report(Exception exception) => Report(
         exception is ArgumentException { ParamName: string name }
             ? exception.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal)

@@ -27,7 +27,8 @@ internal static class ApiDescription
         [
             Parameter(RequestQuery.LayerName, JsonSchemaType.String, "The layer's name in any case; not needed where there is one layer."),
             Parameter(
-                RequestQuery.CausalName, JsonSchemaType.Boolean, "Whether a token sees only itself and those before; else what the layer does."),
+                RequestQuery.CausalName, JsonSchemaType.Boolean,
+                "Whether a token sees only itself and those before; else what the layer does."),
         ];
         var file = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" } };
         operation.RequestBody?.Content?[SafetensorsBody.ContentType] = file;

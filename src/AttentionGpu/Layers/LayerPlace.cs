@@ -45,7 +45,8 @@ internal sealed record ProjectionNames
     /// <summary>The bias of a projection.</summary>
     public static string Bias(string projection) => Parameter(projection, "bias");
 
-    private static string Parameter(string projection, string name) => projection.EndsWith('_') ? projection + name : $"{projection}.{name}";
+    private static string Parameter(string projection, string name) =>
+        projection.EndsWith('_') ? projection + name : $"{projection}.{name}";
 }
 
 /// <summary>Where a model has attention layers.</summary>
@@ -95,7 +96,9 @@ internal sealed record LayerPlace(ModelStack Stack, string Before, string After,
 
     /// <summary>Reads a prefix of a layer of the place; null for one of another place.</summary>
     /// <param name="prefix">All that stands before the name of a projection, the final dot included.</param>
-    /// <returns>The name of the whole model with its dot, or nothing, and the digits of the layer's number: 0 where there is one layer.</returns>
+    /// <returns>
+    /// The name of the whole model with its dot, or nothing; and the digits of the layer's number, 0 where there is one layer.
+    /// </returns>
     public (string Model, string Number)? Match(ReadOnlySpan<char> prefix)
     {
         string after = Dotted(After);

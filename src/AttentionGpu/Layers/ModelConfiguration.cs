@@ -34,7 +34,8 @@ internal sealed class ModelConfiguration
         "use_qkv_bias", "qkv_bias", "_attn_implementation", "_attn_implementation_autoset", "attn_implementation",
         "reorder_and_upcast_attn", "final_logit_softcapping", "output_attentions", "lm_head_bias",
         "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32",
-        "_flash_attn_2_enabled", "use_flash_attn", "pooler_num_attention_heads", "pooler_size_per_head", "scalable_attention", "full_attn_mod",
+        "_flash_attn_2_enabled", "use_flash_attn", "pooler_num_attention_heads", "pooler_size_per_head", "scalable_attention",
+        "full_attn_mod",
     ];
 
     // Members that are always set in the models that have them; otherwise the layer computes something else.
@@ -221,7 +222,10 @@ internal sealed class ModelConfiguration
     public void RequireNoNorms(string checkpoint)
     {
         if (HasNorms)
-            throw Error($"is of a model whose layers have 'q_norm.weight' and 'k_norm.weight', and the layer in '{checkpoint}' has neither");
+        {
+            throw Error(
+                $"is of a model whose layers have 'q_norm.weight' and 'k_norm.weight', and the layer in '{checkpoint}' has neither");
+        }
     }
 
     /// <summary>The exception for a file or a member that cannot be used.</summary>
@@ -256,8 +260,12 @@ internal sealed class ModelConfiguration
         foreach (JsonProperty member in _members.Root.EnumerateObject())
         {
             string text = Excerpt.Of(member.Value.GetRawText());
-            if (member.NameEquals("is_causal") && member.Value.ValueKind == JsonValueKind.False && Family.Places.Any(place => place.IsCausal))
+            if (member.NameEquals("is_causal") && member.Value.ValueKind == JsonValueKind.False
+                && Family.Places.Any(place => place.IsCausal))
+            {
                 throw Error("has 'is_causal' = false, and layers of its type are causal");
+            }
+
             if (Family.MustBe.FirstOrDefault(pair => pair.Member == member.Name) is { Value: string value })
             {
                 if (member.Value.GetRawText() != value)

@@ -131,7 +131,9 @@ internal sealed record ModelFamily
     /// <summary>The member that caps scores.</summary>
     public string? Softcap { get; init; }
 
-    /// <summary>Whether the number of key/value heads follows from <c>new_decoder_architecture</c> and <c>multi_query</c> (Falcon).</summary>
+    /// <summary>
+    /// Whether the number of key/value heads follows from <c>new_decoder_architecture</c> and <c>multi_query</c> (Falcon).
+    /// </summary>
     public bool HasMultiQueryFlag { get; init; }
 
     /// <summary>Members that must be false or left out, although their names do not speak of attention.</summary>

@@ -41,7 +41,8 @@ public sealed partial class MultiHeadAttention<T>
             TensorInput<T> key = isSelf ? inputs.Query : inputs.Key;
             TensorInput<T> value = inputs.Value.IsPresent ? inputs.Value : key;
             var shapes = new LayerShapes(
-                Config, !inputs.CumulativeLengths.IsEmpty, names.Query, inputs.Query.Lengths, key.Lengths, value.Lengths, outputs.Output.Lengths);
+                Config, !inputs.CumulativeLengths.IsEmpty, names.Query, inputs.Query.Lengths, key.Lengths, value.Lengths,
+                outputs.Output.Lengths);
             bool isFused = Parameters.IsJoined && inputs.Query.IsSame(key) && key.IsSame(value);
             AttentionInputs<T> attention = Lower(inputs, key, value, shapes, ref tables);
             Engine.Attend(

@@ -7,8 +7,8 @@ namespace AttentionGpu;
 /// <summary>
 /// A multi-head attention layer: projects its inputs to queries, keys and values, attends in every head, joins the heads and projects out.
 /// PyTorch's <c>nn.MultiheadAttention</c>, with grouped-query heads (Ainslie and others, 2023), rotary embedding, normalised queries and
-/// keys, sliding
-/// windows, soft capping, sinks, ALiBi and a bias by distance besides. Its parameters live on the engine's device. May be called from many threads at once.
+/// keys, sliding windows, soft capping, sinks, ALiBi and a bias by distance besides. Its parameters live on the engine's device. May be
+/// called from many threads at once.
 /// </summary>
 /// <remarks>
 /// Masks: a boolean <see cref="AttentionMask"/> is true where a key is visible (<c>nn.MultiheadAttention</c> means the opposite); a key
@@ -113,10 +113,19 @@ public abstract class MultiHeadAttention : IDisposable
         using var call = new CallMemory(engine.Lifetime);
         (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) =
             MultiHeadAttentionWeights.Load(path, heads, keyValueHeads, prefix, batchFirst, options);
-        return weights.StoredType == typeof(Half) ? new MultiHeadAttention<Half>(engine, config, weights)
-            : weights.StoredType == typeof(BFloat16) ? new MultiHeadAttention<BFloat16>(engine, config, weights)
-            : new MultiHeadAttention<float>(engine, config, weights);
+        return Create(engine, config, weights, weights.StoredType);
     }
+
+    /// <summary>Makes a layer of an element type that is known at run time.</summary>
+    /// <param name="engine">Runs the layer; it must outlive it.</param>
+    /// <param name="config">Sizes and variants.</param>
+    /// <param name="weights">The parameters.</param>
+    /// <param name="type">Half or BFloat16; float for every other.</param>
+    internal static MultiHeadAttention Create(
+        AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, Type type) =>
+        type == typeof(Half) ? new MultiHeadAttention<Half>(engine, config, weights)
+        : type == typeof(BFloat16) ? new MultiHeadAttention<BFloat16>(engine, config, weights)
+        : new MultiHeadAttention<float>(engine, config, weights);
 
     /// <summary>Gives the parameters' memory back to the engine, once the calls in progress have ended.</summary>
     public void Dispose()

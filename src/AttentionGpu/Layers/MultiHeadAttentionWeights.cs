@@ -69,8 +69,8 @@ public sealed class MultiHeadAttentionWeights
     public Type StoredType { get; internal init; } = typeof(float);
 
     /// <summary>
-    /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, with the sizes that its shapes tell and what the
-    /// options or <c>config.json</c> say besides. Names of parameters, and what must be stated, as for
+    /// Reads the parameters of one layer of a checkpoint, in float32 whatever the file has, with the sizes that its shapes tell and what
+    /// the options or <c>config.json</c> say besides. Names of parameters, and what must be stated, as for
     /// <see cref="MultiHeadAttention.Load"/>.
     /// </summary>
     /// <param name="path">The file.</param>

@@ -37,7 +37,8 @@ public abstract partial record RotaryScaling
 
     private sealed record DynamicScaling(double Factor, int OriginalContext) : RotaryScaling
     {
-        internal override string Text => string.Create(CultureInfo.InvariantCulture, $"dynamic NTK scaling by {Factor} beyond {OriginalContext}");
+        internal override string Text =>
+            string.Create(CultureInfo.InvariantCulture, $"dynamic NTK scaling by {Factor} beyond {OriginalContext}");
 
         internal override int Stage(int positions) => positions <= OriginalContext ? 0 : positions;
 
@@ -60,14 +61,16 @@ public abstract partial record RotaryScaling
         }
     }
 
-    private sealed record LongRopeScaling(double[] ShortDivisors, double[] LongDivisors, int OriginalContext, double Magnitude) : RotaryScaling
+    private sealed record LongRopeScaling(double[] ShortDivisors, double[] LongDivisors, int OriginalContext, double Magnitude)
+        : RotaryScaling
     {
         internal override string Text => string.Create(CultureInfo.InvariantCulture, $"LongRoPE beyond {OriginalContext}");
 
         internal override int Stage(int positions) => positions <= OriginalContext ? 0 : 1;
 
         public bool Equals(LongRopeScaling? other) =>
-            other is not null && ShortDivisors.AsSpan().SequenceEqual(other.ShortDivisors) && LongDivisors.AsSpan().SequenceEqual(other.LongDivisors)
+            other is not null && ShortDivisors.AsSpan().SequenceEqual(other.ShortDivisors)
+            && LongDivisors.AsSpan().SequenceEqual(other.LongDivisors)
             && OriginalContext == other.OriginalContext && Magnitude.Equals(other.Magnitude);
 
         public override int GetHashCode() => HashCode.Combine(ShortDivisors.Length, OriginalContext, Magnitude);

@@ -52,7 +52,9 @@ public abstract partial record RotaryScaling
     /// <summary>The kind and the factor, in words.</summary>
     internal abstract string Text { get; }
 
-    /// <summary>Throws where a member is out of range, or does not go together with the base of the frequencies or the rotated size.</summary>
+    /// <summary>
+    /// Throws where a member is out of range, or does not go together with the base of the frequencies or the rotated size.
+    /// </summary>
     internal abstract void Validate(double rotaryBase, int size);
 
     /// <summary>
@@ -87,7 +89,8 @@ public abstract partial record RotaryScaling
         }
     }
 
-    private sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext) : RotaryScaling
+    private sealed record Llama3Scaling(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalContext)
+        : RotaryScaling
     {
         internal override string Text => string.Create(CultureInfo.InvariantCulture, $"Llama 3 scaling by {Factor}");
 
@@ -129,7 +132,9 @@ public abstract partial record RotaryScaling
             // The ramp lies between two numbers of turns, which fall from pair to pair for such a base alone.
             if (rotaryBase <= 1.0)
                 throw BadInput.OutOfRange("config", rotaryBase, "Rotary.Base must be more than 1 where Rotary.Scaling is YaRN.");
-            Require(Magnitude is not double given || (double.IsFinite(given) && given > 0.0), "magnitude", Magnitude ?? 0.0, "finite and more than 0");
+            Require(
+                Magnitude is not double given || (double.IsFinite(given) && given > 0.0), "magnitude", Magnitude ?? 0.0,
+                "finite and more than 0");
         }
 
         internal override double Apply(Span<double> frequencies, double rotaryBase, int size, int stage)

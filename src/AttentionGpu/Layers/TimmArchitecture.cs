@@ -29,8 +29,8 @@ internal static partial class TimmArchitecture
         string name = members.Root.GetProperty(Member).GetString()!;
         return Names().Match(name) is not { Success: true } match
             ? throw members.Error(
-                $"has the '{Member}' '{Excerpt.Of(name)}'; of timm's, vit_SIZE_patchN and deit_SIZE_patchN are known, SIZE tiny, small, medium, "
-                + "base, large, huge, giant, gigantic or so400m")
+                $"has the '{Member}' '{Excerpt.Of(name)}'; of timm's, vit_SIZE_patchN and deit_SIZE_patchN are known, SIZE tiny, small, "
+                + "medium, base, large, huge, giant, gigantic or so400m")
             : match.Groups[1].Value switch
             {
                 "tiny" => 3,

@@ -182,7 +182,11 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         long parts = heads + 2L * keyValueHeads;
         nint rows = joined.Lengths[0];
         if (rows % parts != 0)
-            throw Error($"has '{_prefix}in_proj_weight' with {rows} rows, which {heads} heads and {keyValueHeads} key/value heads do not divide");
+        {
+            throw Error(
+                $"has '{_prefix}in_proj_weight' with {rows} rows, which {heads} heads and {keyValueHeads} key/value heads do not divide");
+        }
+
         nint queryRows = (nint)(rows / parts * heads);
         nint keyRows = (nint)(rows / parts * keyValueHeads);
         return WithJoinedBias(
@@ -195,7 +199,11 @@ internal sealed class WeightLoader(Checkpoint file, string? prefix, MultiHeadAtt
         (nint queryRows, nint keyRows, nint valueRows) = (query.Lengths[0], key.Lengths[0], value.Lengths[0]);
         Tensor<float>? bias = Vector("in_proj_bias");
         if (bias is not null && bias.Lengths[0] != queryRows + keyRows + valueRows)
-            throw Error($"has '{_prefix}in_proj_bias' of {bias.Lengths[0]} elements; its weights have {queryRows + keyRows + valueRows} rows");
+        {
+            throw Error(
+                $"has '{_prefix}in_proj_bias' of {bias.Lengths[0]} elements; its weights have {queryRows + keyRows + valueRows} rows");
+        }
+
         return new MultiHeadAttentionWeights
         {
             Query = query,

@@ -68,7 +68,9 @@ public sealed class AttentionModel : IDisposable
     /// <summary>The attention layers, part by part and in the order of their numbers; self-attention before cross-attention.</summary>
     public IReadOnlyList<AttentionModelLayer> Layers { get; }
 
-    /// <summary>Parts of the model whose attention layers are not among <see cref="Layers"/>, each with the reason; most have none.</summary>
+    /// <summary>
+    /// Parts of the model whose attention layers are not among <see cref="Layers"/>, each with the reason; empty for most models.
+    /// </summary>
     public IReadOnlyList<string> Refusals { get; } = [];
 
     /// <summary>
@@ -159,10 +161,9 @@ public sealed class AttentionModel : IDisposable
     /// <inheritdoc cref="LoadLayer{T}(AttentionEngine, AttentionModelLayer, bool)" path="/exception"/>
     public MultiHeadAttention LoadLayer(AttentionEngine engine, AttentionModelLayer layer, bool batchFirst = true)
     {
-        ArgumentNullException.ThrowIfNull(layer);
-        return layer.ElementType == typeof(Half) ? LoadLayer<Half>(engine, layer, batchFirst)
-            : layer.ElementType == typeof(BFloat16) ? LoadLayer<BFloat16>(engine, layer, batchFirst)
-            : LoadLayer<float>(engine, layer, batchFirst);
+        ArgumentNullException.ThrowIfNull(engine);
+        (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) = ReadLayer(layer, batchFirst);
+        return MultiHeadAttention.Create(engine, config, weights, layer.ElementType);
     }
 
     /// <summary>Loads a layer with everything that the configuration says, but for causality, which is an argument of each call.</summary>
@@ -199,7 +200,11 @@ public sealed class AttentionModel : IDisposable
         ArgumentNullException.ThrowIfNull(layer);
         ObjectDisposedException.ThrowIf(_disposed != 0, this);
         if (!Layers.Any(own => ReferenceEquals(own, layer)))
-            throw new ArgumentException($"'layer' must be one of the layers of '{Path}'; it is '{layer.Prefix}' of another model.", nameof(layer));
+        {
+            throw new ArgumentException(
+                $"'layer' must be one of the layers of '{Path}'; it is '{layer.Prefix}' of another model.", nameof(layer));
+        }
+
         MultiHeadAttentionConfig config = layer.Config with { BatchFirst = batchFirst };
         return (config, layer.Reader.Read(config));
     }

@@ -31,7 +31,8 @@ public sealed record AttentionModelLayer
     public required MultiHeadAttentionConfig Config { get; init; }
 
     /// <summary>
-    /// What it computes besides, in words: causality, rotary embedding, window, scale, soft capping, norms, ALiBi, sinks; empty for nothing.
+    /// What it computes besides, in words: causality, rotary embedding, window, scale, soft capping, norms, ALiBi, relative bias, sinks;
+    /// empty for nothing.
     /// </summary>
     public required string Variant { get; init; }
 

@@ -70,7 +70,11 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         string[] norms = _family.Norms == StoredNorms.None ? [] : [QueryNorm, KeyNorm];
         string[] variants = _family.HasSinks ? [.. norms, Sinks] : norms;
         string[] shared = SharedBias?.StartsWith(layer.Prefix, StringComparison.Ordinal) == true ? [SharedBias[layer.Prefix.Length..]] : [];
-        string[] projections = [.. _names.Inputs.Append(_names.Output).SelectMany(name => (string[])[ProjectionNames.Weight(name), ProjectionNames.Bias(name)])];
+        string[] projections =
+        [
+            .. _names.Inputs.Append(_names.Output)
+                .SelectMany(name => (string[])[ProjectionNames.Weight(name), ProjectionNames.Bias(name)]),
+        ];
         new UnreadParameters(checkpoint, layer.Prefix)
             .RequireNone([.. projections, .. variants, .. shared, .. _names.Others], MultiHeadAttentionLoadOptions.Default);
 
@@ -118,7 +122,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         SafetensorsEntry entry = Entry(name, 2);
         return entry.Lengths[0] == buckets.Count && entry.Lengths[1] == heads
             ? buckets
-            : throw Error($"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have [{buckets.Count}, {heads}]");
+            : throw Error(
+                $"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have [{buckets.Count}, {heads}]");
     }
 
     private MultiHeadAttentionConfig Separate(int heads, int rows, int columns)
@@ -131,8 +136,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (keyRows % headSize != 0 || valueRows != keyRows)
         {
             throw Error(
-                $"has keys of {keyRows} and values of {valueRows} elements below '{_shown}'; both must be the same multiple of the head size "
-                + $"{headSize}");
+                $"has keys of {keyRows} and values of {valueRows} elements below '{_shown}'; both must be the same multiple of the "
+                + $"head size {headSize}");
         }
 
         return new MultiHeadAttentionConfig
@@ -153,8 +158,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (rows % parts != 0)
         {
             throw Error(
-                $"has '{_shown}{ProjectionNames.Weight(_names.Joined!)}' for {rows} elements, which {heads} heads and {keyValueHeads} key/value heads do not "
-                + "divide");
+                $"has '{_shown}{ProjectionNames.Weight(_names.Joined!)}' for {rows} elements, which {heads} heads and {keyValueHeads} "
+                + "key/value heads do not divide");
         }
 
         return new MultiHeadAttentionConfig
@@ -179,7 +184,8 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (bias is not null && bias.Lengths[0] != matrix.Lengths[0])
         {
             throw Error(
-                $"has '{_shown}{ProjectionNames.Bias(_names.Joined!)}' of {bias.Lengths[0]} elements; its matrix makes {matrix.Lengths[0]}");
+                $"has '{_shown}{ProjectionNames.Bias(_names.Joined!)}' of {bias.Lengths[0]} elements; its matrix makes "
+                + $"{matrix.Lengths[0]}");
         }
 
         var rows = new JoinedRows(config, _names.Order);
@@ -204,7 +210,11 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         if (!checkpoint.Entries.TryGetValue(name, out SafetensorsEntry? entry))
             throw Error($"has no tensor '{Excerpt.Of(name)}', which {configuration.Owner} have");
         if (entry.Lengths.Count != rank || entry.Lengths.Any(length => length is < 1 or > int.MaxValue))
-            throw Error($"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have rank {rank} and no empty axis");
+        {
+            throw Error(
+                $"has '{Excerpt.Of(name)}' of shape [{string.Join(", ", entry.Lengths)}]; it must have rank {rank} and no empty axis");
+        }
+
         return entry;
     }
 
@@ -214,9 +224,11 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         return _isTransposed ? Tensor.Transpose(stored).ToDenseTensor() : stored;
     }
 
-    private Tensor<float>? ReadBias(string name) => layer.Prefix + ProjectionNames.Bias(name) is string bias && checkpoint.Entries.ContainsKey(bias)
-        ? ReadVector(bias)
-        : null;
+    private Tensor<float>? ReadBias(string name)
+    {
+        string bias = layer.Prefix + ProjectionNames.Bias(name);
+        return checkpoint.Entries.ContainsKey(bias) ? ReadVector(bias) : null;
+    }
 
     private Tensor<float>? Vector(string name, string[] variants) =>
         variants.Contains(name) ? NormFactors.Read(ReadVector(layer.Prefix + name), _family.Norms) : null;

@@ -59,7 +59,8 @@ internal static class ModelMapping
             Window = members.IsPresent("sliding_window") ? WindowedLayers.All : WindowedLayers.None,
             Scale = "scale",
             Softcap = "softcap",
-            Norms = Choice(members, "norms", "none", ("none", StoredNorms.None), ("plain", StoredNorms.Plain), ("less_one", StoredNorms.LessOne)),
+            Norms = Choice(
+                members, "norms", "none", ("none", StoredNorms.None), ("plain", StoredNorms.Plain), ("less_one", StoredNorms.LessOne)),
             HasSinks = members.IsSet("sinks"),
             Alibi = Choice(members, "alibi", "none", ("none", AlibiKind.None), ("bloom", AlibiKind.Bloom), ("mpt", AlibiKind.Mpt)),
             WithoutInfluence = _own,
@@ -79,7 +80,11 @@ internal static class ModelMapping
         string[] parts = prefix.Length == 0 ? [] : prefix.TrimEnd('.').Split('.');
         int number = Array.IndexOf(parts, Number);
         if (number != Array.LastIndexOf(parts, Number))
-            throw members.Error($"has the '{Prefix}' '{Excerpt.Of(prefix)}'; it must have one part '{Number}' for the layer's number, or none");
+        {
+            throw members.Error(
+                $"has the '{Prefix}' '{Excerpt.Of(prefix)}'; it must have one part '{Number}' for the layer's number, or none");
+        }
+
         bool isJoined = members.IsPresent(Joined);
         foreach (string name in new[] { "query", "key", "value" })
         {
@@ -91,7 +96,9 @@ internal static class ModelMapping
             throw members.Error($"has 'order' and no '{Joined}'");
         var usual = new ProjectionNames();
         return new LayerPlace(
-            Choice(members, "stack", "encoder", [.. Enum.GetValues<ModelStack>().Select(stack => (stack.ToString().ToLowerInvariant(), stack))]),
+            Choice(
+                members, "stack", "encoder",
+                [.. Enum.GetValues<ModelStack>().Select(stack => (stack.ToString().ToLowerInvariant(), stack))]),
             number < 0 ? "" : string.Join('.', parts[..number]),
             string.Join('.', parts[(number + 1)..]),
             new ProjectionNames

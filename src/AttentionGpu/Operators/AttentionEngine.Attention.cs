@@ -112,15 +112,13 @@ public sealed partial class AttentionEngine
 
     /// <summary>
     /// Scaled dot-product attention with all that it can have: other element types, past and present, key lengths, ragged sequences,
-    /// documents,
-    /// prefixes, ALiBi, a bias by distance, sinks, normalisation and rotary embedding of queries and keys, scores and log-sum-exp. What a call does not use
-    /// costs
-    /// nothing.
+    /// documents, prefixes, ALiBi, a bias by distance, sinks, normalisation and rotary embedding of queries and keys, scores and
+    /// log-sum-exp. What a call does not use costs nothing.
     /// </summary>
     /// <remarks>
     /// A score is <c>scale * query . key</c>, both normalised and then rotated where that is asked for; then soft capping; then ALiBi;
-    /// then the bias by distance; then the additive mask.
-    /// Hidden keys take no part. Semantics as for the other overload where both can say a call.
+    /// then the bias by distance; then the additive mask. Hidden keys take no part. Semantics as for the other overload
+    /// where both can say a call.
     /// </remarks>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32.</typeparam>
     /// <param name="inputs">What it reads.</param>

@@ -146,8 +146,8 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
     }
 
     /// <summary>
-    /// The biases of a block lie on its diagonals. They are written out once, keys + lanes floats, so that a vector of scores costs 2 loads,
-    /// 1 store and 1 addition.
+    /// The biases of a block lie on its diagonals. They are written out once, keys + lanes floats, so that a vector of scores costs 2
+    /// loads, 1 store and 1 addition.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ApplyDistanceBias(in QueryBlock block, in KeyRange keys)

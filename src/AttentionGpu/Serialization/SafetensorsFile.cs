@@ -194,7 +194,10 @@ public sealed class SafetensorsFile : ITensorFile, IDisposable
     }
 
     /// <inheritdoc/>
-    byte[] ITensorFile.ReadBytes(string name) => _data.ReadBytes(Find(name));
+    byte[] ITensorFile.ReadBytes(string name) => ReadBytes(name);
+
+    /// <summary>Reads a tensor's bytes as they are.</summary>
+    internal byte[] ReadBytes(string name) => _data.ReadBytes(Find(name));
 
     /// <summary>The first names, for messages.</summary>
     internal static string Summary(IReadOnlyDictionary<string, SafetensorsEntry> entries)

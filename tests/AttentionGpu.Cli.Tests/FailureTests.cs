@@ -41,6 +41,13 @@ public class FailureTests
         Assert.Equal(new CliResult(exitCode, "", $"attention: {message}\n"), result);
     }
 
+    [Fact]
+    public void The_name_of_a_parameter_is_left_out()
+    {
+        CliResult result = InProcess.Capture(() => Failure.Report(new ArgumentException("wrong", "index")));
+        Assert.Equal(new CliResult(2, "", "attention: wrong\n"), result);
+    }
+
     [Theory]
     [InlineData("one\ntwo\r\nthree", "attention: one two three\n")]
     [InlineData("\n\none\n", "attention: one\n")]

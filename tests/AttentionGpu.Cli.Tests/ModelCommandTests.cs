@@ -1,7 +1,6 @@
 using System.Numerics.Tensors;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using AttentionGpu.Cli.Output;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tests.Layers;
 using AttentionGpu.Tests.Models;

@@ -176,7 +176,7 @@ public sealed class RunInputTests : IDisposable
     [InlineData("far.npy' has the position 2147483647; it must be 0 to ", "--input", "x.npy", "--position-ids", "far.npy")]
     [InlineData("--position-ids must be left out beside --context", "--input", "x.npy", "--position-ids", "long.npy", "--context", "x.npy")]
     [InlineData("'double' not recognized. Must be one of: 'float32' 'float16'", "--input", "x.npy", "--type", "double")]
-    [InlineData("--input has the embedding size 31; the layer's is 32.", "--input", "narrow.npy")]
+    [InlineData("--input has the shape [2, 6, 31]; its last axis must be 32, the layer's embedding size.", "--input", "narrow.npy")]
     public void What_cannot_be_computed_is_refused(string message, params string[] options)
     {
         WriteNumPy("p", "|b1", new byte[12], "(6, 2)");
@@ -191,8 +191,8 @@ public sealed class RunInputTests : IDisposable
     }
 
     [Theory]
-    [InlineData("--context has the key size 31; the layer's is 32.", "(2, 6, 31)", 2 * 6 * 31)]
-    [InlineData("--context has a batch of 3; --input has 2.", "(3, 6, 32)", 3 * 6 * 32)]
+    [InlineData("--context has the shape [2, 6, 31]; its last axis must be 32, the layer's key size.", "(2, 6, 31)", 2 * 6 * 31)]
+    [InlineData("--context has the shape [3, 6, 32]; its first axis must be 2, the batch of --input.", "(3, 6, 32)", 3 * 6 * 32)]
     public void A_context_that_does_not_fit_is_refused(string message, string shape, int count)
     {
         PublishedModel cross = PublishedModels.All["encoder and decoder: cross-attention"];

@@ -34,12 +34,11 @@ internal sealed record LayerRun(TimeSpan First, TimeSpan Time, LayerCost Cost, A
     {
         if (inputs.PositionIds is not null && layer.Config.Rotary is null)
             throw new ArgumentException("--position-ids must be left out: the layer has no rotary embedding.");
-        RequireSize("--input", inputs.Input, "embedding", layer.Config.EmbeddingSize);
+        RequireAxis("--input", inputs.Input, "last", layer.Config.EmbeddingSize, "the layer's embedding size");
         if (inputs.Context is Tensor<float> context)
         {
-            RequireSize("--context", context, "key", layer.Config.KeySize ?? layer.Config.EmbeddingSize);
-            if (context.Lengths[0] != inputs.Input.Lengths[0])
-                throw new InvalidDataException($"--context has a batch of {context.Lengths[0]}; --input has {inputs.Input.Lengths[0]}.");
+            RequireAxis("--context", context, "first", inputs.Input.Lengths[0], "the batch of --input");
+            RequireAxis("--context", context, "last", layer.Config.KeySize ?? layer.Config.EmbeddingSize, "the layer's key size");
         }
 
         Tensor<T> query = ElementConversion.FromSingle<T>(inputs.Input, "--input");
@@ -79,10 +78,13 @@ internal sealed record LayerRun(TimeSpan First, TimeSpan Time, LayerCost Cost, A
     }
 
     // The engine would name its own arguments.
-    private static void RequireSize(string option, Tensor<float> tensor, string kind, int size)
+    private static void RequireAxis(string option, Tensor<float> tensor, string axis, nint length, string meaning)
     {
-        if (tensor.Lengths[^1] != size)
-            throw new InvalidDataException($"{option} has the {kind} size {tensor.Lengths[^1]}; the layer's is {size}.");
+        if (tensor.Lengths[axis == "first" ? 0 : ^1] != length)
+        {
+            throw new InvalidDataException(
+                $"{option} has the shape [{string.Join(", ", tensor.Lengths.ToArray())}]; its {axis} axis must be {length}, {meaning}.");
+        }
     }
 
     private static TimeSpan Measure(Action action)

@@ -31,7 +31,6 @@ internal static class RunCommand
         {
             var settings = new Settings(
                 parsed.GetValue(needWeights), parsed.GetRequiredValue(device), parsed.GetRequiredValue(output), parsed.GetValue(json));
-            TensorFile.RequireFormat("--output", settings.Output);
             if (settings.NeedWeights && TensorFile.IsNumPy(settings.Output))
                 throw new ArgumentException("--need-weights writes two tensors; --output must be a .safetensors file.");
             if (settings.NeedWeights && inputs.HasLengths(parsed))
@@ -40,6 +39,7 @@ internal static class RunCommand
             using LayerSource source = layer.Open(parsed);
             RequireContext(source, inputs.HasContext(parsed));
             OutputFile.Require("--output", settings.Output, [.. source.Files, .. inputs.Files(parsed)]);
+            TensorFile.RequireFormat("--output", settings.Output);
             return Run(settings, source, inputs.Read(parsed), open);
         });
         return command;

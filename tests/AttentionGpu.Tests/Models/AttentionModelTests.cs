@@ -110,7 +110,7 @@ public sealed class AttentionModelTests : IDisposable
             ArgumentException exception = Assert.Throws<ArgumentException>(() => model.FindLayer(wrong));
             Assert.Equal("prefix", exception.ParamName);
             Assert.Contains($"no attention layer '{wrong}'", exception.Message, StringComparison.Ordinal);
-            Assert.Contains("has: 'model.layers.3.self_attn' to 'model.layers.3.self_attn'", exception.Message, StringComparison.Ordinal);
+            Assert.Contains("has: 'model.layers.3.self_attn'.", exception.Message, StringComparison.Ordinal);
         }
     }
 
@@ -181,7 +181,7 @@ public sealed class AttentionModelTests : IDisposable
             model.Layers.Select(layer => (layer.Stack, layer.IsCross)));
         Assert.Equal(8, model.FindLayer(1, isCross: true).Config.Heads);
         Assert.Equal(4, model.FindLayer(1, ModelStack.Encoder).Config.Heads);
-        const string there = "encoder self-attention 1 to 1; decoder self-attention 1 to 1; decoder cross-attention 1 to 1";
+        const string there = "encoder self-attention 1; decoder self-attention 1; decoder cross-attention 1";
         AssertError<ArgumentException>("The stack must be given, because several have a self-attention 1", () => model.FindLayer(1));
         AssertError<ArgumentException>("There is no self-attention 7 in the decoder", () => model.FindLayer(7, ModelStack.Decoder));
         AssertError<ArgumentException>(there, () => model.FindLayer(7));

@@ -101,6 +101,8 @@ internal sealed class RopeScalingReader
         };
     }
 
+    private bool HasOriginal => _root.TryGetProperty(Original, out JsonElement own) && own.ValueKind != JsonValueKind.Null;
+
     private JsonElement? Object(string member)
     {
         if (!_root.TryGetProperty(member, out JsonElement value) || value.ValueKind == JsonValueKind.Null)
@@ -117,7 +119,7 @@ internal sealed class RopeScalingReader
         int original = OriginalContext(Longest);
 
         // Phi-3 has the original context beside the scaling, and the factor follows from both contexts.
-        double factor = _root.TryGetProperty(Original, out _)
+        double factor = HasOriginal
             ? (double)Context(_root, Longest, Longest) / original
             : Optional("factor") ?? throw _error($"has neither '{_name}.factor' nor '{Original}'");
         double magnitude = Optional("attention_factor") ?? (factor <= 1.0 ? 1.0 : Math.Sqrt(1.0 + Math.Log(factor) / Math.Log(original)));
@@ -141,7 +143,8 @@ internal sealed class RopeScalingReader
         _scaling!.Value.TryGetProperty(Original, out JsonElement own) && own.ValueKind != JsonValueKind.Null
             ? Context(_scaling.Value, Original, $"{_name}.{Original}")
         : otherwise is null ? throw _error($"has no '{_name}.{Original}'")
-        : Context(_root, _root.TryGetProperty(Original, out _) ? Original : otherwise, otherwise);
+        : HasOriginal ? Context(_root, Original, Original)
+        : Context(_root, otherwise, otherwise);
 
     private int Context(JsonElement from, string member, string name)
     {

@@ -81,6 +81,12 @@ public sealed class ModelMappingTests : IDisposable
     [InlineData("""{"layers":[{"prefix":"a.N.b","order":"grouped"}]}""", "has 'order' and no 'joined'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","rope_scaling":{"type":"linear","factor":2}}]}""", "has 'rope_scaling' and no 'rope_theta'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","interleaved":true}]}""", "has 'interleaved' and no 'rope_theta'")]
+    [InlineData("""{"layers":[{"prefix":"a.N.b","alibi":"bloom","alibi_bias_max":16}]}""", "has 'alibi_bias_max' and no 'alibi' = 'mpt'")]
+    [InlineData("""{"layers":[{"prefix":"a.N.b","rms_norm_eps":1e-5}]}""", "has 'rms_norm_eps' and no 'norms'")]
+    [InlineData(
+        """{"layers":[{"prefix":"a.N.b","relative_attention_max_distance":9}]}""", "has 'relative_attention_max_distance' and no 'relative_bias'")]
+    [InlineData("""{"layers":[{"prefix":"\ud800"}]}""", "is no valid JSON")]
+    [InlineData("""{"layers":[{"prefix":"a.N.b","\udc00":1}]}""", "is no valid JSON")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","causal":"yes"}]}""", "it must be true or false")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","ignore":"x"}]}""", "it must be a list of texts")]
     [InlineData("""{"layers":[{"prefix":7}]}""", "it must be a text")]
@@ -107,6 +113,36 @@ public sealed class ModelMappingTests : IDisposable
         });
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', exception.Message);
+    }
+
+    [Theory]
+    [InlineData("decoder.block.1.layer.0.SelfAttention.", "decoder.block.N.layer.0.SelfAttention", 3)]
+    [InlineData("decoder.block.0.layer.1.SelfAttention.", "decoder.block.N.layer.1.SelfAttention", null)]
+    [InlineData("decoder.block.1.SelfAttention.", "decoder.block.1.SelfAttention", 3)]
+    public void Windows_are_listed_by_the_number_of_the_layer(string prefix, string described, int? left)
+    {
+        PublishedModel published = PublishedModels.All["encoder and decoder: encoder"] with { Prefix = prefix };
+        published.Write(_folder, "nonesuch", published.Call(1, length: 3).Weights);
+        Describe(
+            $$"""
+            {"prefix":"{{described}}","num_attention_heads":4,"sliding_window":4,"layer_types":["full_attention","sliding_attention"]}
+            """);
+        using var model = AttentionModel.Open(_folder, Mapping);
+        Assert.Equal(left, Assert.Single(model.Layers).Config.Window?.Left);
+    }
+
+    [Fact]
+    public void A_prefix_that_several_layers_have_is_refused()
+    {
+        PublishedModel published = PublishedModels.All["Llama 2"];
+        published.Write(_folder, "llama", published.Call(3, length: 5).Weights);
+        const string layer = """{"prefix":"model.layers.N.self_attn","output":"o_proj","num_attention_heads":""";
+        Describe($$"""{{layer}}4},{{layer}}8,"cross":true}""");
+        using var model = AttentionModel.Open(_folder, Mapping);
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => model.FindLayer("model.layers.3.self_attn"));
+        Assert.Equal("prefix", exception.ParamName);
+        Assert.Contains("which several layers have", exception.Message, StringComparison.Ordinal);
+        Assert.Equal(8, model.FindLayer(3, isCross: true).Config.Heads);
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using System.Globalization;
 using AttentionGpu.Bench;
+using AttentionGpu.Bench.Encoder;
 using AttentionGpu.Bench.Kernels;
 using AttentionGpu.Bench.Peers;
 using AttentionGpu.Bench.Ptx;
@@ -11,6 +12,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- --filter '*'
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- variants [DEVICE]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- invariant [DEVICE]
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- encoder [DEVICE [THREADS]]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
@@ -24,6 +26,8 @@ else if (args is ["variants", ..])
     PeerReport.RunVariants(args.ElementAtOrDefault(1) ?? "simd");
 else if (args is ["invariant", ..])
     InvariantCosts.Run(args.ElementAtOrDefault(1) ?? "simd");
+else if (args is ["encoder", ..])
+    EncoderReport.Run(args.ElementAtOrDefault(1) ?? "simd", Number(args.ElementAtOrDefault(2) ?? "2"));
 else if (args is ["textbook", var device])
     YardstickReport.Run(device);
 else if (args is ["kernels", var timed])

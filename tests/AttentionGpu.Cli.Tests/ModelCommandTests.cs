@@ -191,7 +191,7 @@ public sealed class ModelCommandTests : IDisposable
 
     [Theory]
     [InlineData("nowhere", "Could not find file '")]
-    [InlineData("empty", "has neither 'model.safetensors' nor 'model.safetensors.index.json'. It has: no files.")]
+    [InlineData("empty", "has none of 'model.safetensors', 'model.safetensors.index.json', 'model.onnx', 'onnx/model.onnx'. It has: no ")]
     [InlineData("alone", "config.json', which says what the layers of '")]
     [InlineData("gguf", "It has: model.gguf. GGUF models are not read.")]
     [InlineData("gguf/model.gguf", "model.gguf' is no safetensors file: it is a GGUF model.")]

@@ -214,7 +214,8 @@ internal static class Comparisons
                 model, threads, [("input", OnnxRuntimeModel.Tensor(input, lengths))], () => output, (Output, OnnxRuntimeModel.Tensor(output, lengths))));
     }
 
-    private static float[] JoinColumns(ReadOnlySpan<float[]> matrices, int rows)
+    /// <summary>Matrices with as many rows, side by side.</summary>
+    public static float[] JoinColumns(ReadOnlySpan<float[]> matrices, int rows)
     {
         var joined = new float[matrices.Length * matrices[0].Length];
         int columns = matrices[0].Length / rows;

@@ -10,6 +10,9 @@ namespace AttentionGpu.Layers;
 /// </summary>
 internal sealed class ModelConfiguration
 {
+    /// <summary>The folder of a model's ONNX files, without a configuration of their own.</summary>
+    public const string OnnxFolder = "onnx";
+
     private const string TypeMember = "model_type";
     private const string FileName = "config.json";
     private const string PositionType = "position_embedding_type";
@@ -81,8 +84,15 @@ internal sealed class ModelConfiguration
     /// <summary>Whether <c>q_norm.weight</c> and <c>k_norm.weight</c> have a known meaning.</summary>
     public bool HasNorms => Family.Norms != StoredNorms.None;
 
-    /// <summary>Where the file of a checkpoint is, if there is one.</summary>
-    public static string PathBeside(string checkpoint) => Path.Combine(Path.GetDirectoryName(Path.GetFullPath(checkpoint))!, FileName);
+    /// <summary>Where the file of a checkpoint is, if there is one: beside it, or above a folder <c>onnx</c>, as on the Hub.</summary>
+    public static string PathBeside(string checkpoint)
+    {
+        string folder = Path.GetDirectoryName(Path.GetFullPath(checkpoint))!;
+        string path = Path.Combine(folder, FileName);
+        return !File.Exists(path) && Path.GetFileName(folder) == OnnxFolder && Path.GetDirectoryName(folder) is string above
+            ? Path.Combine(above, FileName)
+            : path;
+    }
 
     /// <summary>Reads the file in the folder of a checkpoint; null where there is none.</summary>
     /// <param name="checkpoint">The checkpoint's path.</param>

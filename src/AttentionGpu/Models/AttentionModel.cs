@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using AttentionGpu.Elements;
 using AttentionGpu.Layers;
 using AttentionGpu.Models;
@@ -6,9 +7,10 @@ using AttentionGpu.Serialization;
 namespace AttentionGpu;
 
 /// <summary>
-/// A model's checkpoint in a folder of the Hugging Face Hub: <c>config.json</c> with <c>model.safetensors</c>, or with the files of
-/// <c>model.safetensors.index.json</c>. Its attention layers are listed when it is opened, from the headers of the files alone; loading
-/// one reads that layer's bytes. <c>docs/models.md</c> has the known architectures. May be used from many threads at once.
+/// A model's checkpoint in a folder of the Hugging Face Hub: <c>config.json</c> with <c>model.safetensors</c>, with the files of
+/// <c>model.safetensors.index.json</c>, or with an ONNX model, <c>model.onnx</c> or <c>onnx/model.onnx</c>. Its attention layers are listed
+/// when it is opened, from the headers of the files or from the graph alone; loading one reads that layer's bytes.
+/// <c>docs/models.md</c> has the known architectures. May be used from many threads at once.
 /// </summary>
 public sealed class AttentionModel : IDisposable
 {
@@ -23,6 +25,7 @@ public sealed class AttentionModel : IDisposable
     private AttentionModel(Checkpoint checkpoint, string? mapping)
     {
         _checkpoint = checkpoint;
+        TensorNames = [.. checkpoint.Entries.Keys.Order(StringComparer.Ordinal)];
         (ModelConfiguration Configuration, LayerPlace Place)[] places;
         if (mapping is not null)
         {
@@ -63,10 +66,19 @@ public sealed class AttentionModel : IDisposable
     /// <summary>Parts of the model whose attention layers are not among <see cref="Layers"/>, each with the reason; most have none.</summary>
     public IReadOnlyList<string> Refusals { get; } = [];
 
+    /// <summary>
+    /// The names of all tensors, those outside of attention included. A matrix of an ONNX model has the name of the bias that the graph
+    /// adds to the product.
+    /// </summary>
+    public IReadOnlyCollection<string> TensorNames { get; }
+
     internal IEnumerable<string> Files => _checkpoint.Files.Append(_description);
 
     /// <summary>Opens a model and lists its layers. No parameter is read.</summary>
-    /// <param name="path">The folder; or a safetensors file or an index, with <c>config.json</c> beside it.</param>
+    /// <param name="path">
+    /// The folder; or a safetensors file, an index or an ONNX model, with <c>config.json</c> beside it (or above, if its folder is
+    /// <c>onnx</c>).
+    /// </param>
     /// <param name="mapping">
     /// A JSON file that describes the layers of a model that is not in the table, and takes the place of <c>config.json</c>; null for none.
     /// <c>docs/models.md</c> has its members.
@@ -190,6 +202,20 @@ public sealed class AttentionModel : IDisposable
             throw new ArgumentException($"'layer' must be one of the layers of '{Path}'; it is '{layer.Prefix}' of another model.", nameof(layer));
         MultiHeadAttentionConfig config = layer.Config with { BatchFirst = batchFirst };
         return (config, layer.Reader.Read(config));
+    }
+
+    /// <summary>
+    /// Reads a tensor as float32: F16 and BF16 elements keep their values, F64 elements are rounded. Its axes are those of the file;
+    /// matrices that the graph of an ONNX model multiplies with are [outputs, inputs]. A scalar has the shape [1].
+    /// </summary>
+    /// <param name="name">One of <see cref="TensorNames"/>.</param>
+    /// <exception cref="InvalidDataException">There is no such tensor, or its elements cannot be read.</exception>
+    /// <exception cref="ObjectDisposedException">The model is disposed.</exception>
+    public Tensor<float> ReadTensor(string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ObjectDisposedException.ThrowIf(_disposed != 0, this);
+        return _checkpoint.Read(name);
     }
 
     /// <summary>Closes the files. Layers that are loaded stay.</summary>

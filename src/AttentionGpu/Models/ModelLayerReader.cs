@@ -20,6 +20,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private readonly string _shown = Excerpt.Of(layer.Prefix);
     private readonly ProjectionNames _names = place.Names;
     private readonly ModelFamily _family = configuration.Family;
+    private readonly bool _isTransposed = place.Names.IsTransposed && !checkpoint.IsOutputsFirst;
 
     /// <summary>What the layer computes, by the configuration and the shapes; no parameter is read.</summary>
     /// <exception cref="InvalidDataException">
@@ -193,7 +194,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private (int Rows, int Columns) Shape(string name)
     {
         IReadOnlyList<nint> lengths = Matrix(name).Lengths;
-        return _names.IsTransposed ? ((int)lengths[1], (int)lengths[0]) : ((int)lengths[0], (int)lengths[1]);
+        return _isTransposed ? ((int)lengths[1], (int)lengths[0]) : ((int)lengths[0], (int)lengths[1]);
     }
 
     private SafetensorsEntry Matrix(string name) => Entry(layer.Prefix + ProjectionNames.Weight(name), 2);
@@ -210,7 +211,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
     private Tensor<float> ReadMatrix(string name)
     {
         Tensor<float> stored = checkpoint.Read(Matrix(name).Name);
-        return _names.IsTransposed ? Tensor.Transpose(stored).ToDenseTensor() : stored;
+        return _isTransposed ? Tensor.Transpose(stored).ToDenseTensor() : stored;
     }
 
     private Tensor<float>? ReadBias(string name) => layer.Prefix + ProjectionNames.Bias(name) is string bias && checkpoint.Entries.ContainsKey(bias)

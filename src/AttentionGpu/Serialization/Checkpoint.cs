@@ -1,24 +1,32 @@
 using System.Numerics.Tensors;
+using AttentionGpu.Layers;
+using AttentionGpu.Serialization.Onnx;
 
 namespace AttentionGpu.Serialization;
 
 /// <summary>
-/// The tensors of a checkpoint: those of one safetensors file, or of all files (shards) of an index. The headers of all files are read and
-/// checked when it is opened; tensors are read when they are asked for. May be used from many threads at once.
+/// The tensors of a checkpoint: those of one safetensors file, of all files (shards) of an index, or of an ONNX model. The headers of all
+/// files, or the model's graph, are read and checked when it is opened; tensors are read when they are asked for. May be used from many
+/// threads at once.
 /// </summary>
 internal sealed class Checkpoint : IDisposable
 {
     public const string FileName = "model.safetensors";
     public const string IndexName = FileName + CheckpointIndex.Extension;
+    private const string OnnxName = "model" + OnnxFile.Extension;
 
-    private readonly IReadOnlyList<SafetensorsFile> _files;
-    private readonly Dictionary<string, SafetensorsFile> _fileOf = new(StringComparer.Ordinal);
+    // Where a folder has one, in the order of preference: the Hub's layouts.
+    private static readonly string[] _names =
+        [FileName, IndexName, OnnxName, System.IO.Path.Combine(ModelConfiguration.OnnxFolder, OnnxName)];
+
+    private readonly IReadOnlyList<ITensorFile> _files;
+    private readonly Dictionary<string, ITensorFile> _fileOf = new(StringComparer.Ordinal);
     private readonly Dictionary<string, SafetensorsEntry> _entries = new(StringComparer.Ordinal);
 
-    private Checkpoint(string path, IReadOnlyList<SafetensorsFile> files)
+    private Checkpoint(string path, IReadOnlyList<ITensorFile> files)
     {
         (Path, _files) = (path, files);
-        foreach (SafetensorsFile file in files)
+        foreach (ITensorFile file in files)
         {
             foreach ((string name, SafetensorsEntry entry) in file.Entries)
             {
@@ -36,17 +44,22 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>The path of the file, or of the index.</summary>
     public string Path { get; }
 
+    /// <summary>
+    /// Whether matrices are [outputs, inputs] whatever the architecture: the graph of an ONNX model tells how it multiplies with them.
+    /// </summary>
+    public bool IsOutputsFirst => _files[0] is OnnxFile;
+
     /// <summary>What all files hold, by name.</summary>
     public IReadOnlyDictionary<string, SafetensorsEntry> Entries => _entries;
 
     /// <summary>
-    /// Opens a folder with <c>model.safetensors</c> or <c>model.safetensors.index.json</c> (the former where there are both, as the Hub's
-    /// library does), a safetensors file, or an index.
+    /// Opens a folder with <c>model.safetensors</c>, <c>model.safetensors.index.json</c>, <c>model.onnx</c> or <c>onnx/model.onnx</c> (the
+    /// first of them that is there), a safetensors file, an index, or an ONNX model.
     /// </summary>
     /// <exception cref="FileNotFoundException">There is no such file.</exception>
     /// <exception cref="InvalidDataException">
-    /// The folder has neither; a file is malformed; the index names a file that is not there, is outside its folder, or lacks a tensor; or
-    /// a tensor is in two files.
+    /// The folder has none of them; a file is malformed; the index names a file that is not there, is outside its folder, or lacks a
+    /// tensor; or a tensor is in two files.
     /// </exception>
     public static Checkpoint Open(string path)
     {
@@ -54,6 +67,7 @@ internal sealed class Checkpoint : IDisposable
         string file = Directory.Exists(path) ? FileIn(path) : path;
         return file.EndsWith(CheckpointIndex.Extension, StringComparison.OrdinalIgnoreCase)
             ? OpenShards(file)
+            : file.EndsWith(OnnxFile.Extension, StringComparison.OrdinalIgnoreCase) ? new Checkpoint(file, [OnnxFile.Open(file)])
             : OpenFile(file);
     }
 
@@ -65,7 +79,7 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>The files that are read.</summary>
     public IEnumerable<string> Files => _files.Select(file => file.Path).Prepend(Path).Distinct(StringComparer.Ordinal);
 
-    /// <summary>Reads a tensor as float32; see <see cref="SafetensorsFile.Read(string)"/>.</summary>
+    /// <summary>Reads a tensor as float32; see <see cref="ITensorFile.Read"/>.</summary>
     /// <exception cref="InvalidDataException">There is no such tensor, or its elements are of another type.</exception>
     public Tensor<float> Read(string name) => FileOf(name).Read(name);
 
@@ -98,18 +112,18 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Closes the files.</summary>
     public void Dispose()
     {
-        foreach (SafetensorsFile file in _files)
+        foreach (ITensorFile file in _files)
             file.Dispose();
     }
 
-    private SafetensorsFile FileOf(string name) =>
-        _fileOf.TryGetValue(name, out SafetensorsFile? file)
+    private ITensorFile FileOf(string name) =>
+        _fileOf.TryGetValue(name, out ITensorFile? file)
             ? file
             : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary()}.");
 
     private static string FileIn(string folder)
     {
-        foreach (string name in (string[])[FileName, IndexName])
+        foreach (string name in _names)
         {
             string file = System.IO.Path.Combine(folder, name);
             if (File.Exists(file))
@@ -123,7 +137,8 @@ internal sealed class Checkpoint : IDisposable
         string? other = files.Any(file => file.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)) ? " GGUF models are not read."
             : files.Any(file => file.EndsWith(".bin", StringComparison.OrdinalIgnoreCase)) ? " PyTorch's .bin files are not read."
             : null;
-        throw new InvalidDataException($"The folder '{folder}' has neither '{FileName}' nor '{IndexName}'. It has: {names}{more}.{other}");
+        throw new InvalidDataException(
+            $"The folder '{folder}' has none of '{string.Join("', '", _names)}'. It has: {names}{more}.{other}");
     }
 
     private static Checkpoint OpenShards(string index)

@@ -6,6 +6,9 @@ namespace AttentionGpu.Serialization;
 /// <summary>Tells files of other kinds, which are often given in the place of a safetensors file, by their first bytes.</summary>
 internal static class FileKind
 {
+    /// <summary>A kind.</summary>
+    public const string Onnx = "an ONNX model";
+
     private const int StartBytes = 64;
 
     // An index has a line for each tensor of a model.
@@ -51,7 +54,7 @@ internal static class FileKind
         }
 
         if (start.Length > 2 && start[0] == 0x08 && start[1] is > 0 and < 0x20 && _onnxFields.Contains(start[2]))
-            return "an ONNX model";
+            return Onnx;
         stream.Position = origin;
         return Encoding.UTF8.GetString(start).TrimStart('\uFEFF', ' ', '\t', '\r', '\n').StartsWith('{') ? DescribeJson(stream) : null;
     }

@@ -9,40 +9,36 @@ namespace AttentionGpu.Serialization;
 /// A safetensors file, open for reading. The whole header is checked when the file is opened; tensors are read when they are asked for.
 /// Reads never leave the file. May be used from many threads at once.
 /// </summary>
-public sealed class SafetensorsFile : IDisposable
+public sealed class SafetensorsFile : ITensorFile, IDisposable
 {
     // The limit of the reference implementation.
     private const long MaxHeaderBytes = 100_000_000;
     private const int LengthBytes = sizeof(ulong);
     private const string StreamPath = "(stream)";
 
-    // Converted at a time, so that a tensor is in memory once.
-    private const int ConvertedElements = 1 << 16;
-
-    private readonly Lock _lock = new();
     private readonly Stream _stream;
-    private readonly long _start;
-    private readonly long _dataStart;
-    private readonly SafetensorsHeader _header;
+    private readonly TensorData _data;
 
     private SafetensorsFile(Stream stream, string path)
     {
         _stream = stream;
-        _start = stream.Position;
         Path = path;
-        _header = new SafetensorsHeader(path == StreamPath ? null : path);
-        long fileLength = stream.Length - _start;
+        var parser = new SafetensorsHeader(path == StreamPath ? null : path);
+        long start = stream.Position;
+        long fileLength = stream.Length - start;
         if (fileLength < LengthBytes)
-            throw _header.Error($"it has {fileLength} bytes, too few for a header");
+            throw parser.Error($"it has {fileLength} bytes, too few for a header");
         Span<byte> lengthBytes = stackalloc byte[LengthBytes];
-        ReadExactly(lengthBytes, 0);
+        var whole = new TensorData(stream, start, path, parser.Error);
+        whole.ReadExactly(lengthBytes, 0);
         ulong headerLength = BinaryPrimitives.ReadUInt64LittleEndian(lengthBytes);
         if (headerLength > MaxHeaderBytes || (long)headerLength > fileLength - LengthBytes)
-            throw _header.Error($"its header claims {headerLength} bytes; the file has {fileLength - LengthBytes} after the length");
+            throw parser.Error($"its header claims {headerLength} bytes; the file has {fileLength - LengthBytes} after the length");
         var header = new byte[headerLength];
-        ReadExactly(header, LengthBytes);
-        _dataStart = LengthBytes + (long)headerLength;
-        Entries = _header.Parse(header, fileLength - _dataStart);
+        whole.ReadExactly(header, LengthBytes);
+        long dataStart = LengthBytes + (long)headerLength;
+        _data = new TensorData(stream, start + dataStart, path, parser.Error);
+        Entries = parser.Parse(header, fileLength - dataStart);
     }
 
     /// <summary>The file's path; "(stream)" where it was opened from a stream.</summary>
@@ -101,14 +97,7 @@ public sealed class SafetensorsFile : IDisposable
     /// <exception cref="InvalidDataException">The file has no such tensor, or its elements are of a type that is not converted.</exception>
     /// <exception cref="NotSupportedException"><typeparamref name="T"/> is another type.</exception>
     public Tensor<T> Read<T>(string name, bool round = false)
-        where T : unmanaged
-    {
-        SafetensorsEntry entry = Find(name);
-        Require<T>(entry, round);
-        var values = new T[Count(entry)];
-        Read<T>(entry, values);
-        return Tensor.Create(values, Axes(entry));
-    }
+        where T : unmanaged => _data.Read<T>(Find(name), round);
 
     /// <summary>
     /// Reads a tensor's elements, in order, into the caller's memory. They are converted as in <see cref="Read{T}(string, bool)"/>.
@@ -124,11 +113,11 @@ public sealed class SafetensorsFile : IDisposable
         where T : unmanaged
     {
         SafetensorsEntry entry = Find(name);
-        Require<T>(entry, round);
-        int count = Count(entry);
+        TensorData.Require<T>(entry, round, Path);
+        int count = _data.Count(entry);
         if (target.Length != count)
             throw new ArgumentException($"'target' must have {count} elements, those of '{Excerpt.Of(name)}'; it has {target.Length}.", nameof(target));
-        Read(entry, target);
+        _data.Read(entry, target);
     }
 
     /// <summary>Reads a tensor of BOOL elements; any byte but 0 is true. A scalar has the shape [1].</summary>
@@ -138,8 +127,8 @@ public sealed class SafetensorsFile : IDisposable
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.Bool)
             throw new InvalidDataException($"The tensor '{Excerpt.Of(name)}' in '{Path}' has elements of type {Excerpt.Of(entry.TypeName)}, not BOOL.");
-        byte[] bytes = ReadBytes(name);
-        return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), Axes(entry));
+        byte[] bytes = _data.ReadBytes(entry);
+        return Tensor.Create(Array.ConvertAll(bytes, value => value != 0), TensorData.Axes(entry));
     }
 
     /// <summary>Reads a tensor of I64 elements, in order.</summary>
@@ -149,8 +138,8 @@ public sealed class SafetensorsFile : IDisposable
         SafetensorsEntry entry = Find(name);
         if (entry.Type != SafetensorsType.I64)
             throw new InvalidDataException($"The tensor '{Excerpt.Of(name)}' in '{Path}' has elements of type {Excerpt.Of(entry.TypeName)}, not I64.");
-        var values = new long[Count(entry)];
-        ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), _dataStart + entry.Start);
+        var values = new long[_data.Count(entry)];
+        _data.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()), entry.Start);
         return values;
     }
 
@@ -204,15 +193,11 @@ public sealed class SafetensorsFile : IDisposable
         return SafetensorsWriter.CreateHeader<T>(lengths);
     }
 
+    /// <inheritdoc/>
+    byte[] ITensorFile.ReadBytes(string name) => ReadBytes(name);
+
     /// <summary>Reads a tensor's bytes as they are.</summary>
-    internal byte[] ReadBytes(string name)
-    {
-        SafetensorsEntry entry = Find(name);
-        RequireArray(entry);
-        var bytes = new byte[entry.End - entry.Start];
-        ReadExactly(bytes, _dataStart + entry.Start);
-        return bytes;
-    }
+    internal byte[] ReadBytes(string name) => _data.ReadBytes(Find(name));
 
     /// <summary>The first names, for messages.</summary>
     internal static string Summary(IReadOnlyDictionary<string, SafetensorsEntry> entries)
@@ -266,63 +251,5 @@ public sealed class SafetensorsFile : IDisposable
         return Entries.TryGetValue(name, out SafetensorsEntry? entry)
             ? entry
             : throw new InvalidDataException($"'{Path}' has no tensor '{Excerpt.Of(name)}'. It has: {Summary(Entries)}.");
-    }
-
-    // A tensor of rank 0 would be an empty one.
-    private static nint[] Axes(SafetensorsEntry entry) => entry.Lengths.Count == 0 ? [1] : [.. entry.Lengths];
-
-    private int Count(SafetensorsEntry entry)
-    {
-        RequireArray(entry);
-        return (int)((entry.End - entry.Start) / entry.Type.Size());
-    }
-
-    private void RequireArray(SafetensorsEntry entry)
-    {
-        long byteLength = entry.End - entry.Start;
-        if (byteLength > Array.MaxLength)
-            throw new InvalidDataException(
-                $"The tensor '{Excerpt.Of(entry.Name)}' in '{Path}' has {byteLength:N0} bytes; at most {Array.MaxLength:N0} can be read.");
-    }
-
-    private void Require<T>(SafetensorsEntry entry, bool round)
-        where T : unmanaged
-    {
-        SafetensorsType own = SafetensorsElements.TypeOf<T>();
-        if (entry.Type == own || SafetensorsElements.IsExact<T>(entry.Type) || (round && SafetensorsElements.IsFloat(entry.Type)))
-            return;
-        throw new InvalidDataException(
-            $"The tensor '{Excerpt.Of(entry.Name)}' in '{Path}' has elements of type {Excerpt.Of(entry.TypeName)}; {SafetensorsElements.Readable<T>(round)} can be "
-            + $"read as {typeof(T).Name}{(round ? "" : " without rounding")}.");
-    }
-
-    private void Read<T>(SafetensorsEntry entry, Span<T> values)
-        where T : unmanaged
-    {
-        if (entry.Type == SafetensorsElements.TypeOf<T>())
-        {
-            ReadExactly(MemoryMarshal.AsBytes(values), _dataStart + entry.Start);
-            return;
-        }
-
-        int size = entry.Type.Size();
-        var bytes = new byte[Math.Min(ConvertedElements, values.Length) * size];
-        for (int start = 0; start < values.Length; start += ConvertedElements)
-        {
-            int count = Math.Min(ConvertedElements, values.Length - start);
-            Span<byte> piece = bytes.AsSpan(0, count * size);
-            ReadExactly(piece, _dataStart + entry.Start + (long)start * size);
-            SafetensorsElements.Convert(piece, entry.Type, values.Slice(start, count));
-        }
-    }
-
-    private void ReadExactly(Span<byte> buffer, long offset)
-    {
-        lock (_lock)
-        {
-            _stream.Position = _start + offset;
-            if (_stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false) < buffer.Length)
-                throw _header.Error("it ended before its data; was it changed while it was read?");
-        }
     }
 }

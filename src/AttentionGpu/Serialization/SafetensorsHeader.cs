@@ -94,21 +94,13 @@ internal sealed class SafetensorsHeader(string? path)
             $"'{shown}' must have dtype, shape and two data_offsets");
         SafetensorsType type = SafetensorsTypes.Parse(typeName!);
         bool hasSize = type != SafetensorsType.Other;
-        long size = hasSize ? type.Size() : 1;
-
-        // A tensor without elements has strides, and they overflow if its other lengths do.
-        foreach (long length in lengths!.Where(length => length != 0))
-        {
-            Expect(size <= long.MaxValue / length, $"the shape of '{shown}' overflows: it is [{string.Join(", ", lengths!)}] of {Excerpt.Of(typeName!)}");
-            size *= length;
-        }
-
-        size = lengths!.Contains(0) ? 0 : size;
+        long size = type.ByteLength(lengths!)
+            ?? throw Error($"the shape of '{shown}' overflows: it is [{string.Join(", ", lengths!)}] of {Excerpt.Of(typeName!)}");
         Expect(offsets![0] <= offsets[1], $"'{shown}' has data_offsets [{offsets[0]}, {offsets[1]}], which end before they start");
         Expect(
             offsets[1] - offsets[0] == size || (!hasSize && size > 0),
             $"'{shown}' has data_offsets [{offsets[0]}, {offsets[1]}] but its shape and dtype need {size} bytes");
-        return new SafetensorsEntry(name, type, [.. lengths.Select(length => (nint)length)])
+        return new SafetensorsEntry(name, type, [.. lengths!.Select(length => (nint)length)])
         {
             TypeName = typeName!,
             Start = offsets[0],

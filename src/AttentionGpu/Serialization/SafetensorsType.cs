@@ -92,4 +92,22 @@ internal static class SafetensorsTypes
         SafetensorsType.Other => 0,
         _ => 8,
     };
+
+    /// <summary>
+    /// Bytes of a tensor, and its number of elements where the size of one is not known; null where it, or a stride of it, overflows.
+    /// </summary>
+    public static long? ByteLength(this SafetensorsType type, IReadOnlyList<long> lengths)
+    {
+        long size = type == SafetensorsType.Other ? 1 : type.Size();
+
+        // A tensor without elements has strides, and they overflow if its other lengths do.
+        foreach (long length in lengths.Where(length => length != 0))
+        {
+            if (size > long.MaxValue / length)
+                return null;
+            size *= length;
+        }
+
+        return lengths.Contains(0) ? 0 : size;
+    }
 }

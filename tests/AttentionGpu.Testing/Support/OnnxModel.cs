@@ -11,10 +11,6 @@ internal sealed class OnnxModel
     /// <summary>ONNX Runtime's own operators.</summary>
     public const string MicrosoftDomain = "com.microsoft";
 
-    private const int FloatElement = 1;
-    private const int Int32Element = 6;
-    private const int Int64Element = 7;
-    private const int BooleanElement = 9;
     private const long IrVersion = 10;
 
     private readonly List<ByteString> _nodes = [];
@@ -25,8 +21,7 @@ internal sealed class OnnxModel
 
     public string AddInput<T>(string name, ReadOnlySpan<nint> lengths)
     {
-        int element = typeof(T) == typeof(bool) ? BooleanElement : typeof(T) == typeof(long) ? Int64Element : FloatElement;
-        _inputs.Add(ValueInfo(name, element, lengths.ToArray()));
+        _inputs.Add(ValueInfo(name, Element(typeof(T)), lengths.ToArray()));
         return name;
     }
 
@@ -34,16 +29,23 @@ internal sealed class OnnxModel
     public string AddConstant<T>(string name, T[] values, params ReadOnlySpan<nint> lengths)
         where T : unmanaged
     {
+        _initializers.Add(StoredTensor(name, values, lengths));
+        return name;
+    }
+
+    /// <summary>A tensor in the form of the file, for an attribute.</summary>
+    public static ByteString StoredTensor<T>(string name, T[] values, params ReadOnlySpan<nint> lengths)
+        where T : unmanaged
+    {
         nint[] dimensions = lengths.ToArray();
-        _initializers.Add(Message(writer =>
+        return Message(writer =>
         {
             foreach (nint dimension in dimensions)
                 Write(writer, 1, dimension);
-            Write(writer, 2, typeof(T) == typeof(int) ? Int32Element : FloatElement);
+            Write(writer, 2, Element(typeof(T)));
             Write(writer, 8, name);
             Write(writer, 9, ByteString.CopyFrom(MemoryMarshal.AsBytes(values.AsSpan())));
-        }));
-        return name;
+        });
     }
 
     public string AddNode(string type, string[] inputs, string[] outputs, params (string Name, object Value)[] attributes) =>
@@ -89,9 +91,19 @@ internal sealed class OnnxModel
             foreach (ByteString input in _inputs)
                 Write(graph, 11, input);
             foreach (string output in outputs)
-                Write(graph, 12, ValueInfo(output, FloatElement, null));
+                Write(graph, 12, ValueInfo(output, Element(typeof(float)), null));
         }));
     }).ToByteArray();
+
+    // TensorProto.DataType
+    private static int Element(Type type) =>
+        type == typeof(float) ? 1
+        : type == typeof(int) ? 6
+        : type == typeof(long) ? 7
+        : type == typeof(bool) ? 9
+        : type == typeof(Half) ? 10
+        : type == typeof(BFloat16) ? 16
+        : throw new ArgumentException($"{type} is no element type here.", nameof(type));
 
     private static ByteString ValueInfo(string name, int element, nint[]? lengths) => Message(writer =>
     {
@@ -117,6 +129,17 @@ internal sealed class OnnxModel
             writer.WriteTag(2, WireFormat.WireType.Fixed32);
             writer.WriteFloat(number);
             Write(writer, 20, 1);
+        }
+        else if (value is ByteString tensor)
+        {
+            Write(writer, 5, tensor);
+            Write(writer, 20, 4);
+        }
+        else if (value is int[] numbers)
+        {
+            foreach (int one in numbers)
+                Write(writer, 8, one);
+            Write(writer, 20, 7);
         }
         else
         {

@@ -175,7 +175,7 @@ public sealed class CheckpointTests : IDisposable
     public void A_folder_without_a_checkpoint_lists_its_files()
     {
         File.Delete(At(Index));
-        AssertError($"has neither 'model.safetensors' nor 'model.safetensors.index.json'. It has: config.json, {First}, {Second}.");
+        AssertError($"has none of 'model.safetensors', 'model.safetensors.index.json', 'model.onnx', 'onnx/model.onnx'. It has: config.json, {First}, {Second}.");
     }
 
     [Fact]

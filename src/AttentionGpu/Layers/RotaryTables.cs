@@ -38,7 +38,8 @@ internal sealed class RotaryTables(AttentionEngine engine, RotaryEmbedding rotar
                 return made;
 
             // The stage of one length alone is that length: no longer call would use more rows.
-            int rounded = stage != positions || stage == 0 ? (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(positions, FewestPositions)) : positions;
+            bool isOfOneLength = stage > 0 && stage == positions;
+            int rounded = isOfOneLength ? positions : (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(positions, FewestPositions));
             Pair pair = Create(stage, rounded);
             Pair[] old = _kept;
             Pair[] others = [.. old.Where(other => other.Stage != stage).Take(MostKept - 1)];

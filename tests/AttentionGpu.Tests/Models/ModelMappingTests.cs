@@ -73,6 +73,7 @@ public sealed class ModelMappingTests : IDisposable
     [InlineData("""{"layers":[{}]}""", "has no 'prefix'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b.N.c"}]}""", "must have one part 'N'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b"}]}""", "has no attention layer that '")]
+    [InlineData("""{"layers":[{"prefix":"layers.N.self_attn","output":"o_proj","num_attention_heads":4}]}""", "has no attention layer that '")]
     [InlineData("""{"layers":[{"prefix":"model.layers.N.self_attn","output":"o_proj"}]}""", "has no 'num_attention_heads'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","heads":4}]}""", "has 'heads', which is not one of: prefix, ")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","prefix":"a.N.c"}]}""", "has 'prefix' twice")]

@@ -31,13 +31,14 @@ public sealed class PublishedModelTests : IDisposable
             Assert.Contains(published.Prefix[..^1], Succeed("inspect", _folder[""], "--json"), StringComparison.Ordinal);
             string[] layer =
             [
-                "--layer", $"{published.Index}", "--stack", published.Stack.ToString().ToLowerInvariant(), .. published.IsCross ? (string[])["--cross"] : [],
+                "--layer", $"{published.Index}", "--stack", published.Stack.ToString().ToLowerInvariant(),
+                .. published.IsCross ? (string[])["--cross"] : [],
             ];
             string[] context = call.Key is null ? [] : ["--context", _folder["c.safetensors"]];
             Succeed(
             [
-                "run", "--model", _folder[""], .. layer, .. context, "--type", "float32", "--input", _folder["x.safetensors"], "--device", "simd",
-                "--output", _folder["y.safetensors"],
+                "run", "--model", _folder[""], .. layer, .. context, "--type", "float32", "--device", "simd",
+                "--input", _folder["x.safetensors"], "--output", _folder["y.safetensors"],
             ]);
             using var file = SafetensorsFile.Open(_folder["y.safetensors"]);
             Close.Assert(expected, file.Read("y"), $"{name}, {type}, {call}");

@@ -5,7 +5,9 @@ namespace AttentionGpu.Serialization;
 /// <summary>JSON whose texts can all be read.</summary>
 internal static class StrictJson
 {
-    /// <summary>Parses a file. Half of a surrogate pair, which JSON can write, would be another exception where the text is first read.</summary>
+    /// <summary>
+    /// Parses a file. Half of a surrogate pair, which JSON can write, would be another exception where the text is first read.
+    /// </summary>
     /// <exception cref="JsonException">It is no valid JSON, or has a text that is no Unicode.</exception>
     public static JsonDocument Parse(Stream stream)
     {

@@ -72,7 +72,8 @@ public class RotaryTablesTests
     {
         using var engine = new AttentionEngine("simd", new AttentionEngineOptions { MemoryLimitBytes = 4_000_000 });
         Tensor<float> input = Data.Random(new Random(1), 1, 2, 8);
-        using (var layer = new MultiHeadAttention<float>(engine, _config with { Rotary = new() }, MultiHeadAttentionWeights.Random(_config, 1)))
+        MultiHeadAttentionConfig config = _config with { Rotary = new() };
+        using (var layer = new MultiHeadAttention<float>(engine, config, MultiHeadAttentionWeights.Random(config, 1)))
         {
             Tensor<float> expected = layer.Forward(input);
             long before = engine.MemoryInUse;

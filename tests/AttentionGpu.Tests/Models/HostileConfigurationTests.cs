@@ -8,8 +8,8 @@ using AttentionGpu.Tests.Support;
 namespace AttentionGpu.Tests.Models;
 
 /// <summary>
-/// Each member of each published <c>config.json</c> and of each mapping with a wrong value: the layer stays as it was, or there is one clear
-/// error. A value of the same kind, null and
+/// Each member of each published <c>config.json</c> and of each mapping with a wrong value: the layer stays as it was, or there is one
+/// clear error. A value of the same kind, null and
 /// no member may make another layer.
 /// </summary>
 public sealed class HostileConfigurationTests : IDisposable
@@ -22,7 +22,8 @@ public sealed class HostileConfigurationTests : IDisposable
 
     private static readonly string[] _values =
     [
-        LeftOut, "null", "true", "false", "\"x\"", "\"\\ud800\"", "\"4\"", "-1", "0", "1.5", "1e9", "1e30", "1e999", "1e-60", "2147483647", "[]", "[null]", "{}",
+        LeftOut, "null", "true", "false", "\"x\"", "\"\\ud800\"", "\"4\"",
+        "-1", "0", "1.5", "1e9", "1e30", "1e999", "1e-60", "2147483647", "[]", "[null]", "{}",
         """{"a":1}""",
     ];
 
@@ -95,7 +96,8 @@ public sealed class HostileConfigurationTests : IDisposable
             foreach (AttentionModelLayer layer in model.Layers)
             {
                 (MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights) = model.ReadLayer(layer);
-                text.Append(layer.Stack).Append(layer.Index).Append(layer.IsCross).Append(layer.IsCausal).Append(layer.Prefix).Append(config);
+                text.Append(layer.Stack).Append(layer.Index).Append(layer.IsCross).Append(layer.IsCausal).Append(layer.Prefix)
+                    .Append(config);
                 foreach (Tensor<float>? tensor in new[]
                 {
                     weights.Query, weights.Key, weights.Value, weights.Output, weights.QueryBias, weights.QueryNorm, weights.Sinks,
@@ -137,7 +139,8 @@ public sealed class HostileConfigurationTests : IDisposable
             '{' => JsonValueKind.Object,
             _ => JsonValueKind.Number,
         };
-        return value is LeftOut or "null" || kind == JsonValueKind.Null || other == (kind == JsonValueKind.False ? JsonValueKind.True : kind);
+        return value is LeftOut or "null" || kind == JsonValueKind.Null
+            || other == (kind == JsonValueKind.False ? JsonValueKind.True : kind);
     }
 
     private static IEnumerable<string[]> Members(JsonNode node, string[] path)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using AttentionGpu.Serialization;
 
 namespace AttentionGpu.Layers;
 
@@ -16,7 +17,7 @@ internal static class ConfigurationFile
             throw new InvalidDataException($"'{path}' has {stream.Length} bytes; a model's configuration has at most {MostBytes}.");
         try
         {
-            using var document = JsonDocument.Parse(stream);
+            using var document = StrictJson.Parse(stream);
             return document.RootElement.ValueKind == JsonValueKind.Object
                 ? document.RootElement.Clone()
                 : throw new InvalidDataException($"'{path}' is no JSON object.");

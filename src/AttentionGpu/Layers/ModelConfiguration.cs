@@ -13,6 +13,7 @@ internal sealed class ModelConfiguration
     /// <summary>The folder of a model's ONNX files, without a configuration of their own.</summary>
     public const string OnnxFolder = "onnx";
 
+    private const string TypeMember = "model_type";
     private const string FileName = "config.json";
     private const string PositionType = "position_embedding_type";
 
@@ -53,6 +54,8 @@ internal sealed class ModelConfiguration
     private ModelConfiguration(string name, string hint, JsonElement root, ModelPart? part = null)
     {
         (_name, _hint) = (name, hint);
+        if (root.TryGetProperty(TypeMember, out JsonElement type) && type.ValueKind is not (JsonValueKind.String or JsonValueKind.Null))
+            throw Error($"has '{TypeMember}' = {Excerpt.Of(type.GetRawText())}; it must be a text");
         ModelType = FindType(root) ?? part?.ModelType ?? throw Error($"has no 'model_type', which must be one of: {ModelFamilies.Names}");
         Family = ModelFamilies.Find(ModelType)
             ?? throw Error(
@@ -107,7 +110,7 @@ internal sealed class ModelConfiguration
 
     /// <summary>The type of the model of a configuration, known or not; null where it has none. timm names it by another member.</summary>
     public static string? FindType(JsonElement root) =>
-        root.TryGetProperty("model_type", out JsonElement type) && type.ValueKind == JsonValueKind.String && type.GetString()!.Length > 0
+        root.TryGetProperty(TypeMember, out JsonElement type) && type.ValueKind == JsonValueKind.String && type.GetString()!.Length > 0
             ? type.GetString()
             : TimmArchitecture.IsIn(root) ? TimmArchitecture.ModelType : null;
 

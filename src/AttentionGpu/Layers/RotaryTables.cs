@@ -37,8 +37,9 @@ internal sealed class RotaryTables(AttentionEngine engine, RotaryEmbedding rotar
             if (TryAcquire(stage, positions, out Pair? made))
                 return made;
 
-            // A stage above 0 may be that of one length alone, and lower stages end early.
-            int rounded = stage == 0 ? (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(positions, FewestPositions)) : positions;
+            // The stage of one length alone is that length: no longer call would use more rows.
+            bool isOfOneLength = stage > 0 && stage == positions;
+            int rounded = isOfOneLength ? positions : (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(positions, FewestPositions));
             Pair pair = Create(stage, rounded);
             Pair[] old = _kept;
             Pair[] others = [.. old.Where(other => other.Stage != stage).Take(MostKept - 1)];

@@ -144,15 +144,20 @@ public sealed class AttentionModel : IDisposable
 
     /// <summary>The layer whose tensors' names start with a prefix.</summary>
     /// <param name="prefix"><see cref="AttentionModelLayer.Prefix"/>; with or without the final dot.</param>
-    /// <exception cref="ArgumentException">There is none; the message lists some that there are.</exception>
+    /// <exception cref="ArgumentException">
+    /// There is none, and the message lists some that there are; or a mapping describes several with the prefix.
+    /// </exception>
     public AttentionModelLayer FindLayer(string prefix)
     {
         ArgumentException.ThrowIfNullOrEmpty(prefix);
         string name = prefix.EndsWith('.') ? prefix[..^1] : prefix;
         IEnumerable<string> there = Layers.GroupBy(layer => (layer.Stack, layer.IsCross)).Select(group =>
             Range($"'{Excerpt.Of(group.First().Prefix)}'", $"'{Excerpt.Of(group.Last().Prefix)}'"));
-        return Layers.FirstOrDefault(layer => layer.Prefix == name)
-            ?? throw new ArgumentException(
+        AttentionModelLayer[] found = [.. Layers.Where(layer => layer.Prefix == name)];
+        return found.Length > 1
+            ? throw new ArgumentException(
+                $"A number must be given in place of the prefix '{Excerpt.Of(prefix)}', which several layers have.", nameof(prefix))
+            : found.FirstOrDefault() ?? throw new ArgumentException(
                 $"There is no attention layer '{Excerpt.Of(prefix)}'. '{Path}' has: {string.Join("; ", there)}.", nameof(prefix));
     }
 

@@ -34,7 +34,7 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
         int heads = configuration.Heads(place);
         (int rows, int columns) = Shape(_names.Inputs[0]);
         MultiHeadAttentionConfig sizes = _names.Joined is null ? Separate(heads, rows, columns) : Joined(heads, rows, columns);
-        MultiHeadAttentionConfig config = configuration.Apply(sizes, layer.Prefix);
+        MultiHeadAttentionConfig config = configuration.Apply(sizes, NumberedPrefix);
         if (Shape(_names.Output) != (config.EmbeddingSize, config.QueryRows))
         {
             throw Error(
@@ -107,6 +107,9 @@ internal sealed class ModelLayerReader(Checkpoint checkpoint, ModelConfiguration
 
         return weights;
     }
+
+    // The prefix up to the layer's number: names behind it may have numbers of their own.
+    private string NumberedPrefix => place.IsSingle ? layer.Prefix : layer.Index.ToString(CultureInfo.InvariantCulture);
 
     // The name of the table of relative bias, which is a layer's own, the first layer's or the model's.
     private string? SharedBias => place.RelativeBias is string name

@@ -65,10 +65,17 @@ internal static class ModelMapping
             Alibi = Choice(members, "alibi", "none", ("none", AlibiKind.None), ("bloom", AlibiKind.Bloom), ("mpt", AlibiKind.Mpt)),
             WithoutInfluence = _own,
         };
-        foreach (string rotary in new[] { "rope_scaling", "rotary_dim", "interleaved" })
+        (bool HasNeeded, string Needed, string[] Members)[] needs =
+        [
+            (family.HasRotary, "'rope_theta'", ["rope_scaling", "rotary_dim", "interleaved"]),
+            (family.Alibi == AlibiKind.Mpt, "'alibi' = 'mpt'", ["alibi_bias_max"]),
+            (family.Norms != StoredNorms.None, "'norms'", ["rms_norm_eps"]),
+            (place.RelativeBias is not null, "'relative_bias'", ["relative_attention_num_buckets", "relative_attention_max_distance"]),
+        ];
+        foreach ((bool hasNeeded, string needed, string[] dependent) in needs)
         {
-            if (!family.HasRotary && members.IsPresent(rotary))
-                throw Error($"has '{rotary}' and no 'rope_theta'");
+            if (!hasNeeded && dependent.FirstOrDefault(members.IsPresent) is string alone)
+                throw Error($"has '{alone}' and no {needed}");
         }
 
         return (ModelConfiguration.Of(name, layer, family), place);

@@ -24,7 +24,7 @@ internal static class CheckpointIndex
             throw Error(path, $"has {stream.Length:N0} bytes; an index has at most {MostBytes:N0}");
         try
         {
-            using var document = JsonDocument.Parse(stream);
+            using var document = StrictJson.Parse(stream);
             if (document.RootElement.ValueKind != JsonValueKind.Object || !document.RootElement.TryGetProperty(Map, out JsonElement map)
                 || map.ValueKind != JsonValueKind.Object)
             {

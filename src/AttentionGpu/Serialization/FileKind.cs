@@ -70,7 +70,7 @@ internal static class FileKind
             return null;
         try
         {
-            using var document = JsonDocument.Parse(stream);
+            using var document = StrictJson.Parse(stream);
             if (!document.RootElement.TryGetProperty("weight_map", out JsonElement map) || map.ValueKind != JsonValueKind.Object)
                 return "JSON text";
             string[] files =

@@ -144,6 +144,20 @@ public class RotaryTests
         ArgumentException exception = Assert.Throws<ArgumentException>(() => layer.ForwardRagged(input, [0, 4, 9], output));
         Assert.Equal("cumulativeLengths", exception.ParamName);
         Assert.Contains("a sequence of 4 tokens beside one of 5", exception.Message, StringComparison.Ordinal);
+        exception = Assert.Throws<ArgumentException>(() => layer.Forward(
+            new MultiHeadAttentionInputs<float> { Query = input, Key = input, CumulativeLengths = [0, 5, 9], CumulativeKeyLengths = [0, 4, 9] },
+            new MultiHeadAttentionOutputs<float> { Output = output }));
+        Assert.Equal("cumulativeLengths", exception.ParamName);
+        exception = Assert.Throws<ArgumentException>(() => layer.Forward(
+            new MultiHeadAttentionInputs<float>
+            {
+                Query = Data.Random(new Random(2), 10, 8),
+                Key = input,
+                CumulativeLengths = [0, 5, 10],
+                CumulativeKeyLengths = [0, 4, 9],
+            },
+            new MultiHeadAttentionOutputs<float> { Output = Data.Poisoned([10, 8]) }));
+        Assert.Equal("cumulativeKeyLengths", exception.ParamName);
     }
 
     [Fact]

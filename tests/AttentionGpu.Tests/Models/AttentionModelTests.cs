@@ -281,6 +281,11 @@ public sealed class AttentionModelTests : IDisposable
     [InlineData("Phi-3, LongRoPE, short", "[1.0,1.1,1.2,1.3]", "[1.0,0,1.2,1.3]", "short divisors must be finite and more than 0")]
     [InlineData("Phi-3, LongRoPE, short", "[1.0,1.1,1.2,1.3]", "[1.0,\"a\",1.2,1.3]", "its elements must be numbers")]
     [InlineData("Phi-3, LongRoPE, short", "\"max_position_embeddings\":64,", "", "has no 'max_position_embeddings'")]
+    [InlineData("Phi-3, LongRoPE, short", "\"original_max_position_embeddings\":16", "\"original_max_position_embeddings\":-16", "'original_max_position_embeddings' = -16")]
+    [InlineData("Llama 2", "{\"model_type\"", "{\"\\ud800\":1,\"model_type\"", "is no valid JSON: ")]
+    [InlineData("Llama 2", "\"TYPE\"", "\"\\ud800\"", "is no valid JSON: ")]
+    [InlineData("Llama 2", "\"TYPE\"", "7", "has 'model_type' = 7; it must be a text")]
+    [InlineData("SAM, mask decoder", "\"mask_decoder_config\":{\"model_type\":\"\"", "\"mask_decoder_config\":{\"model_type\":true", "has 'model_type' = true; it must be a text")]
     [InlineData("Llama, dynamic NTK", "\"max_position_embeddings\":4,", "", "has no 'max_position_embeddings'")]
     public void A_configuration_that_contradicts_the_file_or_is_not_done_is_an_error(string name, string part, string other, string message)
     {

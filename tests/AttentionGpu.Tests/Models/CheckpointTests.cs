@@ -127,6 +127,8 @@ public sealed class CheckpointTests : IDisposable
 
     [Theory]
     [InlineData("{", "is no valid JSON")]
+    [InlineData("{\"weight_map\":{\"\\ud800\":\"a\"}}", "is no valid JSON")]
+    [InlineData("{\"weight_map\":{\"a\":\"\\udc00\"}}", "is no valid JSON")]
     [InlineData("[]", "has no object 'weight_map'")]
     [InlineData("{\"weight_map\":[]}", "has no object 'weight_map'")]
     [InlineData("{\"weight_map\":{}}", "has an empty 'weight_map'")]

@@ -8,8 +8,6 @@ namespace AttentionGpu.Tests.Models;
 /// <summary>Models whose layers a file describes, in the place of <c>config.json</c>.</summary>
 public sealed class ModelMappingTests : IDisposable
 {
-    private const string Llama = """{"prefix":"model.layers.N.self_attn","stack":"decoder","causal":true,"output":"o_proj","num_attention_heads":4""";
-
     private readonly string _folder = Directory.CreateTempSubdirectory().FullName;
 
     private string Mapping => Path.Combine(_folder, "mapping.json");
@@ -17,61 +15,7 @@ public sealed class ModelMappingTests : IDisposable
     public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Theory]
-    [InlineData("Llama 2", Llama + ""","num_key_value_heads":2,"rope_theta":10000}""")]
-    [InlineData(
-        "Llama 3.1",
-        Llama + """
-            ,"head_dim":8,"rope_theta":500000.0,"rope_scaling":{"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,
-             "original_max_position_embeddings":32,"rope_type":"llama3"}}
-            """)]
-    [InlineData("Mistral", Llama + ""","rope_theta":10000.0,"sliding_window":4}""")]
-    [InlineData("Gemma 2, all tokens", Llama + ""","rope_theta":10000.0,"scale":0.22360679774,"softcap":1.5}""")]
-    [InlineData("Gemma 3, window", Llama + ""","rope_theta":10000.0,"scale":0.22360679774,"sliding_window":4,"norms":"less_one","rms_norm_eps":1e-5}""")]
-    [InlineData("Qwen3", Llama + ""","rope_theta":1000000.0,"norms":"plain","rms_norm_eps":1e-5}""")]
-    [InlineData(
-        "gpt-oss, all tokens",
-        Llama + """
-            ,"rope_theta":150000,"sinks":true,"sliding_window":4,
-             "layer_types":["sliding_attention","full_attention","sliding_attention","full_attention"],"rope_scaling":{"rope_type":"yarn",
-             "factor":32.0,"original_max_position_embeddings":64,"truncate":false}}
-            """)]
-    [InlineData(
-        "GPT-J",
-        """
-        {"prefix":"transformer.h.N.attn","stack":"decoder","causal":true,"num_attention_heads":4,"rope_theta":10000,"rotary_dim":4,
-         "interleaved":true}
-        """)]
-    [InlineData(
-        "GPT-2",
-        """
-        {"prefix":"transformer.h.N.attn","stack":"decoder","causal":true,"num_attention_heads":4,"joined":"c_attn","output":"c_proj",
-         "transposed":true}
-        """)]
-    [InlineData(
-        "BLOOM",
-        """
-        {"prefix":"transformer.h.N.self_attention","stack":"decoder","causal":true,"num_attention_heads":6,"joined":"query_key_value",
-         "order":"grouped","output":"dense","alibi":"bloom"}
-        """)]
-    [InlineData(
-        "BERT",
-        """
-        {"prefix":"bert.encoder.layer.N.attention","num_attention_heads":4,"query":"self.query","key":"self.key","value":"self.value",
-         "output":"output.dense","ignore":["output.LayerNorm.weight","output.LayerNorm.bias"]}
-        """)]
-    [InlineData(
-        "T5, decoder",
-        """
-        {"prefix":"decoder.block.N.layer.0.SelfAttention","stack":"decoder","causal":true,"num_attention_heads":4,"query":"q","key":"k",
-         "value":"v","output":"o","scale":1,"relative_bias":"decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight",
-         "relative_attention_num_buckets":8,"relative_attention_max_distance":7}
-        """)]
-    [InlineData(
-        "encoder and decoder: cross-attention",
-        """{"prefix":"model.decoder.layers.N.encoder_attn","stack":"decoder","cross":true,"num_attention_heads":8}""")]
-    [InlineData(
-        "SAM, last tokens to image",
-        """{"prefix":"mask_decoder.transformer.final_attn_token_to_image","stack":"decoder","cross":true,"num_attention_heads":4}""")]
+    [MemberData(nameof(DescribedLayers.All), MemberType = typeof(DescribedLayers))]
     public void A_described_layer_is_that_of_the_configuration(string name, string layer)
     {
         PublishedModel published = PublishedModels.All[name];
@@ -129,6 +73,7 @@ public sealed class ModelMappingTests : IDisposable
     [InlineData("""{"layers":[{}]}""", "has no 'prefix'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b.N.c"}]}""", "must have one part 'N'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b"}]}""", "has no attention layer that '")]
+    [InlineData("""{"layers":[{"prefix":"layers.N.self_attn","output":"o_proj","num_attention_heads":4}]}""", "has no attention layer that '")]
     [InlineData("""{"layers":[{"prefix":"model.layers.N.self_attn","output":"o_proj"}]}""", "has no 'num_attention_heads'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","heads":4}]}""", "has 'heads', which is not one of: prefix, ")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","prefix":"a.N.c"}]}""", "has 'prefix' twice")]
@@ -137,6 +82,12 @@ public sealed class ModelMappingTests : IDisposable
     [InlineData("""{"layers":[{"prefix":"a.N.b","order":"grouped"}]}""", "has 'order' and no 'joined'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","rope_scaling":{"type":"linear","factor":2}}]}""", "has 'rope_scaling' and no 'rope_theta'")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","interleaved":true}]}""", "has 'interleaved' and no 'rope_theta'")]
+    [InlineData("""{"layers":[{"prefix":"a.N.b","alibi":"bloom","alibi_bias_max":16}]}""", "has 'alibi_bias_max' and no 'alibi' = 'mpt'")]
+    [InlineData("""{"layers":[{"prefix":"a.N.b","rms_norm_eps":1e-5}]}""", "has 'rms_norm_eps' and no 'norms'")]
+    [InlineData(
+        """{"layers":[{"prefix":"a.N.b","relative_attention_max_distance":9}]}""", "has 'relative_attention_max_distance' and no 'relative_bias'")]
+    [InlineData("""{"layers":[{"prefix":"\ud800"}]}""", "is no valid JSON")]
+    [InlineData("""{"layers":[{"prefix":"a.N.b","\udc00":1}]}""", "is no valid JSON")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","causal":"yes"}]}""", "it must be true or false")]
     [InlineData("""{"layers":[{"prefix":"a.N.b","ignore":"x"}]}""", "it must be a list of texts")]
     [InlineData("""{"layers":[{"prefix":7}]}""", "it must be a text")]
@@ -163,6 +114,36 @@ public sealed class ModelMappingTests : IDisposable
         });
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', exception.Message);
+    }
+
+    [Theory]
+    [InlineData("decoder.block.1.layer.0.SelfAttention.", "decoder.block.N.layer.0.SelfAttention", 3)]
+    [InlineData("decoder.block.0.layer.1.SelfAttention.", "decoder.block.N.layer.1.SelfAttention", null)]
+    [InlineData("decoder.block.1.SelfAttention.", "decoder.block.1.SelfAttention", 3)]
+    public void Windows_are_listed_by_the_number_of_the_layer(string prefix, string described, int? left)
+    {
+        PublishedModel published = PublishedModels.All["encoder and decoder: encoder"] with { Prefix = prefix };
+        published.Write(_folder, "nonesuch", published.Call(1, length: 3).Weights);
+        Describe(
+            $$"""
+            {"prefix":"{{described}}","num_attention_heads":4,"sliding_window":4,"layer_types":["full_attention","sliding_attention"]}
+            """);
+        using var model = AttentionModel.Open(_folder, Mapping);
+        Assert.Equal(left, Assert.Single(model.Layers).Config.Window?.Left);
+    }
+
+    [Fact]
+    public void A_prefix_that_several_layers_have_is_refused()
+    {
+        PublishedModel published = PublishedModels.All["Llama 2"];
+        published.Write(_folder, "llama", published.Call(3, length: 5).Weights);
+        const string layer = """{"prefix":"model.layers.N.self_attn","output":"o_proj","num_attention_heads":""";
+        Describe($$"""{{layer}}4},{{layer}}8,"cross":true}""");
+        using var model = AttentionModel.Open(_folder, Mapping);
+        ArgumentException exception = Assert.Throws<ArgumentException>(() => model.FindLayer("model.layers.3.self_attn"));
+        Assert.Equal("prefix", exception.ParamName);
+        Assert.Contains("which several layers have", exception.Message, StringComparison.Ordinal);
+        Assert.Equal(8, model.FindLayer(3, isCross: true).Config.Heads);
     }
 
     [Fact]

@@ -114,22 +114,21 @@ public unsafe class VectorMathTests
         where TOperations : struct, IVectorOperations<TVector>
     {
         AssertExponential<TVector, TOperations, NaturalBase<TVector, TOperations>>(
-            Math.Exp, 87.33f, [-87.4f, -88f, -90f, -100f, -104.9f], -105f);
+            Math.Exp, 87.33f, [-87.34f, -88f, -90f, -100f, -105f]);
         AssertExponential<TVector, TOperations, BinaryBase<TVector, TOperations>>(
-            x => Math.Pow(2.0, x), 126f, [-126.01f, -127f, -130f, -149f, -149.9f], -150f);
+            x => Math.Pow(2.0, x), 126f, [-126.01f, -127f, -130f, -149f, -150f]);
     }
 
-    // "last" is the negative of the last exponent whose power is a normal number; from "zero" down powers are 0.
-    private static void AssertExponential<TVector, TOperations, TBase>(Func<double, double> power, float last, float[] small, float zero)
+    // "last" is the negative of the last exponent whose power is a normal number; powers of the small ones would be subnormal, and are 0.
+    private static void AssertExponential<TVector, TOperations, TBase>(Func<double, double> power, float last, float[] small)
         where TVector : unmanaged
         where TOperations : struct, IVectorOperations<TVector>
         where TBase : struct, IScoreBase<TVector>
     {
         Assert.Equal(0f, Power<TVector, TOperations, TBase>(float.NegativeInfinity));
         Assert.Equal(0f, Power<TVector, TOperations, TBase>(float.MinValue));
-        Assert.Equal(0f, Power<TVector, TOperations, TBase>(zero));
         foreach (float x in small)
-            Assert.InRange(Power<TVector, TOperations, TBase>(x), 0f, SmallestNormal);
+            Assert.Equal(0f, Power<TVector, TOperations, TBase>(x));
         Assert.Equal(1f, Power<TVector, TOperations, TBase>(0f));
         Assert.Equal(1f, Power<TVector, TOperations, TBase>(-0f));
         Assert.Equal(1f, Power<TVector, TOperations, TBase>(-float.Epsilon));

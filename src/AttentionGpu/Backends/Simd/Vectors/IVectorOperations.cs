@@ -44,8 +44,7 @@ internal unsafe interface IVectorOperations<TVector>
     static abstract TVector Round(TVector value);
 
     /// <summary>
-    /// value * 2^exponent for a value near 1 and a whole exponent of at most 127; where the exponent is under -126, 0 or the
-    /// right number below the smallest normal one.
+    /// value * 2^exponent for a value near 1 and a whole exponent of -126 to 127.
     /// </summary>
     static abstract TVector ScaleByPowerOfTwo(TVector value, TVector exponent);
 

@@ -46,11 +46,10 @@ internal readonly unsafe struct Operations128 : IVectorOperations<Vector128<floa
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Round(Vector128<float> value) => Vector128.Round(value);
 
-    // The exponent's bits by integer arithmetic: -127 makes 0.
+    // The exponent's bits by integer arithmetic.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> ScaleByPowerOfTwo(Vector128<float> value, Vector128<float> exponent) =>
-        value * (Vector128.ConvertToInt32Native(Vector128.MaxNative(exponent, Vector128.Create(-127f)) + Vector128.Create(127f)) << 23)
-            .AsSingle();
+        value * (Vector128.ConvertToInt32Native(exponent + Vector128.Create(127f)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> SelectLess(

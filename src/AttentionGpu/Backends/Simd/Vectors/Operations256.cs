@@ -47,11 +47,10 @@ internal readonly unsafe struct Operations256 : IVectorOperations<Vector256<floa
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Round(Vector256<float> value) => Vector256.Round(value);
 
-    // The exponent's bits by integer arithmetic: -127 makes 0.
+    // The exponent's bits by integer arithmetic.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> ScaleByPowerOfTwo(Vector256<float> value, Vector256<float> exponent) =>
-        value * (Vector256.ConvertToInt32Native(Vector256.MaxNative(exponent, Vector256.Create(-127f)) + Vector256.Create(127f)) << 23)
-            .AsSingle();
+        value * (Vector256.ConvertToInt32Native(exponent + Vector256.Create(127f)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> SelectLess(

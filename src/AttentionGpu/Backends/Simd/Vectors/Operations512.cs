@@ -52,9 +52,7 @@ internal readonly unsafe struct Operations512 : IVectorOperations<Vector512<floa
     public static Vector512<float> ScaleByPowerOfTwo(Vector512<float> value, Vector512<float> exponent) =>
         Avx512F.IsSupported
             ? Avx512F.Scale(value, exponent)
-            : value
-                * (Vector512.ConvertToInt32Native(Vector512.MaxNative(exponent, Vector512.Create(-127f)) + Vector512.Create(127f)) << 23)
-                    .AsSingle();
+            : value * (Vector512.ConvertToInt32Native(exponent + Vector512.Create(127f)) << 23).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> SelectLess(

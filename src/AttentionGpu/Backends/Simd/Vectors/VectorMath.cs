@@ -9,9 +9,10 @@ internal static unsafe class VectorMath<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // 2^-151.5 rounds to 0, and -inf would make a NaN further on.
-    private const float Lowest = -105f;
-    private const float LowestBinary = -152f;
+    // Powers below the smallest normal number are 0, and are not computed: an operation with a subnormal operand or result takes a hundred
+    // cycles and more on Intel's processors, and -inf would make a NaN further on.
+    private const float Lowest = -87.3365f;
+    private const float LowestBinary = -126f;
 
     private static bool IsFused
     {
@@ -20,40 +21,42 @@ internal static unsafe class VectorMath<TVector, TOperations>
     }
 
     /// <summary>
-    /// e to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, else at most the smallest of
-    /// them, and 0 from -105 down. Cody and Waite: x = n ln 2 + f with ln 2 in two parts, of which the first times n is exact; e^f by a
+    /// e to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, and 0 for those that would
+    /// be smaller. Cody and Waite: x = n ln 2 + f with ln 2 in two parts, of which the first times n is exact; e^f by a
     /// polynomial of degree 5, off by 9.2e-8 of the result at most; of degree 6 where multiply-adds are not fused.
     /// </summary>
-    /// <remarks>With 512 bits 11 operations, 7 of them multiply-adds; where there is no instruction for the last one, 4 more.</remarks>
+    /// <remarks>With 512 bits 13 operations, 7 of them multiply-adds; where there is no instruction for the scale, 3 more.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector ExpOfNonPositive(TVector x)
     {
-        x = TOperations.Max(TOperations.Broadcast(Lowest), x);
-        TVector n = TOperations.Round(TOperations.Multiply(x, TOperations.Broadcast(1.44269504f)));
-        TVector f = TOperations.MultiplyAdd(n, TOperations.Broadcast(-0.693359375f), x);
+        TVector lowest = TOperations.Broadcast(Lowest);
+        TVector raised = TOperations.Max(lowest, x);
+        TVector n = TOperations.Round(TOperations.Multiply(raised, TOperations.Broadcast(1.44269504f)));
+        TVector f = TOperations.MultiplyAdd(n, TOperations.Broadcast(-0.693359375f), raised);
         f = TOperations.MultiplyAdd(n, TOperations.Broadcast(2.12194440e-4f), f);
         TVector power = IsFused
             ? Polynomial(f, 8.2903126423e-3f, 4.1897930295e-2f, 1.6667636228e-1f, 4.9999149520e-1f, 9.9999970718e-1f)
             : Polynomial(f, 1.3843651180e-3f, 8.3741555837e-3f, 4.1668002094e-2f, 1.6666431258e-1f, 4.9999994209e-1f, 1.0000000322f);
-        return TOperations.ScaleByPowerOfTwo(power, n);
+        return TOperations.SelectLess(x, lowest, TOperations.Zero, TOperations.ScaleByPowerOfTwo(power, n));
     }
 
     /// <summary>
-    /// 2 to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, else at most the smallest of
-    /// them, and 0 from -150 down. x = n + f, exactly; 2^f by a polynomial of degree 5, off by 1.06 ulp at most; of degree 6 where
+    /// 2 to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, and 0 for those that would
+    /// be smaller. x = n + f, exactly; 2^f by a polynomial of degree 5, off by 1.06 ulp at most; of degree 6 where
     /// multiply-adds are not fused.
     /// </summary>
-    /// <remarks>With 512 bits 9 operations, 5 of them multiply-adds; where there is no instruction for the last one, 4 more.</remarks>
+    /// <remarks>With 512 bits 11 operations, 5 of them multiply-adds; where there is no instruction for the scale, 3 more.</remarks>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Exp2OfNonPositive(TVector x)
     {
-        x = TOperations.Max(TOperations.Broadcast(LowestBinary), x);
-        TVector n = TOperations.Round(x);
-        TVector f = TOperations.Subtract(x, n);
+        TVector lowest = TOperations.Broadcast(LowestBinary);
+        TVector raised = TOperations.Max(lowest, x);
+        TVector n = TOperations.Round(raised);
+        TVector f = TOperations.Subtract(raised, n);
         TVector power = IsFused
             ? Polynomial(f, 1.3224396389e-3f, 9.6717216074e-3f, 5.5508963764e-2f, 2.4022237957e-1f, 6.9314682484e-1f)
             : Polynomial(f, 1.5291622549e-4f, 1.3390982058e-3f, 9.6186529845e-3f, 5.5503595620e-2f, 2.4022646248e-1f, 6.9314718246e-1f);
-        return TOperations.ScaleByPowerOfTwo(power, n);
+        return TOperations.SelectLess(x, lowest, TOperations.Zero, TOperations.ScaleByPowerOfTwo(power, n));
     }
 
     // Horner's scheme, with 1 as the last coefficient.

@@ -27,9 +27,9 @@ internal sealed class VariantCosts(AttentionEngine engine)
 
     /// <summary>All of them.</summary>
     /// <remarks>
-    /// Predicted from operations: a vector of scores costs 64 cycles of products and 6 of its exponential. Soft capping is an exponential, 14
-    /// operations and a division more; ALiBi 4 operations and two passes over L1; a bias by distance 1 operation and three
-    /// passes; converted keys and values half an operation an element for four multiply-adds. What is hidden in whole blocks costs its share.
+    /// Predicted from operations: a vector of scores costs 64 cycles of products and 6 of its exponential. Soft capping is an exponential,
+    /// 14 operations and a division more; ALiBi 4 operations and two passes over L1; a bias by distance 1 operation and three passes;
+    /// converted keys and values half an operation an element for four multiply-adds. What is hidden in whole blocks costs its share.
     /// </remarks>
     public IEnumerable<VariantCost> All
     {

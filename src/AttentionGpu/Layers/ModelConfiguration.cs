@@ -10,9 +10,6 @@ namespace AttentionGpu.Layers;
 /// </summary>
 internal sealed class ModelConfiguration
 {
-    /// <summary>The folder of a model's ONNX files, without a configuration of their own.</summary>
-    public const string OnnxFolder = "onnx";
-
     private const string TypeMember = "model_type";
     private const string FileName = "config.json";
     private const string PositionType = "position_embedding_type";
@@ -91,7 +88,7 @@ internal sealed class ModelConfiguration
     {
         string folder = Path.GetDirectoryName(Path.GetFullPath(checkpoint))!;
         string path = Path.Combine(folder, FileName);
-        return !File.Exists(path) && Path.GetFileName(folder) == OnnxFolder && Path.GetDirectoryName(folder) is string above
+        return !File.Exists(path) && Path.GetFileName(folder) == Checkpoint.OnnxFolder && Path.GetDirectoryName(folder) is string above
             ? Path.Combine(above, FileName)
             : path;
     }

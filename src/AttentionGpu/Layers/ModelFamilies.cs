@@ -269,8 +269,16 @@ internal static class ModelFamilies
             Places =
             [
                 new(ModelStack.Decoder, "transformer.layers", "self_attn", _outProj) { Root = "mask_decoder" },
-                new(ModelStack.Decoder, "transformer.layers", "cross_attn_token_to_image", _outProj) { Root = "mask_decoder", IsCross = true },
-                new(ModelStack.Decoder, "transformer.layers", "cross_attn_image_to_token", _outProj) { Root = "mask_decoder", IsCross = true },
+                new(ModelStack.Decoder, "transformer.layers", "cross_attn_token_to_image", _outProj)
+                {
+                    Root = "mask_decoder",
+                    IsCross = true,
+                },
+                new(ModelStack.Decoder, "transformer.layers", "cross_attn_image_to_token", _outProj)
+                {
+                    Root = "mask_decoder",
+                    IsCross = true,
+                },
                 new(ModelStack.Decoder, "transformer", "final_attn_token_to_image", _outProj)
                 {
                     Root = "mask_decoder",

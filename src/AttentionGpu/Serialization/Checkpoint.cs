@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Layers;
 using AttentionGpu.Serialization.Onnx;
 
 namespace AttentionGpu.Serialization;
@@ -13,11 +12,14 @@ internal sealed class Checkpoint : IDisposable
 {
     public const string FileName = "model.safetensors";
     public const string IndexName = FileName + CheckpointIndex.Extension;
+    /// <summary>The folder of a model's ONNX files, without a configuration of their own.</summary>
+    public const string OnnxFolder = "onnx";
+
     private const string OnnxName = "model" + OnnxFile.Extension;
 
     // Where a folder has one, in the order of preference: the Hub's layouts.
     private static readonly string[] _names =
-        [FileName, IndexName, OnnxName, System.IO.Path.Combine(ModelConfiguration.OnnxFolder, OnnxName)];
+        [FileName, IndexName, OnnxName, System.IO.Path.Combine(OnnxFolder, OnnxName)];
 
     private readonly IReadOnlyList<ITensorFile> _files;
     private readonly Dictionary<string, ITensorFile> _fileOf = new(StringComparer.Ordinal);

@@ -29,8 +29,8 @@ internal readonly struct AttentionSchedule<TVector, TOperations>
     // Of a batch-invariant call: few enough for many threads, and so many that a part's state costs little.
     private const int FixedPartKeys = 1024;
 
-    // A block of queries costs its lanes whether there are queries in them or not. With 64 lanes it is as fast from 13 queries on, and up to
-    // twice as fast with 16; with 16 lanes 4 queries take half its time.
+    // A block of queries costs its lanes whether there are queries in them or not. With 64 lanes it is as fast as queries one by one from
+    // 13 of them on, and up to twice as fast with 16; with 16 lanes 4 queries take half the time of a block.
     private const int FewQueriesShare = 4;
     private const int MostQueriesApart = 12;
 

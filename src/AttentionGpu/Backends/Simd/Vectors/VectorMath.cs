@@ -9,10 +9,10 @@ internal static unsafe class VectorMath<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // Powers below the smallest normal number are 0, and are not computed: an operation with a subnormal operand or result takes a hundred
-    // cycles and more on Intel's processors, and -inf would make a NaN further on.
-    private const float Lowest = -87.3365f;
-    private const float LowestBinary = -126f;
+    // Powers below 2^-110 are 0, and are not computed: an operation with a subnormal operand or result takes a hundred cycles and more on
+    // Intel's processors, and -inf would make a NaN further on. From 2^-110 on, products with values of 2^-16 and more are normal too.
+    private const float Lowest = -76.2462f;
+    private const float LowestBinary = -110f;
 
     private static bool IsFused
     {
@@ -21,8 +21,8 @@ internal static unsafe class VectorMath<TVector, TOperations>
     }
 
     /// <summary>
-    /// e to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, and 0 for those that would
-    /// be smaller. Cody and Waite: x = n ln 2 + f with ln 2 in two parts, of which the first times n is exact; e^f by a
+    /// e to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results of at least 2^-110, and 0 for those that would be
+    /// smaller. Cody and Waite: x = n ln 2 + f with ln 2 in two parts, of which the first times n is exact; e^f by a
     /// polynomial of degree 5, off by 9.2e-8 of the result at most; of degree 6 where multiply-adds are not fused.
     /// </summary>
     /// <remarks>With 512 bits 13 operations, 7 of them multiply-adds; where there is no instruction for the scale, 3 more.</remarks>
@@ -41,8 +41,8 @@ internal static unsafe class VectorMath<TVector, TOperations>
     }
 
     /// <summary>
-    /// 2 to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results that are normal numbers, and 0 for those that would
-    /// be smaller. x = n + f, exactly; 2^f by a polynomial of degree 5, off by 1.06 ulp at most; of degree 6 where
+    /// 2 to the power of x, for x of 0 or less, -inf or NaN: under 2 ulp for results of at least 2^-110, and 0 for those that would be
+    /// smaller. x = n + f, exactly; 2^f by a polynomial of degree 5, off by 1.06 ulp at most; of degree 6 where
     /// multiply-adds are not fused.
     /// </summary>
     /// <remarks>With 512 bits 11 operations, 5 of them multiply-adds; where there is no instruction for the scale, 3 more.</remarks>

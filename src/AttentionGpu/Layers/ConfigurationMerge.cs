@@ -12,11 +12,11 @@ internal static class ConfigurationMerge
     // An object in a nested one may say the type of its own.
     private const string ModelType = "model_type";
 
-    /// <exception cref="InvalidDataException">A nested member is there twice, or the nested object is none.</exception>
     /// <param name="root">The configuration.</param>
     /// <param name="defaults">Objects with defaults; later ones stand over earlier ones.</param>
     /// <param name="nested">The member that is the nested object; null for none.</param>
     /// <param name="error">Makes the exception for what the configuration has.</param>
+    /// <exception cref="InvalidDataException">A nested member is there twice, or the nested object is none.</exception>
     public static JsonElement Of(JsonElement root, string[] defaults, string? nested, Func<string, InvalidDataException> error)
     {
         var merged = new JsonObject();

@@ -137,7 +137,9 @@ internal sealed class ModelConfiguration
     /// <summary>Query heads of the layers of a place.</summary>
     /// <exception cref="InvalidDataException">The member is missing or no whole number of at least 1.</exception>
     public int Heads(LayerPlace place) =>
-        TimmArchitecture.Heads(_members) ?? _members.Required(place.Heads.FirstOrDefault(_members.IsPresent) ?? place.Heads[0], 1);
+        ModelType == TimmArchitecture.ModelType
+            ? TimmArchitecture.Heads(_members)
+            : _members.Required(place.Heads.FirstOrDefault(_members.IsPresent) ?? place.Heads[0], 1);
 
     /// <summary>Key/value heads where queries, keys and values are one matrix, whose shape does not tell them.</summary>
     /// <param name="place">Where the layer is.</param>

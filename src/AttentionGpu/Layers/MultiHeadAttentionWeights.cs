@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Layers;
+using AttentionGpu.Operators;
 using AttentionGpu.Serialization;
 using AttentionGpu.Tensors;
 
@@ -146,11 +147,7 @@ public sealed class MultiHeadAttentionWeights
         RequireVector(Sinks, config.Heads, "[heads]", nameof(Sinks));
         RequireVector(AlibiSlopes, config.Heads, "[heads]", nameof(AlibiSlopes));
         if (DistanceBias is not null)
-        {
-            nint columns = DistanceBias.Rank == 2 ? DistanceBias.Lengths[1] : 1;
-            Require(DistanceBias, [config.Heads, columns | 1], "[heads, 2 x reach + 1]", nameof(DistanceBias));
-        }
-
+            AttentionRules.DistanceReach(DistanceBias.Lengths, config.Heads, nameof(DistanceBias));
         if (QueryNorm is null && KeyNorm is null && config.NormEpsilon != AttentionOptions.DefaultNormEpsilon)
         {
             throw BadInput.OutOfRange(

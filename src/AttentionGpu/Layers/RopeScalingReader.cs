@@ -24,8 +24,8 @@ internal sealed class RopeScalingReader
         ["default"] = [],
         ["linear"] = ["factor"],
         ["dynamic"] = ["factor", Original],
-        ["longrope"] = [.. _longRope],
-        ["su"] = [.. _longRope],
+        ["longrope"] = _longRope,
+        ["su"] = _longRope,
         ["llama3"] = ["factor", "low_freq_factor", "high_freq_factor", Original],
         ["yarn"] = ["factor", Original, "beta_fast", "beta_slow", "attention_factor", "truncate"],
     };

@@ -20,13 +20,11 @@ internal static partial class TimmArchitecture
         root.TryGetProperty(Member, out JsonElement architecture) && architecture.ValueKind == JsonValueKind.String
         && root.TryGetProperty("pretrained_cfg", out JsonElement pretrained) && pretrained.ValueKind == JsonValueKind.Object;
 
-    /// <summary>The heads of an architecture; null where the configuration has none.</summary>
-    /// <exception cref="InvalidDataException">The architecture is not one whose heads are known.</exception>
-    public static int? Heads(ConfigurationMembers members)
+    /// <summary>The heads of an architecture.</summary>
+    /// <exception cref="InvalidDataException">The configuration names no architecture, or it is not one whose heads are known.</exception>
+    public static int Heads(ConfigurationMembers members)
     {
-        if (!IsIn(members.Root))
-            return null;
-        string name = members.Root.GetProperty(Member).GetString()!;
+        string name = members.Text(Member) ?? throw members.Missing(Member);
         return Names().Match(name) is not { Success: true } match
             ? throw members.Error(
                 $"has the '{Member}' '{Excerpt.Of(name)}'; of timm's, vit_SIZE_patchN and deit_SIZE_patchN are known, SIZE tiny, small, "

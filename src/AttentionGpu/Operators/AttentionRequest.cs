@@ -116,7 +116,9 @@ internal struct AttentionRequest : IDisposable
             Output = heads.Output.Layout,
             LogSumExp = AttentionRules.LogSumExp(outputs, heads),
             AlibiBatchStride = AttentionRules.AlibiBatchStride(inputs.AlibiSlopes, sequences, heads.Query.Heads),
-            DistanceReach = AttentionRules.DistanceReach(inputs.DistanceBias, heads.Query.Heads),
+            DistanceReach = inputs.DistanceBias.IsPresent
+                ? AttentionRules.DistanceReach(inputs.DistanceBias.Lengths, heads.Query.Heads, "distanceBias")
+                : 0,
             HiddenKeys = Tables.HasSequences ? 0 : heads.TotalKeys - sequence.KeyLength,
             Window = options.Window is { } window ? WindowOf(window) : default,
             Softcap = options.Softcap ?? 0f,

@@ -140,15 +140,14 @@ internal static class AttentionRules
         return slopes.Lengths.Length == 2 ? heads : 0;
     }
 
-    /// <summary>The largest distance with a bias of its own, with the shape of the table checked; 0 where there is none.</summary>
-    /// <param name="table">[heads, 2 x reach + 1]; or none.</param>
+    /// <summary>The largest distance with a bias of its own, with the shape of the table checked.</summary>
+    /// <param name="table">The shape of the table: [heads, 2 x reach + 1].</param>
     /// <param name="heads">Query heads.</param>
-    public static int DistanceReach(in TensorInput<float> table, int heads)
+    /// <param name="name">The table, as messages name it.</param>
+    public static int DistanceReach(ReadOnlySpan<nint> table, int heads, string name)
     {
-        if (!table.IsPresent)
-            return 0;
-        nint columns = table.Lengths.Length == 2 ? table.Lengths[1] : 1;
-        ShapeRules.Require(table.Lengths, [heads, columns | 1], "[heads, 2 x reach + 1]", "distanceBias");
+        nint columns = table.Length == 2 ? table[1] : 1;
+        ShapeRules.Require(table, [heads, columns | 1], "[heads, 2 x reach + 1]", name);
         return (int)(columns / 2);
     }
 

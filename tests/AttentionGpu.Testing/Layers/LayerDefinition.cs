@@ -34,7 +34,8 @@ internal static class LayerDefinition
                     Prepare(call, keys[part.KeyStart + j], keyHead, call.Weights.KeyNorm, KeyPosition(call, part, j), length))];
                 for (int i = 0; i < part.Queries; i++)
                 {
-                    double[] q = Prepare(call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i), length);
+                    double[] q = Prepare(
+                        call, queries[part.QueryStart + i], head, call.Weights.QueryNorm, QueryPosition(call, part, i), length);
                     (double[] row, double sum) = Softmax(
                         call, head, part, i, [.. k.Select(key => Dot(q, key)), .. ExtraProducts(call, q, keyHead)]);
 

@@ -3,8 +3,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu.Tests.Models;
 
 /// <summary>
-/// T5's buckets of distances as the paper and <c>T5Attention._relative_position_bucket</c> tell them, in float64. It shares no code with the
-/// product.
+/// T5's buckets of distances as the paper and <c>T5Attention._relative_position_bucket</c> tell them, in float64. It shares no code with
+/// the product.
 /// </summary>
 /// <param name="Count">Rows of the table.</param>
 /// <param name="Largest">Distances from which on all share a bucket.</param>

@@ -51,7 +51,9 @@ internal static class BadVariantTable
         Inputs("documents of keys alone", ["keyDocuments", "queryDocuments"], inputs => inputs with { KeyDocuments = Numbers(2, 7) }),
         Inputs("documents of too few keys", ["keyDocuments", "[2, 7]"], inputs => inputs with { QueryDocuments = Numbers(2, 5), KeyDocuments = Numbers(2, 5) }),
         Inputs("slopes of key/value heads", ["alibiSlopes", "[4]"], inputs => inputs with { AlibiSlopes = Floats(2) }),
-        Inputs("a table of distances of key/value heads", ["distanceBias", "[4, 5]"], inputs => inputs with { DistanceBias = Floats(2, 5) }),
+        Inputs(
+            "a table of distances of key/value heads", ["distanceBias", "[4, 5]"],
+            inputs => inputs with { DistanceBias = Floats(2, 5) }),
         Inputs("a table without the query's own place", ["distanceBias", "[4, 7]"], inputs => inputs with { DistanceBias = Floats(4, 6) }),
         Inputs("an empty table of distances", ["distanceBias", "[4, 1]"], inputs => inputs with { DistanceBias = Floats(4, 0) }),
         Inputs("a table of distances of rank 1", ["distanceBias", "[4, 1]"], inputs => inputs with { DistanceBias = Floats(4) }),

@@ -247,7 +247,10 @@ public class LayerOptionTests
     {
         foreach (nint columns in new nint[] { 1, 3, 255 })
             Make(_plain, "DistanceBias", _plain.Heads, columns).Dispose();
-        foreach (nint[] wrong in new nint[][] { [_plain.Heads, 2], [_plain.Heads, 0], [_plain.Heads + 1, 3], [_plain.Heads], [1, _plain.Heads, 3] })
+        foreach (nint[] wrong in new nint[][]
+        {
+            [_plain.Heads, 2], [_plain.Heads, 0], [_plain.Heads + 1, 3], [_plain.Heads], [1, _plain.Heads, 3],
+        })
             Assert.Equal("DistanceBias", Assert.Throws<ArgumentException>(() => Make(_plain, "DistanceBias", wrong).Dispose()).ParamName);
     }
 

@@ -163,7 +163,8 @@ public class RotaryTests
     [Fact]
     public void Calls_of_many_lengths_at_once_have_each_the_tables_of_its_own()
     {
-        MultiHeadAttentionConfig config = new() { EmbeddingSize = 8, Heads = 1, Rotary = new() { Scaling = RotaryScaling.Dynamic(2.0, 4) } };
+        MultiHeadAttentionConfig config =
+            new() { EmbeddingSize = 8, Heads = 1, Rotary = new() { Scaling = RotaryScaling.Dynamic(2.0, 4) } };
         MultiHeadAttentionWeights weights = MultiHeadAttentionWeights.Random(config, 1);
         using var layer = new MultiHeadAttention<float>(Engines.Get("simd"), config, weights);
         Tensor<float>[] inputs = [.. Enumerable.Range(1, 12).Select(length => Data.Random(new Random(length), 1, length, 8))];

@@ -57,7 +57,9 @@ public class BorderTests
             "documents without those of keys", "keyDocuments", (ref i, ref _) => { Keys(ref i, 5); Documents(ref i, 5, null); },
             (ref i, ref _) => Documents(ref i, 5, null)),
         ("slopes", "alibiSlopes", (ref i, ref _) => i.AlibiSlopes = Floats(4), (ref i, ref _) => i.AlibiSlopes = Floats(5)),
-        ("bias by distance", "distanceBias", (ref i, ref _) => i.DistanceBias = Floats(4, 1), (ref i, ref _) => i.DistanceBias = Floats(4, 2)),
+        (
+            "bias by distance", "distanceBias", (ref i, ref _) => i.DistanceBias = Floats(4, 1),
+            (ref i, ref _) => i.DistanceBias = Floats(4, 2)),
         ("sinks", "sinks", (ref i, ref _) => i.Sinks = Floats(4), (ref i, ref _) => i.Sinks = Floats(3)),
         ("query norm", "queryNorm", (ref i, ref _) => i.QueryNorm = Floats(8), (ref i, ref _) => i.QueryNorm = Floats(1, 8)),
         ("key norm", "keyNorm", (ref i, ref _) => i.KeyNorm = Floats(8), (ref i, ref _) => i.KeyNorm = Floats(7)),

@@ -124,8 +124,8 @@ public class HiddenKeyTests
         do
         {
             kind = VariantKind.Draw(
-                random, "element type", "causal", "prefix", "window", "softcap", "ALiBi", "distance bias", "sinks", "mask", "documents", "sequences",
-                "layout", "grouped heads", "value head size", "scores", "log-sum-exp", "few queries");
+                random, "element type", "causal", "prefix", "window", "softcap", "ALiBi", "distance bias", "sinks", "mask", "documents",
+                "sequences", "layout", "grouped heads", "value head size", "scores", "log-sum-exp", "few queries");
         }
         while (!kind.IsValid || !_scores.Contains(kind.Scores));
         return kind;

@@ -14,8 +14,8 @@ public class OptionTableTests
     private static readonly string[] _alwaysEffective =
     [
         "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "BatchInvariant", "Query", "Key", "Value", "Mask", "KeyPaddingMask",
-        "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "DistanceBias", "Sinks", "QueryNorm", "KeyNorm",
-        "Output", "LogSumExp",
+        "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "DistanceBias", "Sinks", "QueryNorm",
+        "KeyNorm", "Output", "LogSumExp",
     ];
 
     private static readonly Row[] _rows =

@@ -16,8 +16,8 @@ public class HiddenGarbageTests
 
     private static readonly string[] _factors =
     [
-        "element type", "causal", "prefix", "window", "softcap", "ALiBi", "distance bias", "sinks", "mask", "documents", "sequences", "layout",
-        "grouped heads", "value head size", "normalisation", "rotary embedding", "scores", "log-sum-exp", "few queries",
+        "element type", "causal", "prefix", "window", "softcap", "ALiBi", "distance bias", "sinks", "mask", "documents", "sequences",
+        "layout", "grouped heads", "value head size", "normalisation", "rotary embedding", "scores", "log-sum-exp", "few queries",
     ];
 
     /// <summary>All ways of hiding keys together, at every width.</summary>

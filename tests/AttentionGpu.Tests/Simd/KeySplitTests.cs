@@ -29,7 +29,8 @@ public sealed class KeySplitTests : IDisposable
         ["window to the right"], ["window to both sides"], ["window, aligned bottom right"], ["softcap"], ["ALiBi"], ["boolean mask"],
         ["additive mask with -inf"],
         ["documents"], ["key lengths"], ["past"], ["ragged sequences"], ["ragged sequences", "causal, bottom right"],
-        ["ragged sequences", "ALiBi"], ["ragged sequences", "bias by distance"], ["ragged sequences", "window, aligned bottom right"], ["ragged sequences", "softcap"],
+        ["ragged sequences", "ALiBi"], ["ragged sequences", "bias by distance"],
+        ["ragged sequences", "window, aligned bottom right"], ["ragged sequences", "softcap"],
         ["float16"], ["bfloat16", "ragged sequences"], ["causal, top left", "window to the left", "ALiBi"],
     ];
 

@@ -217,7 +217,7 @@ internal struct AttentionRequest : IDisposable
         var rotary = new HeadTransformSignature
         {
             Element = element,
-            Target = element,
+            Target = new KeyValueForm(element),
             Size = heads.Query.Size,
             RotarySize = rotarySize,
             IsInterleaved = rotarySize > 0 && options.RotaryInterleaved,
@@ -239,7 +239,7 @@ internal struct AttentionRequest : IDisposable
             RequirePositions(Key, tableLength, "keyPositions");
         }
 
-        HeadTransformSignature values = new() { Element = element, Target = element, Size = heads.Value.Size };
+        HeadTransformSignature values = new() { Element = element, Target = new KeyValueForm(element), Size = heads.Value.Size };
         if (past > 0 || outputs.PresentValue.IsPresent)
             Value = Rows(heads, heads.Value, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values);
         if (past == 0)

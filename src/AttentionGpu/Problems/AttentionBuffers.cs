@@ -11,6 +11,15 @@ internal readonly struct AttentionBuffers
 
     public DeviceMemory Value { get; init; }
 
+    /// <summary>The scales of the keys' rows, where they are quantised.</summary>
+    public DeviceMemory KeyScales { get; init; }
+
+    /// <summary>The scales of the values' rows; the keys' where values are the first elements of keys.</summary>
+    public DeviceMemory ValueScales { get; init; }
+
+    /// <summary>The number of each page of keys and values, where they are paged.</summary>
+    public DeviceMemory Pages { get; init; }
+
     public DeviceMemory Output { get; init; }
 
     public DeviceMemory Mask { get; init; }

@@ -38,6 +38,9 @@ internal readonly struct AttentionExtent
     /// <summary>Where the values lie.</summary>
     public required TensorLayout Value { get; init; }
 
+    /// <summary>Where keys and values are paged, a page has 2 to the power of this rows.</summary>
+    public int PageShift { get; init; }
+
     /// <summary>Where the output rows go.</summary>
     public required TensorLayout Output { get; init; }
 

@@ -1,5 +1,6 @@
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 
 namespace AttentionGpu.Problems;
@@ -14,7 +15,7 @@ internal readonly record struct HeadTransformSignature : ISignature<HeadTransfor
     public required ElementType Element { get; init; }
 
     /// <summary>How the target is stored.</summary>
-    public required ElementType Target { get; init; }
+    public required KeyValueForm Target { get; init; }
 
     /// <summary>Elements of a row.</summary>
     public required int Size { get; init; }
@@ -33,6 +34,15 @@ internal readonly record struct HeadTransformSignature : ISignature<HeadTransfor
 
     /// <summary>Whether each batch entry has a sequence of its own, in memory.</summary>
     public bool HasSequences { get; init; }
+
+    /// <summary>
+    /// Whether the rows are the last of their sequence, as many as it has queries, behind a past: row i of the sequence's
+    /// <see cref="Sequence.QueryLength"/> is the source's row <see cref="Sequence.QueryStart"/> + i, and has position
+    /// <see cref="Sequence.DroppedKeys"/> + <see cref="Sequence.KeyLength"/> - <see cref="Sequence.QueryLength"/> + i. Queries stay in
+    /// their row; keys and values go to row <see cref="Sequence.KeyStart"/> + <see cref="Sequence.KeyLength"/> -
+    /// <see cref="Sequence.QueryLength"/> + i of the target, a cache. Sequences are in memory then.
+    /// </summary>
+    public bool FollowsPast { get; init; }
 }
 
 /// <summary>The sizes of one call.</summary>
@@ -61,6 +71,9 @@ internal readonly struct HeadTransformExtent
     /// <summary>Whether the rows are a sequence's keys; else they are its queries. Only where sequences are in memory.</summary>
     public bool RowsAreKeys { get; init; }
 
+    /// <summary>Where the target is paged, a page has 2 to the power of this rows.</summary>
+    public int PageShift { get; init; }
+
     public bool IsEmpty => Batch == 0 || Length == 0;
 
     /// <summary>The first row of a batch entry in a sequence's terms.</summary>
@@ -76,6 +89,12 @@ internal readonly struct HeadTransformBuffers
     public DeviceMemory Source { get; init; }
 
     public DeviceMemory Target { get; init; }
+
+    /// <summary>The scales of the target's rows, where they are quantised.</summary>
+    public DeviceMemory TargetScales { get; init; }
+
+    /// <summary>The number of each page of the target, where it is paged.</summary>
+    public DeviceMemory Pages { get; init; }
 
     /// <summary>A factor for each element of a normalised row.</summary>
     public DeviceMemory Norm { get; init; }

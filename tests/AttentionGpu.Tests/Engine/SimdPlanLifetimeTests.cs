@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Elements;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
@@ -39,7 +40,7 @@ public class SimdPlanLifetimeTests
 
     [Fact]
     public void A_plan_of_rows_goes() => AssertGoes<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(
-        new HeadTransformSignature { Element = ElementType.Float32, Target = ElementType.Float32, Size = Size },
+        new HeadTransformSignature { Element = ElementType.Float32, Target = new KeyValueForm(ElementType.Float32), Size = Size },
         new HeadTransformExtent { Batch = 1, Heads = Heads, Length = Length, Source = _layout, Target = _layout },
         (memory, output) => new HeadTransformBuffers { Source = memory, Target = output });
 

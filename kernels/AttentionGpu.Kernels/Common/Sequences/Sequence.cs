@@ -29,6 +29,9 @@ public record struct Sequence
 
     /// <summary>Query i stands at key i plus this for a bias by distance.</summary>
     public int DistanceOffset;
+
+    /// <summary>Keys that a window has dropped from before the first one: key i has position i plus this.</summary>
+    public int DroppedKeys;
 }
 
 /// <summary>One head of one batch entry: what the scores of a (query, key) pair can depend on besides the pair.</summary>

@@ -60,7 +60,7 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant => signature.KeyValue.Rows switch
         {
-            KeyValueRows.Contiguous => signature.KeyValue.Element.Visit(new ContiguousElement<TElement, TRange, TVariant>(this, rules)),
+            KeyValueRows.Contiguous => signature.KeyValue.Element.Plain().Visit(new ContiguousElement<TElement, TRange, TVariant>(this, rules)),
             _ => throw signature.KeyValue.UnknownRows(),
         };
 

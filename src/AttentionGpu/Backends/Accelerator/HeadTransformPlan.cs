@@ -3,6 +3,7 @@ using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Heads;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
@@ -20,7 +21,7 @@ internal static class HeadTransformPlanner
         : IElementVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
     {
         public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TSource>()
-            where TSource : unmanaged, IElement<TSource> => signature.Target.Visit(new TargetElement<TSource>(signature, loader));
+            where TSource : unmanaged, IElement<TSource> => signature.Target.Element.Plain().Visit(new TargetElement<TSource>(signature, loader));
     }
 
     private sealed class TargetElement<TSource>(HeadTransformSignature signature, KernelLoader loader)

@@ -7,7 +7,7 @@ namespace AttentionGpu.Backends.Reference;
 /// <summary>Single elements of keys or values, wherever their rows lie and however they are stored.</summary>
 internal readonly struct KeyValueAccess(DeviceMemory memory, KeyValueForm form, TensorLayout layout)
 {
-    private readonly ElementAccess _elements = new(memory, form.Element);
+    private readonly ElementAccess _elements = new(memory, form.Element.Plain());
 
     /// <summary>An element of a row.</summary>
     /// <param name="batch">The batch entry.</param>

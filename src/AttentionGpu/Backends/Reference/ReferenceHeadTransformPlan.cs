@@ -1,4 +1,5 @@
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -41,7 +42,7 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
         in HeadTransformExtent extent, in HeadTransformBuffers buffers, double[] row, long sourceRow, long targetRow, long tableRow)
     {
         var source = new ElementAccess(buffers.Source, signature.Element);
-        var target = new ElementAccess(buffers.Target, signature.Target);
+        var target = new ElementAccess(buffers.Target, signature.Target.Element.Plain());
         for (int element = 0; element < row.Length; element++)
             row[element] = source[sourceRow + element];
         if (signature.HasNorm)

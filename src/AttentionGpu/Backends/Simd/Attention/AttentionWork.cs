@@ -40,7 +40,7 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         _looksAhead = signature is
         {
             Element: ElementType.Float32,
-            KeyValue: { Element: ElementType.Float32, Rows: KeyValueRows.Contiguous },
+            KeyValue: { Element: KeyValueElement.Float32, Rows: KeyValueRows.Contiguous },
             HasSequences: false,
         };
     }

@@ -70,7 +70,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     /// <summary>Floats of a block's memory.</summary>
     public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent)
     {
-        bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != ElementType.Float32;
+        bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != KeyValueElement.Float32;
         return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + 2) + MaxScores
             + BlockKeys(signature.GroupSize) + Step * Lanes
             + (converts ? Step : 1) * (long)Math.Max(signature.HeadSize, signature.ValueHeadSize)

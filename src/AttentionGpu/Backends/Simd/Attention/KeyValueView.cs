@@ -28,8 +28,8 @@ internal readonly unsafe struct KeyValueView
     public KeyValueView(DeviceMemory memory, KeyValueForm form, in TensorLayout layout, int size, int longestRun)
     {
         _memory = memory.Pointer<byte>();
-        _element = form.Element;
-        _elementSize = form.Element.Size();
+        _element = form.Element.Plain();
+        _elementSize = _element.Size();
         _layout = layout;
         _size = size;
         _longestRun = longestRun;
@@ -39,7 +39,7 @@ internal readonly unsafe struct KeyValueView
     /// <exception cref="ArgumentOutOfRangeException">It does not.</exception>
     public static void Require(KeyValueForm form)
     {
-        _ = form.Element.Size();
+        _ = form.Element.Plain();
         if (form.Rows != KeyValueRows.Contiguous)
             throw new ArgumentOutOfRangeException(nameof(form), form.Rows, "There is no such kind of rows.");
     }

@@ -4,6 +4,7 @@ using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -15,6 +16,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     // About the cost of normalising and rotating an element.
     private const double OperationsPerElement = 8.0;
 
+    private readonly ElementType _target = signature.Target.Element.Plain();
     private HeadTransformExtent _extent;
     private HeadTransformBuffers _buffers;
 
@@ -44,9 +46,9 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
         long firstPosition = signature.HasSequences ? start : (long)batch * _extent.Length;
         long firstTableRow = (long)batch * _extent.TableStride;
         byte* source = ElementRows.Address(_buffers.Source, signature.Element, _extent.Source.Offset(batch, head, start));
-        byte* target = ElementRows.Address(_buffers.Target, signature.Target, _extent.Target.Offset(batch, head, start));
+        byte* target = ElementRows.Address(_buffers.Target, _target, _extent.Target.Offset(batch, head, start));
         long sourceStride = _extent.Source.RowStride * signature.Element.Size();
-        long targetStride = _extent.Target.RowStride * signature.Target.Size();
+        long targetStride = _extent.Target.RowStride * _target.Size();
         for (int i = 0; i < count; i++)
         {
             if (signature is { HasNorm: false, RotarySize: 0 })
@@ -58,7 +60,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
 
     private void Copy(byte* source, byte* target, float* row)
     {
-        if (signature.Element == signature.Target)
+        if (signature.Element == _target)
         {
             long bytes = (long)signature.Size * signature.Element.Size();
             Buffer.MemoryCopy(source, target, bytes, bytes);
@@ -66,7 +68,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
         }
 
         ElementRows.Load(source, signature.Element, row, signature.Size);
-        ElementRows.Store(row, target, signature.Target, signature.Size);
+        ElementRows.Store(row, target, _target, signature.Size);
     }
 
     private void Transform(byte* source, byte* target, float* row, int index, long positionIndex, long firstTableRow)
@@ -80,7 +82,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
             Rotate(row, firstTableRow + position);
         }
 
-        ElementRows.Store(row, target, signature.Target, signature.Size);
+        ElementRows.Store(row, target, _target, signature.Size);
     }
 
     // In float64: the squares of ordinary rows overflow float32 from 1.8e19 on, and vanish from 1e-23 down.

@@ -29,6 +29,25 @@ public class RequestBodyTests
     }
 
     [Fact]
+    public async Task A_piece_that_is_read_while_its_client_leaves_is_not_lost()
+    {
+        using var client = new FakeClient();
+        var body = new RequestBody(client.Context, new ServiceLimits());
+        Task<ReadResult> reading = body.ReadAsync().AsTask();
+        await client.Body.Writer.WriteAsync("piece"u8.ToArray(), Token);
+
+        // What is registered last is called first: the token says that the client has gone, and the body has not been told.
+        using CancellationTokenRegistration first = client.Leaving.Token.Register(() => client.Run());
+        await client.Leaving.CancelAsync();
+        ReadResult piece = await reading.WaitAsync(Wait.Patience, Token);
+        Assert.Equal("piece"u8.ToArray(), piece.Buffer.FirstSpan.ToArray());
+        body.Consume(piece.Buffer.End);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => body.ReadAsync().AsTask());
+        body.Dispose();
+        await AssertCanBeReadAsync(client);
+    }
+
+    [Fact]
     public async Task A_body_that_does_not_come_in_time_is_408_and_the_server_can_read_on()
     {
         using var client = new FakeClient();

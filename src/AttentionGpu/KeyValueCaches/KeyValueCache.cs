@@ -70,6 +70,12 @@ public sealed class KeyValueCache : IDisposable
 
     internal WindowResidence Window { get; }
 
+    /// <summary>A page of a paged cache has 2 to the power of this rows.</summary>
+    internal int PageShift => _table is null ? 0 : System.Numerics.BitOperations.Log2((uint)Options.PageRows);
+
+    /// <summary>Copies of sequences' rows in host memory.</summary>
+    internal SequenceRows Rows => new(_store, Lifetime.Memory, Options.KeyValueHeads, Options.PageRows);
+
     internal SharedMemory? PageNumbers => _table?.Memory;
 
     /// <summary>A new sequence, without rows.</summary>

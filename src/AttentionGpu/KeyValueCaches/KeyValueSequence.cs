@@ -7,7 +7,7 @@ namespace AttentionGpu;
 /// A sequence of a <see cref="KeyValueCache"/>: the rows of its tokens, in every layer. Dispose of it to give its rows back. It is in one
 /// batch at a time, and cannot be changed meanwhile.
 /// </summary>
-public sealed class KeyValueSequence : IDisposable
+public sealed partial class KeyValueSequence : IDisposable
 {
     private int[] _pages = [];
     private int _pageCount;

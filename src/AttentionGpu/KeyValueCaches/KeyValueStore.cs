@@ -90,6 +90,11 @@ internal sealed class KeyValueStore
         return new TensorLayout(PageRowCount * unit, _pageRows * unit, unit);
     }
 
+    /// <summary>
+    /// Every memory of the cache and the bytes of a row in it: layer by layer keys, their scales, values, their scales, as far as there are.
+    /// </summary>
+    public IReadOnlyList<(SharedMemory Memory, int RowBytes)> Memories => _memories;
+
     /// <summary>Bytes of a page in the memory where it is largest.</summary>
     public long LargestPageBytes => PageRowCount * Math.Max(_element.RowBytes(KeySize), _element.RowBytes(ValueSize));
 

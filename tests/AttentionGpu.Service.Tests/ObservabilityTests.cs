@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Text.RegularExpressions;
 using AttentionGpu.Hosting;
 using Microsoft.AspNetCore.Connections;
@@ -8,6 +7,7 @@ using Microsoft.Extensions.Logging;
 namespace AttentionGpu.Service.Tests;
 
 /// <summary>What an operator sees.</summary>
+[Collection<AloneTests>]
 public class ObservabilityTests
 {
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -26,7 +26,7 @@ public class ObservabilityTests
             (503, _) => new AttentionOverloadedException("QueueLimit", 1),
             _ => new ArgumentException("an argument"),
         };
-        var log = new Errors();
+        var log = new ErrorLog();
         using var service = new GuardedService(
             services => services.AddSingleton<IAttentionService>(new RecordingService(exception)).AddSingleton<ILoggerProvider>(log),
             ("Logging:LogLevel:Default", "Warning"), ("Logging:LogLevel:Microsoft.AspNetCore", "Warning"));
@@ -52,7 +52,7 @@ public class ObservabilityTests
     {
         foreach (Exception exception in (Exception[])[new ConnectionResetException("reset"), new ConnectionAbortedException("aborted")])
         {
-            var log = new Errors();
+            var log = new ErrorLog();
             using var service = new GuardedService(
                 services => services.AddSingleton<IAttentionService>(new RecordingService(exception)).AddSingleton<ILoggerProvider>(log),
                 ("Logging:LogLevel:Default", "Warning"), ("Logging:LogLevel:Microsoft.AspNetCore", "Warning"));
@@ -77,31 +77,6 @@ public class ObservabilityTests
             ])
         {
             Assert.Contains(name, metrics, StringComparison.Ordinal);
-        }
-    }
-
-    private sealed class Errors : ILoggerProvider, ILogger
-    {
-        private readonly ConcurrentQueue<Exception> _exceptions = new();
-
-        public Exception[] Exceptions => [.. _exceptions];
-
-        public ILogger CreateLogger(string categoryName) => this;
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(
-            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            if (exception is not null && logLevel >= LogLevel.Error)
-                _exceptions.Enqueue(exception);
-        }
-
-        public void Dispose()
-        {
         }
     }
 }

@@ -8,13 +8,15 @@ public class PageTests(ServiceFixture service) : IClassFixture<ServiceFixture>
 {
     private static readonly string? _chromium = new[] { "/usr/bin/chromium", "/usr/bin/chromium-browser" }.FirstOrDefault(File.Exists);
 
+    private static readonly float _patience = (float)Wait.Patience.TotalMilliseconds;
+
     [Fact]
     public async Task The_page_shows_a_heat_map_a_head()
     {
         Assert.SkipUnless(_chromium is not null, "There is no Chromium here (Debian's package chromium).");
         using IPlaywright playwright = await Playwright.CreateAsync();
         await using IBrowser browser = await LaunchAsync(playwright);
-        IPage page = await browser.NewPageAsync();
+        IPage page = await OpenAsync(browser);
         List<string> errors = [];
         page.PageError += (_, error) => errors.Add(error);
         await page.GotoAsync(service.Client.BaseAddress!.ToString());
@@ -43,7 +45,7 @@ public class PageTests(ServiceFixture service) : IClassFixture<ServiceFixture>
         host.StartServer();
         using IPlaywright playwright = await Playwright.CreateAsync();
         await using IBrowser browser = await LaunchAsync(playwright);
-        IPage page = await browser.NewPageAsync();
+        IPage page = await OpenAsync(browser);
         using HttpClient client = host.CreateClient();
         await page.GotoAsync(client.BaseAddress!.ToString());
         await Assertions.Expect(page.Locator("#error")).ToHaveTextAsync("A request needs a key of this service in the header X-Api-Key.");
@@ -54,6 +56,15 @@ public class PageTests(ServiceFixture service) : IClassFixture<ServiceFixture>
         await Assertions.Expect(page.Locator("#error")).ToBeEmptyAsync();
     }
 
-    private static Task<IBrowser> LaunchAsync(IPlaywright playwright) =>
-        playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions { ExecutablePath = _chromium, Args = ["--no-sandbox"] });
+    // The browser's own times, 5 s for what a page must show and 30 s for its start, are over too soon on a machine with much else to do.
+    private static async Task<IPage> OpenAsync(IBrowser browser)
+    {
+        Assertions.SetDefaultExpectTimeout(_patience);
+        IPage page = await browser.NewPageAsync();
+        page.SetDefaultTimeout(_patience);
+        return page;
+    }
+
+    private static Task<IBrowser> LaunchAsync(IPlaywright playwright) => playwright.Chromium.LaunchAsync(
+        new BrowserTypeLaunchOptions { ExecutablePath = _chromium, Args = ["--no-sandbox"], Timeout = _patience });
 }

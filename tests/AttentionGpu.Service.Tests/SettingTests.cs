@@ -64,16 +64,16 @@ public class SettingTests
     [Theory]
     [InlineData("Authority, or SigningKeys", "Authentication:Schemes:Bearer:ValidAudience", "attention")]
     [InlineData("ValidAudience", "Authentication:Schemes:Bearer:Authority", "https://example.org")]
-    public void A_scheme_of_tokens_without_their_rules_stops_the_start(string message, string setting, string value)
+    public async Task A_scheme_of_tokens_without_their_rules_stops_the_start(string message, string setting, string value)
     {
-        OptionsValidationException exception = Assert.Throws<OptionsValidationException>(
-            () => new GuardedService(("Access:Scheme", "Bearer"), (setting, value)));
+        Exception exception = await RefusedStart.RunAsync(("Access:Scheme", "Bearer"), (setting, value));
+        Assert.IsType<OptionsValidationException>(exception);
         Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
-    public void A_bad_setting_stops_the_start() =>
-        Assert.Throws<InvalidOperationException>(() => new GuardedService(("RateLimits:Burst", "0")));
+    public async Task A_bad_setting_stops_the_start() =>
+        Assert.IsType<InvalidOperationException>(await RefusedStart.RunAsync(("RateLimits:Burst", "0")));
 
     private static void Read(params (string Name, string Value)[] settings)
     {

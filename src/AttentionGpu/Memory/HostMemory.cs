@@ -54,6 +54,12 @@ internal sealed class HostMemory : IDeviceMemory, IDisposable
         new ReadOnlySpan<byte>(source.Pointer<byte>(), target.Length).CopyTo(target);
     }
 
+    public unsafe void Copy(DeviceMemory source, DeviceMemory target)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source.ByteLength, target.ByteLength);
+        Buffer.MemoryCopy(source.Pointer<byte>(), target.Pointer<byte>(), target.ByteLength, source.ByteLength);
+    }
+
     public void Synchronize()
     {
     }

@@ -50,6 +50,9 @@ internal interface IDeviceMemory
     /// <summary>Copies to the host, after all work started before.</summary>
     void Download(DeviceMemory source, Span<byte> target);
 
+    /// <summary>Copies within the device. The ranges are equally long and do not overlap.</summary>
+    void Copy(DeviceMemory source, DeviceMemory target);
+
     /// <summary>Waits until all work started before has finished.</summary>
     void Synchronize();
 }

@@ -1,3 +1,4 @@
+using AttentionGpu.KeyValueCaches;
 using AttentionGpu.Memory;
 using AttentionGpu.Operators;
 using AttentionGpu.Problems;
@@ -22,6 +23,8 @@ public sealed partial class AttentionEngine
         where T : unmanaged
         where TSteps : IAttentionSteps
     {
+        if (heads.Cache is not null && !ReferenceEquals(heads.Cache.Cache.Lifetime, Lifetime))
+            throw BadInput.Because("cache", "'cache' must be a batch of a cache of this engine; it is another engine's.");
         using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names, IsBatchInvariant);
         AttentionOverlaps.Check(inputs, outputs, names);
         bool strided = steps.TakesStridedRows;
@@ -80,6 +83,8 @@ public sealed partial class AttentionEngine
                 Sequences = call.Input(request.Tables.Sequences),
             };
 
+            if (heads.Cache is { } batch)
+                (memory.Cache, buffers) = Use(ref call, batch, heads.CacheLayer, buffers);
             if (request.Signature.BatchInvariant)
                 RequireAlignment(inputs, outputs, buffers, names);
 
@@ -93,6 +98,7 @@ public sealed partial class AttentionEngine
             memory.Buffers = steps.Before(this, buffers, intermediate, workspace);
             Execute(request, memory, workspace);
             steps.After(this, buffers, intermediate, workspace);
+            heads.Cache?.SetWritten(heads.CacheLayer);
 
             call.Finish(outputs.Output, buffers.Output, strided);
             call.Finish(outputs.Scores, buffers.Scores);
@@ -100,5 +106,25 @@ public sealed partial class AttentionEngine
             call.Finish(outputs.PresentKey, memory.PresentKey);
             call.Finish(outputs.PresentValue, memory.PresentValue);
         }
+    }
+
+    // The memory of a layer of a cache, which stays until the call ends even if the cache is disposed meanwhile.
+    private static ((DeviceMemory Key, DeviceMemory Value) Rows, AttentionBuffers Buffers) Use(
+        ref CallMemory call, KeyValueBatchState batch, int layer, in AttentionBuffers buffers)
+    {
+        KeyValueCache cache = batch.Cache;
+        KeyValueMemory keys = cache.Store.Keys(layer);
+        KeyValueMemory values = cache.Store.Values(layer);
+        DeviceMemory key = call.Use(keys.Rows, cache);
+        DeviceMemory keyScales = keys.Scales is null ? default : call.Use(keys.Scales, cache);
+        bool isShared = ReferenceEquals(keys, values);
+        return (
+            (key, isShared ? key : call.Use(values.Rows, cache)),
+            buffers with
+            {
+                KeyScales = keyScales,
+                ValueScales = isShared || values.Scales is null ? keyScales : call.Use(values.Scales, cache),
+                Pages = cache.PageNumbers is null ? default : call.Use(cache.PageNumbers, cache),
+            });
     }
 }

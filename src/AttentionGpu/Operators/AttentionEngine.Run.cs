@@ -17,8 +17,8 @@ public sealed partial class AttentionEngine
     {
         var parts = default(Workspace);
         TakeRows(ref parts, request.Query, default);
-        TakeRows(ref parts, request.Key, memory.PresentKey);
-        TakeRows(ref parts, request.Value, memory.PresentValue);
+        TakeRows(ref parts, request.Key, memory.KeyTarget);
+        TakeRows(ref parts, request.Value, memory.ValueTarget);
         request.ExtraKeys.Take(ref parts, default);
         long bytes = 0;
         if (!request.Extent.IsEmpty)
@@ -47,11 +47,17 @@ public sealed partial class AttentionEngine
     {
         var parts = new Workspace(workspace);
         DeviceMemory query = TakeRows(ref parts, request.Query, default);
-        DeviceMemory key = TakeRows(ref parts, request.Key, memory.PresentKey);
-        DeviceMemory value = TakeRows(ref parts, request.Value, memory.PresentValue);
+        DeviceMemory key = TakeRows(ref parts, request.Key, memory.KeyTarget);
+        DeviceMemory value = TakeRows(ref parts, request.Value, memory.ValueTarget);
         AttentionBuffers buffers = request.ExtraKeys.Take(ref parts, memory.Buffers);
         DeviceMemory rest = parts.Rest();
-        var rows = new HeadTransformBuffers { Cosine = memory.Cosine, Sine = memory.Sine, Sequences = buffers.Sequences };
+        var rows = new HeadTransformBuffers
+        {
+            Cosine = memory.Cosine,
+            Sine = memory.Sine,
+            Sequences = buffers.Sequences,
+            Pages = buffers.Pages,
+        };
         if (request.Query.IsNeeded)
         {
             Execute(
@@ -65,7 +71,14 @@ public sealed partial class AttentionEngine
             Execute(request.PastKey, new HeadTransformBuffers { Source = memory.PastKey, Target = key }, rest);
             Execute(
                 request.Key,
-                rows with { Source = buffers.Key, Target = Behind(request.PastKey, key), Norm = memory.KeyNorm, Positions = memory.KeyPositions },
+                rows with
+                {
+                    Source = buffers.Key,
+                    Target = Behind(request.PastKey, key),
+                    TargetScales = buffers.KeyScales,
+                    Norm = memory.KeyNorm,
+                    Positions = memory.KeyPositions,
+                },
                 rest);
             buffers = buffers with { Key = key };
         }
@@ -73,12 +86,17 @@ public sealed partial class AttentionEngine
         if (request.Value.IsNeeded)
         {
             Execute(request.PastValue, new HeadTransformBuffers { Source = memory.PastValue, Target = value }, rest);
-            Execute(request.Value, new HeadTransformBuffers { Source = buffers.Value, Target = Behind(request.PastValue, value) }, rest);
+            Execute(
+                request.Value,
+                rows with { Source = buffers.Value, Target = Behind(request.PastValue, value), TargetScales = buffers.ValueScales },
+                rest);
             buffers = buffers with { Value = value };
         }
 
         if (request.Extent.IsEmpty)
             return;
+        if (memory.Cache is { } cached)
+            buffers = buffers with { Key = cached.Key, Value = cached.Value };
 
         // Keys that the call has made have no memory where there are none; a kernel's argument must be some memory.
         buffers = buffers with { Key = buffers.Key.Or(buffers.Query), Value = buffers.Value.Or(buffers.Query) };

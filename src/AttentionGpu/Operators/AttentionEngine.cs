@@ -77,6 +77,19 @@ public sealed partial class AttentionEngine : IDisposable
         return DeviceCatalog.Select(device, ListDevices());
     }
 
+    /// <summary>Makes a cache of keys and values on the device.</summary>
+    /// <param name="options">Its sizes, and how it keeps keys and values.</param>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory.</exception>
+    /// <exception cref="ObjectDisposedException">The engine is disposed.</exception>
+    public KeyValueCache CreateCache(KeyValueCacheOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        options.Validate();
+        using var call = new CallMemory(Lifetime);
+        return new KeyValueCache(Lifetime, options);
+    }
+
     /// <summary>Makes a tensor on the device. Its contents are undefined.</summary>
     /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/>, <see cref="BFloat16"/> or <see cref="bool"/>.</typeparam>
     /// <param name="lengths">The length of each axis; each may be 0.</param>

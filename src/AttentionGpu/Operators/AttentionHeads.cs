@@ -1,3 +1,4 @@
+using AttentionGpu.KeyValueCaches;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
@@ -19,6 +20,12 @@ internal readonly struct AttentionHeads
     public HeadTensor PastKey { get; init; }
 
     public HeadTensor PastValue { get; init; }
+
+    /// <summary>The step of a cache that keys and values are in; null where they are the call's own.</summary>
+    public KeyValueBatchState? Cache { get; init; }
+
+    /// <summary>The layer of the cache.</summary>
+    public int CacheLayer { get; init; }
 
     /// <summary>Whether several sequences lie one after another in one batch entry.</summary>
     public bool IsRagged { get; init; }
@@ -42,6 +49,8 @@ internal readonly struct AttentionHeads
     public static AttentionHeads Read<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, bool inPlace)
         where T : unmanaged
     {
+        if (inputs.Cache.IsPresent)
+            return CacheRules.Read(inputs, outputs, options, inPlace);
         bool isRagged = !inputs.CumulativeQueryLengths.IsEmpty;
         int? keyHeads = options.KeyValueHeads ?? options.Heads;
         HeadTensor query = Read(inputs.Query, options.Layout, options.Heads, "head size", "query", isRagged, inPlace);
@@ -76,7 +85,8 @@ internal readonly struct AttentionHeads
             throw ShapeRules.Error(lengths, $"must have as many axes as 'query', {ShapeRules.Format(query)}", name);
     }
 
-    private static HeadTensor Read<T>(
+    /// <summary>Reads a tensor's axes, and strides where they may stay.</summary>
+    public static HeadTensor Read<T>(
         in TensorInput<T> tensor, AttentionLayout layout, int? heads, string sizeName, string name, bool isRagged, bool inPlace)
         where T : unmanaged
     {
@@ -86,8 +96,8 @@ internal readonly struct AttentionHeads
             : HeadTensor.Read(tensor.Lengths, strides, layout, heads, sizeName, name);
     }
 
-    // A number of heads beside an axis of heads is either the same or wrong.
-    private static void RequireOptionsOfJoinedHeads(
+    /// <summary>Throws for numbers of heads beside an axis of heads: they would be either the same or wrong.</summary>
+    public static void RequireOptionsOfJoinedHeads(
         AttentionOptions options, ReadOnlySpan<nint> query, ReadOnlySpan<nint> key, ReadOnlySpan<nint> value, bool isRagged)
     {
         bool isSplit = isRagged || options.Layout == AttentionLayout.BatchHeadsLength;
@@ -157,6 +167,12 @@ internal readonly struct AttentionHeads
         nint[] expected = inputs.Query.Lengths.ToArray();
         if (expected.Length == 0)
             throw ShapeRules.Error(expected, "must be given", "query");
+        if (inputs.Cache.IsPresent)
+        {
+            expected[^1] = inputs.Cache.State.Cache.Options.ActualValueHeadSize;
+            return expected;
+        }
+
         ReadOnlySpan<nint> value = inputs.Value.Lengths;
         if (value.Length == 0)
             throw ShapeRules.Error(value, "must be given", "value");

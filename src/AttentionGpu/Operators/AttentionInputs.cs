@@ -40,6 +40,17 @@ public ref struct AttentionInputs<T>
     public TensorInput<T> PastValue;
 
     /// <summary>
+    /// A step of sequences of a key/value cache. Queries, keys, values and output are then ragged, [tokens, heads, size], with the tokens of
+    /// the batch: keys and values are written behind their sequence's rows, normalised and rotated, and the queries attend to all of them.
+    /// Positions count on from the sequence's rows. Keys and values are left out where the batch does not append, and values where the
+    /// cache has values in keys. Everything that ragged sequences exclude is left out, lengths too.
+    /// </summary>
+    public KeyValueBatch Cache;
+
+    /// <summary>The layer of <see cref="Cache"/>.</summary>
+    public int CacheLayer;
+
+    /// <summary>
     /// Hides keys and adds to scores. Its key axis is the past and the keys together; keys behind the end of a shorter mask are hidden.
     /// </summary>
     public AttentionMask Mask;

@@ -17,6 +17,9 @@ internal struct AttentionMemory
 
     public DeviceMemory PresentValue;
 
+    /// <summary>The keys and values of a cache's layer, where the call has a cache.</summary>
+    public (DeviceMemory Key, DeviceMemory Value)? Cache;
+
     public DeviceMemory ExtraKey;
 
     public DeviceMemory ExtraValue;
@@ -32,4 +35,10 @@ internal struct AttentionMemory
     public DeviceMemory QueryPositions;
 
     public DeviceMemory KeyPositions;
+
+    /// <summary>Where new keys go, if they go where they stay: to the present, or to a cache.</summary>
+    public readonly DeviceMemory KeyTarget => Cache?.Key ?? PresentKey;
+
+    /// <summary>The same for values.</summary>
+    public readonly DeviceMemory ValueTarget => Cache?.Value ?? PresentValue;
 }

@@ -12,7 +12,7 @@ namespace AttentionGpu.Operators;
 /// left.
 /// The operator and the layer both make it.
 /// </summary>
-internal struct AttentionRequest : IDisposable
+internal partial struct AttentionRequest : IDisposable
 {
     public AttentionSignature Signature;
 
@@ -75,6 +75,8 @@ internal struct AttentionRequest : IDisposable
     {
         ElementType element = ElementTypes.Of<T>();
         AttentionRules.RefuseContradictions(heads, inputs, outputs, options, names);
+        if (heads.Cache is not null)
+            CacheRules.Require(heads, inputs, options, names);
         Sequence sequence = LowerSequences(heads, inputs, options, names);
         int rotarySize = AttentionRules.RotarySize(inputs, heads);
         int sequences = heads.IsRagged ? Tables.GivenSequences.Length : heads.Query.Batch;
@@ -86,7 +88,7 @@ internal struct AttentionRequest : IDisposable
         Signature = new AttentionSignature
         {
             Element = element,
-            KeyValue = new KeyValueForm(element),
+            KeyValue = heads.Cache?.Cache.Options.Form ?? new KeyValueForm(element),
             HeadSize = heads.Query.Size,
             ValueHeadSize = heads.Value.Size,
             GroupSize = heads.Query.Heads / heads.Key.Heads,
@@ -102,7 +104,11 @@ internal struct AttentionRequest : IDisposable
             BatchInvariant = options.BatchInvariant,
         };
         AttentionRules.CheckPresent(outputs, heads);
-        LowerRows(heads, inputs, outputs, options, element, rotarySize);
+        if (heads.Cache is null)
+            LowerRows(heads, inputs, outputs, options, element, rotarySize);
+        else
+            LowerCachedRows(heads, inputs, options, rotarySize);
+        KeyValueCache? cache = heads.Cache?.Cache;
         Extent = new AttentionExtent
         {
             Batch = heads.IsRagged ? Tables.Sequences.Length : heads.Query.Batch,
@@ -111,8 +117,9 @@ internal struct AttentionRequest : IDisposable
             Scale = options.Scale ?? AttentionExtent.DefaultScale(heads.Query.Size),
             Sequence = sequence,
             Query = Query.IsNeeded ? Query.Extent.Target : heads.Query.Layout,
-            Key = Key.IsNeeded ? Key.Extent.Target : heads.Key.Layout,
-            Value = Value.IsNeeded ? Value.Extent.Target : heads.Value.Layout,
+            Key = cache?.Layout(cache.Store.KeySize) ?? (Key.IsNeeded ? Key.Extent.Target : heads.Key.Layout),
+            Value = cache?.Layout(cache.Store.ValueSize) ?? (Value.IsNeeded ? Value.Extent.Target : heads.Value.Layout),
+            PageShift = cache?.PageShift ?? 0,
             Output = heads.Output.Layout,
             LogSumExp = AttentionRules.LogSumExp(outputs, heads),
             AlibiBatchStride = AttentionRules.AlibiBatchStride(inputs.AlibiSlopes, sequences, heads.Query.Heads),
@@ -178,6 +185,8 @@ internal struct AttentionRequest : IDisposable
         in AttentionHeads heads, in AttentionInputs<T> inputs, AttentionOptions options, AttentionNames names)
         where T : unmanaged
     {
+        if (heads.Cache is not null)
+            return LowerCachedSequences(heads.Cache);
         if (heads.IsRagged)
         {
             return SequenceTable.FillRagged(

@@ -23,6 +23,8 @@ internal static class AttentionRules
         BadInput.RefuseWhen(heads.IsRagged && outputs.PresentValue.IsPresent, "presentValue", "sequences are ragged");
         if (heads.IsRagged && options.Layout != AttentionLayout.BatchHeadsLength)
             throw BadInput.OutOfRange("options", options.Layout, "The option 'Layout' must be left out where sequences are ragged.");
+        if (heads.Cache is null && inputs.CacheLayer != 0)
+            throw BadInput.OutOfRange("cacheLayer", inputs.CacheLayer, "'cacheLayer' must be left out where there is no 'cache'.");
         if (!heads.IsRagged && !inputs.CumulativeKeyLengths.IsEmpty)
             throw BadInput.Because("cumulativeKeyLengths", $"'cumulativeKeyLengths' must be left out where there are no '{names.CumulativeQueryLengths}'.");
         bool hasNorm = inputs.QueryNorm.IsPresent || inputs.KeyNorm.IsPresent;

@@ -134,7 +134,7 @@ internal ref struct CallMemory : IDisposable
         Memory.IsHostMemory && (tensor.Strides.IsEmpty || (strided && tensor.HasContiguousRows));
 
     // Enough for all inputs and outputs of attention and of a layer, and the memory between the steps.
-    private const int Most = 32;
+    private const int Most = 40;
 
     [InlineArray(Most)]
     private struct Rented

@@ -56,6 +56,8 @@ internal abstract class DelegatingBackend(IBackend inner) : IBackend, IOperators
 
     public virtual void Download(DeviceMemory source, Span<byte> target) => inner.Memory.Download(source, target);
 
+    public virtual void Copy(DeviceMemory source, DeviceMemory target) => inner.Memory.Copy(source, target);
+
     public virtual void Synchronize() => inner.Memory.Synchronize();
 
     public void Dispose() => inner.Dispose();

@@ -136,8 +136,8 @@ public class AcceleratorPlanTests
         AttentionSignature attention = ContiguousProblem.Attention(1, 1, 1, 1).Signature;
         AttentionSignature[] unknown =
         [
-            attention with { Element = (ElementType)77 }, attention with { KeyValue = new KeyValueForm((ElementType)77) },
-            attention with { KeyValue = new KeyValueForm(ElementType.Float32, (KeyValueRows)77) },
+            attention with { Element = (ElementType)77 }, attention with { KeyValue = new KeyValueForm((KeyValueElement)77) },
+            attention with { KeyValue = new KeyValueForm(KeyValueElement.Float32, (KeyValueRows)77) },
             attention with { Causal = (CausalKind)77 }, attention with { Scores = (ScoreStage)77 },
         ];
         Assert.All(unknown, signature => Assert.Throws<ArgumentOutOfRangeException>(
@@ -231,7 +231,7 @@ public class AcceleratorPlanTests
         var signature = new HeadTransformSignature
         {
             Element = source,
-            Target = target,
+            Target = new KeyValueForm(target),
             Size = size,
             HasNorm = random.Next(2) == 0,
             RotarySize = hasPositions ? 2 * random.Next(1, size / 2 + 1) : 2 * random.Next(size / 2 + 1),

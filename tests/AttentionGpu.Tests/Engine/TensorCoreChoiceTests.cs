@@ -37,7 +37,7 @@ public class TensorCoreChoiceTests
         ["bias"] = _signature with { Variants = ScoreVariants.Bias },
         ["logarithms of sums"] = _signature with { HasLogSumExp = true },
         ["keys of another type"] = _signature with { KeyValue = new KeyValueForm(ElementType.BFloat16) },
-        ["rows of another kind"] = _signature with { KeyValue = new KeyValueForm(ElementType.Float16, (KeyValueRows)77) },
+        ["rows of another kind"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Float16, (KeyValueRows)77) },
     };
 
     [Fact]

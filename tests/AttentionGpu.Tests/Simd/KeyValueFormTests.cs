@@ -95,8 +95,8 @@ public sealed class KeyValueFormTests : IDisposable
         (AttentionSignature signature, _) = Problem(ElementType.Float32, ElementType.Float32, null, 1, 1);
         AttentionSignature[] wrong =
         [
-            signature with { KeyValue = new KeyValueForm(ElementType.Float32, (KeyValueRows)99) },
-            signature with { KeyValue = new KeyValueForm((ElementType)99) },
+            signature with { KeyValue = new KeyValueForm(KeyValueElement.Float32, (KeyValueRows)99) },
+            signature with { KeyValue = new KeyValueForm((KeyValueElement)99) },
             signature with { Element = (ElementType)99 },
         ];
         foreach (AttentionSignature one in wrong)

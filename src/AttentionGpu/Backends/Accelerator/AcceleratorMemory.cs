@@ -125,6 +125,15 @@ internal sealed class AcceleratorMemory : IDeviceMemory, IDisposable
         }
     }
 
+    public void Copy(DeviceMemory source, DeviceMemory target)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(source.ByteLength, target.ByteLength);
+        if (source.ByteLength == 0)
+            return;
+        using AcceleratorGate.Scope open = _gate.KeepOpen();
+        source.View<byte>().CopyTo(_accelerator.DefaultStream, target.View<byte>());
+    }
+
     public void Synchronize()
     {
         using AcceleratorGate.Scope open = _gate.KeepOpen();

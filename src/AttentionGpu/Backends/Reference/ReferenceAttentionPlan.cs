@@ -56,7 +56,8 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
         Span<bool> visible, Span<double> kept)
     {
         var queries = new ElementAccess(buffers.Query, signature.Element);
-        var keys = new KeyValueAccess(buffers.Key, signature.KeyValue, extent.Key);
+        var keys = new KeyValueAccess(
+            buffers.Key, buffers.KeyScales, buffers.Pages, signature.KeyValue, extent.Key, extent.PageShift, signature.HeadSize);
         long queryRow = extent.Query.Offset(batch, head, sequence.QueryStart + query);
         for (int key = 0; key < scores.Length; key++)
         {
@@ -137,7 +138,9 @@ internal sealed class ReferenceAttentionPlan(AttentionSignature signature) : IPl
     private void WriteOutput(in AttentionExtent extent, in AttentionBuffers buffers, Sequence sequence, int batch, int head, int query,
         ReadOnlySpan<double> weights, ReadOnlySpan<bool> visible)
     {
-        var values = new KeyValueAccess(buffers.Value, signature.KeyValue, extent.Value);
+        var values = new KeyValueAccess(
+            buffers.Value, buffers.ValueScales, buffers.Pages, signature.KeyValue, extent.Value, extent.PageShift,
+            signature.KeyValue.StoredValueSize(signature.HeadSize, signature.ValueHeadSize));
         var output = new ElementAccess(buffers.Output, signature.Element);
         long row = extent.Output.Offset(batch, head, sequence.QueryStart + query);
         for (int i = 0; i < signature.ValueHeadSize; i++)

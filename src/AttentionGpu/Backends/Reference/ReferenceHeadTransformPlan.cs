@@ -13,14 +13,26 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
     public unsafe void Execute(in HeadTransformExtent extent, in HeadTransformBuffers buffers, DeviceMemory workspace)
     {
         double[] row = new double[signature.Size];
+        var target = new KeyValueAccess(
+            buffers.Target, buffers.TargetScales, buffers.Pages, signature.Target, extent.Target, extent.PageShift, signature.Size);
         for (int batch = 0; batch < extent.Batch; batch++)
         {
             int start = 0;
             int count = extent.Length;
+            int past = 0;
+            int targetStart = 0;
             if (signature.HasSequences)
             {
                 Sequence sequence = buffers.Sequences.Pointer<Sequence>()[batch];
                 (start, count) = (extent.Start(sequence), extent.Count(sequence));
+                targetStart = start;
+                if (signature.FollowsPast)
+                {
+                    (start, count) = (sequence.QueryStart, sequence.QueryLength);
+                    int resident = sequence.KeyLength - sequence.QueryLength;
+                    past = sequence.DroppedKeys + resident;
+                    targetStart = extent.RowsAreKeys ? sequence.KeyStart + resident : start;
+                }
             }
 
             for (int head = 0; head < extent.Heads; head++)
@@ -29,28 +41,24 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
                 {
                     int position = signature.HasPositions
                         ? buffers.Positions.Pointer<int>()[signature.HasSequences ? start + i : (long)batch * extent.Length + i]
-                        : extent.FirstPosition + i;
-                    Transform(
-                        extent, buffers, row, extent.Source.Offset(batch, head, start + i), extent.Target.Offset(batch, head, start + i),
-                        (long)batch * extent.TableStride + position);
+                        : extent.FirstPosition + past + i;
+                    Transform(extent, buffers, row, extent.Source.Offset(batch, head, start + i), (long)batch * extent.TableStride + position);
+                    target.Write(batch, head, targetStart + i, row);
                 }
             }
         }
     }
 
     private void Transform(
-        in HeadTransformExtent extent, in HeadTransformBuffers buffers, double[] row, long sourceRow, long targetRow, long tableRow)
+        in HeadTransformExtent extent, in HeadTransformBuffers buffers, double[] row, long sourceRow, long tableRow)
     {
         var source = new ElementAccess(buffers.Source, signature.Element);
-        var target = new ElementAccess(buffers.Target, signature.Target.Element.Plain());
         for (int element = 0; element < row.Length; element++)
             row[element] = source[sourceRow + element];
         if (signature.HasNorm)
             Normalize(row, buffers, extent.NormEpsilon);
         if (signature.RotarySize > 0)
             Rotate(row, buffers, tableRow);
-        for (int element = 0; element < row.Length; element++)
-            target[targetRow + element] = row[element];
     }
 
     private static unsafe void Normalize(double[] row, in HeadTransformBuffers buffers, double epsilon)

@@ -1,0 +1,366 @@
+using AttentionGpu.KeyValueCaches;
+using AttentionGpu.KeyValues;
+using AttentionGpu.Memory;
+using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu;
+
+/// <summary>
+/// Keys and values of many sequences, of one layer or of all layers of a model, in the memory of an engine's device. Rows are written
+/// where they stay, and attention reads them there. Made by <see cref="AttentionEngine.CreateCache"/>.
+/// </summary>
+/// <remarks>
+/// All members may be called from many threads at once, but a sequence is in one batch at a time. Disposing of the cache gives its memory
+/// back when the calls that use it have ended.
+/// </remarks>
+public sealed class KeyValueCache : IDisposable
+{
+    private readonly Lock _gate = new();
+    private readonly KeyValueStore _store;
+    private readonly PagePool _pages;
+    private readonly PageTable? _table;
+    private readonly KeyValueSequence?[] _slots;
+    private readonly Stack<KeyValueBatchState> _idle = new();
+    private int _openBatches;
+    private bool _disposed;
+
+    internal KeyValueCache(EngineLifetime lifetime, KeyValueCacheOptions options)
+    {
+        Lifetime = lifetime;
+        Options = options;
+        Window = new WindowResidence(options);
+        _store = new KeyValueStore(lifetime, options);
+        try
+        {
+            _table = options.Kind == KeyValueCacheKind.Paged ? new PageTable(lifetime, options) : null;
+        }
+        catch
+        {
+            _store.Release();
+            throw;
+        }
+
+        _pages = new PagePool(options.ActualPages);
+        _slots = new KeyValueSequence?[options.Sequences];
+    }
+
+    /// <summary>The cache's sizes, and how it keeps keys and values.</summary>
+    public KeyValueCacheOptions Options { get; }
+
+    /// <summary>Bytes of keys, values and scales that the cache has on the device, whether sequences use them or not.</summary>
+    public long ByteLength => _store.PageBytes * _pages.Count;
+
+    /// <summary>Pages that no sequence holds; of a cache that is not paged, sequences that can still be opened.</summary>
+    public int FreePages
+    {
+        get
+        {
+            lock (_gate)
+                return _pages.FreeCount;
+        }
+    }
+
+    /// <summary>Pages that sequences hold.</summary>
+    public int PagesInUse => _pages.Count - FreePages;
+
+    internal EngineLifetime Lifetime { get; }
+
+    internal KeyValueStore Store => _store;
+
+    internal WindowResidence Window { get; }
+
+    /// <summary>A page of a paged cache has 2 to the power of this rows.</summary>
+    internal int PageShift => _table is null ? 0 : System.Numerics.BitOperations.Log2((uint)Options.PageRows);
+
+    /// <summary>Copies of sequences' rows in host memory.</summary>
+    internal SequenceRows Rows => new(_store, Lifetime.Memory, Options.KeyValueHeads, Options.PageRows);
+
+    internal SharedMemory? PageNumbers => _table?.Memory;
+
+    /// <summary>A new sequence, without rows.</summary>
+    /// <exception cref="KeyValueCacheFullException">As many are open as the cache has room for.</exception>
+    /// <exception cref="ObjectDisposedException">The cache or its engine is disposed.</exception>
+    public KeyValueSequence Open()
+    {
+        using var call = new CallMemory(Lifetime);
+        lock (_gate)
+        {
+            RequireOpen();
+            return Seat(new KeyValueSequence(this));
+        }
+    }
+
+    /// <summary>
+    /// Makes room for new rows of sequences, and begins the calls that write them and attend to them, one for each layer. Sequences have
+    /// their new lengths from here on; if the batch is disposed of before every layer has been written, they get the old ones back.
+    /// </summary>
+    /// <param name="sequences">Sequences of this cache, each once, that are in no other batch.</param>
+    /// <param name="lengths">New rows of each, at least 0: its new tokens.</param>
+    /// <exception cref="ArgumentException">A sequence is another cache's or is named twice, or the numbers do not fit.</exception>
+    /// <exception cref="InvalidOperationException">A sequence is spilled, or in another batch.</exception>
+    /// <exception cref="KeyValueCacheFullException">There is no room for all new rows. Nothing is changed.</exception>
+    /// <exception cref="ObjectDisposedException">The cache, its engine or a sequence is disposed.</exception>
+    public KeyValueBatch Append(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths) => Begin(sequences, lengths, appends: true);
+
+    /// <summary>Begins calls whose queries attend to the rows that sequences have, and write none: cross-attention.</summary>
+    /// <param name="sequences">As for <see cref="Append"/>.</param>
+    /// <param name="queryLengths">Queries of each, at least 0.</param>
+    /// <exception cref="ArgumentException">As for <see cref="Append"/>.</exception>
+    /// <exception cref="InvalidOperationException">As for <see cref="Append"/>.</exception>
+    /// <exception cref="ObjectDisposedException">As for <see cref="Append"/>.</exception>
+    public KeyValueBatch Read(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> queryLengths) =>
+        Begin(sequences, queryLengths, appends: false);
+
+    /// <summary>
+    /// Moves the pages of each sequence next to each other, to the start of the cache's memory. Results do not change.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">A batch is open.</exception>
+    /// <exception cref="AttentionMemoryException">There is no memory for the list of moves.</exception>
+    public void Defragment()
+    {
+        using var call = new CallMemory(Lifetime);
+        lock (_gate)
+        {
+            RequireOpen();
+            if (_openBatches > 0)
+                throw new InvalidOperationException($"A cache cannot be defragmented while a batch is open; {_openBatches} are.");
+            if (_table is null)
+                return;
+            int[] numbers = PageOrder.Sequential(_slots, _pages.Count);
+            DeviceMemory spare = call.Rent(_store.LargestPageBytes);
+            _store.Permute(numbers, spare);
+            _pages.Renumber(numbers);
+            foreach (KeyValueSequence? sequence in _slots)
+            {
+                if (sequence is null)
+                    continue;
+                foreach (ref int page in sequence.Pages)
+                    page = numbers[page];
+                _table.Write(sequence.Slot, 0, sequence.Pages);
+            }
+        }
+    }
+
+    /// <summary>Gives the cache's memory back. Calls that use it already still finish on it.</summary>
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            if (_disposed)
+                return;
+            _disposed = true;
+        }
+
+        _store.Release();
+        _table?.Memory.Release();
+    }
+
+    /// <summary>Runs a change of sequences that no other change and no batch may come between.</summary>
+    internal TResult Change<TState, TResult>(KeyValueSequence sequence, TState state, Func<KeyValueSequence, TState, TResult> change)
+    {
+        using var call = new CallMemory(Lifetime);
+        lock (_gate)
+        {
+            RequireOpen();
+            sequence.RequireFree();
+            return change(sequence, state);
+        }
+    }
+
+    /// <summary>Takes a sequence out, now or when its batch ends.</summary>
+    internal void Remove(KeyValueSequence sequence)
+    {
+        lock (_gate)
+        {
+            if (sequence.TryDispose() && !sequence.IsInBatch && sequence.Slot >= 0)
+                Unseat(sequence);
+        }
+    }
+
+    /// <summary>Gives a sequence a place in the table. Within <see cref="Change"/>.</summary>
+    internal KeyValueSequence Seat(KeyValueSequence sequence)
+    {
+        int slot = Array.IndexOf(_slots, null);
+        if (slot < 0)
+            throw new KeyValueCacheFullException($"The cache has room for {_slots.Length} sequences, and as many are open.");
+        _slots[slot] = sequence;
+        sequence.Slot = slot;
+        return sequence;
+    }
+
+    /// <summary>Takes a sequence's place and pages. Within <see cref="Change"/>.</summary>
+    internal void Unseat(KeyValueSequence sequence)
+    {
+        ReleasePages(sequence, 0);
+        _slots[sequence.Slot] = null;
+        sequence.Slot = -1;
+    }
+
+    /// <summary>Shares the pages of a sequence's first rows with a new one. Within <see cref="Change"/>.</summary>
+    internal KeyValueSequence Fork(KeyValueSequence source, int length)
+    {
+        int resident = length - source.Dropped;
+        bool copies = _table is null && resident > 0;
+        if (copies && _pages.FreeCount == 0)
+            throw new KeyValueCacheFullException($"The cache has room for {_slots.Length} sequences, and as many are open.");
+        KeyValueSequence fork = Seat(new KeyValueSequence(this) { Length = length, Dropped = source.Dropped });
+        if (copies)
+        {
+            fork.AddPage(_pages.Take());
+            _store.CopyPage(source.Pages[0], fork.Pages[0]);
+            return fork;
+        }
+
+        int pages = PagesOf(resident);
+        for (int i = 0; i < pages; i++)
+        {
+            _pages.Share(source.Pages[i]);
+            fork.AddPage(source.Pages[i]);
+        }
+
+        _table?.Write(fork.Slot, 0, fork.Pages);
+        return fork;
+    }
+
+    /// <summary>Gives the pages behind a number of rows back. Within <see cref="Change"/>, or a batch's end.</summary>
+    internal void ReleasePages(KeyValueSequence sequence, int residentRows)
+    {
+        int kept = PagesOf(residentRows);
+        foreach (int page in sequence.Pages[kept..])
+            _pages.Release(page);
+        sequence.KeepPages(kept);
+    }
+
+    /// <summary>Gives a sequence without pages as many as its rows need. Within <see cref="Change"/>.</summary>
+    internal void TakePages(KeyValueSequence sequence)
+    {
+        int needed = PagesOf(sequence.ResidentLength);
+        RequirePages(needed);
+        for (int i = 0; i < needed; i++)
+            sequence.AddPage(_pages.Take());
+        _table?.Write(sequence.Slot, 0, sequence.Pages);
+    }
+
+    /// <summary>The first row of a sequence in terms of <see cref="Kernels.Common.Sequences.Sequence.KeyStart"/>.</summary>
+    internal int KeyStart(KeyValueSequence sequence) => _table is not null
+        ? sequence.Slot * Options.PagesPerSequence * Options.PageRows
+        : sequence.Pages.IsEmpty ? 0 : (int)(sequence.Pages[0] * _store.PageRowCount);
+
+    /// <summary>Where the stored rows of keys or values lie, as plans see it.</summary>
+    internal TensorLayout Layout(int size)
+    {
+        TensorLayout layout = _store.Layout(size);
+        return _table is null ? layout with { BatchStride = 0 } : layout;
+    }
+
+    /// <summary>Ends a batch.</summary>
+    internal void End(KeyValueBatchState batch)
+    {
+        lock (_gate)
+        {
+            _openBatches--;
+            for (int i = 0; i < batch.Sequences.Length; i++)
+            {
+                KeyValueSequence sequence = batch.Sequences[i];
+                sequence.IsInBatch = false;
+                if (!batch.IsComplete)
+                {
+                    sequence.Length = batch.OldLength(i);
+                    ReleasePages(sequence, sequence.ResidentLength);
+                }
+
+                if (sequence.IsDisposed)
+                    Unseat(sequence);
+            }
+
+            batch.Clear();
+            _idle.Push(batch);
+        }
+    }
+
+    private KeyValueBatch Begin(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, bool appends)
+    {
+        if (lengths.Length != sequences.Length)
+            throw BadInput.Because(nameof(lengths), $"'{(appends ? "lengths" : "queryLengths")}' must have a number for each of the {sequences.Length} sequences; it has {lengths.Length}.");
+        using var call = new CallMemory(Lifetime);
+        lock (_gate)
+        {
+            RequireOpen();
+            BatchRules.Require(this, sequences, lengths, appends);
+            if (appends)
+                MakeRoom(sequences, lengths);
+            KeyValueBatchState state = _idle.TryPop(out KeyValueBatchState? idle) ? idle : new KeyValueBatchState(this);
+            _openBatches++;
+            return state.Begin(sequences, lengths, appends);
+        }
+    }
+
+    // All that can fail comes before the first change.
+    private void MakeRoom(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths)
+    {
+        int needed = 0;
+        for (int i = 0; i < sequences.Length; i++)
+        {
+            if (lengths[i] == 0)
+                continue;
+            needed += PagesOf(RowsAfter(sequences[i], lengths[i])) - sequences[i].Pages.Length;
+            if (WritesSharedPage(sequences[i]))
+                needed++;
+        }
+
+        RequirePages(needed);
+        for (int i = 0; i < sequences.Length; i++)
+        {
+            if (lengths[i] > 0)
+                MakeRoom(sequences[i], lengths[i]);
+        }
+    }
+
+    private void MakeRoom(KeyValueSequence sequence, int length)
+    {
+        int dropped = Window.Dropped(sequence.Length + length);
+        if (dropped > sequence.Dropped)
+        {
+            _store.MoveToStart(sequence.Pages[0], dropped - sequence.Dropped, sequence.Length - dropped);
+            sequence.Dropped = dropped;
+        }
+
+        int first = sequence.Pages.Length;
+        if (WritesSharedPage(sequence))
+        {
+            first--;
+            int own = _pages.Take();
+            _store.CopyPage(sequence.Pages[first], own);
+            _pages.Release(sequence.Pages[first]);
+            sequence.Pages[first] = own;
+        }
+
+        int pages = PagesOf(sequence.ResidentLength + length);
+        while (sequence.Pages.Length < pages)
+            sequence.AddPage(_pages.Take());
+        sequence.Length += length;
+        if (first < pages)
+            _table?.Write(sequence.Slot, first, sequence.Pages[first..]);
+    }
+
+    private int RowsAfter(KeyValueSequence sequence, int length) =>
+        sequence.Length + length - Window.Dropped(sequence.Length + length, sequence.Dropped);
+
+    // Of a fork: the page that has some of its rows, and room for others.
+    private bool WritesSharedPage(KeyValueSequence sequence)
+    {
+        int last = sequence.Pages.Length - 1;
+        return last >= 0 && sequence.ResidentLength < (last + 1) * Options.PageRows && _pages.IsShared(sequence.Pages[last]);
+    }
+
+    private int PagesOf(int rows) => (int)(((long)rows + Options.PageRows - 1) / Options.PageRows);
+
+    private void RequirePages(int needed)
+    {
+        if (needed > _pages.FreeCount)
+            throw new KeyValueCacheFullException($"{needed} pages of {Options.PageRows} rows are needed; {_pages.FreeCount} of the cache's {_pages.Count} are free.");
+    }
+
+    private void RequireOpen() => ObjectDisposedException.ThrowIf(_disposed, this);
+}

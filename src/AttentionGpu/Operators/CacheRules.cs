@@ -1,0 +1,91 @@
+using AttentionGpu.KeyValueCaches;
+using AttentionGpu.Tensors;
+
+namespace AttentionGpu.Operators;
+
+/// <summary>Checks of a call whose keys and values are in a cache.</summary>
+internal static class CacheRules
+{
+    /// <summary>Reads the tensors of the operator. Parameters as for that of heads.</summary>
+    /// <exception cref="ArgumentException">A shape is wrong, or an argument is to be left out.</exception>
+    public static AttentionHeads Read<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, bool inPlace)
+        where T : unmanaged
+    {
+        KeyValueBatchState batch = inputs.Cache.State;
+        RequireLayer(batch, inputs.CacheLayer);
+        KeyValueCacheOptions cache = batch.Cache.Options;
+        HeadTensor query = Read(inputs.Query, options, batch, "head size", "query", inPlace);
+        AttentionHeads.RequireOptionsOfJoinedHeads(options, inputs.Query.Lengths, default, default, isRagged: true);
+        if (query.Heads == 0 || query.Heads % cache.KeyValueHeads != 0)
+            throw ShapeRules.Error(inputs.Query.Lengths, $"must have a multiple of the cache's {cache.KeyValueHeads} key/value heads", "query");
+        if (query.Size != cache.HeadSize)
+            throw ShapeRules.Error(inputs.Query.Lengths, $"must have the cache's head size, {cache.HeadSize}", "query");
+        nint[] key = [batch.Tokens, cache.KeyValueHeads, cache.HeadSize];
+        nint[] value = [batch.Tokens, cache.KeyValueHeads, cache.ActualValueHeadSize];
+        BadInput.RefuseWhen(!batch.Appends && inputs.Key.IsPresent, "key", "the batch appends no rows");
+        BadInput.RefuseWhen(!batch.Appends && inputs.Value.IsPresent, "value", "the batch appends no rows");
+        BadInput.RefuseWhen(cache.ValuesInKeys && inputs.Value.IsPresent, "value", "the cache has values in keys");
+        bool hasValue = batch.Appends && !cache.ValuesInKeys;
+        if (batch.Appends)
+            ShapeRules.Require(inputs.Key.Lengths, key, "[tokens of the batch, key/value heads of the cache, head size]", "key");
+        if (hasValue)
+            ShapeRules.Require(inputs.Value.Lengths, value, "[tokens of the batch, key/value heads of the cache, value head size]", "value");
+        nint[] output = [batch.Tokens, query.Heads, cache.ActualValueHeadSize];
+        ShapeRules.Require(outputs.Output.Lengths, output, "[tokens of the batch, heads, value head size of the cache]", "output");
+        var noKey = new HeadTensor(1, cache.KeyValueHeads, 0, cache.HeadSize, default);
+        return new AttentionHeads
+        {
+            Query = query,
+            Key = batch.Appends ? Read(inputs.Key, options, batch, "head size", "key", inPlace) : noKey,
+            Value = hasValue
+                ? Read(inputs.Value, options, batch, "value head size", "value", inPlace)
+                : noKey with { Size = cache.ActualValueHeadSize },
+            Output = AttentionHeads.Read(outputs.Output.AsInput(), options.Layout, null, "value head size", "output", true, inPlace),
+            Cache = batch,
+            CacheLayer = inputs.CacheLayer,
+            IsRagged = true,
+        };
+    }
+
+    /// <summary>Checks what a call with a cache must leave out, and that it attends as the cache keeps rows.</summary>
+    public static void Require<T>(in AttentionHeads heads, in AttentionInputs<T> inputs, AttentionOptions options, AttentionNames names)
+        where T : unmanaged
+    {
+        const string reason = "the call has a cache, whose batch has the lengths";
+        BadInput.RefuseWhen(!inputs.CumulativeQueryLengths.IsEmpty, names.CumulativeQueryLengths, reason);
+        BadInput.RefuseWhen(!inputs.CumulativeKeyLengths.IsEmpty, "cumulativeKeyLengths", reason);
+        BadInput.RefuseWhen(!inputs.KeyLengths.IsEmpty, "keyLengths", reason);
+        BadInput.RefuseWhen(inputs.PastKey.IsPresent, "pastKey", reason);
+        BadInput.RefuseWhen(inputs.PastValue.IsPresent, "pastValue", reason);
+        BadInput.RefuseWhen(inputs.KeyNorm.IsPresent && !heads.Cache!.Appends, "keyNorm", "the batch appends no rows");
+        KeyValueCacheOptions cache = heads.Cache!.Cache.Options;
+        if (cache.Window is not int window)
+            return;
+        if (options.Window?.Left is not int left || left >= window)
+        {
+            throw BadInput.OutOfRange(
+                "options", options.Window?.Left,
+                $"The option 'Window.Left' must be at most {window - 1}, since the cache keeps the keys of a window of {window}.");
+        }
+    }
+
+    /// <summary>Checks the layer of a call.</summary>
+    public static void RequireLayer(KeyValueBatchState batch, int layer)
+    {
+        int layers = batch.Cache.Options.Layers;
+        if (layer < 0 || layer >= layers)
+            throw BadInput.OutOfRange("cacheLayer", layer, $"'cacheLayer' must be 0 to {layers - 1}, a layer of the cache; it is {layer}.");
+        if (batch.Appends && batch.Tokens > 0 && batch.IsWritten(layer))
+            throw new InvalidOperationException($"Layer {layer} of the cache's batch is written already: a batch writes each layer once.");
+    }
+
+    private static HeadTensor Read<T>(
+        in TensorInput<T> tensor, AttentionOptions options, KeyValueBatchState batch, string sizeName, string name, bool inPlace)
+        where T : unmanaged
+    {
+        HeadTensor rows = AttentionHeads.Read(tensor, options.Layout, null, sizeName, name, isRagged: true, inPlace);
+        return rows.Length == batch.Tokens
+            ? rows
+            : throw ShapeRules.Error(tensor.Lengths, $"must have the {batch.Tokens} tokens of the cache's batch", name);
+    }
+}

@@ -8,7 +8,6 @@ using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Kernels.Common.Tiles;
-using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using AttentionGpu.KeyValues;
 
 namespace AttentionGpu.Backends.Simd.Stored;
 

@@ -14,14 +14,14 @@ internal sealed class FormAttention
 {
     private const int Gap = 3;
 
-    private readonly AttentionSignature _signature;
-    private readonly AttentionExtent _extent;
-    private readonly Sequence[] _sequences;
-    private readonly float[] _query;
     private readonly float[] _sinks;
     private readonly FormRows _keys;
     private readonly FormRows _values;
     private readonly int _tokens;
+    private AttentionSignature _signature;
+    private AttentionExtent _extent;
+    private Sequence[] _sequences;
+    private readonly float[] _query;
 
     /// <param name="random">Where sizes and numbers come from.</param>
     /// <param name="form">The form of keys and values.</param>
@@ -103,13 +103,46 @@ internal sealed class FormAttention
         double[] Numbers(int count) => [.. Enumerable.Range(0, count).Select(_ => random.NextDouble() * 2.0 - 1.0)];
     }
 
-    public AttentionSignature Signature
+    public IReadOnlyList<Sequence> Sequences => _sequences;
+
+    /// <summary>The same with a window of some keys to the left of the diagonal.</summary>
+    public FormAttention WithWindow(int left)
     {
-        get => _signature;
-        init => _signature = value;
+        var other = (FormAttention)MemberwiseClone();
+        other._signature = _signature with { Causal = CausalKind.Causal, HasWindow = true };
+        other._extent = _extent with { Window = new WindowSize(left, 0) };
+        return other;
     }
 
-    /// <summary>Makes an element of a value that nobody sees, or that somebody sees, something else.</summary>
+    /// <summary>The same with results that depend on a sequence's own lengths only.</summary>
+    public FormAttention BatchInvariant()
+    {
+        var other = (FormAttention)MemberwiseClone();
+        other._signature = _signature with { BatchInvariant = true };
+        return other;
+    }
+
+    /// <summary>One sequence alone.</summary>
+    public FormAttention Only(int sequence)
+    {
+        var other = (FormAttention)MemberwiseClone();
+        other._sequences = [_sequences[sequence]];
+        other._extent = _extent with
+        {
+            Batch = 1,
+            Sequence = new Sequence { QueryLength = _sequences[sequence].QueryLength, KeyLength = _sequences[sequence].KeyLength },
+        };
+        return other;
+    }
+
+    /// <summary>The bytes of a sequence's rows among those of all, with what lies between them.</summary>
+    public byte[] OutputOf(byte[] output, int sequence)
+    {
+        int row = (int)_extent.Output.RowStride * _signature.Element.Size();
+        return output[(_sequences[sequence].QueryStart * row)..((_sequences[sequence].QueryStart + _sequences[sequence].QueryLength) * row)];
+    }
+
+    /// <summary>Makes the first element of a value something else.</summary>
     public void Spoil(int sequence, int head, int row, double value)
     {
         int size = _signature.KeyValue.StoredValueSize(_signature.HeadSize, _signature.ValueHeadSize);

@@ -36,6 +36,9 @@ internal partial struct AttentionRequest : IDisposable
     /// <summary>Joins extra keys to what attention has computed.</summary>
     public ExtraKeysStep ExtraKeys;
 
+    /// <summary>Attends to rows that sequences of a cache share.</summary>
+    public PrefixStep Prefix;
+
     public RequestTables Tables;
 
     /// <summary>Validates a call. <see cref="Dispose"/> gives its tables back.</summary>
@@ -55,6 +58,7 @@ internal partial struct AttentionRequest : IDisposable
         try
         {
             request.Lower(heads, inputs, outputs, options, names);
+            request.LowerPrefixes(heads, batchInvariant || options.BatchInvariant);
             if (batchInvariant)
                 request.Signature = request.Signature with { BatchInvariant = true };
             return request;

@@ -79,7 +79,7 @@ internal static class PtxReport
         yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(HalfElement), typeof(CausalRange), typeof(NoVariant)]);
         yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(HalfElement)]);
         yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!,
-            [typeof(SingleElement), typeof(SingleElement)]);
+            [typeof(SingleElement), PtxKernels.Rows(typeof(SingleElement))]);
     }
 
     private static string Row(string name, string ptx)

@@ -9,13 +9,18 @@ internal static class BatchRules
     public static void Require(KeyValueCache cache, ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, bool appends)
     {
         int marked = 0;
+        long tokens = 0;
         try
         {
             for (; marked < sequences.Length; marked++)
             {
                 Require(cache, sequences[marked], lengths[marked], marked, appends);
                 sequences[marked].IsInBatch = true;
+                tokens += lengths[marked];
             }
+
+            if (tokens > int.MaxValue)
+                throw BadInput.OutOfRange(LengthsName(appends), tokens, $"'{LengthsName(appends)}' must add up to at most {int.MaxValue}; they add up to {tokens}.");
         }
         catch
         {
@@ -25,9 +30,12 @@ internal static class BatchRules
         }
     }
 
+    /// <summary>The public name of the numbers of tokens.</summary>
+    public static string LengthsName(bool appends) => appends ? "lengths" : "queryLengths";
+
     private static void Require(KeyValueCache cache, KeyValueSequence? sequence, int length, int index, bool appends)
     {
-        string lengthsName = appends ? "lengths" : "queryLengths";
+        string lengthsName = LengthsName(appends);
         if (sequence is null)
             throw BadInput.Because("sequences", $"Number {index} of 'sequences' must be a sequence; it is null.");
         if (!ReferenceEquals(sequence.Cache, cache))

@@ -282,14 +282,29 @@ public sealed class KeyValueCache : IDisposable
     private KeyValueBatch Begin(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, bool appends)
     {
         if (lengths.Length != sequences.Length)
-            throw BadInput.Because(nameof(lengths), $"'{(appends ? "lengths" : "queryLengths")}' must have a number for each of the {sequences.Length} sequences; it has {lengths.Length}.");
+        {
+            string name = BatchRules.LengthsName(appends);
+            throw BadInput.Because(name, $"'{name}' must have a number for each of the {sequences.Length} sequences; it has {lengths.Length}.");
+        }
+
+
         using var call = new CallMemory(Lifetime);
         lock (_gate)
         {
             RequireOpen();
             BatchRules.Require(this, sequences, lengths, appends);
-            if (appends)
-                MakeRoom(sequences, lengths);
+            try
+            {
+                if (appends)
+                    MakeRoom(sequences, lengths);
+            }
+            catch
+            {
+                foreach (KeyValueSequence sequence in sequences)
+                    sequence.IsInBatch = false;
+                throw;
+            }
+
             KeyValueBatchState state = _idle.TryPop(out KeyValueBatchState? idle) ? idle : new KeyValueBatchState(this);
             _openBatches++;
             return state.Begin(sequences, lengths, appends);

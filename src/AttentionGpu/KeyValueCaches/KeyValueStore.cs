@@ -46,7 +46,7 @@ internal sealed class KeyValueStore
             }
 
             if (options.Kind == KeyValueCacheKind.Window)
-                _between = lifetime.Memory.Rent((long)options.Capacity * Math.Max(_element.RowBytes(KeySize), _element.RowBytes(ValueSize)));
+                _between = lifetime.Memory.Rent((long)options.Capacity * _memories.Max(memory => memory.RowBytes));
         }
         catch
         {
@@ -96,7 +96,7 @@ internal sealed class KeyValueStore
     public IReadOnlyList<(SharedMemory Memory, int RowBytes)> Memories => _memories;
 
     /// <summary>Bytes of a page in the memory where it is largest.</summary>
-    public long LargestPageBytes => PageRowCount * Math.Max(_element.RowBytes(KeySize), _element.RowBytes(ValueSize));
+    public long LargestPageBytes => PageRowCount * _memories.Max(memory => memory.RowBytes);
 
     /// <summary>Copies a page to another, in all memories.</summary>
     public void CopyPage(int source, int target)

@@ -87,6 +87,13 @@ internal partial struct AttentionRequest
         for (int i = 0; i < batch.Sequences.Length; i++)
         {
             int last = batch.Sequences[i].Length - 1;
+            int first = batch.Sequences[i].Length - (batch.Starts[i + 1] - batch.Starts[i]);
+            if (first < 0)
+            {
+                throw BadInput.OutOfRange(
+                    name, first, $"'{name}' must be given where a sequence has more queries than rows: the first query of sequence {i} has position {first}.");
+            }
+
             if (batch.Starts[i] < batch.Starts[i + 1] && last >= tableLength)
             {
                 throw BadInput.OutOfRange(

@@ -89,6 +89,25 @@ internal static class CacheRules
                 "options", options.Window?.Left,
                 $"The option 'Window.Left' must be at most {window - 1}, since the cache keeps the keys of a window of {window}.");
         }
+
+        RequireResidentWindows(heads.Cache, left);
+    }
+
+    // The first query sees so many keys before it, which the cache must have kept.
+    private static void RequireResidentWindows(KeyValueBatchState batch, int left)
+    {
+        for (int i = 0; i < batch.Sequences.Length; i++)
+        {
+            KeyValueSequence sequence = batch.Sequences[i];
+            int queries = batch.Starts[i + 1] - batch.Starts[i];
+            if (queries > 0 && sequence.Dropped > 0 && sequence.ResidentLength - queries < left)
+            {
+                throw BadInput.Because(
+                    "query",
+                    $"'query' must have at most {sequence.ResidentLength - left} tokens of sequence {i}, which has {queries}: "
+                    + "their windows reach to rows that the cache has dropped.");
+            }
+        }
     }
 
     /// <summary>Checks the layer of a call.</summary>

@@ -7,6 +7,7 @@ using AttentionGpu.Kernels.Common.Heads;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.Tiled.Reductions;
@@ -116,6 +117,21 @@ public partial class PtxTests
     }
 
     [Theory]
+    [InlineData(typeof(ByteRows<Int8Element>))]
+    [InlineData(typeof(Int4Rows))]
+    [InlineData(typeof(PagedRows<ContiguousRows<HalfElement>>))]
+    [InlineData(typeof(PagedRows<ByteRows<Float8Element>>))]
+    [InlineData(typeof(PagedRows<Int4Rows>))]
+    public void Forms_of_a_cache_cost_the_hot_loops_nothing(Type keys)
+    {
+        (Type tile, Type values) = PtxKernels.AttentionTiles[2];
+        string ptx = PtxCompiler.Compile(
+            CudaArchitecture.SM_80, PtxKernels.Attention, tile, values, typeof(WarpRowReduction), typeof(HalfElement), keys,
+            typeof(CausalRange), typeof(NoVariant));
+        AssertHotLoops(ptx, hotLoops: 2);
+    }
+
+    [Theory]
     [MemberData(nameof(MatmulKernels))]
     public void Matmul_keeps_its_tiles_in_registers(Type tile, Type element, Type output, Type result, Type epilogue) => Assert.All(
         PtxCompiler.CompileAll(PtxKernels.Matmul, tile, PtxKernels.Rows(element), PtxKernels.Rows(element), output, result, epilogue),
@@ -156,7 +172,9 @@ public partial class PtxTests
     public void Small_kernels_use_no_local_memory()
     {
         Assert.All(PtxCompiler.CompileAll(_softmax, typeof(AllRanges), typeof(AllVariants)), AssertNoLocalMemory);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), typeof(SingleElement)), AssertNoLocalMemory);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertNoLocalMemory);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>)), AssertNoLocalMemory);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>)), AssertNoLocalMemory);
     }
 
     [Fact]

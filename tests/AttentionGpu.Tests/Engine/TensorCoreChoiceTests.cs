@@ -38,6 +38,9 @@ public class TensorCoreChoiceTests
         ["logarithms of sums"] = _signature with { HasLogSumExp = true },
         ["keys of another type"] = _signature with { KeyValue = new KeyValueForm(ElementType.BFloat16) },
         ["rows of another kind"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Float16, (KeyValueRows)77) },
+        ["pages"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Float16, KeyValueRows.Paged) },
+        ["latent values"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Float16, IsLatent: true) },
+        ["quantised keys"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Int8) },
     };
 
     [Fact]

@@ -5,6 +5,9 @@ namespace AttentionGpu.Kernels.Common.Elements;
 /// <summary>IEEE single precision.</summary>
 public struct SingleElement : IElement<SingleElement>
 {
+    /// <summary>The bits of a quiet not-a-number.</summary>
+    public const uint NaNBits = 0x7FC00000;
+
     /// <summary>The value.</summary>
     public float Value;
 

@@ -1,57 +1,12 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using ILGPU;
 using ILGPU.Algorithms;
 
 namespace AttentionGpu.Kernels.Common.Heads;
-
-/// <summary>The sizes and layouts of a stack of rows that are copied, and normalised and rotated on the way.</summary>
-public struct HeadTransformArguments
-{
-    /// <summary>Rows of a head; of the longest sequence where they differ.</summary>
-    public int Length;
-
-    /// <summary>Heads in a batch entry.</summary>
-    public int Heads;
-
-    /// <summary>Elements of a row.</summary>
-    public int Size;
-
-    /// <summary>Elements at the start of a row that are rotated, in pairs; even. 0 for none.</summary>
-    public int RotarySize;
-
-    /// <summary>Not 0 where the pairs are neighbours; else one is half the rotary size after the other.</summary>
-    public int IsInterleaved;
-
-    /// <summary>Not 0 where rows are normalised first.</summary>
-    public int HasNorm;
-
-    /// <summary>What is added to the mean of squares.</summary>
-    public float Epsilon;
-
-    /// <summary>Not 0 where the position of each row is in memory; else row i of a sequence has the first position plus i.</summary>
-    public int HasPositions;
-
-    /// <summary>The position of a sequence's first row, where positions are not in memory.</summary>
-    public int FirstPosition;
-
-    /// <summary>Rows from one batch entry's rotary tables to the next; 0 where all have the same.</summary>
-    public int TableStride;
-
-    /// <summary>Not 0 where the batch entries' sequences come from a table.</summary>
-    public int HasSequences;
-
-    /// <summary>Not 0 where the rows are a sequence's keys, 0 where they are its queries.</summary>
-    public int RowsAreKeys;
-
-    /// <summary>Where the rows come from.</summary>
-    public RowLayout Source;
-
-    /// <summary>Where they go.</summary>
-    public RowLayout Target;
-}
 
 /// <summary>
 /// Brings queries, or keys and values, to where attention reads them: into the cache behind the past, by RMS normalisation (Zhang and
@@ -71,7 +26,8 @@ public static class HeadTransformKernel
 
     /// <summary>
     /// One group a row. An element takes one load and one store, and a load of its partner and of sine and cosine where it is rotated:
-    /// bound by memory. Normalisation adds a pass over the row and log2(threads) barriers.
+    /// bound by memory. Normalisation adds a pass over the row and log2(threads) barriers; quantisation another pass, for the largest
+    /// elements.
     /// </summary>
     /// <param name="shape">Sizes and layouts.</param>
     /// <param name="source">The rows.</param>
@@ -82,75 +38,115 @@ public static class HeadTransformKernel
     /// <param name="positions">The position of each row: [batch, length], or [tokens] where there are sequences.</param>
     /// <param name="sequences">A sequence a batch entry.</param>
     public static void Transform<TSource, TTarget>(
-        HeadTransformArguments shape, ArrayView<TSource> source, ArrayView<TTarget> target,
+        HeadTransformArguments shape, ArrayView<TSource> source, TTarget target,
         ArrayView<float> norm, ArrayView<float> cosine, ArrayView<float> sine, ArrayView<int> positions, ArrayView<Sequence> sequences)
         where TSource : unmanaged, IElement<TSource>
-        where TTarget : unmanaged, IElement<TTarget>
+        where TTarget : struct, IStoredRows
     {
-        ArrayView<float> squares = SharedMemory.Allocate<float>(MaxThreads);
+        ArrayView<float> shared = SharedMemory.Allocate<float>(MaxThreads);
         int row = Grid.IdxX % shape.Length;
         int matrix = Grid.IdxX / shape.Length;
         int position = shape.FirstPosition + row;
         long positionIndex = (long)(matrix / shape.Heads) * shape.Length + row;
+        int targetRow = row;
         if (shape.HasSequences != 0)
         {
             Sequence sequence = sequences[matrix / shape.Heads];
 
             // Sequences that are shorter than the longest leave groups without a row.
-            if (row >= (shape.RowsAreKeys != 0 ? sequence.KeyLength : sequence.QueryLength))
+            bool areKeys = shape.RowsAreKeys != 0;
+            if (row >= (areKeys && shape.FollowsPast == 0 ? sequence.KeyLength : sequence.QueryLength))
                 return;
-            row += shape.RowsAreKeys != 0 ? sequence.KeyStart : sequence.QueryStart;
+            int past = sequence.KeyLength - sequence.QueryLength;
+            if (shape.FollowsPast != 0)
+                position = sequence.DroppedKeys + past + row;
+            targetRow += !areKeys ? sequence.QueryStart : shape.FollowsPast != 0 ? sequence.KeyStart + past : sequence.KeyStart;
+            row += areKeys && shape.FollowsPast == 0 ? sequence.KeyStart : sequence.QueryStart;
             positionIndex = row;
-        }
-
-        long sourceBase = shape.Source.Base(matrix) + shape.Source.Row(row);
-        long targetBase = shape.Target.Base(matrix) + shape.Target.Row(row);
-        float scale = 1f;
-        float factor = 1f;
-        if (shape.HasNorm != 0)
-        {
-            float mean = MeanOfSquares(shape, squares, source, sourceBase, scale);
-            if (!(mean >= SmallestMean && mean <= float.MaxValue))
-            {
-                // Squares overflow, or lose their digits, where the row itself does not. All threads have the same mean.
-                scale = mean < SmallestMean ? Grow : Shrink;
-                Group.Barrier();
-                mean = MeanOfSquares(shape, squares, source, sourceBase, scale);
-            }
-
-            factor = XMath.Rsqrt(mean);
         }
 
         if (shape.HasPositions != 0)
             position = positions[positionIndex];
         long tableRow = (long)(matrix / shape.Heads) * shape.TableStride + position;
-        int half = shape.RotarySize / 2;
-        for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
+        var line = new HeadRow<TSource>
         {
-            float value = Load(shape, source, sourceBase, norm, i, scale, factor);
-            if (i < shape.RotarySize)
+            Shape = shape,
+            Source = source,
+            First = shape.Source.Base(matrix) + shape.Source.Row(row),
+            Norm = norm,
+            Range = 1f,
+            Factor = 1f,
+            Cosine = cosine,
+            Sine = sine,
+            FirstAngle = tableRow * (shape.RotarySize >> 1),
+        };
+        if (shape.HasNorm != 0)
+        {
+            float mean = MeanOfSquares(shape, shared, source, line.First, line.Range);
+            if (!(mean >= SmallestMean && mean <= float.MaxValue))
             {
-                bool isFirst = shape.IsInterleaved != 0 ? i % 2 == 0 : i < half;
-                int distance = shape.IsInterleaved != 0 ? 1 : half;
-                int pair = shape.IsInterleaved != 0 ? i / 2 : i % half;
-                float partner = Load(shape, source, sourceBase, norm, isFirst ? i + distance : i - distance, scale, factor);
-                long angle = tableRow * half + pair;
-                value = value * cosine[angle] + (isFirst ? -partner : partner) * sine[angle];
+                // Squares overflow, or lose their digits, where the row itself does not. All threads have the same mean.
+                line.Range = mean < SmallestMean ? Grow : Shrink;
+                Group.Barrier();
+                mean = MeanOfSquares(shape, shared, source, line.First, line.Range);
             }
 
-            target[targetBase + i] = TTarget.FromSingle(value);
+            line.Factor = XMath.Rsqrt(mean);
+        }
+
+        long address = target.Row(target.Origin(matrix, targetRow), 0);
+        if (TTarget.HasScales)
+        {
+            Quantise(shape, line, target, address, shared);
+        }
+        else
+        {
+            for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
+                target.Store(address, i, line.Value(i), 0f, 1f);
         }
     }
 
+    // As many threads as a group of elements has, or all, share a group of elements. Threads without one take part in the barriers.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Load<TElement>(
-        HeadTransformArguments shape, ArrayView<TElement> source, long sourceBase, ArrayView<float> norm, int element, float scale,
-        float factor)
-        where TElement : unmanaged, IElement<TElement>
+    private static void Quantise<TSource, TTarget>(
+        HeadTransformArguments shape, HeadRow<TSource> line, TTarget target, long address, ArrayView<float> largest)
+        where TSource : unmanaged, IElement<TSource>
+        where TTarget : struct, IStoredRows
     {
-        float value = source[sourceBase + element].ToSingle();
-        return shape.HasNorm != 0 ? value * scale * factor * norm[element] : value;
+        int lanes = IntrinsicMath.Min(Group.DimX, 1 << TTarget.GroupShift);
+        int lane = Group.IdxX & (lanes - 1);
+        int groups = ((shape.Size - 1) >> TTarget.GroupShift) + 1;
+        int groupsAtOnce = Group.DimX / lanes;
+        int ownGroup = Group.IdxX / lanes;
+        for (int firstGroup = 0; firstGroup < groups; firstGroup += groupsAtOnce)
+        {
+            int group = firstGroup + ownGroup;
+            int start = group << TTarget.GroupShift;
+            int end = IntrinsicMath.Min(shape.Size, start + (1 << TTarget.GroupShift));
+            float size = 0f;
+            for (int i = start + lane; i < end; i += lanes)
+                size = XMath.Max(size, FiniteSize(line.Value(i)));
+            Group.Barrier();
+            largest[Group.IdxX] = size;
+            Group.Barrier();
+            for (int distance = lanes >> 1; distance > 0; distance >>= 1)
+            {
+                if (lane < distance)
+                    largest[Group.IdxX] = XMath.Max(largest[Group.IdxX], largest[Group.IdxX + distance]);
+                Group.Barrier();
+            }
+
+            float scale = TTarget.Scale(largest[Group.IdxX - lane]);
+            if (lane == 0 && start < shape.Size)
+                target.StoreScale(address, group, scale);
+            for (int i = start + lane * TTarget.StoreWidth; i < end; i += lanes * TTarget.StoreWidth)
+                target.Store(address, i, line.Value(i), TTarget.StoreWidth > 1 && i + 1 < end ? line.Value(i + 1) : 0f, scale);
+        }
     }
+
+    // Infinity for what is not finite: a maximum with NaN differs among devices.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float FiniteSize(float value) => ValuePass.IsFinite(value) ? XMath.Abs(value) : float.PositiveInfinity;
 
     // Of the row times the scale, in units of the scale's square; the epsilon is in it.
     private static float MeanOfSquares<TElement>(

@@ -6,7 +6,7 @@ using ILGPU;
 namespace AttentionGpu.Kernels.Common.Rows;
 
 /// <summary>Rows of one stride, whose elements are neighbours. An address is the number of an element.</summary>
-public struct ContiguousRows<TElement> : IMatrixRows
+public struct ContiguousRows<TElement> : IStoredRows
     where TElement : unmanaged, IElement<TElement>
 {
     /// <summary>The matrices' memory.</summary>
@@ -14,6 +14,19 @@ public struct ContiguousRows<TElement> : IMatrixRows
 
     /// <summary>Where their rows lie.</summary>
     public RowLayout Layout;
+
+    /// <inheritdoc/>
+    public static bool HasScales => false;
+
+    /// <inheritdoc/>
+    public static int GroupShift => 0;
+
+    /// <inheritdoc/>
+    public static int StoreWidth => 1;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float Scale(float largest) => 1f;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -26,4 +39,14 @@ public struct ContiguousRows<TElement> : IMatrixRows
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly float Load(long address, int column) => Elements[address + column].ToSingle();
+
+    /// <inheritdoc/>
+    public readonly void StoreScale(long address, int group, float scale)
+    {
+    }
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Store(long address, int column, float first, float second, float scale) =>
+        Elements[address + column] = TElement.FromSingle(first);
 }

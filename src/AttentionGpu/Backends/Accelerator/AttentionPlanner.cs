@@ -58,19 +58,24 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
     private IPlan<AttentionExtent, AttentionBuffers> PlanKeyValues<TElement, TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant => signature.KeyValue.Rows switch
-        {
-            KeyValueRows.Contiguous => signature.KeyValue.Element.Plain().Visit(new ContiguousElement<TElement, TRange, TVariant>(this, rules)),
-            _ => throw signature.KeyValue.UnknownRows(),
-        };
+        where TVariant : struct, IScoreVariant =>
+        RowBinder.Visit(signature.KeyValue, new KeyValues<TElement, TRange, TVariant>(this, rules));
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanScores<TElement, TKeyValues, TRange, TVariant>(
-        IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
+        IRowBinder<TKeyValues> binder, ScoreRules<TRange, TVariant> rules)
         where TElement : unmanaged, IElement<TElement>
         where TKeyValues : struct, IMatrixRows
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
+        if (signature.Scores is not null && signature.HasSequences && signature.KeyValue.Rows == KeyValueRows.Paged)
+        {
+            // The product has as many columns as the longest sequence has keys, and the pages of a shorter one end before.
+            throw new NotSupportedException(
+                $"The device writes no scores of sequences whose keys are paged; 'Scores' is {signature.Scores} and must be left out.");
+        }
+
+        var keyValues = new KeyValueBinder<TKeyValues>(signature, binder);
         IPlan<AttentionExtent, AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(signature)
             ? TensorCoreForwardPlan.Create(
                 signature, loader, rules, () => PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules))
@@ -81,7 +86,7 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
     }
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanGeneral<TElement, TKeyValues, TRange, TVariant>(
-        IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
+        KeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
         where TElement : unmanaged, IElement<TElement>
         where TKeyValues : struct, IMatrixRows
         where TRange : struct, IKeyRange
@@ -95,7 +100,7 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
     }
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanTile<TReduction, TElement, TKeyValues, TRange, TVariant>(
-        IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
+        KeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
         where TReduction : struct, IRowReduction
         where TElement : unmanaged, IElement<TElement>
         where TKeyValues : struct, IMatrixRows
@@ -129,15 +134,14 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
             where TElement : unmanaged, IElement<TElement> => planner.PlanKeyValues<TElement, TRange, TVariant>(rules);
     }
 
-    /// <summary>Goes on with the element type of contiguous keys and values.</summary>
-    private sealed class ContiguousElement<TElement, TRange, TVariant>(AttentionPlanner planner, ScoreRules<TRange, TVariant> rules)
-        : IElementVisitor<IPlan<AttentionExtent, AttentionBuffers>>
+    /// <summary>Goes on with the form of keys and values.</summary>
+    private sealed class KeyValues<TElement, TRange, TVariant>(AttentionPlanner planner, ScoreRules<TRange, TVariant> rules)
+        : IRowVisitor<IPlan<AttentionExtent, AttentionBuffers>>
         where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        public IPlan<AttentionExtent, AttentionBuffers> Visit<TKeyValue>()
-            where TKeyValue : unmanaged, IElement<TKeyValue> =>
-            planner.PlanScores<TElement, ContiguousRows<TKeyValue>, TRange, TVariant>(new ContiguousKeyValues<TKeyValue>(), rules);
+        public IPlan<AttentionExtent, AttentionBuffers> Visit<TRows>(IRowBinder<TRows> binder)
+            where TRows : struct, IStoredRows => planner.PlanScores<TElement, TRows, TRange, TVariant>(binder, rules);
     }
 }

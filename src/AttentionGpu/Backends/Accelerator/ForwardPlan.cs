@@ -30,11 +30,11 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValu
 
     private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
-    private readonly IKeyValueBinder<TKeyValues> _keyValues;
+    private readonly KeyValueBinder<TKeyValues> _keyValues;
     private readonly ScoreRules<TRange, TVariant> _rules;
 
     public ForwardPlan(
-        AttentionSignature signature, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
+        AttentionSignature signature, KernelLoader loader, KeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
     {
         _signature = signature;
         _loader = loader;

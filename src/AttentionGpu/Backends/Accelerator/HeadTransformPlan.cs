@@ -2,8 +2,8 @@ using System.Numerics;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Heads;
+using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using ILGPU;
@@ -11,7 +11,7 @@ using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
-/// <summary>Picks the element types of the kernel that copies, normalises and rotates rows.</summary>
+/// <summary>Picks the element type and the form of the rows of the kernel that copies, normalises and rotates rows.</summary>
 internal static class HeadTransformPlanner
 {
     public static IPlan<HeadTransformExtent, HeadTransformBuffers> Plan(HeadTransformSignature signature, KernelLoader loader) =>
@@ -21,37 +21,40 @@ internal static class HeadTransformPlanner
         : IElementVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
     {
         public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TSource>()
-            where TSource : unmanaged, IElement<TSource> => signature.Target.Element.Plain().Visit(new TargetElement<TSource>(signature, loader));
+            where TSource : unmanaged, IElement<TSource> =>
+            RowBinder.Visit(signature.Target, new Target<TSource>(signature, loader));
     }
 
-    private sealed class TargetElement<TSource>(HeadTransformSignature signature, KernelLoader loader)
-        : IElementVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
+    private sealed class Target<TSource>(HeadTransformSignature signature, KernelLoader loader)
+        : IRowVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
         where TSource : unmanaged, IElement<TSource>
     {
-        public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TTarget>()
-            where TTarget : unmanaged, IElement<TTarget> => new HeadTransformPlan<TSource, TTarget>(signature, loader);
+        public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TRows>(IRowBinder<TRows> binder)
+            where TRows : struct, IStoredRows => new HeadTransformPlan<TSource, TRows>(signature, loader, binder);
     }
 }
 
 /// <summary>The kernel that copies, normalises and rotates rows. It takes no workspace.</summary>
 internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformExtent, HeadTransformBuffers>
     where TSource : unmanaged, IElement<TSource>
-    where TTarget : unmanaged, IElement<TTarget>
+    where TTarget : struct, IStoredRows
 {
-    private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>,
+    private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
         ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>> _kernel;
 
     private readonly HeadTransformSignature _signature;
     private readonly KernelLoader _loader;
+    private readonly IRowBinder<TTarget> _target;
     private readonly int _threads;
 
-    public HeadTransformPlan(HeadTransformSignature signature, KernelLoader loader)
+    public HeadTransformPlan(HeadTransformSignature signature, KernelLoader loader, IRowBinder<TTarget> target)
     {
         _signature = signature;
         _loader = loader;
+        _target = target;
         int threads = Math.Min(HeadTransformKernel.MaxThreads, loader.Accelerator.MaxNumThreadsPerGroup);
         _threads = Math.Min(1 << BitOperations.Log2((uint)threads), (int)BitOperations.RoundUpToPowerOf2((uint)signature.Size));
-        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, ArrayView<TTarget>,
+        _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
             ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>>>(
             HeadTransformKernel.Transform<TSource, TTarget>);
     }
@@ -80,12 +83,15 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
             TableStride = extent.TableStride,
             HasSequences = _signature.HasSequences ? 1 : 0,
             RowsAreKeys = extent.RowsAreKeys ? 1 : 0,
+            FollowsPast = _signature.FollowsPast ? 1 : 0,
             Source = AttentionLayouts.Rows(extent.Source, extent.Heads),
-            Target = AttentionLayouts.Rows(extent.Target, extent.Heads),
         };
+        TTarget target = _target.Rows(
+            new RowMemory(buffers.Target, buffers.TargetScales, buffers.Pages, extent.PageShift, extent.Target, _signature.Size),
+            extent.Heads, 1);
         using AcceleratorGate.Scope gate = _loader.Enter();
         _kernel(
-            _loader.Stream, Groups(extent), arguments, buffers.Source.View<TSource>(), buffers.Target.View<TTarget>(),
+            _loader.Stream, Groups(extent), arguments, buffers.Source.View<TSource>(), target,
             buffers.Norm.Or(buffers.Source).View<float>(), buffers.Cosine.Or(buffers.Source).View<float>(),
             buffers.Sine.Or(buffers.Source).View<float>(), buffers.Positions.Or(buffers.Source).View<int>(),
             buffers.Sequences.Or(buffers.Source).View<Sequence>());

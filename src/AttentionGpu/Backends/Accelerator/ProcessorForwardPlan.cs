@@ -26,13 +26,13 @@ internal sealed class ProcessorForwardPlan<TElement, TKeyValues, TRange, TVarian
 
     private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
-    private readonly IKeyValueBinder<TKeyValues> _keyValues;
+    private readonly KeyValueBinder<TKeyValues> _keyValues;
     private readonly ScoreRules<TRange, TVariant> _rules;
     private readonly PanelLaunch<ContiguousRows<TElement>> _queries;
     private readonly PanelLaunch<TKeyValues> _rows;
 
     public ProcessorForwardPlan(
-        AttentionSignature signature, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
+        AttentionSignature signature, KernelLoader loader, KeyValueBinder<TKeyValues> keyValues, ScoreRules<TRange, TVariant> rules)
     {
         _signature = signature;
         _loader = loader;

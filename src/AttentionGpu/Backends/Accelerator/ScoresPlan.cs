@@ -31,7 +31,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
     private readonly AttentionSignature _signature;
     private readonly ScoreStage _stage;
     private readonly KernelLoader _loader;
-    private readonly IKeyValueBinder<TKeyValues> _keyValues;
+    private readonly KeyValueBinder<TKeyValues> _keyValues;
     private readonly ScoreRules<TRange, TVariant> _rules;
     private readonly IPlan<AttentionExtent, AttentionBuffers> _forward;
     private readonly IMatmulLaunch<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue> _products;
@@ -40,7 +40,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         TRange, TVariant>? _softmax;
 
     public ScoresPlan(
-        AttentionSignature signature, ScoreStage stage, KernelLoader loader, IKeyValueBinder<TKeyValues> keyValues,
+        AttentionSignature signature, ScoreStage stage, KernelLoader loader, KeyValueBinder<TKeyValues> keyValues,
         ScoreRules<TRange, TVariant> rules, IPlan<AttentionExtent, AttentionBuffers> forward)
     {
         _signature = signature;

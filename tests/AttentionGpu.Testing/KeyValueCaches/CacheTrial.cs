@@ -1,0 +1,193 @@
+using System.Numerics.Tensors;
+using AttentionGpu.Tests.Support;
+
+namespace AttentionGpu.Tests.KeyValueCaches;
+
+/// <summary>
+/// A random sequence of operations on several sequences of a cache: each is done to plain lists of rows too, and every output, every row
+/// that the cache has and the number of its pages are compared.
+/// </summary>
+internal sealed partial class CacheTrial : IDisposable
+{
+    private const int Positions = 400;
+
+    private readonly AttentionEngine _engine;
+    private readonly Random _random;
+    private readonly KeyValueCache _cache;
+    private readonly List<CacheSession> _sessions = [];
+    private readonly int _group;
+    private readonly int _rotarySize;
+    private readonly Tensor<float> _cosine;
+    private readonly Tensor<float> _sine;
+    private readonly string _context;
+
+    public CacheTrial(AttentionEngine engine, int seed, bool isSmall)
+    {
+        _engine = engine;
+        _random = new Random(seed);
+        int headSize = Pick<int>(isSmall ? [1, 2, 6, 33] : [1, 2, 5, 13, 32, 33, 40, 64, 72]);
+        KeyValueCacheKind kind = Pick(Enum.GetValues<KeyValueCacheKind>());
+        bool isLatent = _random.Next(4) == 0;
+        int capacity = _random.Next(1, isSmall ? 24 : 130);
+        Options = new KeyValueCacheOptions
+        {
+            KeyValueHeads = _random.Next(1, isSmall ? 3 : 4),
+            HeadSize = headSize,
+            ValueHeadSize = isLatent ? _random.Next(1, headSize + 1) : _random.Next(2) == 0 ? null : _random.Next(1, headSize + 20),
+            Layers = _random.Next(1, 3),
+            Element = Pick(Enum.GetValues<KeyValueElement>()),
+            Kind = kind,
+            Capacity = capacity,
+            Sequences = _random.Next(1, 7),
+            PageSize = kind == KeyValueCacheKind.Paged ? Pick<int>([16, 32, 64]) : null,
+            Pages = kind == KeyValueCacheKind.Paged && _random.Next(2) == 0 ? _random.Next(1, 9) : null,
+            Window = kind == KeyValueCacheKind.Window ? _random.Next(1, capacity + 1) : null,
+            ValuesInKeys = isLatent,
+        };
+        _group = _random.Next(1, isSmall ? 3 : 5);
+        _rotarySize = headSize >= 2 && _random.Next(2) == 0 ? 2 * _random.Next(1, headSize / 2 + 1) : 0;
+        int half = Math.Max(1, _rotarySize / 2);
+        double[] angles = [.. Enumerable.Range(0, Positions * half).Select(i => i / half * Math.Pow(100, -(double)(i % half) / half))];
+        _cosine = Tensor.Create(angles.Select(angle => (float)Math.Cos(angle)).ToArray(), [Positions, half]);
+        _sine = Tensor.Create(angles.Select(angle => (float)Math.Sin(angle)).ToArray(), [Positions, half]);
+        _cache = engine.CreateCache(Options);
+        _context = $"seed {seed}: {Options}, group {_group}, rotary {_rotarySize}";
+    }
+
+    public KeyValueCacheOptions Options { get; }
+
+    private int Heads => Options.KeyValueHeads * _group;
+
+    private int ValueSize => Options.ValueHeadSize ?? Options.HeadSize;
+
+    /// <summary>Does one operation, which chance picks. Nothing that is refused changes anything.</summary>
+    public void Step()
+    {
+        int[] lengths = [.. _sessions.Select(session => session.Sequence.Length)];
+        int pages = _cache.PagesInUse;
+        int count = _sessions.Count;
+        try
+        {
+            Operation();
+        }
+        catch (KeyValueCacheFullException)
+        {
+            Assert.Equal(count, _sessions.Count);
+            Assert.Equal(lengths, _sessions.Select(session => session.Sequence.Length));
+            Assert.Equal(pages, _cache.PagesInUse);
+        }
+
+        foreach (CacheSession session in _sessions)
+            Assert.True(session.Tokens.Count == session.Sequence.Length, _context);
+    }
+
+    /// <summary>Ends all sequences: no page is left.</summary>
+    public void Dispose()
+    {
+        foreach (CacheSession session in _sessions)
+            session.Sequence.Dispose();
+        Assert.True(_cache.PagesInUse == 0, $"{_cache.PagesInUse} pages leaked; {_context}");
+        _cache.Dispose();
+    }
+
+    private T Pick<T>(IReadOnlyList<T> list) => list[_random.Next(list.Count)];
+
+    private void Operation()
+    {
+        int chance = _random.Next(100);
+        if (_sessions.Count == 0 || chance < 8)
+        {
+            _sessions.Add(new CacheSession(_cache.Open(), []));
+            return;
+        }
+
+        CacheSession session = Pick(_sessions);
+        switch (chance)
+        {
+            case < 18:
+                int length = _random.Next(session.Tokens.Count + 1);
+                if (IsRefused(session, length, () => session.Sequence.Fork(length)))
+                    return;
+                _sessions.Add(new CacheSession(session.Sequence.Fork(length), [.. session.Tokens[..length]]));
+                break;
+            case < 28:
+                int kept = _random.Next(session.Tokens.Count + 1);
+                if (IsRefused(session, kept, () => session.Sequence.Truncate(kept)))
+                    return;
+                session.Sequence.Truncate(kept);
+                session.Tokens.RemoveRange(kept, session.Tokens.Count - kept);
+                break;
+            case < 34:
+                session.Sequence.Dispose();
+                _sessions.Remove(session);
+                break;
+            case < 38:
+                _cache.Defragment();
+                CheckRows(session);
+                break;
+            case < 44:
+                Abandon();
+                break;
+            case < 52:
+                Batch(appends: false);
+                break;
+            default:
+                Batch(appends: true);
+                break;
+        }
+    }
+
+    // Rows that a window has dropped do not come back.
+    private bool IsRefused(CacheSession session, int length, Action action)
+    {
+        if (length == session.Tokens.Count || DroppedOf(length) == DroppedOf(session.Sequence))
+            return false;
+        Assert.Throws<ArgumentOutOfRangeException>(action);
+        return true;
+    }
+
+    private static int DroppedOf(KeyValueSequence sequence) => sequence.Length - sequence.ResidentLength;
+
+    // ONNX Runtime's contract: T - G * ceil((T - C) / G).
+    private int DroppedOf(int length)
+    {
+        if (Options.Window is not int window || length <= Options.Capacity)
+            return 0;
+        int step = Options.Capacity - window + 1;
+        return (length - Options.Capacity + step - 1) / step * step;
+    }
+
+    // A batch that is disposed of before its layers are written has never been.
+    private void Abandon()
+    {
+        (CacheSession[] chosen, int[] lengths) = Choose(appends: true);
+        int[] before = [.. chosen.Select(session => session.Sequence.Length)];
+        using (_cache.Append([.. chosen.Select(session => session.Sequence)], lengths))
+        {
+            for (int i = 0; i < chosen.Length; i++)
+                Assert.Equal(before[i] + lengths[i], chosen[i].Sequence.Length);
+        }
+
+        Assert.Equal(before, chosen.Select(session => session.Sequence.Length));
+        foreach (CacheSession session in chosen)
+            CheckRows(session);
+    }
+
+    private (CacheSession[] Sessions, int[] Lengths) Choose(bool appends)
+    {
+        CacheSession[] all = [.. _sessions];
+        _random.Shuffle(all);
+        CacheSession[] chosen = all[.._random.Next(1, all.Length + 1)];
+        int[] lengths =
+        [
+            .. chosen.Select(session =>
+            {
+                int most = appends ? Math.Min(session.Sequence.AppendableRows, Positions - session.Tokens.Count)
+                    : Options.Window is int window ? Math.Max(0, session.Sequence.ResidentLength - window + 1)
+                    : _rotarySize == 0 ? 20 : session.Tokens.Count;
+                return _random.Next(3) == 0 ? _random.Next(most + 1) : Math.Min(most, _random.Next(4));
+            }),
+        ];
+        return (chosen, lengths);
+    }
+}

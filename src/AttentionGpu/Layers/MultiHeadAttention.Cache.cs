@@ -16,9 +16,9 @@ public sealed partial class MultiHeadAttention<T>
     /// of tokens of each sequence, prompts and single tokens side by side.
     /// </summary>
     /// <remarks>
-    /// Positions count on from the rows of the sequence, those too that a window has dropped; a layer with rotary embedding reads a cache
-    /// by the other overload, with positions. Rotary embedding whose frequencies depend on the length goes by the sequence's length after
-    /// the step; keys stay as they were rotated. Extra keys of the layer are seen by every query, and are not written.
+    /// Positions count on from the rows of the sequence, those too that a window has dropped; queries that append nothing have those of the
+    /// last rows. Rotary embedding whose frequencies depend on the length goes by the sequence's length after the step; keys stay as they
+    /// were rotated. Extra keys of the layer are seen by every query, and are not written.
     /// </remarks>
     /// <param name="input">[tokens of the batch, embedding size], the tokens of one sequence after another, in the batch's order.</param>
     /// <param name="output">The shape of the input; all of it is written. Must not overlap the input.</param>
@@ -31,7 +31,7 @@ public sealed partial class MultiHeadAttention<T>
     /// appends, else for all.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the cache does not fit the layer, has no such layer or is another engine's, positions are missing, sequences
+    /// A shape does not fit, the cache does not fit the layer, has no such layer or is another engine's, sequences
     /// have rotary embeddings that differ by length, a tensor is another engine's, or the output overlaps the input. Nothing is written.
     /// </exception>
     /// <exception cref="InvalidOperationException">The batch has written the layer already.</exception>

@@ -35,7 +35,8 @@ public ref struct MultiHeadAttentionInputs<T>
 
     /// <summary>
     /// Which keys a query may see by position alone; null for all of them, but in a call that appends to a <see cref="Cache"/> for those up
-    /// to its own, <see cref="AttentionGpu.Causal.BottomRight"/>. In a call with a cache the last queries stand at the last rows.
+    /// to its own, <see cref="AttentionGpu.Causal.BottomRight"/>. In a call with a cache the last query of a sequence stands at its last
+    /// row.
     /// </summary>
     public Causal? Causal;
 
@@ -72,8 +73,7 @@ public ref struct MultiHeadAttentionInputs<T>
 
     /// <summary>
     /// [batch, query length] ([1, tokens] for ragged sequences): positions for rotary embedding, at least 0; left out for 0 and on in each
-    /// sequence, or with a cache behind the positions of the sequence's rows. Given where a batch of a cache appends no rows, which do not
-    /// tell where its queries stand.
+    /// sequence; with a <see cref="Cache"/> for those of the sequence's last rows.
     /// </summary>
     public ReadOnlyTensorSpan<int> QueryPositions;
 

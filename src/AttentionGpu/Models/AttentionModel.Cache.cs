@@ -14,7 +14,8 @@ public sealed partial class AttentionModel
     /// <param name="sequences">See <see cref="KeyValueCacheOptions.Sequences"/>.</param>
     /// <param name="stack">The part; null where only one has attention of the kind.</param>
     /// <param name="isCross">
-    /// Whether it is cross-attention, whose rows are written once (<see cref="MultiHeadAttention{T}.WriteCache(TensorInput{T}, KeyValueBatch, int)"/>).
+    /// Whether it is cross-attention, whose rows are written once, by
+    /// <see cref="MultiHeadAttention{T}.WriteCache(TensorInput{T}, KeyValueBatch, int)"/>.
     /// </param>
     /// <exception cref="ArgumentException">
     /// There is no such layer; several parts have one; layers differ in key/value heads or head size; or tokens see those behind them, so
@@ -25,17 +26,20 @@ public sealed partial class AttentionModel
         AttentionModelLayer[] layers = [.. Layers.Where(layer => layer.IsCross == isCross && (stack is null || layer.Stack == stack))];
         string kind = isCross ? "cross-attention" : "self-attention";
         if (layers.Length == 0)
-            throw BadInput.Because(nameof(stack), $"'{Path}' has no layer of {kind}{(stack is null ? "" : $" in the {Name(stack.Value)}")}.");
+        {
+            throw BadInput.Because(
+                nameof(stack), $"'{Path}' has no layer of {kind}{(stack is null ? "" : $" in the {Name(stack.Value)}")}.");
+        }
+
         AttentionModelLayer first = layers[0];
+        if (Array.Find(layers, layer => layer.Stack != first.Stack) is { } other)
+        {
+            throw BadInput.Because(
+                nameof(stack), $"The stack must be given, because the {Name(first.Stack)} and the {Name(other.Stack)} have {kind}.");
+        }
+
         foreach (AttentionModelLayer layer in layers)
         {
-            if (layer.Stack != first.Stack)
-            {
-                throw BadInput.Because(
-                    nameof(stack),
-                    $"The stack must be given, because the {Name(first.Stack)} and the {Name(layer.Stack)} have {kind}.");
-            }
-
             if (!isCross && !layer.IsCausal)
             {
                 throw BadInput.Because(

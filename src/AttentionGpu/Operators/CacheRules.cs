@@ -73,13 +73,6 @@ internal static class CacheRules
         BadInput.RefuseWhen(inputs.PastValue.IsPresent, "pastValue", reason);
         KeyValueBatchState batch = heads.Cache!;
         BadInput.RefuseWhen(inputs.KeyPositions.Rank != 0 && !batch.Appends, "keyPositions", NoRows);
-        if (!batch.Appends && inputs.RotaryCosine.IsPresent && inputs.QueryPositions.Rank == 0)
-        {
-            throw BadInput.Because(
-                "queryPositions",
-                "'queryPositions' must be given where the cache's batch appends no rows: its rows do not tell where queries are rotated to.");
-        }
-
         KeyValueCacheOptions cache = batch.Cache.Options;
         if (cache.Window is not int window || heads.WritesOnly)
             return;
@@ -90,7 +83,7 @@ internal static class CacheRules
                 $"The option 'Window.Left' must be at most {window - 1}, since the cache keeps the keys of a window of {window}.");
         }
 
-        RequireResidentWindows(heads.Cache, left);
+        RequireResidentWindows(batch, left);
     }
 
     // The first query sees so many keys before it, which the cache must have kept.
@@ -124,7 +117,11 @@ internal static class CacheRules
     public static void RequireAppends(KeyValueBatchState batch)
     {
         if (!batch.Appends)
-            throw BadInput.Because("cache", $"'cache' must be a batch of '{nameof(KeyValueCache.Append)}'; it is one of '{nameof(KeyValueCache.Read)}', which writes nothing.");
+        {
+            throw BadInput.Because(
+                "cache",
+                $"'cache' must be a batch of '{nameof(KeyValueCache.Append)}'; it is one of '{nameof(KeyValueCache.Read)}', which writes nothing.");
+        }
     }
 
     /// <summary>Throws for new rows where the batch appends none.</summary>

@@ -25,7 +25,7 @@ public class CachedLayerRuleTests
         { "engine", "cache", "it is another engine's" },
         { "no batch", "cache", "it is the default value" },
         { "key of a read", "key", "the batch appends no rows" },
-        { "positions of a read", "queryPositions", "must be given where the cache's batch appends no rows" },
+        { "positions of a read", "queryPositions", "must be given where a sequence has more queries than rows" },
         { "key positions of a read", "keyPositions", "the batch appends no rows" },
         { "write of a read", "cache", "it is one of 'Read', which writes nothing" },
         { "write without rows", "context", "must be given" },

@@ -80,7 +80,10 @@ internal sealed class CachedRun : IDisposable
         int[] order = [.. Enumerable.Range(0, Sequences)];
         _random.Shuffle(order);
         order = order[..(1 + _random.Next(Sequences))];
-        int[] counts = [.. order.Select(i => Math.Min(Rest(i), Math.Min(_sequences[i].AppendableRows, _random.Next(3) == 0 ? 9 : _random.Next(3))))];
+        int[] counts =
+        [
+            .. order.Select(i => Math.Min(Math.Min(Rest(i), _sequences[i].AppendableRows), _random.Next(3) == 0 ? 9 : _random.Next(3))),
+        ];
         var rows = new List<float>();
         for (int place = 0; place < order.Length; place++)
         {

@@ -11,8 +11,8 @@ using AttentionGpu.Tests.Variants;
 namespace AttentionGpu.Tests.Simd;
 
 /// <summary>
-/// Keys split into parts whose states are merged. The plan counts parts by the engine's threads alone, so the number of cores changes
-/// nothing. Each test asserts that the plan which ran did split.
+/// Keys split into parts whose states are merged. The plan counts parts of many queries by the engine's threads alone, so the number of
+/// cores changes nothing. Each test asserts that the plan which ran did split.
 /// </summary>
 public sealed class KeySplitTests : IDisposable
 {
@@ -137,10 +137,17 @@ public sealed class KeySplitTests : IDisposable
                 plan,
                 before: (extent, _) => Parts = plan switch
                 {
-                    SimdAttentionPlan<Vector512<float>, Operations512> wide => wide.Schedule(extent).KeyParts,
-                    SimdAttentionPlan<Vector256<float>, Operations256> middle => middle.Schedule(extent).KeyParts,
-                    SimdAttentionPlan<Vector128<float>, Operations128> narrow => narrow.Schedule(extent).KeyParts,
+                    SimdAttentionPlan<Vector512<float>, Operations512> wide => PartsOf(wide, extent),
+                    SimdAttentionPlan<Vector256<float>, Operations256> middle => PartsOf(middle, extent),
+                    SimdAttentionPlan<Vector128<float>, Operations128> narrow => PartsOf(narrow, extent),
                     _ => throw new NotSupportedException(plan.GetType().Name),
                 });
+
+        private static int PartsOf<TVector, TOperations>(SimdAttentionPlan<TVector, TOperations> plan, in AttentionExtent extent)
+            where TVector : unmanaged
+            where TOperations : struct, IVectorOperations<TVector> =>
+            FewQueriesSchedule<TVector, TOperations>.AreFew(extent.QueryLength)
+                ? FewQueriesSchedule<TVector, TOperations>.Parts(extent.KeyLength)
+                : plan.Schedule(extent).KeyParts;
     }
 }

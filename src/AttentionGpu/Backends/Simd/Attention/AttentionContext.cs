@@ -1,5 +1,6 @@
 using AttentionGpu.Backends.Host;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -21,8 +22,13 @@ internal sealed class AttentionContext(AttentionSignature signature, int longest
     {
         Extent = extent;
         Buffers = buffers;
-        Keys = new KeyValueView(buffers.Key, Signature.KeyValue, extent.Key, Signature.HeadSize, longestRun);
-        Values = new KeyValueView(buffers.Value, Signature.KeyValue, extent.Value, Signature.ValueHeadSize, longestRun);
+        KeyValueForm form = Signature.KeyValue;
+        (int keySize, int valueSize) = (Signature.HeadSize, Signature.ValueHeadSize);
+        Keys = new KeyValueView(
+            buffers.Key, buffers.KeyScales, buffers.Pages, form, extent.Key, extent.PageShift, keySize, keySize, longestRun);
+        Values = new KeyValueView(
+            buffers.Value, buffers.ValueScales, buffers.Pages, form, extent.Value, extent.PageShift, valueSize,
+            form.StoredValueSize(keySize, valueSize), longestRun);
         Bounds = new KeyBounds(Signature, extent.Window);
     }
 

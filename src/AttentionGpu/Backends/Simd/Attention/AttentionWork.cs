@@ -14,7 +14,7 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// The items of a call of attention, as its schedule cuts them; then the rows whose parts are merged, where the keys are split.
+/// The blocks of queries of a call of attention, as its schedule cuts them; then the rows whose parts are merged, where the keys are split.
 /// </summary>
 internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     where TVector : unmanaged
@@ -22,8 +22,8 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
 {
     private readonly AttentionContext _context;
     private readonly QueryBlockKernel<TVector, TOperations> _blocks;
-    private readonly FewQueriesKernel<TVector, TOperations> _few;
     private readonly PreciseRow<TVector, TOperations> _precise;
+    private readonly MergedRows<TVector, TOperations> _merged;
     private readonly bool _looksAhead;
     private readonly int _chunkKeys;
     private AttentionSchedule<TVector, TOperations> _schedule;
@@ -35,7 +35,7 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         _context = new AttentionContext(signature, longestRun);
         _blocks = new(_context);
         _precise = new(_context);
-        _few = new(_context, _precise);
+        _merged = new(_context, _precise);
         _chunkKeys = QueryBlockKernel<TVector, TOperations>.ChunkKeys(signature);
         _looksAhead = signature is
         {
@@ -53,17 +53,17 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         _schedule = schedule;
         _context.Begin(extent, buffers);
         Take(schedule.Workspace, schedule.Workspace.In(workspace));
-        _few.Begin(schedule.PreciseOffset);
         int parts = schedule.KeyParts;
         int valueSize = _context.Signature.ValueHeadSize;
-        _splitStates = schedule.KeepsStates ? new SplitStates(valueSize, extent, schedule.QueryLength, Shared, parts) : null;
+        _splitStates = parts == 1
+            ? null
+            : new SplitStates(valueSize, Shared, schedule.Rows * SplitStates.RowSize(_context.Signature), parts);
         _merging = false;
         Run(schedule.Items, schedule.Operations);
-        if (schedule.KeepsStates)
+        if (parts > 1)
         {
             _merging = true;
-            long rows = (long)extent.Batch * extent.Heads * schedule.QueryLength;
-            Run(rows, (double)rows * parts * valueSize);
+            Run(schedule.Rows, (double)schedule.Rows * parts * valueSize);
         }
 
         _context.End();
@@ -87,8 +87,7 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         // Late queries see the most keys under a causal mask: they go first, so that no thread is left with a long one.
         int inHead = itemsPerHead - 1 - (int)(item % itemsPerHead);
         int head = (int)(item / itemsPerHead);
-        int heads = _schedule.IsFewQueries ? _context.Extent.KeyValueHeads : _context.Extent.Heads;
-        int batch = head / heads;
+        int batch = head / _context.Extent.Heads;
         Sequence sequence = _context.SequenceOf(batch);
         if (!_schedule.Has(sequence))
             return;
@@ -96,12 +95,6 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         // Of the keys that any query of the head sees.
         (int firstKey, int endKey) = _schedule.Part(
             part, _context.Bounds.FirstKey(sequence, 0), _context.Bounds.EndKey(sequence, sequence.QueryLength - 1));
-        if (_schedule.IsFewQueries)
-        {
-            _few.Attend(memory, batch, head % heads, inHead, firstKey, endKey, _splitStates, part);
-            return;
-        }
-
         Lookahead ahead = AfterHead(head, item);
         int firstBlock = inHead * _schedule.BlocksPerItem;
         int blocks = TileCount.DivideUp(sequence.QueryLength, Lanes);
@@ -177,9 +170,10 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
     private void Keep(SplitStates states, in QueryBlock block, int part)
     {
         float** rows = stackalloc float*[block.Lanes];
+        long firstRow = ((long)block.Batch * _context.Extent.Heads + block.Head) * _context.Extent.QueryLength + block.FirstQuery;
         for (int lane = 0; lane < block.Queries; lane++)
         {
-            rows[lane] = states.Sums(part, block.Batch, block.Head, block.FirstQuery + lane);
+            rows[lane] = states.Sums(part, firstRow + lane);
             OnlineSoftmax state = _blocks.State(block, lane);
             states.Write(rows[lane], state.Maximum, state.Sum);
         }
@@ -188,26 +182,13 @@ internal sealed unsafe class AttentionWork<TVector, TOperations> : WorkspaceWork
         Panel.Unpack(block.Sums, block.Lanes, rows, block.Queries, _context.Signature.ValueHeadSize, block.Factors);
     }
 
-    private void Merge(SplitStates states, float* memory, long row)
+    private void Merge(in SplitStates states, float* memory, long row)
     {
-        ref readonly AttentionExtent extent = ref _context.Extent;
-        ElementType element = _context.Signature.Element;
-        int query = (int)(row % _schedule.QueryLength);
-        int matrix = (int)(row / _schedule.QueryLength);
-        (int batch, int head) = (matrix / extent.Heads, matrix % extent.Heads);
+        int query = (int)(row % _context.Extent.QueryLength);
+        int matrix = (int)(row / _context.Extent.QueryLength);
+        (int batch, int head) = (matrix / _context.Extent.Heads, matrix % _context.Extent.Heads);
         Sequence sequence = _context.SequenceOf(batch);
-        if (query >= sequence.QueryLength || !_schedule.Has(sequence))
-            return;
-        if (!states.Merge(row, _context.SinkOf(head), memory, out float* output, out double logSumExp))
-        {
-            _precise.Attend(memory + _schedule.PreciseOffset, batch, head, query);
-            return;
-        }
-
-        query += sequence.QueryStart;
-        byte* target = ElementRows.Address(_context.Buffers.Output, element, extent.Output.Offset(batch, head, query));
-        ElementRows.Store(output, target, element, _context.Signature.ValueHeadSize);
-        if (_context.Signature.HasLogSumExp)
-            _context.Buffers.LogSumExp.Pointer<float>()[extent.LogSumExp.Offset(batch, head, query)] = (float)logSumExp;
+        if (query < sequence.QueryLength && _schedule.Has(sequence))
+            _merged.Write(states, row, batch, head, query, memory, memory + _schedule.PreciseOffset);
     }
 }

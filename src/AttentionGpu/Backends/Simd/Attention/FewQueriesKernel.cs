@@ -1,6 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Backends.Simd.Stored;
 using AttentionGpu.Backends.Simd.Tiles;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
@@ -12,26 +13,24 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// Fused attention of a few query rows, as in decoding, where memory is the limit: each key and value is read once, where it lies, for all
-/// query heads that share it. Scores are dot products, a row a query; the output's elements are in the lanes.
+/// Attention of a few query rows to a part of the keys, as in decoding, where memory is the limit: each key and value is read once, where
+/// it lies, for all query heads that share it. Scores are dot products, a row a query; the output's elements are in the lanes.
 /// </summary>
 internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    private const int MaxRows = 32;
+    /// <summary>Most rows of a block.</summary>
+    public const int MaxRows = 32;
 
-    // The processor's own prefetching follows one stream at a time: many keys are read from end to end, then as many values. Their scores
-    // stay in L2.
-    private const int MaxBlockKeys = 4096;
-    private const int MaxScores = 16 << 10;
+    /// <summary>
+    /// Keys of a part. The processor's own prefetching follows one stream at a time: all keys of a part are read from end to end, then as
+    /// many values, while the scores stay near. A part's state costs 1 % of its work, and float32 sums of so many terms are exact enough.
+    /// </summary>
+    public const int PartKeys = 512;
 
-    // Keys and values that come to L1 (and are converted there) for the first rows, before the next ones take them.
-    private const int Step = 16;
-
-    // Keys whose float32 sums are taken into wide ones at once, and more keys than which a call must have. A step's sum rounds to the same
-    // side as the next where all are equal: 1/50,000,000 of the sum for each step.
-    private const int WidePeriod = 2048;
+    // Rows of scores begin in different sets of L1.
+    private const int ScoresStride = PartKeys + 16;
 
     // Vectors of weights that are added up by themselves.
     private const int TotalVectors = 32;
@@ -39,6 +38,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private readonly AttentionContext _context;
     private readonly PreciseRow<TVector, TOperations> _precise;
     private readonly ElementType _element;
+    private readonly KeyValueElement _stored;
     private readonly int _headSize;
     private readonly int _valueSize;
     private readonly int _groupSize;
@@ -46,104 +46,87 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
 
-    // Of the call.
-    private long _preciseOffset;
-
     public FewQueriesKernel(AttentionContext context, PreciseRow<TVector, TOperations> precise)
     {
         AttentionSignature signature = context.Signature;
         _context = context;
         _precise = precise;
-        _element = signature.Element;
+        (_element, _stored) = (signature.Element, signature.KeyValue.Element);
         (_headSize, _valueSize, _groupSize) = (signature.HeadSize, signature.ValueHeadSize, signature.GroupSize);
         _mask = new(context);
         _transform = new(context);
         _sumsStride = SumsStride(_valueSize);
     }
 
-    private static int Lanes => RegisterTile<TVector, TOperations>.Lanes;
-
-    /// <summary>Blocks of rows of a key/value head: its query heads, times the queries.</summary>
-    public static int RowBlocks(in AttentionSignature signature, int queryLength) =>
-        TileCount.DivideUp(signature.GroupSize * queryLength, MaxRows);
+    /// <summary>Blocks of the rows of a key/value head: its query heads, times the queries.</summary>
+    public static int RowBlocks(int rows) => TileCount.DivideUp(rows, MaxRows);
 
     /// <summary>Floats of a block's memory.</summary>
-    public static long WorkspaceSize(in AttentionSignature signature, in AttentionExtent extent)
+    public static long WorkspaceSize(in AttentionSignature signature)
     {
-        bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != KeyValueElement.Float32;
-        return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + 2) + MaxScores
-            + BlockKeys(signature.GroupSize) + Step * Lanes
-            + (converts ? Step : 1) * (long)Math.Max(signature.HeadSize, signature.ValueHeadSize)
-            + (IsWide(extent.KeyLength) ? WideSums.Size(MaxRows, SumsStride(signature.ValueHeadSize)) : 0);
+        int longest = Math.Max(signature.HeadSize, signature.ValueHeadSize);
+        return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + ScoresStride + 2) + ScoresStride
+            + ThreadWorkspace.RoundUp(signature.ValueHeadSize)
+            + StoredProducts<TVector, TOperations>.RoomSize(signature.KeyValue.Element, longest, MaxRows);
     }
 
-    /// <summary>Begins a call.</summary>
-    /// <param name="preciseOffset">Where in a thread's memory that of rows which are computed again begins.</param>
-    public void Begin(long preciseOffset)
-    {
-        _preciseOffset = preciseOffset;
-    }
-
-    /// <summary>Attends to a range of keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
+    /// <summary>Attends to a part of the keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
+    /// <param name="memory">Memory of <see cref="WorkspaceSize"/>.</param>
+    /// <param name="preciseRoom">Memory for rows that are computed again; null where states are kept.</param>
+    /// <param name="batch">The batch entry.</param>
+    /// <param name="keyHead">The key/value head.</param>
+    /// <param name="rowBlock">The block of its rows.</param>
+    /// <param name="firstKey">The first key of the part.</param>
+    /// <param name="endKey">The key after the last; <see cref="PartKeys"/> further on at most.</param>
+    /// <param name="states">The rows' states; null where there are no other keys.</param>
     public void Attend(
-        float* memory, int batch, int keyHead, int rowBlock, int firstKey, int endKey, SplitStates? states, int part)
+        float* memory, float* preciseRoom, int batch, int keyHead, int rowBlock, int firstKey, int endKey, float* states)
     {
-        Sequence sequence = _context.SequenceOf(batch);
-        if (rowBlock * MaxRows >= _groupSize * sequence.QueryLength)
-            return;
-        Block block = Begin(memory, sequence, batch, keyHead, rowBlock * MaxRows);
+        Block block = Begin(memory, batch, keyHead, rowBlock * MaxRows);
         firstKey = Math.Max(firstKey, _context.Bounds.FirstKey(block.Sequence, FirstQuery(block)));
         endKey = Math.Min(endKey, _context.Bounds.EndKey(block.Sequence, LastQuery(block)));
-
-        // Keys that every row sees as they are.
-        bool changes = _mask.Exists || _transform.Exists;
-        int firstPlain = changes ? int.MaxValue : _context.Bounds.FirstKey(block.Sequence, LastQuery(block));
-        int endPlain = _context.Bounds.EndKey(block.Sequence, FirstQuery(block));
-        for (int key = firstKey; key < endKey; key += block.Keys)
+        if (endKey > firstKey)
         {
-            int count = Math.Min(block.Keys, endKey - key);
-            bool isPlain = key >= firstPlain && key + count <= endPlain;
-            Score(block, keyHead, key, count);
+            int count = endKey - firstKey;
+            Score(block, keyHead, firstKey, count);
+            bool isPlain = IsPlain(block, firstKey, endKey);
             for (int row = 0; row < block.Rows; row++)
             {
                 if (!isPlain)
-                    Mask(block, row, key, count);
+                    Mask(block, row, firstKey, count);
                 Weigh(block, row, count);
             }
 
-            AddValues(block, keyHead, key, count);
+            AddValues(block, keyHead, firstKey, count);
         }
 
-        if (block.Wide.Exist)
-        {
-            TakeSums(block);
-            block.Wide.Return(block.Sums, block.Totals, _sumsStride);
-        }
-
-        Write(memory, block, states, part);
+        if (states == null)
+            Write(preciseRoom, block);
+        else
+            Keep(block, states);
     }
 
-    private Block Begin(float* memory, in Sequence sequence, int batch, int keyHead, int firstRow)
+    private Block Begin(float* memory, int batch, int keyHead, int firstRow)
     {
-        int rowCount = _groupSize * sequence.QueryLength;
+        Sequence sequence = _context.SequenceOf(batch);
         var block = new Block
         {
             Batch = batch,
             Sequence = sequence,
             FirstHead = keyHead * _groupSize,
             FirstRow = firstRow,
-            Rows = Math.Min(MaxRows, rowCount - firstRow),
-            Keys = BlockKeys(rowCount),
-            Maxima = memory,
-            Totals = memory + MaxRows,
-            MaskRow = memory + 2 * MaxRows,
+            Rows = Math.Min(MaxRows, _groupSize * sequence.QueryLength - firstRow),
+            Scores = memory,
+            MaskRow = memory + MaxRows * ScoresStride,
         };
-        block.Queries = block.MaskRow + block.Keys;
+        block.Queries = block.MaskRow + ScoresStride;
         block.Sums = block.Queries + (nint)MaxRows * _headSize;
-        block.Scores = block.Sums + (nint)MaxRows * _sumsStride;
-        block.Tail = block.Scores + MaxScores;
-        block.Wide = IsWide(sequence.KeyLength) ? WideSums.Begin(block.Tail + Step * Lanes, block.Rows, _sumsStride) : default;
-        block.Converted = block.Tail + Step * Lanes + (block.Wide.Exist ? WideSums.Size(MaxRows, _sumsStride) : 0);
+        block.Maxima = block.Sums + (nint)MaxRows * _sumsStride;
+        block.Totals = block.Maxima + MaxRows;
+        block.Output = block.Totals + MaxRows;
+        float* room = block.Output + ThreadWorkspace.RoundUp(_valueSize);
+        block.KeyProducts = new(_stored, _headSize, block.Rows, room);
+        block.ValueProducts = new(_stored, _valueSize, block.Rows, room);
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Fill(-0f);
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
@@ -172,9 +155,26 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private static int LastQuery(in Block block) =>
         IsOneHead(block) ? Query(block, block.Rows - 1) : block.Sequence.QueryLength - 1;
 
+    // Whether every row sees all of the keys as they are.
+    private bool IsPlain(in Block block, int firstKey, int endKey) => !_mask.Exists && !_transform.Exists
+        && firstKey >= _context.Bounds.FirstKey(block.Sequence, LastQuery(block))
+        && endKey <= _context.Bounds.EndKey(block.Sequence, FirstQuery(block));
+
+    private void Score(in Block block, int keyHead, int firstKey, int count)
+    {
+        firstKey += block.Sequence.KeyStart;
+        for (int i = 0; i < count;)
+        {
+            StoredRows keys = _context.Keys.Rows(
+                block.Batch, keyHead, firstKey + i, Math.Min(StoredProducts<TVector, TOperations>.Step, count - i));
+            block.KeyProducts.Score(block.Queries, keys, block.Scores + i, ScoresStride);
+            i += keys.Count;
+        }
+    }
+
     private void Mask(in Block block, int row, int firstKey, int count)
     {
-        float* scores = block.Scores + row * block.Keys;
+        float* scores = block.Scores + row * ScoresStride;
         int query = Query(block, row);
         if (_transform.Exists)
         {
@@ -195,11 +195,13 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         new Span<float>(scores + end, count - end).Fill(float.NegativeInfinity);
     }
 
-    /// <summary>Raises the row's maximum, shrinks its sums where it has risen, and turns its scores into weights.</summary>
+    /// <summary>
+    /// Turns a row's scores into weights. A vector of scores: 2 loads, 1 maximum, 1 subtraction, 1 power (13), 1 addition, 1 store.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Weigh(in Block block, int row, int count)
+    private static void Weigh(in Block block, int row, int count)
     {
-        float* scores = block.Scores + row * block.Keys;
+        float* scores = block.Scores + row * ScoresStride;
 
         // Whole vectors: what is not there weighs nothing.
         int padded = TileCount.DivideUp(count, TOperations.Width) * TOperations.Width;
@@ -207,12 +209,10 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         TVector largest = TOperations.Broadcast(float.NegativeInfinity);
         for (int i = 0; i < padded; i += TOperations.Width)
             largest = TOperations.Max(TOperations.Load(scores + i), largest);
-        float old = block.Maxima[row];
-        float maximum = TOperations.Largest(TOperations.Max(largest, TOperations.Broadcast(old)));
+        float maximum = TOperations.Largest(largest);
 
         // A row that has seen nothing is shifted by 0: -inf minus -inf is NaN.
-        float shift = maximum == float.NegativeInfinity ? 0f : maximum;
-        TVector shifts = TOperations.Broadcast(shift);
+        TVector shifts = TOperations.Broadcast(maximum == float.NegativeInfinity ? 0f : maximum);
         TVector total = TOperations.Zero;
         for (int i = 0; i < padded;)
         {
@@ -228,117 +228,51 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             total = TOperations.Add(total, sum);
         }
 
-        float factor = 1f;
-        if (maximum != old)
-        {
-            factor = MathF.Exp(old - shift);
-            float* sums = block.Sums + (nint)row * _sumsStride;
-            for (int i = 0; i < _sumsStride; i += TOperations.Width)
-                TOperations.Store(TOperations.Multiply(TOperations.Load(sums + i), TOperations.Broadcast(factor)), sums + i);
-        }
-
         block.Maxima[row] = maximum;
-        block.Totals[row] = block.Totals[row] * factor + TOperations.Sum(total);
-    }
-
-    private void Score(in Block block, int keyHead, int firstKey, int count)
-    {
-        firstKey += block.Sequence.KeyStart;
-        for (int i = 0; i < count;)
-        {
-            int run = _context.Keys.Read(
-                block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* keys, out nint stride);
-            DotTile<TVector, TOperations>.Multiply(
-                block.Rows, run, _headSize, block.Queries, _headSize, keys, stride, block.Scores + i, block.Keys);
-            i += run;
-        }
+        block.Totals[row] = TOperations.Sum(total);
     }
 
     private void AddValues(in Block block, int keyHead, int firstKey, int count)
     {
         firstKey += block.Sequence.KeyStart;
-        int period = block.Wide.Exist ? WidePeriod : int.MaxValue;
-        int taken = 0;
         for (int i = 0; i < count;)
         {
-            int run = _context.Values.Read(
-                block.Batch, keyHead, firstKey + i, Math.Min(Step, count - i), block.Converted, out float* values, out nint stride);
-            AddValues(values, stride, block, i, run);
-            i += run;
-            if (i - taken < period)
-                continue;
-            TakeSums(block);
-            taken = i;
+            StoredRows values = _context.Values.Rows(
+                block.Batch, keyHead, firstKey + i, Math.Min(StoredProducts<TVector, TOperations>.Step, count - i));
+            block.ValueProducts.AddValues(block.Scores + i, ScoresStride, values, block.Sums, _sumsStride);
+            i += values.Count;
         }
-
-        if (block.Wide.Exist && block.Wide.Count(count - taken, WidePeriod))
-            TakeSums(block);
     }
 
-    private void AddValues(float* values, nint stride, in Block block, int firstKey, int count)
+    private void Keep(in Block block, float* memory)
     {
-        // Wide panels read a row of values from end to end, as the processor's prefetching likes it.
-        int wide = RegisterTile<TVector, TOperations>.WideLanes;
-        int narrow = RegisterTile<TVector, TOperations>.NarrowLanes;
-        for (int column = 0; column < _valueSize;)
+        var states = new SplitStates(_valueSize, memory, 0, 1);
+        for (int row = 0; row < block.Rows; row++)
         {
-            int left = _valueSize - column;
-            int lanes = left >= wide ? wide : left >= Lanes ? Lanes : narrow;
-            float* right = values + column;
-            nint rightStride = stride;
-            if (left < lanes)
-            {
-                CopyTail(right, rightStride, left, block.Tail, lanes, count);
-                right = block.Tail;
-                rightStride = lanes;
-            }
-
-            RegisterTile<TVector, TOperations>.Multiply(
-                block.Rows, lanes, count, block.Scores + firstKey, block.Keys, 1, right, rightStride,
-                new AddedSums(block.Sums + column, _sumsStride));
-            column += lanes;
+            float* target = states.Sums(0, row);
+            new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _valueSize).CopyTo(new Span<float>(target, _valueSize));
+            states.Write(target, block.Maxima[row], block.Totals[row]);
         }
     }
 
-    private void TakeSums(in Block block) =>
-        block.Wide.TakeRows(block.Sums, block.Totals, block.Maxima, _sumsStride);
-
-    private static void CopyTail(float* source, nint stride, int columns, float* target, int lanes, int rows)
-    {
-        for (int row = 0; row < rows; row++)
-        {
-            var to = new Span<float>(target + (nint)row * lanes, lanes);
-            new ReadOnlySpan<float>(source + row * stride, columns).CopyTo(to);
-            to[columns..].Clear();
-        }
-    }
-
-    private void Write(float* memory, in Block block, SplitStates? states, int part)
+    private void Write(float* preciseRoom, in Block block)
     {
         for (int row = 0; row < block.Rows; row++)
         {
             var sums = new ReadOnlySpan<float>(block.Sums + (nint)row * _sumsStride, _valueSize);
             int head = Head(block, row);
             int query = Query(block, row);
-            if (states is { } kept)
-            {
-                float* target = kept.Sums(part, block.Batch, head, query);
-                sums.CopyTo(new Span<float>(target, sums.Length));
-                kept.Write(target, block.Maxima[row], block.Totals[row]);
-                continue;
-            }
-
             if (IsDoubtful(block, row))
             {
-                _precise.Attend(memory + _preciseOffset, block.Batch, head, query);
+                _precise.Attend(preciseRoom, block.Batch, head, query);
                 continue;
             }
 
             query += block.Sequence.QueryStart;
             var state = new OnlineSoftmax { Maximum = block.Maxima[row], Sum = block.Totals[row] };
-            TensorPrimitives.Multiply(sums, state.Finish(_context.SinkOf(head)), new Span<float>(block.Converted, sums.Length));
+            TensorPrimitives.Multiply(sums, state.Finish(_context.SinkOf(head)), new Span<float>(block.Output, sums.Length));
             long first = _context.Extent.Output.Offset(block.Batch, head, query);
-            ElementRows.Store(block.Converted, ElementRows.Address(_context.Buffers.Output, _element, first), _element, sums.Length);
+            ElementRows.Store(block.Output, ElementRows.Address(_context.Buffers.Output, _element, first), _element, sums.Length);
             if (_context.Signature.HasLogSumExp)
                 _context.Buffers.LogSumExp.Pointer<float>()[_context.Extent.LogSumExp.Offset(block.Batch, head, query)] = state.LogSumExp;
         }
@@ -349,11 +283,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         ? !float.IsNegative(block.Totals[row])
         : NonFinite<TVector, TOperations>.IsIn(block.Sums + (nint)row * _sumsStride, _sumsStride);
 
-    private static bool IsWide(int keys) => keys > WidePeriod;
-
-    private static int SumsStride(int valueSize) => TileCount.DivideUp(valueSize, Lanes) * Lanes;
-
-    private static int BlockKeys(int rowCount) => Math.Min(MaxBlockKeys, MaxScores / Math.Min(MaxRows, rowCount) / Lanes * Lanes);
+    private static int SumsStride(int valueSize) =>
+        TileCount.DivideUp(valueSize, WeightTile<TVector, TOperations>.Lanes) * WeightTile<TVector, TOperations>.Lanes;
 
     /// <summary>Rows of one key/value head, by query head and then query.</summary>
     private struct Block
@@ -361,31 +292,30 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         /// <summary>The scaled queries: [rows, head size].</summary>
         public float* Queries;
 
-        /// <summary>The outputs so far: [rows, value head size rounded up to lanes].</summary>
+        /// <summary>The weighted sums: [rows, value head size rounded up to lanes].</summary>
         public float* Sums;
 
-        /// <summary>Scores, then weights: [rows, keys].</summary>
+        /// <summary>Scores, then weights: [rows, keys of a part].</summary>
         public float* Scores;
 
-        /// <summary>The last columns of the values where they do not fill the lanes: [keys of a step, lanes].</summary>
-        public float* Tail;
-
-        /// <summary>Rows that are converted to floats on load, and an output row before it is stored.</summary>
-        public float* Converted;
-
-        /// <summary>The float64 sums; there are none where the keys are few.</summary>
-        public WideSums Wide;
-
-        public Sequence Sequence;
+        /// <summary>What a mask adds to a row.</summary>
         public float* MaskRow;
+
+        /// <summary>The largest score of each row.</summary>
         public float* Maxima;
+
+        /// <summary>The sum of the weights of each row; -0 for one that has looked at no key.</summary>
         public float* Totals;
+
+        /// <summary>An output row before it is stored.</summary>
+        public float* Output;
+
+        public StoredProducts<TVector, TOperations> KeyProducts;
+        public StoredProducts<TVector, TOperations> ValueProducts;
+        public Sequence Sequence;
         public int Batch;
         public int FirstHead;
         public int FirstRow;
         public int Rows;
-
-        /// <summary>Most keys at once.</summary>
-        public int Keys;
     }
 }

@@ -77,7 +77,7 @@ internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
 
     private static long ScratchSize(in AttentionSignature signature)
     {
-        bool converts = signature.Element != ElementType.Float32 || signature.KeyValue.Element != KeyValueElement.Float32;
+        bool converts = signature.Element != ElementType.Float32 || KeyValueView.NeedsRoom(signature.KeyValue);
         return QueryBlock.ScratchSize(
             Lanes, BlockKeys, NeedsRows(signature), converts ? Math.Max(signature.HeadSize, signature.ValueHeadSize) : 0);
     }

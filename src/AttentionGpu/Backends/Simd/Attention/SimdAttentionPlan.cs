@@ -17,6 +17,7 @@ internal sealed class SimdAttentionPlan<TVector, TOperations> : IPlan<AttentionE
     private readonly int _longestRun;
 
     private IdleWork<AttentionWork<TVector, TOperations>> _idle;
+    private IdleWork<FewQueriesWork<TVector, TOperations>> _idleOfFew;
 
     /// <param name="signature">The signature, without scores.</param>
     /// <param name="threads">Most threads of a call.</param>
@@ -34,37 +35,47 @@ internal sealed class SimdAttentionPlan<TVector, TOperations> : IPlan<AttentionE
     {
         if (extent.IsEmpty)
             return 0;
-        long bytes = Schedule(extent).Workspace.ByteLength;
-        return MayHaveBoth(extent) ? Math.Max(bytes, ScheduleOfFew(extent).Workspace.ByteLength) : bytes;
+        long bytes = HasMany(extent) ? Schedule(extent).Workspace.ByteLength : 0;
+        return MayHaveFew(extent) ? Math.Max(bytes, ScheduleOfFew(extent).Workspace.ByteLength) : bytes;
     }
 
     public void Execute(in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
     {
         if (extent.IsEmpty)
             return;
-        AttentionWork<TVector, TOperations> work = _idle.Take() ?? new(_signature, _longestRun);
-        work.Execute(Schedule(extent), extent, buffers, workspace);
-        if (MayHaveBoth(extent) && HasFew(extent, buffers))
+        if (HasMany(extent))
+        {
+            AttentionWork<TVector, TOperations> work = _idle.Take() ?? new(_signature, _longestRun);
+            work.Execute(Schedule(extent), extent, buffers, workspace);
+            _idle.Keep(work);
+        }
+
+        if (HasFew(extent, buffers))
+        {
+            FewQueriesWork<TVector, TOperations> work = _idleOfFew.Take() ?? new(_signature, _longestRun);
             work.Execute(ScheduleOfFew(extent), extent, buffers, workspace);
-        _idle.Keep(work);
+            _idleOfFew.Keep(work);
+        }
     }
 
-    /// <summary>How the threads share a call.</summary>
-    internal AttentionSchedule<TVector, TOperations> Schedule(in AttentionExtent extent) =>
-        new(_signature, extent, _threads, AttentionSchedule<TVector, TOperations>.AreFew(extent.QueryLength));
+    /// <summary>How the threads share the sequences of many queries.</summary>
+    internal AttentionSchedule<TVector, TOperations> Schedule(in AttentionExtent extent) => new(_signature, extent, _threads);
 
-    // Of the sequences with few queries, beside those with more.
-    private AttentionSchedule<TVector, TOperations> ScheduleOfFew(in AttentionExtent extent) =>
-        new(_signature, extent, _threads, isFewQueries: true);
+    // How they share those of few.
+    private FewQueriesSchedule<TVector, TOperations> ScheduleOfFew(in AttentionExtent extent) => new(_signature, extent, _threads);
 
-    private bool MayHaveBoth(in AttentionExtent extent) =>
-        _signature is { BatchInvariant: true, HasSequences: true } && !AttentionSchedule<TVector, TOperations>.AreFew(extent.QueryLength);
+    private static bool HasMany(in AttentionExtent extent) => !FewQueriesSchedule<TVector, TOperations>.AreFew(extent.QueryLength);
+
+    private bool MayHaveFew(in AttentionExtent extent) => _signature.HasSequences || !HasMany(extent);
 
     private bool HasFew(in AttentionExtent extent, in AttentionBuffers buffers)
     {
+        if (!HasMany(extent) || !_signature.HasSequences)
+            return !HasMany(extent);
         for (int batch = 0; batch < extent.Batch; batch++)
         {
-            if (AttentionSchedule<TVector, TOperations>.AreFew(buffers.SequenceOf(_signature, extent, batch).QueryLength))
+            int queries = buffers.SequenceOf(_signature, extent, batch).QueryLength;
+            if (queries > 0 && FewQueriesSchedule<TVector, TOperations>.AreFew(queries))
                 return true;
         }
 

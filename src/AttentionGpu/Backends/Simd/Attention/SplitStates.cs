@@ -5,24 +5,22 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// Where keys are split among threads: what each part of the keys gave for each row, its sums of values and its
-/// softmax, until the parts are merged. [parts, batch x heads x queries, value head size + 2].
+/// Where keys are split: what each part of the keys gave for each row, its sums of values and its softmax, until the parts are merged.
 /// </summary>
-internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent extent, int queries, float* memory, int parts)
+/// <param name="valueSize">Sums of a row.</param>
+/// <param name="memory">The states of the first part.</param>
+/// <param name="partStride">Floats from a part's states to the next part's.</param>
+/// <param name="parts">How many parts there are.</param>
+internal readonly unsafe struct SplitStates(int valueSize, float* memory, long partStride, int parts)
 {
     // A maximum and a sum.
     private const int SoftmaxSize = 2;
 
-    private readonly long _rows = Rows(extent, queries);
-    private readonly int _heads = extent.Heads;
-
-    /// <summary>Floats of all states.</summary>
-    public static long Size(in AttentionSignature signature, in AttentionExtent extent, int queries, int parts) =>
-        Rows(extent, queries) * (signature.ValueHeadSize + SoftmaxSize) * parts;
+    /// <summary>Floats of a part's state of a row.</summary>
+    public static int RowSize(in AttentionSignature signature) => signature.ValueHeadSize + SoftmaxSize;
 
     /// <summary>The sums of a part for a row.</summary>
-    public float* Sums(int part, int batch, int head, int query) =>
-        Sums(part, ((long)batch * _heads + head) * queries + query);
+    public float* Sums(int part, long row) => memory + part * partStride + row * (valueSize + SoftmaxSize);
 
     /// <summary>Keeps the softmax beside a row's sums.</summary>
     public void Write(float* sums, float maximum, float total)
@@ -31,18 +29,16 @@ internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent ex
         sums[valueSize + 1] = total;
     }
 
-    /// <summary>
-    /// Merges the parts of a row, by its number among all: in float64, since the parts are as many as there are threads.
-    /// </summary>
+    /// <summary>Merges the parts of a row in the order of their keys: in float64, since they may be many.</summary>
     /// <param name="row">The row.</param>
     /// <param name="sink">A last score without a value; -inf for none.</param>
-    /// <param name="memory">Memory of three times the output's size.</param>
+    /// <param name="room">Memory of three times the output's size.</param>
     /// <param name="output">The output of the row, in that memory.</param>
     /// <param name="logSumExp">The row's log-sum-exp.</param>
     /// <returns>
     /// Whether that is the result; else the row is to be computed again with <see cref="PreciseRow{TVector, TOperations}"/>.
     /// </returns>
-    public bool Merge(long row, float sink, float* memory, out float* output, out double logSumExp)
+    public bool Merge(long row, float sink, float* room, out float* output, out double logSumExp)
     {
         double maximum = double.NegativeInfinity;
         for (int part = 0; part < parts; part++)
@@ -51,8 +47,8 @@ internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent ex
         // Two maxima of -inf have no difference.
         double shift = double.IsNegativeInfinity(maximum) ? 0.0 : maximum;
         double total = -0.0;
-        var sums = (double*)memory;
-        output = memory + 2 * valueSize;
+        var sums = (double*)room;
+        output = room + 2 * valueSize;
         new Span<double>(sums, valueSize).Clear();
         for (int part = 0; part < parts; part++)
         {
@@ -74,8 +70,4 @@ internal readonly unsafe struct SplitStates(int valueSize, in AttentionExtent ex
         DoubleRows.Round(sums, total == 0.0 ? 0.0 : factor / total, output, valueSize);
         return !isDoubtful && TensorPrimitives.IsFiniteAll<float>(new(output, valueSize));
     }
-
-    private static long Rows(in AttentionExtent extent, int queries) => (long)extent.Batch * extent.Heads * queries;
-
-    private float* Sums(int part, long row) => memory + (part * _rows + row) * (valueSize + SoftmaxSize);
 }

@@ -4,7 +4,6 @@ using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -16,9 +15,9 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     // About the cost of normalising and rotating an element.
     private const double OperationsPerElement = 8.0;
 
-    private readonly ElementType _target = signature.Target.Element.Plain();
     private HeadTransformExtent _extent;
     private HeadTransformBuffers _buffers;
+    private TargetRows _target;
 
     /// <summary>Operations of a call.</summary>
     public static double Operations(in HeadTransformSignature signature, in HeadTransformExtent extent) =>
@@ -28,6 +27,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     {
         _extent = extent;
         _buffers = buffers;
+        _target = new TargetRows(signature, extent, buffers);
         Take(workspace, workspace.In(memory));
         Run((long)extent.Batch * extent.Heads, Operations(signature, extent));
         _buffers = default;
@@ -36,53 +36,50 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     protected override void Do(long item, float* memory)
     {
         (int batch, int head) = ((int)(item / _extent.Heads), (int)(item % _extent.Heads));
-        (int start, int count) = (0, _extent.Length);
-        if (signature.HasSequences)
+        RowRange rows = Rows(batch);
+        byte* source = ElementRows.Address(_buffers.Source, signature.Element, _extent.Source.Offset(batch, head, rows.Source));
+        long stride = _extent.Source.RowStride * signature.Element.Size();
+        bool isCopy = signature is { HasNorm: false, RotarySize: 0 } && _target.IsCopyOf(signature.Element);
+        for (int i = 0; i < rows.Count; i++)
         {
-            Sequence sequence = _buffers.Sequences.Pointer<Sequence>()[batch];
-            (start, count) = (_extent.Start(sequence), _extent.Count(sequence));
-        }
-
-        long firstPosition = signature.HasSequences ? start : (long)batch * _extent.Length;
-        long firstTableRow = (long)batch * _extent.TableStride;
-        byte* source = ElementRows.Address(_buffers.Source, signature.Element, _extent.Source.Offset(batch, head, start));
-        byte* target = ElementRows.Address(_buffers.Target, _target, _extent.Target.Offset(batch, head, start));
-        long sourceStride = _extent.Source.RowStride * signature.Element.Size();
-        long targetStride = _extent.Target.RowStride * _target.Size();
-        for (int i = 0; i < count; i++)
-        {
-            if (signature is { HasNorm: false, RotarySize: 0 })
-                Copy(source + i * sourceStride, target + i * targetStride, memory);
+            if (isCopy)
+                _target.Copy(batch, head, rows.Target + i, source + i * stride);
             else
-                Transform(source + i * sourceStride, target + i * targetStride, memory, i, firstPosition + i, firstTableRow);
+                Transform(source + i * stride, memory, batch, head, rows, i);
         }
     }
 
-    private void Copy(byte* source, byte* target, float* row)
+    // Where the rows of a batch entry come from and go to, and their positions.
+    private RowRange Rows(int batch)
     {
-        if (signature.Element == _target)
+        if (!signature.HasSequences)
+            return new RowRange(0, 0, _extent.Length, (long)batch * _extent.Length, _extent.FirstPosition);
+        Sequence sequence = _buffers.Sequences.Pointer<Sequence>()[batch];
+        if (!signature.FollowsPast)
         {
-            long bytes = (long)signature.Size * signature.Element.Size();
-            Buffer.MemoryCopy(source, target, bytes, bytes);
-            return;
+            int start = _extent.Start(sequence);
+            return new RowRange(start, start, _extent.Count(sequence), start, _extent.FirstPosition);
         }
 
-        ElementRows.Load(source, signature.Element, row, signature.Size);
-        ElementRows.Store(row, target, _target, signature.Size);
+        int past = sequence.KeyLength - sequence.QueryLength;
+        int target = _extent.RowsAreKeys ? sequence.KeyStart + past : sequence.QueryStart;
+        return new RowRange(sequence.QueryStart, target, sequence.QueryLength, sequence.QueryStart, sequence.DroppedKeys + past);
     }
 
-    private void Transform(byte* source, byte* target, float* row, int index, long positionIndex, long firstTableRow)
+    private void Transform(byte* source, float* row, int batch, int head, in RowRange rows, int index)
     {
         ElementRows.Load(source, signature.Element, row, signature.Size);
         if (signature.HasNorm)
             Normalize(row);
         if (signature.RotarySize > 0)
         {
-            int position = signature.HasPositions ? _buffers.Positions.Pointer<int>()[positionIndex] : _extent.FirstPosition + index;
-            Rotate(row, firstTableRow + position);
+            int position = signature.HasPositions
+                ? _buffers.Positions.Pointer<int>()[rows.PositionIndex + index]
+                : rows.FirstPosition + index;
+            Rotate(row, (long)batch * _extent.TableStride + position);
         }
 
-        ElementRows.Store(row, target, _target, signature.Size);
+        _target.Store(batch, head, rows.Target + index, row);
     }
 
     // In float64: the squares of ordinary rows overflow float32 from 1.8e19 on, and vanish from 1e-23 down.
@@ -124,4 +121,12 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
 
         return pair;
     }
+
+    /// <summary>The rows of a batch entry.</summary>
+    /// <param name="Source">The first row of the source.</param>
+    /// <param name="Target">The first row of the target.</param>
+    /// <param name="Count">How many there are.</param>
+    /// <param name="PositionIndex">Where the position of the first is, where positions are in memory.</param>
+    /// <param name="FirstPosition">The position of the first, where they are not.</param>
+    private readonly record struct RowRange(int Source, int Target, int Count, long PositionIndex, int FirstPosition);
 }

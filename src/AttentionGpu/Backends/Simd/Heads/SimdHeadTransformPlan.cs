@@ -1,7 +1,7 @@
+using AttentionGpu.Backends.Simd.Attention;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Threads;
 using AttentionGpu.Elements;
-using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
@@ -18,7 +18,7 @@ internal sealed class SimdHeadTransformPlan : IPlan<HeadTransformExtent, HeadTra
     public SimdHeadTransformPlan(HeadTransformSignature signature, int threads)
     {
         _ = signature.Element.Size();
-        _ = signature.Target.Element.Plain().Size();
+        KeyValueView.Require(signature.Target);
         _signature = signature;
         _threads = threads;
     }

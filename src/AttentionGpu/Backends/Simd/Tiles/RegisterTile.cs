@@ -30,17 +30,10 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         get => 2 * TOperations.Width;
     }
 
-    /// <summary>Lanes of a wide panel: twice as many as usual, which leaves registers for two rows at a time.</summary>
-    public static int WideLanes
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => 2 * Lanes;
-    }
-
     /// <summary>
     /// <c>result[r][lane] = sum over steps of left[r * rowStride + step * depthStride] * right[step * rightStride + lane]</c> for
-    /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/>, <see cref="NarrowLanes"/> or
-    /// <see cref="WideLanes"/>. What comes next is asked for meanwhile.
+    /// <paramref name="rows"/> rows and <paramref name="lanes"/> lanes, <see cref="Lanes"/> or <see cref="NarrowLanes"/>. What comes next
+    /// is asked for meanwhile.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Multiply<TResult>(
@@ -57,11 +50,7 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             Right = right,
             RightStride = rightStride,
         };
-        if (TOperations.TileVectors == 4 && lanes == WideLanes)
-            MultiplyPairs<TileRowPair<TileRow4<TVector, TOperations>, TVector>, TResult>(rows, ref operands, result);
-        else if (lanes == WideLanes)
-            MultiplyPairs<TileRow4<TVector, TOperations>, TResult>(rows, ref operands, result);
-        else if (TOperations.TileVectors == 4 && lanes == Lanes)
+        if (TOperations.TileVectors == 4 && lanes == Lanes)
             MultiplyRows<TileRow4<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
         else
             MultiplyRows<TileRow2<TVector, TOperations>, TResult>(rows, ref operands, result, ahead);
@@ -87,18 +76,6 @@ internal static unsafe class RegisterTile<TVector, TOperations>
             Middle<TRow, TResult>(operands, row, rows - row, result);
         else
             Low<TRow, TResult>(operands, row, rows - row, result);
-    }
-
-    private static void MultiplyPairs<TRow, TResult>(int rows, ref Operands operands, in TResult result)
-        where TRow : struct, ITileRow<TRow, TVector>
-        where TResult : struct, ITileResult
-    {
-        float* left = operands.Left;
-        for (int row = 0; row < rows; row += LowRows)
-        {
-            operands.Left = left + row * operands.RowStride;
-            Low<TRow, TResult>(operands, row, Math.Min(LowRows, rows - row), result);
-        }
     }
 
     /// <summary>

@@ -21,6 +21,18 @@ internal unsafe interface IVectorOperations<TVector>
 
     static abstract void Store(TVector value, float* target);
 
+    /// <summary>Signed bytes as floats.</summary>
+    static abstract TVector LoadBytes(byte* source);
+
+    /// <summary>Signed halves of bytes as floats, the lower half of a byte first.</summary>
+    static abstract TVector LoadNibbles(byte* source);
+
+    /// <summary>Signed bytes, widened, shifted to the left and masked, as the bits of floats.</summary>
+    static abstract TVector LoadBytesAsBits(byte* source, int shift, int mask);
+
+    /// <summary>The same of 16 bits.</summary>
+    static abstract TVector LoadShortsAsBits(ushort* source, int shift, int mask);
+
     static abstract TVector Broadcast(float value);
 
     /// <summary>0, 1, 2, ... in the lanes.</summary>

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace AttentionGpu.Backends.Simd.Vectors;
 
@@ -19,6 +20,29 @@ internal readonly unsafe struct Operations128 : IVectorOperations<Vector128<floa
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(Vector128<float> value, float* target) => Vector128.Store(value, target);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadBytes(byte* source) => Vector128.ConvertToSingle(WidenSigned(source));
+
+    // A product with a power of two is a shift of each element by itself.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadNibbles(byte* source)
+    {
+        Vector128<int> bits = Vector128.Create((int)Unsafe.ReadUnaligned<ushort>(source));
+        bits = Avx2.IsSupported
+            ? Avx2.ShiftLeftLogicalVariable(bits, Vector128.Create(28u, 24u, 20u, 16u))
+            : bits * Vector128.Create(1 << 28, 1 << 24, 1 << 20, 1 << 16);
+        return Vector128.ConvertToSingle(bits >> 28);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadBytesAsBits(byte* source, int shift, int mask) =>
+        ((WidenSigned(source) << shift) & Vector128.Create(mask)).AsSingle();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector128<float> LoadShortsAsBits(ushort* source, int shift, int mask) =>
+        ((Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<ulong>(source)).AsInt16()) << shift)
+            & Vector128.Create(mask)).AsSingle();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
@@ -71,6 +95,10 @@ internal readonly unsafe struct Operations128 : IVectorOperations<Vector128<floa
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<int> Widen(byte* bytes) =>
         Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<uint>(bytes)).AsByte())).AsInt32();
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<int> WidenSigned(byte* bytes) =>
+        Vector128.WidenLower(Vector128.WidenLower(Vector128.CreateScalar(Unsafe.ReadUnaligned<uint>(bytes)).AsSByte()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector128<float> value) => Vector128.Sum(value);

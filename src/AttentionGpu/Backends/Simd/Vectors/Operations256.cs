@@ -22,6 +22,36 @@ internal readonly unsafe struct Operations256 : IVectorOperations<Vector256<floa
     public static void Store(Vector256<float> value, float* target) => Vector256.Store(value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadBytes(byte* source) => Avx2.IsSupported
+        ? Vector256.ConvertToSingle(Avx2.ConvertToVector256Int32((sbyte*)source))
+        : Vector256.Create(Operations128.LoadBytes(source), Operations128.LoadBytes(source + Vector128<int>.Count));
+
+    // 1 load of all lanes, 2 shifts, 1 conversion.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadNibbles(byte* source)
+    {
+        if (!Avx2.IsSupported)
+            return Vector256.Create(Operations128.LoadNibbles(source), Operations128.LoadNibbles(source + Vector128<int>.Count / 2));
+        Vector256<int> bits = Vector256.Create(Unsafe.ReadUnaligned<int>(source));
+        bits = Avx2.ShiftLeftLogicalVariable(bits, Vector256.Create(28u, 24u, 20u, 16u, 12u, 8u, 4u, 0u));
+        return Vector256.ConvertToSingle(bits >> 28);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadBytesAsBits(byte* source, int shift, int mask) => Avx2.IsSupported
+        ? ((Avx2.ConvertToVector256Int32((sbyte*)source) << shift) & Vector256.Create(mask)).AsSingle()
+        : Vector256.Create(
+            Operations128.LoadBytesAsBits(source, shift, mask),
+            Operations128.LoadBytesAsBits(source + Vector128<int>.Count, shift, mask));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> LoadShortsAsBits(ushort* source, int shift, int mask) => Avx2.IsSupported
+        ? ((Avx2.ConvertToVector256Int32((short*)source) << shift) & Vector256.Create(mask)).AsSingle()
+        : Vector256.Create(
+            Operations128.LoadShortsAsBits(source, shift, mask),
+            Operations128.LoadShortsAsBits(source + Vector128<int>.Count, shift, mask));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Broadcast(float value) => Vector256.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -22,6 +22,29 @@ internal readonly unsafe struct Operations512 : IVectorOperations<Vector512<floa
     public static void Store(Vector512<float> value, float* target) => Vector512.Store(value, target);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadBytes(byte* source) => Avx512F.IsSupported
+        ? Vector512.ConvertToSingle(Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)source)))
+        : Vector512.Create(Operations256.LoadBytes(source), Operations256.LoadBytes(source + Vector256<int>.Count));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadNibbles(byte* source) =>
+        Vector512.Create(Operations256.LoadNibbles(source), Operations256.LoadNibbles(source + Vector256<int>.Count / 2));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadBytesAsBits(byte* source, int shift, int mask) => Avx512F.IsSupported
+        ? ((Avx512F.ConvertToVector512Int32(Vector128.Load((sbyte*)source)) << shift) & Vector512.Create(mask)).AsSingle()
+        : Vector512.Create(
+            Operations256.LoadBytesAsBits(source, shift, mask),
+            Operations256.LoadBytesAsBits(source + Vector256<int>.Count, shift, mask));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<float> LoadShortsAsBits(ushort* source, int shift, int mask) => Avx512F.IsSupported
+        ? ((Avx512F.ConvertToVector512Int32(Vector256.Load((short*)source)) << shift) & Vector512.Create(mask)).AsSingle()
+        : Vector512.Create(
+            Operations256.LoadShortsAsBits(source, shift, mask),
+            Operations256.LoadShortsAsBits(source + Vector256<int>.Count, shift, mask));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> Broadcast(float value) => Vector512.Create(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

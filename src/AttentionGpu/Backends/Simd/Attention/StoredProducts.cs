@@ -1,0 +1,165 @@
+using AttentionGpu.Backends.Simd.Memory;
+using AttentionGpu.Backends.Simd.Stored;
+using AttentionGpu.Backends.Simd.Tiles;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Elements;
+using AttentionGpu.KeyValues;
+
+namespace AttentionGpu.Backends.Simd.Attention;
+
+/// <summary>
+/// The products of a few rows with a step's keys and values, which are widened in registers as they are read. Where the rows are many,
+/// each of their tiles would widen them again: they are converted once then, to the thread's room, and so are rows with codes that do not
+/// widen.
+/// </summary>
+internal readonly unsafe struct StoredProducts<TVector, TOperations>
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    /// <summary>Most keys or values of a step: they come to L1 for the first rows, before the next ones take them.</summary>
+    public const int Step = 16;
+
+    private const int MostRowsInRegisters = 8;
+
+    private readonly KeyValueElement _element;
+    private readonly int _size;
+    private readonly int _groups;
+    private readonly int _rows;
+    private readonly float* _scales;
+    private readonly float* _tile;
+    private readonly float* _converted;
+
+    /// <param name="element">How the keys, or the values, are stored.</param>
+    /// <param name="size">Elements of a row.</param>
+    /// <param name="rows">The few rows.</param>
+    /// <param name="memory">Memory of <see cref="RoomSize"/>.</param>
+    public StoredProducts(KeyValueElement element, int size, int rows, float* memory)
+    {
+        _element = element;
+        _size = size;
+        _rows = rows;
+        _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
+        _scales = memory;
+        _tile = _scales + ScaleFloats(element, size);
+        _converted = _tile + WeightTile<TVector, TOperations>.RoomSize(rows, Step);
+    }
+
+    /// <summary>Floats of memory for most rows.</summary>
+    public static long RoomSize(KeyValueElement element, int size, int rows) =>
+        ScaleFloats(element, size) + WeightTile<TVector, TOperations>.RoomSize(rows, Step)
+        + (element == KeyValueElement.Float32 ? 0 : (long)Step * size);
+
+    /// <summary><c>scores[i, j] = queries[i] . keys[j]</c>.</summary>
+    public void Score(float* queries, in StoredRows keys, float* scores, nint scoreStride)
+    {
+        switch (Element(keys))
+        {
+            case KeyValueElement.Float32:
+                Score<SingleElements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                break;
+            case KeyValueElement.Float16:
+                Score<HalfElements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                break;
+            case KeyValueElement.BFloat16:
+                Score<BFloat16Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                break;
+            case KeyValueElement.Int8:
+                Score<Int8Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                break;
+            case KeyValueElement.Int4:
+                Score<Int4Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                break;
+            case KeyValueElement.Float8E4M3:
+                Score<Float8Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                break;
+            default:
+                Score<SingleElements<TVector, TOperations>>(queries, Converted(keys), scores, scoreStride);
+                break;
+        }
+    }
+
+    /// <summary><c>sums[i] += sum over j of weights[i, j] * values[j]</c>; weights are not kept.</summary>
+    public void AddValues(float* weights, nint weightStride, in StoredRows values, float* sums, nint sumsStride)
+    {
+        switch (Element(values))
+        {
+            case KeyValueElement.Float32:
+                Add<SingleElements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                break;
+            case KeyValueElement.Float16:
+                Add<HalfElements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                break;
+            case KeyValueElement.BFloat16:
+                Add<BFloat16Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                break;
+            case KeyValueElement.Int8:
+                Add<Int8Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                break;
+            case KeyValueElement.Int4:
+                Add<Int4Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                break;
+            case KeyValueElement.Float8E4M3:
+                Add<Float8Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                break;
+            default:
+                Add<SingleElements<TVector, TOperations>>(weights, weightStride, Converted(values), sums, sumsStride);
+                break;
+        }
+    }
+
+    private static int ScaleFloats(KeyValueElement element, int size) =>
+        element == KeyValueElement.Int4 ? Step * KeyValueElements.Int4Groups(size) : 0;
+
+    private void Score<TStored>(float* queries, in StoredRows keys, float* scores, nint scoreStride)
+        where TStored : struct, IStoredElements<TVector> =>
+        DotTile<TVector, TOperations>.Multiply<TStored>(queries, _rows, _size, keys, Scales<TStored>(keys), scores, scoreStride);
+
+    private void Add<TStored>(float* weights, nint weightStride, in StoredRows values, float* sums, nint sumsStride)
+        where TStored : struct, IStoredElements<TVector> =>
+        WeightTile<TVector, TOperations>.Add<TStored>(
+            weights, weightStride, _rows, _size, values, Scales<TStored>(values), sums, sumsStride, _tile);
+
+    // How rows are read; null where they are converted.
+    private KeyValueElement? Element(in StoredRows rows)
+    {
+        if (_element == KeyValueElement.Float32)
+            return _element;
+        if (_rows > MostRowsInRegisters)
+            return null;
+        if (_element is KeyValueElement.Float16 or KeyValueElement.Float8E4M3)
+        {
+            for (int i = 0; i < rows.Count; i++)
+            {
+                if (SpecialCodes.AreIn(_element, rows.First + i * rows.Stride, _size))
+                    return null;
+            }
+        }
+
+        return _element;
+    }
+
+    private StoredRows Converted(in StoredRows rows)
+    {
+        StoredConversion.Load(rows, _element, _size, _converted);
+        return new StoredRows { First = (byte*)_converted, Stride = _size * sizeof(float), Count = rows.Count };
+    }
+
+    // Those of groups by group and then row, so that a group's are a vector.
+    private RowScales Scales<TStored>(in StoredRows rows)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        if (TStored.HasRowScale)
+            return new RowScales((float*)rows.Scales, rows.ScaleStride / sizeof(float), 0);
+        if (TStored.GroupSize == int.MaxValue)
+            return default;
+        float* ofRow = stackalloc float[_groups];
+        for (int i = 0; i < rows.Count; i++)
+        {
+            ElementRows.Load(rows.Scales + i * rows.ScaleStride, ElementType.Float16, ofRow, _groups);
+            for (int group = 0; group < _groups; group++)
+                _scales[group * Step + i] = ofRow[group];
+        }
+
+        return new RowScales(_scales, 1, Step);
+    }
+}

@@ -1,0 +1,214 @@
+using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Stored;
+using AttentionGpu.Backends.Simd.Vectors;
+
+namespace AttentionGpu.Backends.Simd.Tiles;
+
+/// <summary>
+/// Sums of stored rows, weighted by a few rows of weights: the output's elements are in the lanes. Scales are multiplied with the weights.
+/// </summary>
+internal static unsafe class WeightTile<TVector, TOperations>
+    where TVector : unmanaged
+    where TOperations : struct, IVectorOperations<TVector>
+{
+    private const int TileRows = 4;
+
+    /// <summary>Columns of a tile of four rows; sums are padded to a multiple.</summary>
+    public static int Lanes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 2 * TOperations.Width;
+    }
+
+    private static int WideLanes
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => 4 * TOperations.Width;
+    }
+
+    /// <summary>Floats of room for some stored rows.</summary>
+    public static long RoomSize(int weightRows, int storedRows) => (long)(weightRows + Lanes) * storedRows;
+
+    /// <summary><c>sums[i] += sum over j of weights[i, j] * values[j]</c>; weights are not kept.</summary>
+    /// <param name="weights">[rows, stored rows].</param>
+    /// <param name="weightStride">Floats from one row of weights to the next.</param>
+    /// <param name="rows">Rows of weights and of sums.</param>
+    /// <param name="columns">Elements of a stored row.</param>
+    /// <param name="values">The stored rows.</param>
+    /// <param name="scales">Their scales.</param>
+    /// <param name="sums">[rows, columns], with room for whole tiles.</param>
+    /// <param name="sumsStride">Floats from one row of sums to the next.</param>
+    /// <param name="room">Memory of <see cref="RoomSize"/>.</param>
+    public static void Add<TStored>(
+        float* weights, nint weightStride, int rows, int columns, in StoredRows values, in RowScales scales,
+        float* sums, nint sumsStride, float* room)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        var operands = new Operands
+        {
+            Weights = weights, WeightStride = weightStride, Rows = rows, Values = values, Sums = sums, SumsStride = sumsStride,
+        };
+        if (TStored.HasRowScale)
+            Scale(weights, weightStride, rows, values.Count, scales.First, scales.RowStride, weights, weightStride);
+        for (int column = 0; column < columns;)
+        {
+            int end = columns - column > TStored.GroupSize ? column + TStored.GroupSize : columns;
+            if (TStored.GroupSize != int.MaxValue)
+            {
+                float* ofGroup = scales.First + column / TStored.GroupSize * scales.GroupStride;
+                Scale(weights, weightStride, rows, values.Count, ofGroup, scales.RowStride, room, values.Count);
+                operands.Weights = room;
+                operands.WeightStride = values.Count;
+            }
+
+            AddColumns<TStored>(ref operands, column, end, room + (nint)rows * values.Count);
+            column = end;
+        }
+    }
+
+    private static void AddColumns<TStored>(ref Operands operands, int column, int end, float* tail)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        if (operands.Rows == 1)
+        {
+            for (; column + WideLanes <= end; column += WideLanes)
+                AddOne<TStored>(operands, column);
+        }
+
+        for (; column + Lanes <= end; column += Lanes)
+            AddRows<TStored>(operands, column);
+        if (column == end)
+            return;
+
+        // The last columns, as floats with zeros behind them.
+        StoredRows values = operands.Values;
+        for (int j = 0; j < values.Count; j++)
+        {
+            float* target = tail + j * Lanes;
+            new Span<float>(target, Lanes).Clear();
+            int i = column;
+            for (; i + TOperations.Width <= end; i += TOperations.Width)
+                TOperations.Store(TStored.Load(values.First + j * values.Stride, i), target + i - column);
+            for (; i < end; i++)
+                target[i - column] = TStored.LoadOne(values.First + j * values.Stride, i);
+        }
+
+        operands.Values = new StoredRows { First = (byte*)tail, Stride = Lanes * sizeof(float), Count = values.Count };
+        operands.Sums += column;
+        AddRows<SingleElements<TVector, TOperations>>(operands, 0);
+        operands.Sums -= column;
+        operands.Values = values;
+    }
+
+    private static void AddRows<TStored>(in Operands operands, int column)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        for (int row = 0; row < operands.Rows; row += TileRows)
+            AddFour<TStored>(operands, row, Math.Min(TileRows, operands.Rows - row), column);
+    }
+
+    /// <summary>
+    /// Up to four rows of two vectors. A stored row costs 8 multiply-adds, 2 loads, 2 conversions and 4 broadcasts, with 8 + 2 + 1
+    /// registers. A row that is not there repeats the last.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddFour<TStored>(in Operands operands, int row, int rows, int column)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        nint weightStride = operands.WeightStride;
+        float* weights0 = operands.Weights + row * weightStride;
+        float* weights1 = weights0 + Math.Min(1, rows - 1) * weightStride;
+        float* weights2 = weights0 + Math.Min(2, rows - 1) * weightStride;
+        float* weights3 = weights0 + (rows - 1) * weightStride;
+        byte* value = operands.Values.First;
+        nint stride = operands.Values.Stride;
+        int count = operands.Values.Count;
+        TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
+        TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
+        for (int j = 0; j < count; j++)
+        {
+            TVector first = TStored.Load(value, column);
+            TVector second = TStored.Load(value, column + TOperations.Width);
+            TVector weight = TOperations.Broadcast(weights0[j]);
+            a0 = TOperations.MultiplyAdd(weight, first, a0);
+            b0 = TOperations.MultiplyAdd(weight, second, b0);
+            weight = TOperations.Broadcast(weights1[j]);
+            a1 = TOperations.MultiplyAdd(weight, first, a1);
+            b1 = TOperations.MultiplyAdd(weight, second, b1);
+            weight = TOperations.Broadcast(weights2[j]);
+            a2 = TOperations.MultiplyAdd(weight, first, a2);
+            b2 = TOperations.MultiplyAdd(weight, second, b2);
+            weight = TOperations.Broadcast(weights3[j]);
+            a3 = TOperations.MultiplyAdd(weight, first, a3);
+            b3 = TOperations.MultiplyAdd(weight, second, b3);
+            value += stride;
+        }
+
+        float* sums = operands.Sums + row * operands.SumsStride + column;
+        Take(sums, a0, b0);
+        if (rows > 1)
+            Take(sums + operands.SumsStride, a1, b1);
+        if (rows > 2)
+            Take(sums + 2 * operands.SumsStride, a2, b2);
+        if (rows > 3)
+            Take(sums + 3 * operands.SumsStride, a3, b3);
+    }
+
+    /// <summary>One row of four vectors. A stored row costs 4 multiply-adds, 4 loads, 4 conversions and 1 broadcast.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddOne<TStored>(in Operands operands, int column)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        float* weights = operands.Weights;
+        byte* value = operands.Values.First;
+        nint stride = operands.Values.Stride;
+        int count = operands.Values.Count;
+        TVector sum0 = TOperations.Zero, sum1 = TOperations.Zero, sum2 = TOperations.Zero, sum3 = TOperations.Zero;
+        for (int j = 0; j < count; j++)
+        {
+            TVector weight = TOperations.Broadcast(weights[j]);
+            sum0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column), sum0);
+            sum1 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + TOperations.Width), sum1);
+            sum2 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 2 * TOperations.Width), sum2);
+            sum3 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 3 * TOperations.Width), sum3);
+            value += stride;
+        }
+
+        Take(operands.Sums + column, sum0, sum1);
+        Take(operands.Sums + column + Lanes, sum2, sum3);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Take(float* sums, TVector first, TVector second)
+    {
+        TOperations.Store(TOperations.Add(TOperations.Load(sums), first), sums);
+        TOperations.Store(TOperations.Add(TOperations.Load(sums + TOperations.Width), second), sums + TOperations.Width);
+    }
+
+    /// <summary>Multiplies rows of weights by the scales of the stored rows.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Scale(
+        float* weights, nint weightStride, int rows, int count, float* scales, nint scaleStride, float* target, nint targetStride)
+    {
+        for (int row = 0; row < rows; row++)
+        {
+            int j = 0;
+            for (; scaleStride == 1 && j + TOperations.Width <= count; j += TOperations.Width)
+                TOperations.Store(TOperations.Multiply(TOperations.Load(weights + j), TOperations.Load(scales + j)), target + j);
+            for (; j < count; j++)
+                target[j] = weights[j] * scales[j * scaleStride];
+            weights += weightStride;
+            target += targetStride;
+        }
+    }
+
+    private struct Operands
+    {
+        public float* Weights;
+        public nint WeightStride;
+        public int Rows;
+        public StoredRows Values;
+        public float* Sums;
+        public nint SumsStride;
+    }
+}

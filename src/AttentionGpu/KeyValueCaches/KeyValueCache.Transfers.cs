@@ -30,8 +30,8 @@ public sealed partial class KeyValueCache
 
     /// <summary>Why rows cannot be a sequence of this cache; null where they can.</summary>
     internal string? Misfit(int length, int dropped) =>
-        dropped != Window.Dropped(length)
-            ? $"it has dropped {dropped} of its {length} rows from the start, and a sequence of this cache would have dropped {Window.Dropped(length)}"
+        length - dropped < Math.Min(length, (Options.Window ?? int.MaxValue) - 1)
+            ? $"it has dropped the first {dropped} of its {length} rows, which this cache would keep"
         : length - dropped > Options.Capacity
             ? $"it has {length} rows, and the capacity is {Options.Capacity}"
             : null;

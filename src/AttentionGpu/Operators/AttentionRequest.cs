@@ -86,7 +86,7 @@ internal partial struct AttentionRequest : IDisposable
         int sequences = heads.IsRagged ? Tables.GivenSequences.Length : heads.Query.Batch;
         AttentionRules.RequireHeads(inputs.Sinks, heads.Query.Heads, "sinks");
         ReadOnlySpan<nint> scores = [heads.Query.Batch, heads.Query.Heads, heads.Query.Length, heads.TotalKeys];
-        int extraKeys = AttentionRules.ExtraKeys(heads, inputs, options);
+        int extraKeys = heads.WritesOnly ? 0 : AttentionRules.ExtraKeys(heads, inputs, options);
         ScoreStage? stage = AttentionRules.Scores(
             outputs, [scores[0], scores[1], scores[2], scores[3] + extraKeys], heads.AxesLeftOut, names.Scores);
         Signature = new AttentionSignature
@@ -119,7 +119,7 @@ internal partial struct AttentionRequest : IDisposable
             Heads = heads.Query.Heads,
             KeyValueHeads = heads.Key.Heads,
             Scale = options.Scale ?? AttentionExtent.DefaultScale(heads.Query.Size),
-            Sequence = sequence,
+            Sequence = heads.WritesOnly ? sequence with { QueryLength = 0 } : sequence,
             Query = Query.IsNeeded ? Query.Extent.Target : heads.Query.Layout,
             Key = cache?.Layout(cache.Store.KeySize) ?? (Key.IsNeeded ? Key.Extent.Target : heads.Key.Layout),
             Value = cache?.Layout(cache.Store.ValueSize) ?? (Value.IsNeeded ? Value.Extent.Target : heads.Value.Layout),

@@ -93,7 +93,8 @@ public sealed class AttentionCacheOptions
             (nameof(ChunkTokens), ChunkTokens >= 1, ChunkTokens, "at least 1"),
             (nameof(WhenFull), Enum.IsDefined(WhenFull), WhenFull, string.Join(" or ", Enum.GetNames<AttentionCachePolicy>())),
             (nameof(HostMemoryBytes), HostMemoryBytes >= 0, HostMemoryBytes, "at least 0"),
-            (nameof(IdleTimeout), IdleTimeout is null || IdleTimeout > TimeSpan.Zero && IdleTimeout <= _longest, IdleTimeout, "more than 0 and at most one day"),
+            (nameof(IdleTimeout), IdleTimeout is null || IdleTimeout > TimeSpan.Zero && IdleTimeout <= _longest, IdleTimeout,
+                "more than 0 and at most one day"),
             (nameof(PrefixBytes), PrefixBytes >= 0, PrefixBytes, "at least 0"),
             (nameof(PrefixBytes), PrefixBytes == 0 || IsPaged, PrefixBytes, $"0 where the kind is {Kind}"),
         ];
@@ -126,7 +127,8 @@ public sealed class AttentionCacheOptions
         if (count < 1)
         {
             throw new ArgumentException(
-                $"MemoryBytes must be at least {unit}, {(IsPaged ? "a page" : "one sequence of Capacity")}; it was {bytes}.", nameof(config));
+                $"MemoryBytes must be at least {unit}, {(IsPaged ? "a page" : "one sequence of Capacity")}; it was {bytes}.",
+                nameof(config));
         }
 
         return engine.CreateCache(IsPaged

@@ -35,7 +35,9 @@ public sealed class AttentionDeviceException(string device, Exception innerExcep
     public string Device { get; } = device;
 }
 
-/// <summary>There is no room for more sessions or tokens of a layer. Nothing was changed: try again when sessions have been closed.</summary>
+/// <summary>
+/// There is no room for more sessions or tokens of a layer. Nothing was changed: try again when sessions have been closed.
+/// </summary>
 /// <param name="layer">The layer's name.</param>
 /// <param name="missing">What is missing.</param>
 public sealed class AttentionCacheFullException(string layer, string missing)

@@ -170,8 +170,8 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
             throw new ArgumentException("'weights' must not overlap 'output': both are written.", nameof(weights));
         Validate(options.Causal, options.Deadline);
         int tokens = input.Length / size;
-        RequireLimit("tokens", tokens, nameof(_options.QueueLimitTokens), _options.QueueLimitTokens);
-        RequireBytes(ForwardRequest<T>.Size(input.Length, weights.Length));
+        RequireLimit("tokens", tokens, nameof(_options.QueueLimitTokens), _options.QueueLimitTokens, nameof(input));
+        RequireBytes(ForwardRequest<T>.Size(input.Length, weights.Length), nameof(input));
         ObjectDisposedException.ThrowIf(_disposal.IsValueCreated, this);
         if (cancellationToken.IsCancellationRequested)
             return Task.FromCanceled(cancellationToken);
@@ -227,7 +227,10 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
     }
 
     /// <summary>Refuses a request with more bytes than all that wait may have.</summary>
-    public void RequireBytes(long bytes) => RequireLimit("bytes", bytes, nameof(_options.QueueLimitBytes), _options.QueueLimitBytes);
+    /// <param name="bytes">Its bytes.</param>
+    /// <param name="argument">The caller's argument that has them.</param>
+    public void RequireBytes(long bytes, string argument) =>
+        RequireLimit("bytes", bytes, nameof(_options.QueueLimitBytes), _options.QueueLimitBytes, argument);
 
     /// <summary>Tokens of a session's step that run at once: never more than the queue and a batch take.</summary>
     public int LargestPart(AttentionCacheOptions cache) =>
@@ -258,10 +261,10 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
             name, engine => new AttentionLayer<T>(this, name, engine, config, weights, Causal.None, _devices.CanMove, cache));
     }
 
-    private static void RequireLimit(string what, long actual, string option, long limit)
+    private static void RequireLimit(string what, long actual, string option, long limit, string argument)
     {
         if (actual > limit)
-            throw new ArgumentException($"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", "input");
+            throw new ArgumentException($"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", argument);
     }
 
     private async Task TryReturnAsync(CancellationToken cancellationToken)

@@ -5,8 +5,8 @@ namespace AttentionGpu.Hosting;
 
 /// <summary>
 /// A sequence of a layer that a service keeps between requests: each step adds tokens, which attend to all that came before. Opened by
-/// <see cref="AttentionSessions.OpenAsync"/>. Members may be called from many threads; steps, forks and rewinds take place one at a time, in
-/// the order of their calls. One that fails or is cancelled leaves the session as it was before.
+/// <see cref="AttentionSessions.OpenAsync"/>. Members may be called from many threads; steps, forks and rewinds take place one at a time,
+/// in the order of their calls. One that fails or is cancelled leaves the session as it was before.
 /// </summary>
 public sealed class AttentionSession : IAsyncDisposable
 {
@@ -74,14 +74,14 @@ public sealed class AttentionSession : IAsyncDisposable
 
     /// <summary>
     /// Adds tokens: each attends to all that came before and to itself. The results are those of
-    /// <see cref="MultiHeadAttention{T}.Forward(TensorInput{T}, TensorOutput{T}, KeyValueBatch, int, AttentionGpu.Causal?)"/>, joined with steps of
-    /// other sessions, in parts of <see cref="AttentionCacheOptions.ChunkTokens"/>.
+    /// <see cref="MultiHeadAttention{T}.Forward(TensorInput{T}, TensorOutput{T}, KeyValueBatch, int, AttentionGpu.Causal?)"/>, joined with
+    /// steps of other sessions, in parts of <see cref="AttentionCacheOptions.ChunkTokens"/>.
     /// </summary>
     /// <typeparam name="T">The layer's element type.</typeparam>
     /// <param name="input">[tokens, embedding size], row after row; must not change until the task ends.</param>
     /// <param name="output">
-    /// As long as the input, and may be the same memory; or empty, where nobody reads it. A step of several parts that fails or is cancelled
-    /// may have written the outputs of some.
+    /// As long as the input, and may be the same memory; or empty, where nobody reads it. A step of several parts that fails or is
+    /// cancelled may have written the outputs of some.
     /// </param>
     /// <param name="options">What it takes for granted, and until when it is wanted.</param>
     /// <param name="cancellationToken">Ends the task at once; a batch that runs is not stopped, but its rows are taken back.</param>
@@ -106,8 +106,8 @@ public sealed class AttentionSession : IAsyncDisposable
     }
 
     /// <summary>
-    /// A new session with the first tokens of this one, of the same client. Both go on by themselves; in a cache with pages they share those
-    /// that neither has written to.
+    /// A new session with the first tokens of this one, of the same client. Both go on by themselves; in a cache with pages they share
+    /// those that neither has written to.
     /// </summary>
     /// <param name="length">Tokens of the new session, 0 to <see cref="Length"/>; null for all.</param>
     /// <param name="cancellationToken">Ends the wait for the steps before.</param>
@@ -133,7 +133,9 @@ public sealed class AttentionSession : IAsyncDisposable
         },
         deadline: null, cancellationToken);
 
-    /// <summary>Ends the session and gives its rows back. What is under way or waits ends with an <see cref="AttentionSessionEndedException"/>.</summary>
+    /// <summary>
+    /// Ends the session and gives its rows back. What is under way or waits ends with an <see cref="AttentionSessionEndedException"/>.
+    /// </summary>
     public Task CloseAsync() => EndAsync(new AttentionSessionEndedException(Id, "it was closed"));
 
     /// <inheritdoc cref="CloseAsync"/>
@@ -196,8 +198,14 @@ public sealed class AttentionSession : IAsyncDisposable
 
     private async Task EndOnceAsync(TaskCompletionSource closing)
     {
-        await _sessions.RemoveAsync(this).ConfigureAwait(false);
-        closing.SetResult();
+        try
+        {
+            await _sessions.RemoveAsync(this).ConfigureAwait(false);
+        }
+        finally
+        {
+            closing.SetResult();
+        }
     }
 
     private async Task<TResult> InTurnAsync<TResult>(
@@ -208,8 +216,9 @@ public sealed class AttentionSession : IAsyncDisposable
         lock (_gate)
         {
             ThrowIfEnded();
-            if (_inLine >= _sessions.Options.OperationsPerSession)
-                throw new AttentionOverloadedException(nameof(AttentionCacheOptions.OperationsPerSession), _sessions.Options.OperationsPerSession);
+            int most = _sessions.Options.OperationsPerSession;
+            if (_inLine >= most)
+                throw new AttentionOverloadedException(nameof(AttentionCacheOptions.OperationsPerSession), most);
             _inLine++;
             (before, _turn) = (_turn, mine.Task);
             _idle?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -240,7 +249,8 @@ public sealed class AttentionSession : IAsyncDisposable
     {
         try
         {
-            await Task.WhenAny(before, _ended.Task).WaitAsync(deadline ?? Timeout.InfiniteTimeSpan, _sessions.Service.Time, cancellationToken).ConfigureAwait(false);
+            await Task.WhenAny(before, _ended.Task)
+                .WaitAsync(deadline ?? Timeout.InfiniteTimeSpan, _sessions.Service.Time, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {

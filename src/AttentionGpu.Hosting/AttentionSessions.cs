@@ -1,5 +1,4 @@
 using AttentionGpu.Hosting.Devices;
-using AttentionGpu.Hosting.Scheduling;
 using AttentionGpu.Hosting.Sessions;
 
 namespace AttentionGpu.Hosting;
@@ -57,7 +56,7 @@ public sealed class AttentionSessions
     internal CacheMemory Memory { get; }
 
     /// <summary>Opens a session without tokens.</summary>
-    /// <param name="client">Whom it is for: its steps take turns with those of other clients; see <see cref="ForwardOptions.Client"/>.</param>
+    /// <param name="client">Whom it is for: clients take turns; see <see cref="ForwardOptions.Client"/>.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="AttentionCacheFullException">As many are open as may (from the task).</exception>
     /// <exception cref="ObjectDisposedException">The service is disposed (from the task).</exception>
@@ -87,7 +86,7 @@ public sealed class AttentionSessions
         {
             await Service.InvokeAsync(() => CacheMemory.Truncate(session.Memory, session.Length)).ConfigureAwait(false);
         }
-        catch (Exception exception) when (exception is not OutOfMemoryException)
+        catch (Exception)
         {
             // The service is disposed, and the cache with it; or the rows are taken back before the session's next step.
         }
@@ -153,7 +152,8 @@ public sealed class AttentionSessions
         }
     }
 
-    private async Task<AttentionSession> AddAsync(AttentionSession session, Action<AttentionSession> create, CancellationToken cancellationToken)
+    private async Task<AttentionSession> AddAsync(
+        AttentionSession session, Action<AttentionSession> create, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         TakePlace(session.Client);
@@ -163,6 +163,7 @@ public sealed class AttentionSessions
         }
         catch
         {
+            session.Stop();
             lock (_gate)
                 LeavePlace(session.Client);
             throw;
@@ -171,6 +172,13 @@ public sealed class AttentionSessions
         lock (_gate)
             _open.Add(session.Id, session);
         session.Start();
+        if (session.IsClosed)
+        {
+            // Its rows were lost before it was found here.
+            await RemoveAsync(session).ConfigureAwait(false);
+            throw new AttentionSessionEndedException(session.Id, "its rows were lost with their device");
+        }
+
         if (cancellationToken.IsCancellationRequested)
         {
             // Nobody would close it.
@@ -208,7 +216,8 @@ public sealed class AttentionSessions
             {
                 throw new AttentionCacheFullException(
                     Layer.Name,
-                    $"the client has {own} sessions open, as many as it may: {nameof(Options.SessionsPerClient)} is {Options.SessionsPerClient}");
+                    $"the client has {own} sessions open, as many as it may: "
+                    + $"{nameof(Options.SessionsPerClient)} is {Options.SessionsPerClient}");
             }
 
             _ofClient[client ?? ""] = own + 1;

@@ -28,12 +28,12 @@ internal abstract class LayerCalls
     /// <summary>An element type's name, as the option of a layer has it.</summary>
     public static string NameOf(Type type) => _all[type].ElementType;
 
-    /// <summary>Answers a request in JSON, whose numbers are rounded to the layer's type; as a step of the session where there is one.</summary>
+    /// <summary>Answers a request in JSON, whose numbers are rounded to the layer's type; a step of a session where there is one.</summary>
     public abstract Task ForwardAsync(JsonRequest request, ForwardOptions options, SessionStep? step, AttentionExchange exchange);
 
     /// <summary>
-    /// Answers the tensor "input" of a file, [tokens, embedding size], with one in the layer's type; as a step of the session where there is
-    /// one.
+    /// Answers the tensor "input" of a file, [tokens, embedding size], with one in the layer's type; a step of a session where there
+    /// is one.
     /// </summary>
     public abstract Task ForwardAsync(
         IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, SessionStep? step, AttentionExchange exchange);

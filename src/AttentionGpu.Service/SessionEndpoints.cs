@@ -13,13 +13,15 @@ internal static class SessionEndpoints
     public static void Map(WebApplication app)
     {
         ApiDescription.DescribeQuery(
-            Describe(app.MapPost(Sessions, OpenAsync), "Opens a session of a layer.").Produces<SessionDescription>(StatusCodes.Status201Created),
+            Describe(app.MapPost(Sessions, OpenAsync), "Opens a session of a layer.")
+                .Produces<SessionDescription>(StatusCodes.Status201Created),
             RequestQuery.LayerName, JsonSchemaType.String, "The layer's name in any case; not needed where there is one layer.");
         Describe(app.MapGet(One, Get), "The session.").Produces<SessionDescription>();
-        RouteHandlerBuilder step = Describe(app.MapPost($"{One}/steps", StepAsync), "Adds tokens to a session and answers with their outputs.")
+        RouteHandlerBuilder step = Describe(
+                app.MapPost($"{One}/steps", StepAsync), "Adds tokens to a session and answers with their outputs.")
             .WithDescription(
-                "As for /v1/attention: JSON with 'input' alone, or a safetensors file. Each token attends to all tokens of the session up to "
-                + "itself. A step that fails leaves the session as it was.")
+                "As for /v1/attention: JSON with 'input' alone, or a safetensors file. Each token attends to all tokens of the session up "
+                + "to itself. A step that fails leaves the session as it was.")
             .Accepts<StepBody>("application/json", SafetensorsBody.ContentType)
             .Produces<StepAnswer>()
             .ProducesProblem(StatusCodes.Status409Conflict)

@@ -1,7 +1,7 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Numerics.Tensors;
 using System.Text.Json;
 using AttentionGpu.Hosting;
 using AttentionGpu.Serialization;
@@ -43,7 +43,8 @@ public sealed class SessionEndpointTests : IDisposable
         using HttpResponseMessage rewound = await _service.Client.PostAsync($"{Sessions}/{opened.Id}/rewind?tokens=1", null, Token);
         Assert.Equal(1, (await rewound.Content.ReadFromJsonAsync<SessionDescription>(ServiceFixture.Json, Token))!.Tokens);
         await AssertStepAsync(opened.Id, [rows[3]], [rows[0], rows[3]]);
-        SessionDescription now = (await _service.Client.GetFromJsonAsync<SessionDescription>($"{Sessions}/{opened.Id}", ServiceFixture.Json, Token))!;
+        SessionDescription now =
+            (await _service.Client.GetFromJsonAsync<SessionDescription>($"{Sessions}/{opened.Id}", ServiceFixture.Json, Token))!;
         Assert.Equal(opened with { Tokens = 2 }, now);
         foreach (string id in (string[])[opened.Id, fork.Id])
         {
@@ -64,7 +65,8 @@ public sealed class SessionEndpointTests : IDisposable
         await AssertProblemAsync(HttpMethod.Post, $"{Sessions}?layer=small", 400, "The layer 'small' has no sessions");
         await AssertProblemAsync(HttpMethod.Post, $"{Sessions}?layer=none", 400, "must be one of kept, small");
         await AssertProblemAsync(HttpMethod.Post, $"{Sessions}?tokens=1", 400, "The query may have 'layer'; it has 'tokens'");
-        await AssertProblemAsync(HttpMethod.Post, $"{one}/fork?tokens=3", 400, "'tokens' in the query must be a whole number from 0 to 2; it was '3'");
+        await AssertProblemAsync(
+            HttpMethod.Post, $"{one}/fork?tokens=3", 400, "'tokens' in the query must be a whole number from 0 to 2; it was '3'");
         await AssertProblemAsync(HttpMethod.Post, $"{one}/rewind?tokens=-1", 400, "from 0 to 2; it was '-1'");
         await AssertProblemAsync(HttpMethod.Post, $"{one}/rewind", 400, "'tokens' must be in the query");
         await AssertProblemAsync(HttpMethod.Get, $"{one}?x=1", 400, "The query must be empty; it has 'x'");
@@ -192,7 +194,7 @@ public sealed class SessionEndpointTests : IDisposable
         if (isFile)
         {
             using var body = new MemoryStream();
-            SafetensorsFile.Write(body, new Dictionary<string, System.Numerics.Tensors.Tensor<float>> { [SafetensorsBody.Input] = SmallService.Tensor(rows) });
+            SafetensorsFile.Write(body, new Dictionary<string, Tensor<float>> { [SafetensorsBody.Input] = SmallService.Tensor(rows) });
             using var content = new ByteArrayContent(body.ToArray());
             content.Headers.ContentType = new MediaTypeHeaderValue(SafetensorsBody.ContentType);
             using HttpResponseMessage response = await _service.Client.PostAsync($"{Sessions}/{id}/steps{query}", content, Token);
@@ -203,12 +205,13 @@ public sealed class SessionEndpointTests : IDisposable
         else
         {
             using HttpResponseMessage response = await StepAsync(id, rows, query: query);
-            StepAnswer answer = (await response.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<StepAnswer>(ServiceFixture.Json, Token))!;
+            response.EnsureSuccessStatusCode();
+            StepAnswer answer = (await response.Content.ReadFromJsonAsync<StepAnswer>(ServiceFixture.Json, Token))!;
             output = [.. answer.Output.SelectMany(row => row)];
         }
 
         float[] expected = SmallService.Expected(all, causal: true).Output;
-        Close.Assert(expected[^(rows.Length * SmallService.Embedding)..], output, string.Create(CultureInfo.InvariantCulture, $"{all.Length} tokens"));
+        Close.Assert(expected[^(rows.Length * SmallService.Embedding)..], output, $"of {all.Length} tokens");
     }
 
     private async Task AssertStepProblemAsync(string path, string body, int status, string detail)

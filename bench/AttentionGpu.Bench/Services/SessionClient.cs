@@ -50,7 +50,8 @@ internal sealed class SessionCounts
     public void Refused() => Interlocked.Increment(ref _refusals);
 
     public override string ToString() =>
-        $"{_steps} steps, {_tokens} tokens, {_forks} forks, {_rewinds} rewinds, {_cancellations} cancellations, {_refusals} refusals of a full cache";
+        $"{_steps} steps, {_tokens} tokens, {_forks} forks, {_rewinds} rewinds, {_cancellations} cancellations, "
+        + $"{_refusals} refusals of a full cache";
 }
 
 /// <summary>

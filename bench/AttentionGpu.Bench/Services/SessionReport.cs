@@ -50,7 +50,9 @@ internal sealed class SessionReport(HttpClient http, Process service, double hos
         double free = await ReadAsync("attention_cache_pages_free").ConfigureAwait(false);
         double left = await ReadAsync("attention_cache_spilled").ConfigureAwait(false);
         Console.WriteLine($"{clients} sessions, {seconds:F0} s: {counts}.");
-        Console.WriteLine($"{counts.Steps / seconds:F0} steps and {counts.Tokens / seconds:F0} tokens a second; {_spilled:F0} sessions in host memory at most.");
+        Console.WriteLine(
+            $"{counts.Steps / seconds:F0} steps and {counts.Tokens / seconds:F0} tokens a second; "
+            + $"{_spilled:F0} sessions in host memory at most.");
         string firstError = counts.FirstError is null ? "" : $", the first: {counts.FirstError}";
         return Target(counts.Errors == 0, $"{counts.Errors} errors{firstError}")
             & Target(counts.Wrong == 0 && counts.Steps > 0, $"{counts.Wrong} wrong answers of {counts.Steps}")

@@ -64,7 +64,8 @@ public sealed class AttentionInstruments : IDisposable
         _interval = _meter.CreateHistogram(
             "attention.session.interval", "s", "Time from the end of a session's step to the end of its next.", tags: null, _seconds);
         _prefixRows = _meter.CreateCounter<long>(
-            "attention.prefix.tokens", "{token}", "Tokens of first steps where prefixes are kept, by attention.shared: whether one had them.");
+            "attention.prefix.tokens", "{token}",
+            "Tokens of first steps where prefixes are kept, by attention.shared: whether one had them.");
         Observe(sessions);
     }
 

@@ -1,8 +1,8 @@
 namespace AttentionGpu.Hosting.Sessions;
 
 /// <summary>
-/// The cache of a layer's sessions. All but the numbers for metrics is for the scheduler's thread alone, so that nothing changes between the
-/// looks and the acts of one call.
+/// The cache of a layer's sessions. All but the numbers for metrics is for the scheduler's thread alone, so that nothing changes between
+/// the looks and the acts of one call.
 /// </summary>
 /// <param name="layer">The layer's name.</param>
 /// <param name="options">The options.</param>
@@ -122,14 +122,19 @@ internal sealed class CacheMemory(string layer, AttentionCacheOptions options, K
         session.Sequence = null;
     }
 
-    /// <summary>Copies all rows that can be read to another cache: those in host memory while there is room to pass them through, then those used last.</summary>
+    /// <summary>
+    /// Copies all rows that can be read to another cache: those in host memory while there is room to pass them through, then those used
+    /// last.
+    /// </summary>
     /// <returns>The sessions whose rows are lost.</returns>
     public IReadOnlyList<AttentionSession> Move(KeyValueCache cache)
     {
         List<AttentionSession> lost = [];
         _prefixes.Clear();
         _cache = cache;
-        foreach (SessionMemory session in _sessions.OrderByDescending(session => session.IsSpilled).ThenByDescending(session => session.LastUse).ToArray())
+        SessionMemory[] sessions =
+            [.. _sessions.OrderByDescending(session => session.IsSpilled).ThenByDescending(session => session.LastUse)];
+        foreach (SessionMemory session in sessions)
         {
             KeyValueSequence before = session.Sequence!;
             Uncount(session);
@@ -164,7 +169,8 @@ internal sealed class CacheMemory(string layer, AttentionCacheOptions options, K
     private KeyValueSequence Restore(SessionMemory session)
     {
         KeyValueSequence sequence = session.Sequence
-            ?? throw new AttentionSessionEndedException(session.Session.Id, "its rows have been given back, or were lost with their device");
+            ?? throw new AttentionSessionEndedException(
+                session.Session.Id, "its rows have been given back, or were lost with their device");
         if (sequence.IsSpilled)
         {
             long bytes = sequence.SpilledBytes;
@@ -201,7 +207,8 @@ internal sealed class CacheMemory(string layer, AttentionCacheOptions options, K
                     throw new AttentionCacheFullException(
                         layer,
                         $"{missing}, and no other session fits into what is left of the host memory for them, "
-                        + $"{options.HostMemoryBytes - SpilledBytes} of {options.HostMemoryBytes} bytes ({nameof(options.HostMemoryBytes)})");
+                        + $"{options.HostMemoryBytes - SpilledBytes} of {options.HostMemoryBytes} bytes "
+                        + $"({nameof(options.HostMemoryBytes)})");
                 }
             }
         }

@@ -7,7 +7,9 @@ namespace AttentionGpu.Hosting.Sessions;
 /// <param name="Outputs">The outputs of all rows.</param>
 internal sealed record KeptPrefix(long Number, KeyValueSequence Rows, PrefixHash[] Hashes, byte[] Outputs);
 
-/// <summary>The prefixes of a layer that are kept, found by the hash of their pages; those that were of use last are kept longest.</summary>
+/// <summary>
+/// The prefixes of a layer that are kept, found by the hash of their pages; those that were of use last are kept longest.
+/// </summary>
 /// <param name="mostBytes">Bytes of outputs at most; 0 keeps none.</param>
 internal sealed class PrefixStore(long mostBytes)
 {

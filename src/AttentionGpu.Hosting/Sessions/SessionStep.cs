@@ -46,7 +46,7 @@ internal sealed class SessionStep<T>
                 $"'input' must have at most {sessions.Capacity} tokens, the capacity of a session; it has {_tokens}.", nameof(input));
         }
 
-        sessions.Service.RequireBytes(ForwardRequest<T>.Size(input.Length, weights: 0));
+        sessions.Service.RequireBytes(ForwardRequest<T>.Size(input.Length, weights: 0), nameof(input));
         (_input, _output, _options, _called) = (input, output, options, sessions.Service.Time.GetTimestamp());
     }
 

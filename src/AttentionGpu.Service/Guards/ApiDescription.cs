@@ -28,7 +28,8 @@ internal static class ApiDescription
         operation.Parameters =
         [
             Parameter(
-                RequestQuery.LayerName, JsonSchemaType.String, $"The layer's name in any case; not needed where there is one layer. {InBody}"),
+                RequestQuery.LayerName, JsonSchemaType.String,
+                $"The layer's name in any case; not needed where there is one layer. {InBody}"),
             Parameter(
                 RequestQuery.CausalName, JsonSchemaType.Boolean,
                 $"Whether a token sees only itself and those before; else what the layer does. {InBody}"),

@@ -163,7 +163,9 @@ public class SessionEndTests
         await using var service = new SessionService(SessionService.Small(pages: 8), time: time);
         SessionRun run = await service.OpenAsync();
         Task held = await service.HoldAsync();
-        Task[] steps = [.. Enumerable.Range(0, 2).Select(_ => run.Session.StepAsync<float>(SessionRun.Rows(2), default, new() { Deadline = TimeSpan.FromSeconds(3) }, Token))];
+        var options = new StepOptions { Deadline = TimeSpan.FromSeconds(3) };
+        Task[] steps =
+            [.. Enumerable.Range(0, 2).Select(_ => run.Session.StepAsync<float>(SessionRun.Rows(2), default, options, Token))];
         await Wait.UntilAsync(() => service.Service.QueueDepth == 1 && time.Timers == 2);
         time.Advance(TimeSpan.FromSeconds(3));
         foreach (Task step in steps)

@@ -77,7 +77,8 @@ public class SessionLimitTests
         await run.StepAsync(4);
         AttentionSession session = run.Session;
         AssertRefused("must hold rows of 32", () => session.StepAsync<float>(new float[33], default, cancellationToken: Token));
-        AssertRefused("as long as the input, 32, or empty", () => session.StepAsync<float>(new float[32], new float[64], cancellationToken: Token));
+        AssertRefused(
+            "as long as the input, 32, or empty", () => session.StepAsync<float>(new float[32], new float[64], cancellationToken: Token));
         AssertRefused("takes Single", () => session.StepAsync<Half>(new Half[32], default, cancellationToken: Token));
         AssertRefused("at most 256 tokens", () => session.StepAsync<float>(new float[257 * 32], default, cancellationToken: Token));
         AssertRefused("QueueLimitBytes", () => session.StepAsync<float>(new float[201 * 32], default, cancellationToken: Token));
@@ -125,7 +126,8 @@ public class SessionLimitTests
         await using var service = new SessionService(cache);
         SessionRun run = await service.OpenAsync();
         Task held = await service.HoldAsync();
-        Task[] steps = [.. Enumerable.Range(0, 2).Select(_ => run.Session.StepAsync<float>(SessionRun.Rows(1), default, cancellationToken: Token))];
+        Task[] steps =
+            [.. Enumerable.Range(0, 2).Select(_ => run.Session.StepAsync<float>(SessionRun.Rows(1), default, cancellationToken: Token))];
         AttentionOverloadedException refused = await Assert.ThrowsAsync<AttentionOverloadedException>(
             () => run.Session.RewindAsync(0, Token));
         Assert.Equal(("OperationsPerSession", 2L), (refused.Option, refused.Limit));

@@ -127,7 +127,8 @@ public class SessionTests
         await using var service = new SessionService(SessionService.Small(pages: 8));
         SessionRun run = await service.OpenAsync("alice");
         Assert.Same(run.Session, service.Sessions.Find(run.Session.Id));
-        Assert.Equal((32, "alice", false, "layer"), (run.Session.Id.Length, run.Session.Client, run.Session.IsClosed, run.Session.Layer.Name));
+        Assert.Equal(
+            (32, "alice", false, "layer"), (run.Session.Id.Length, run.Session.Client, run.Session.IsClosed, run.Session.Layer.Name));
         Assert.Null(service.Sessions.Find("other"));
         await run.Session.CloseAsync();
         Assert.Null(service.Sessions.Find(run.Session.Id));

@@ -144,7 +144,8 @@ public class CacheKernelTests
     private double[] Expected(int head, int query)
     {
         double[] weights = [.. Enumerable.Range(0, Keys - Queries + query + 1).Select(key => Math.Exp(
-            _shape.Scale * Enumerable.Range(0, Size).Sum(i => _queries[(head * Queries + query) * Size + i] * Element(_keys, head, key, i))))];
+            _shape.Scale * Enumerable.Range(0, Size).Sum(
+                i => _queries[(head * Queries + query) * Size + i] * Element(_keys, head, key, i))))];
         return [.. Enumerable.Range(0, Size).Select(
             column => weights.Select((weight, key) => weight * Element(_values, head, key, column)).Sum() / weights.Sum())];
     }

@@ -15,13 +15,17 @@ public class ReadmeTests
     private static readonly string _readme = File.ReadAllText(Repository.PathOf("README.md"));
 
     [Fact]
-    public void The_example_is_the_program_that_is_built_and_it_runs()
+    public void The_examples_are_the_program_that_is_built_and_it_runs()
     {
+        // Each example starts with a comment in a line of its own, but for the first.
         string program = File.ReadAllText(Repository.PathOf("tests", "AttentionGpu.ReadmeExample", "Program.cs"));
-        Assert.Contains($"```csharp\n{program}```", _readme, StringComparison.Ordinal);
+        string[] examples = Regex.Split(program, @"\n(?=// Decoding: )");
+        Assert.Equal(2, examples.Length);
+        Assert.All(examples, example => Assert.Contains($"```csharp\n{example}```", _readme, StringComparison.Ordinal));
         CliResult result = Cli.RunAssembly("AttentionGpu.ReadmeExample.dll");
         Assert.Equal(0, result.ExitCode);
         Assert.Matches(@": the first output is -?\d", result.Output);
+        Assert.Matches(@"10 and 13 tokens: -?\d", result.Output);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Elements;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
@@ -91,7 +92,7 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
 
     protected override IPlan<HeadTransformExtent, HeadTransformBuffers> Watch(
         HeadTransformSignature signature, IPlan<HeadTransformExtent, HeadTransformBuffers> plan) =>
-        Make(plan, Wrong.Rows, buffers => Spoil(buffers.Target, signature.Target, RowDifference));
+        Make(plan, Wrong.Rows, buffers => Spoil(buffers.Target, signature.Target.Element.Plain(), RowDifference));
 
     private IPlan<AttentionExtent, AttentionBuffers> Planned(AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) =>
         wrong.HasFlag(Wrong.ScoreStage) && signature.Scores is not null

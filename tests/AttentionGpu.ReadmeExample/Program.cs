@@ -13,3 +13,19 @@ Tensor<float> input = Tensor.Create(numbers, [2, 10, 64]); // [batch, length, em
 Tensor<float> output = Tensor.CreateFromShape<float>([2, 10, 64]);
 layer.Forward(input, output, Causal.TopLeft);
 Console.WriteLine($"{engine.Device.Name}: the first output is {output[0, 0, 0]}");
+
+// Decoding: two texts of 7 and 10 tokens, then one token more of each, step by step.
+using KeyValueCache cache = engine.CreateCache(new KeyValueCacheOptions
+{
+    KeyValueHeads = 4, HeadSize = 16, // the layer's; AttentionModel.CacheOptions gives those of all layers of a model
+    Kind = KeyValueCacheKind.Paged, Capacity = 4096, Sequences = 8,
+});
+using KeyValueSequence first = cache.Open(), second = cache.Open();
+using (KeyValueBatch prompts = cache.Append([first, second], [7, 10]))
+    layer.Forward(Tensor.Create(numbers[..(17 * 64)], [17, 64]), prompts); // [tokens, embedding], text after text
+for (int step = 0; step < 3; step++)
+{
+    using KeyValueBatch batch = cache.Append([first, second], [1, 1]); // a model calls each layer with it: cacheLayer
+    Tensor<float> next = layer.Forward(Tensor.Create(numbers[..(2 * 64)], [2, 64]), batch);
+    Console.WriteLine($"{first.Length} and {second.Length} tokens: {next[0, 0]}, {next[1, 0]}");
+}

@@ -14,7 +14,7 @@ namespace AttentionGpu;
 /// All members may be called from many threads at once, but a sequence is in one batch at a time. Disposing of the cache gives its memory
 /// back when the calls that use it have ended.
 /// </remarks>
-public sealed class KeyValueCache : IDisposable
+public sealed partial class KeyValueCache : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly KeyValueStore _store;

@@ -15,54 +15,43 @@ public sealed partial class KeyValueSequence
     /// <param name="keys">[key/value heads, resident length, head size]; leave it out for none.</param>
     /// <param name="values">[key/value heads, resident length, value head size]; leave it out for none.</param>
     /// <exception cref="ArgumentException">A shape is wrong, or there is no such layer.</exception>
-    /// <exception cref="InvalidOperationException">The sequence is spilled, or in a batch.</exception>
+    /// <exception cref="InvalidOperationException">The sequence is in a batch.</exception>
     /// <exception cref="ObjectDisposedException">The sequence, its cache or its engine is disposed.</exception>
     public void CopyTo(int layer, Tensor<float>? keys, Tensor<float>? values)
     {
         KeyValueCacheOptions options = Cache.Options;
         if (layer < 0 || layer >= options.Layers)
             throw BadInput.OutOfRange(nameof(layer), layer, $"'layer' must be 0 to {options.Layers - 1}; it is {layer}.");
+        HostRows rows = _spilled ?? Cache.Export(this);
+        int perTensor = options.Element.IsQuantised() ? 2 : 1;
+        int first = layer * perTensor * (options.ValuesInKeys ? 1 : 2);
+        int valueSize = options.ActualValueHeadSize;
         if (keys is not null)
-            Copy(keys, nameof(keys), layer, options.HeadSize, options.HeadSize, ofValues: false);
+            Copy(rows, Cache, first, keys, nameof(keys), options.HeadSize, options.HeadSize);
         if (values is not null)
         {
             Copy(
-                values, nameof(values), layer, options.ActualValueHeadSize,
-                options.Form.StoredValueSize(options.HeadSize, options.ActualValueHeadSize), ofValues: true);
+                rows, Cache, options.ValuesInKeys ? first : first + perTensor, values, nameof(values), valueSize,
+                options.Form.StoredValueSize(options.HeadSize, valueSize));
         }
     }
 
-    private void Copy(Tensor<float> target, string name, int layer, int size, int storedSize, bool ofValues) => Cache.Change(
-        this, (Target: target, Name: name, Layer: layer, Size: size, StoredSize: storedSize, OfValues: ofValues), static (sequence, call) =>
+    private static void Copy(HostRows rows, KeyValueCache cache, int memory, Tensor<float> target, string name, int size, int storedSize)
+    {
+        KeyValueElement element = cache.Options.Element;
+        ShapeRules.Require(
+            target.Lengths, [cache.Options.KeyValueHeads, rows.Count, size], "[key/value heads, resident length, size]", name);
+        (int rowBytes, int scaleBytes) = (element.RowBytes(storedSize), element.ScaleBytes(storedSize));
+        byte[] bytes = rows.Memories[memory];
+        byte[] scales = element.IsQuantised() ? rows.Memories[memory + 1] : [];
+        float[] row = new float[size];
+        for (int number = 0; number < cache.Options.KeyValueHeads * rows.Count; number++)
         {
-            (int heads, int rows) = (sequence.Cache.Options.KeyValueHeads, sequence.ResidentLength);
-            ShapeRules.Require(call.Target.Lengths, [heads, rows, call.Size], "[key/value heads, resident length, size]", call.Name);
-            KeyValueElement element = sequence.Cache.Options.Element;
-            bool hasScales = element.IsQuantised();
-            int perTensor = hasScales ? 2 : 1;
-            bool isSecond = call.OfValues && !sequence.Cache.Options.ValuesInKeys;
-            int memory = (call.Layer * (sequence.Cache.Options.ValuesInKeys ? 1 : 2) + (isSecond ? 1 : 0)) * perTensor;
-            int rowBytes = element.RowBytes(call.StoredSize);
-            int scaleBytes = element.ScaleBytes(call.StoredSize);
-            byte[] bytes = new byte[(long)heads * rows * rowBytes];
-            byte[] scales = new byte[(long)heads * rows * scaleBytes];
-            sequence.Cache.Rows.Download(memory, sequence.Pages, rows, bytes);
-            if (hasScales)
-                sequence.Cache.Rows.Download(memory + 1, sequence.Pages, rows, scales);
-            float[] row = new float[call.Size];
-            for (int head = 0; head < heads; head++)
-            {
-                for (int i = 0; i < rows; i++)
-                {
-                    int number = head * rows + i;
-                    Decode(element, bytes.AsSpan(number * rowBytes, rowBytes), scales.AsSpan(number * scaleBytes, scaleBytes), row);
-                    for (int e = 0; e < row.Length; e++)
-                        call.Target[head, i, e] = row[e];
-                }
-            }
-
-            return true;
-        });
+            Decode(element, bytes.AsSpan(number * rowBytes, rowBytes), scales.AsSpan(number * scaleBytes, scaleBytes), row);
+            for (int i = 0; i < size; i++)
+                target[number / rows.Count, number % rows.Count, i] = row[i];
+        }
+    }
 
     private static unsafe void Decode(KeyValueElement element, ReadOnlySpan<byte> row, ReadOnlySpan<byte> scales, Span<float> target)
     {

@@ -92,6 +92,8 @@ public sealed partial class KeyValueSequence : IDisposable
     internal void RequireFree()
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
+        if (IsSpilled)
+            throw new InvalidOperationException("The sequence is spilled: its rows are in host memory. Restore it first.");
         if (IsInBatch)
             throw new InvalidOperationException("A sequence is in one batch at a time, and cannot be changed until its batch ends.");
     }

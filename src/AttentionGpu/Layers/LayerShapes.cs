@@ -41,13 +41,12 @@ internal readonly struct LayerShapes
         if (isOneEntry)
         {
             // Ragged sequences are one batch entry of all tokens, as far as the projections go.
-            string rows = isRagged ? "tokens" : "length";
-            string besideQuery = isRagged ? "" : $", as '{queryName}' has no axis of the batch";
-            query = OneEntry(query, oneQuery, $"[{rows}, embedding size]", queryName);
-            key = OneEntry(key, oneKey, $"[{rows}, key size]{besideQuery}", "key");
-            value = OneEntry(value, oneValue, $"[{rows}, value size]{besideQuery}", "value");
-            ShapeRules.RequireRank(output, 2, $"[{rows}, embedding size]", "output");
-            ShapeRules.Require(output, query[1..], $"[{rows}, embedding size]", "output");
+            query = OneEntry(query, oneQuery, "embedding size", isRagged, null, queryName);
+            key = OneEntry(key, oneKey, "key size", isRagged, queryName, "key");
+            value = OneEntry(value, oneValue, "value size", isRagged, queryName, "value");
+            string axes = isRagged ? "[tokens, embedding size]" : "[length, embedding size]";
+            ShapeRules.RequireRank(output, 2, axes, "output");
+            ShapeRules.Require(output, query[1..], axes, "output");
         }
 
         RequireInput(query, "embedding size", config.EmbeddingSize, queryName);
@@ -105,10 +104,16 @@ internal readonly struct LayerShapes
         return new HeadTensor(Batch, heads, length, size, IsRagged ? layout with { BatchStride = 0 } : layout);
     }
 
-    private static ReadOnlySpan<nint> OneEntry(ReadOnlySpan<nint> lengths, Span<nint> batched, string rule, string name)
+    // Messages are made where they are thrown: a step allocates nothing.
+    private static ReadOnlySpan<nint> OneEntry(
+        ReadOnlySpan<nint> lengths, Span<nint> batched, string size, bool isRagged, string? queryName, string name)
     {
         if (lengths.Length != 2)
-            throw ShapeRules.Error(lengths, $"must be {rule}", name);
+        {
+            string besideQuery = isRagged || queryName is null ? "" : $", as '{queryName}' has no axis of the batch";
+            throw ShapeRules.Error(lengths, $"must be [{(isRagged ? "tokens" : "length")}, {size}]{besideQuery}", name);
+        }
+
         lengths.CopyTo(batched[1..]);
         return batched;
     }

@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using AttentionGpu.Elements;
+using AttentionGpu.KeyValueCaches;
 using AttentionGpu.Layers;
 using AttentionGpu.Operators;
 using AttentionGpu.Tensors;
@@ -24,30 +25,40 @@ public sealed partial class MultiHeadAttention<T>
         NormEpsilon = Config.NormEpsilon,
     })];
 
-    private void Run(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names)
+    private void Run(
+        in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names, bool writesOnly = false)
     {
         var call = new CallMemory(Engine.Lifetime);
         RotaryTables.Pair? tables = null;
         try
         {
             ThrowIfDisposed();
-            if (!Enum.IsDefined(inputs.Causal))
-                throw BadInput.OutOfRange("causal", inputs.Causal, "'causal' must be one of its named values.");
+            KeyValueBatchState? cache = inputs.Cache.IsPresent ? inputs.Cache.State : null;
+            Causal causal = inputs.Causal ?? (cache is { Appends: true } ? Causal.BottomRight : Causal.None);
+            if (!Enum.IsDefined(causal))
+                throw BadInput.OutOfRange("causal", causal, "'causal' must be one of its named values.");
             if (outputs.AverageWeights && !outputs.Weights.IsPresent)
                 throw BadInput.OutOfRange(nameof(outputs), true, "'AverageWeights' must be left out where there are no 'weights'.");
             bool isSelf = !inputs.Key.IsPresent;
             if (isSelf && inputs.Value.IsPresent)
                 throw BadInput.Because("value", "'value' must be left out where 'key' is.");
-            TensorInput<T> key = isSelf ? inputs.Query : inputs.Key;
+            bool readsOnly = cache is { Appends: false };
+            if (cache is not null)
+                RequireCache(inputs, cache, names, writesOnly);
+            TensorInput<T> key = isSelf && !readsOnly ? inputs.Query : inputs.Key;
             TensorInput<T> value = inputs.Value.IsPresent ? inputs.Value : key;
+            ReadOnlySpan<nint> noQuery = [0, Config.EmbeddingSize];
+            ReadOnlySpan<nint> noKey = [0, Config.ActualKeySize];
+            ReadOnlySpan<nint> noValue = [0, Config.ActualValueSize];
             var shapes = new LayerShapes(
-                Config, !inputs.CumulativeLengths.IsEmpty, names.Query, inputs.Query.Lengths, key.Lengths, value.Lengths,
-                outputs.Output.Lengths);
+                Config, cache is not null || !inputs.CumulativeLengths.IsEmpty, names.Query,
+                writesOnly ? noQuery : inputs.Query.Lengths, readsOnly ? noKey : key.Lengths, readsOnly ? noValue : value.Lengths,
+                writesOnly ? noQuery : outputs.Output.Lengths);
             bool isFused = Parameters.IsJoined && inputs.Query.IsSame(key) && key.IsSame(value);
             AttentionInputs<T> attention = Lower(inputs, key, value, shapes, ref tables);
             Engine.Attend(
                 ref call,
-                shapes.Heads(isFused),
+                shapes.Heads(isFused) with { Cache = cache, CacheLayer = inputs.CacheLayer, WritesOnly = writesOnly },
                 attention,
                 new AttentionOutputs<T>
                 {
@@ -56,7 +67,7 @@ public sealed partial class MultiHeadAttention<T>
                     ScoreStage = outputs.AverageWeights ? ScoreStage.AverageWeights : ScoreStage.Weights,
                     LogSumExp = outputs.LogSumExp,
                 },
-                _options[(int)inputs.Causal],
+                _options[(int)causal],
                 names,
                 new LayerSteps(
                     shapes, Config, Parameters, ParameterMemory.Use(ref call, Parameters, this), ElementTypes.Of<T>(), isFused,
@@ -74,11 +85,15 @@ public sealed partial class MultiHeadAttention<T>
         scoped in MultiHeadAttentionInputs<T> inputs, TensorInput<T> key, TensorInput<T> value, scoped in LayerShapes shapes,
         scoped ref RotaryTables.Pair? tables)
     {
+        KeyValueBatchState? cache = inputs.Cache.IsPresent ? inputs.Cache.State : null;
+        bool readsOnly = cache is { Appends: false };
         var attention = new AttentionInputs<T>
         {
             Query = inputs.Query,
             Key = key,
             Value = value,
+            Cache = inputs.Cache,
+            CacheLayer = inputs.CacheLayer,
             Mask = inputs.Mask,
             KeyPaddingMask = inputs.KeyPaddingMask,
             KeyPaddingBias = inputs.KeyPaddingBias,
@@ -86,7 +101,7 @@ public sealed partial class MultiHeadAttention<T>
             CumulativeQueryLengths = inputs.CumulativeLengths,
             CumulativeKeyLengths = inputs.CumulativeKeyLengths,
             QueryPositions = inputs.QueryPositions,
-            KeyPositions = inputs.KeyPositions.Rank == 0 ? inputs.QueryPositions : inputs.KeyPositions,
+            KeyPositions = inputs.KeyPositions.Rank == 0 && !readsOnly ? inputs.QueryPositions : inputs.KeyPositions,
             ExtraKey = (DeviceTensor<T>?)Parameters.ExtraKey,
             ExtraValue = (DeviceTensor<T>?)Parameters.ExtraValue,
             QueryNorm = Parameters.QueryNorm,
@@ -97,17 +112,7 @@ public sealed partial class MultiHeadAttention<T>
         };
         if (Rotary is not null)
         {
-            int positions = Math.Max(
-                Positions(attention.QueryPositions, Longest(inputs.CumulativeLengths, shapes.QueryLength), "queryPositions"),
-                Positions(
-                    attention.KeyPositions,
-                    Longest(inputs.CumulativeKeyLengths.IsEmpty ? inputs.CumulativeLengths : inputs.CumulativeKeyLengths, shapes.KeyLength),
-                    "keyPositions"));
-            if (inputs.QueryPositions.Rank == 0)
-            {
-                RequireOneStage(inputs.CumulativeLengths, positions, "cumulativeLengths");
-                RequireOneStage(inputs.CumulativeKeyLengths, positions, "cumulativeKeyLengths");
-            }
+            int positions = cache is null ? Positions(inputs, attention, shapes) : CachedPositions(attention, cache);
 
             tables = Rotary.Acquire(positions);
             attention.RotaryCosine = tables.Cosine;
@@ -117,19 +122,40 @@ public sealed partial class MultiHeadAttention<T>
         return attention;
     }
 
+    // Rows of the rotary tables that a call without a cache needs.
+    private int Positions(
+        scoped in MultiHeadAttentionInputs<T> inputs, scoped in AttentionInputs<T> attention, scoped in LayerShapes shapes)
+    {
+        int positions = Math.Max(
+            Positions(attention.QueryPositions, Longest(inputs.CumulativeLengths, shapes.QueryLength), "queryPositions"),
+            Positions(
+                attention.KeyPositions,
+                Longest(inputs.CumulativeKeyLengths.IsEmpty ? inputs.CumulativeLengths : inputs.CumulativeKeyLengths, shapes.KeyLength),
+                "keyPositions"));
+        if (inputs.QueryPositions.Rank == 0)
+        {
+            RequireOneStage(inputs.CumulativeLengths, positions, "cumulativeLengths");
+            RequireOneStage(inputs.CumulativeKeyLengths, positions, "cumulativeKeyLengths");
+        }
+
+        return positions;
+    }
+
     // A sequence has the result that it would have alone, and the tables are for the longest.
     private void RequireOneStage(ReadOnlySpan<int> starts, int longest, string name)
     {
         for (int i = 1; i < starts.Length; i++)
+            RequireOneStage(starts[i] - starts[i - 1], longest, name);
+    }
+
+    private void RequireOneStage(int length, int longest, string name)
+    {
+        if (length > 0 && Rotary!.Stage(length) != Rotary.Stage(longest))
         {
-            int length = starts[i] - starts[i - 1];
-            if (length > 0 && Rotary!.Stage(length) != Rotary.Stage(longest))
-            {
-                throw BadInput.Because(
-                    name,
-                    $"'{name}' has a sequence of {length} tokens beside one of {longest}, whose rotary embedding differs by length: "
-                    + $"{Config.Rotary!.Scaling!.Text}. They must be in calls of their own.");
-            }
+            throw BadInput.Because(
+                name,
+                $"'{name}' has a sequence of {length} tokens beside one of {longest}, whose rotary embedding differs by length: "
+                + $"{Config.Rotary!.Scaling!.Text}. They must be in calls of their own.");
         }
     }
 

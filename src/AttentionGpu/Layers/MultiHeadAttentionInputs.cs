@@ -22,8 +22,23 @@ public ref struct MultiHeadAttentionInputs<T>
     /// <summary>[batch, key length, value size]: values are made from it; left out where it is the same as for keys.</summary>
     public TensorInput<T> Value;
 
-    /// <summary>Which keys a query may see by position alone.</summary>
-    public Causal Causal;
+    /// <summary>
+    /// A step of sequences of a key/value cache. Tensors are then ragged, [tokens, size], with the tokens of the batch. Where the batch
+    /// appends, keys and values are made from <see cref="Key"/> and <see cref="Value"/>, or from the query, and written behind their
+    /// sequence's rows; queries attend to all of them. Else queries alone are made, and attend to the rows that there are: both tensors are
+    /// left out. Everything that ragged sequences exclude is left out, <see cref="CumulativeLengths"/> and <see cref="KeyLengths"/> too.
+    /// </summary>
+    public KeyValueBatch Cache;
+
+    /// <summary>The layer of <see cref="Cache"/>.</summary>
+    public int CacheLayer;
+
+    /// <summary>
+    /// Which keys a query may see by position alone; null for all of them, but in a call that appends to a <see cref="Cache"/> for those up
+    /// to its own, <see cref="AttentionGpu.Causal.BottomRight"/>. In a call with a cache the last query of a sequence stands at its last
+    /// row.
+    /// </summary>
+    public Causal? Causal;
 
     /// <summary>
     /// Rank 1 to 4, broadcast to [batch, heads, query length, key length]; true where visible, or added, or both. Keys behind the end of a
@@ -58,7 +73,7 @@ public ref struct MultiHeadAttentionInputs<T>
 
     /// <summary>
     /// [batch, query length] ([1, tokens] for ragged sequences): positions for rotary embedding, at least 0; left out for 0 and on in each
-    /// sequence.
+    /// sequence; with a <see cref="Cache"/> for those of the sequence's last rows.
     /// </summary>
     public ReadOnlyTensorSpan<int> QueryPositions;
 

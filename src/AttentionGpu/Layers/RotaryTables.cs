@@ -27,10 +27,24 @@ internal sealed class RotaryTables(AttentionEngine engine, RotaryEmbedding rotar
     /// <exception cref="AttentionMemoryException">There is not enough memory for them.</exception>
     public Pair Acquire(int positions)
     {
-        // Most calls do not wait for one that makes other tables.
+        // Most calls do not wait for one that makes other tables, and allocate nothing.
         int stage = rotary.Stage(positions);
-        if (TryAcquire(stage, positions, out Pair? ready))
-            return ready;
+        return TryAcquire(stage, positions, out Pair? ready) ? ready : Make(stage, positions);
+    }
+
+    public void Dispose()
+    {
+        lock (_gate)
+        {
+            _disposed = true;
+            foreach (Pair pair in _kept)
+                pair.Release();
+            _kept = [];
+        }
+    }
+
+    private Pair Make(int stage, int positions)
+    {
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_disposed, typeof(MultiHeadAttention));
@@ -47,17 +61,6 @@ internal sealed class RotaryTables(AttentionEngine engine, RotaryEmbedding rotar
             foreach (Pair replaced in old.Except(others))
                 replaced.Release();
             return pair.TryAcquire() ? pair : throw new ObjectDisposedException(nameof(MultiHeadAttention));
-        }
-    }
-
-    public void Dispose()
-    {
-        lock (_gate)
-        {
-            _disposed = true;
-            foreach (Pair pair in _kept)
-                pair.Release();
-            _kept = [];
         }
     }
 

@@ -13,7 +13,7 @@ namespace AttentionGpu;
 /// when it is opened, from the headers of the files or from the graph alone; loading one reads that layer's bytes.
 /// <c>docs/models.md</c> has the known architectures. May be used from many threads at once.
 /// </summary>
-public sealed class AttentionModel : IDisposable
+public sealed partial class AttentionModel : IDisposable
 {
     private const string MappingHint =
         "A mapping, a JSON file that describes the layers (docs/models.md; --mapping of the command line), can take its place.";

@@ -57,6 +57,7 @@ public sealed partial class AttentionEngine
                 Sine = call.Input(inputs.RotarySine, sine, "rotarySine"),
                 QueryPositions = call.Input(request.Tables.QueryPositions),
                 KeyPositions = call.Input(request.Tables.KeyPositions),
+                PrefixSequences = call.Input(request.Tables.Prefixes),
             };
             bool sameKey = inputs.Key.IsPresent && inputs.Query.IsSame(inputs.Key);
             DeviceMemory queryMemory = call.Input(inputs.Query, query, names.Query, strided);

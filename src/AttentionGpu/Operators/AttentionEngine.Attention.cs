@@ -140,7 +140,7 @@ public sealed partial class AttentionEngine
     private void Attend<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions? options, AttentionNames names)
         where T : unmanaged
     {
-        options ??= inputs.Cache.IsPresent ? AttentionOptions.CausalDefault : AttentionOptions.Default;
+        options ??= inputs.Cache is { IsPresent: true, Appends: true } ? AttentionOptions.CausalDefault : AttentionOptions.Default;
         var call = new CallMemory(Lifetime);
         try
         {

@@ -20,9 +20,12 @@ public sealed partial class AttentionEngine
         TakeRows(ref parts, request.Key, memory.KeyTarget);
         TakeRows(ref parts, request.Value, memory.ValueTarget);
         request.ExtraKeys.Take(ref parts, default);
+        request.Prefix.Take(ref parts, default);
         long bytes = 0;
         if (!request.Extent.IsEmpty)
             bytes = Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).WorkspaceBytes(request.Extent);
+        if (request.Prefix.IsNeeded)
+            bytes = Math.Max(bytes, WorkspaceBytes(request.Prefix));
         if (request.ExtraKeys.IsNeeded && !request.ExtraKeys.Extent.IsEmpty)
         {
             bytes = Math.Max(
@@ -50,6 +53,7 @@ public sealed partial class AttentionEngine
         DeviceMemory key = TakeRows(ref parts, request.Key, memory.KeyTarget);
         DeviceMemory value = TakeRows(ref parts, request.Value, memory.ValueTarget);
         AttentionBuffers buffers = request.ExtraKeys.Take(ref parts, memory.Buffers);
+        MergeStatesBuffers merge = request.Prefix.Take(ref parts, memory.Buffers);
         DeviceMemory rest = parts.Rest();
         var rows = new HeadTransformBuffers
         {
@@ -100,7 +104,10 @@ public sealed partial class AttentionEngine
 
         // Keys that the call has made have no memory where there are none; a kernel's argument must be some memory.
         buffers = buffers with { Key = buffers.Key.Or(buffers.Query), Value = buffers.Value.Or(buffers.Query) };
-        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, buffers, rest);
+        AttentionBuffers own = request.Prefix.IsNeeded ? request.Prefix.Part(merge, buffers, 0) : buffers;
+        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature).Execute(request.Extent, own, rest);
+        if (request.Prefix.IsNeeded)
+            Execute(request.Prefix, merge, buffers with { Sequences = memory.PrefixSequences }, rest);
         if (request.ExtraKeys.IsNeeded && !request.ExtraKeys.Extent.IsEmpty)
         {
             Plan<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(request.ExtraKeys.Signature).Execute(
@@ -117,6 +124,18 @@ public sealed partial class AttentionEngine
                 },
                 rest);
         }
+    }
+
+    private long WorkspaceBytes(in PrefixStep step) => Math.Max(
+        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(step.Signature).WorkspaceBytes(step.Extent),
+        Plan<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(step.Merge).WorkspaceBytes(step.MergeExtent));
+
+    // The request's own pass has run.
+    private void Execute(in PrefixStep step, in MergeStatesBuffers merge, in AttentionBuffers buffers, DeviceMemory workspace)
+    {
+        Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(step.Signature)
+            .Execute(step.Extent, step.Part(merge, buffers, 1), workspace);
+        Plan<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(step.Merge).Execute(step.MergeExtent, merge, workspace);
     }
 
     /// <summary>Bytes of memory that a product takes beside its tensors.</summary>

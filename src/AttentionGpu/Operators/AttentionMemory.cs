@@ -20,6 +20,9 @@ internal struct AttentionMemory
     /// <summary>The keys and values of a cache's layer, where the call has a cache.</summary>
     public (DeviceMemory Key, DeviceMemory Value)? Cache;
 
+    /// <summary>The sequences of a pass over rows that sequences of the cache share.</summary>
+    public DeviceMemory PrefixSequences;
+
     public DeviceMemory ExtraKey;
 
     public DeviceMemory ExtraValue;

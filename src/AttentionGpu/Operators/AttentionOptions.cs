@@ -90,7 +90,7 @@ public sealed record AttentionOptions
 
     internal static AttentionOptions Default { get; } = new();
 
-    /// <summary>The defaults of a call with a cache: new tokens see those before them.</summary>
+    /// <summary>The defaults of a call that appends to a cache: new tokens see those before them.</summary>
     internal static AttentionOptions CausalDefault { get; } = new() { Causal = Causal.BottomRight };
 
     /// <summary>What a dot product is multiplied by; null for 1 / sqrt(head size). Must be finite.</summary>

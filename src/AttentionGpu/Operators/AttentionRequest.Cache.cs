@@ -37,7 +37,7 @@ internal partial struct AttentionRequest
             HasSequences = true,
             FollowsPast = true,
         };
-        if (inputs.QueryNorm.IsPresent || rotarySize > 0)
+        if (!heads.WritesOnly && (inputs.QueryNorm.IsPresent || rotarySize > 0))
         {
             Query = CachedRows(
                 batch, heads.Query, new TensorLayout(0, heads.Query.Size, (long)heads.Query.Heads * heads.Query.Size), ofKeys: false,

@@ -36,6 +36,9 @@ internal partial struct AttentionRequest : IDisposable
     /// <summary>Joins extra keys to what attention has computed.</summary>
     public ExtraKeysStep ExtraKeys;
 
+    /// <summary>Attends to rows that sequences of a cache share.</summary>
+    public PrefixStep Prefix;
+
     public RequestTables Tables;
 
     /// <summary>Validates a call. <see cref="Dispose"/> gives its tables back.</summary>
@@ -55,6 +58,7 @@ internal partial struct AttentionRequest : IDisposable
         try
         {
             request.Lower(heads, inputs, outputs, options, names);
+            request.LowerPrefixes(heads, batchInvariant || options.BatchInvariant);
             if (batchInvariant)
                 request.Signature = request.Signature with { BatchInvariant = true };
             return request;
@@ -82,7 +86,7 @@ internal partial struct AttentionRequest : IDisposable
         int sequences = heads.IsRagged ? Tables.GivenSequences.Length : heads.Query.Batch;
         AttentionRules.RequireHeads(inputs.Sinks, heads.Query.Heads, "sinks");
         ReadOnlySpan<nint> scores = [heads.Query.Batch, heads.Query.Heads, heads.Query.Length, heads.TotalKeys];
-        int extraKeys = AttentionRules.ExtraKeys(heads, inputs, options);
+        int extraKeys = heads.WritesOnly ? 0 : AttentionRules.ExtraKeys(heads, inputs, options);
         ScoreStage? stage = AttentionRules.Scores(
             outputs, [scores[0], scores[1], scores[2], scores[3] + extraKeys], heads.AxesLeftOut, names.Scores);
         Signature = new AttentionSignature
@@ -115,7 +119,7 @@ internal partial struct AttentionRequest : IDisposable
             Heads = heads.Query.Heads,
             KeyValueHeads = heads.Key.Heads,
             Scale = options.Scale ?? AttentionExtent.DefaultScale(heads.Query.Size),
-            Sequence = sequence,
+            Sequence = heads.WritesOnly ? sequence with { QueryLength = 0 } : sequence,
             Query = Query.IsNeeded ? Query.Extent.Target : heads.Query.Layout,
             Key = cache?.Layout(cache.Store.KeySize) ?? (Key.IsNeeded ? Key.Extent.Target : heads.Key.Layout),
             Value = cache?.Layout(cache.Store.ValueSize) ?? (Value.IsNeeded ? Value.Extent.Target : heads.Value.Layout),

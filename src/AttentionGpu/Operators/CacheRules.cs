@@ -6,6 +6,8 @@ namespace AttentionGpu.Operators;
 /// <summary>Checks of a call whose keys and values are in a cache.</summary>
 internal static class CacheRules
 {
+    private const string NoRows = "the batch appends no rows";
+
     /// <summary>Reads the tensors of the operator. Parameters as for that of heads.</summary>
     /// <exception cref="ArgumentException">A shape is wrong, or an argument is to be left out.</exception>
     public static AttentionHeads Read<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, bool inPlace)
@@ -20,29 +22,41 @@ internal static class CacheRules
             throw ShapeRules.Error(inputs.Query.Lengths, $"must have a multiple of the cache's {cache.KeyValueHeads} key/value heads", "query");
         if (query.Size != cache.HeadSize)
             throw ShapeRules.Error(inputs.Query.Lengths, $"must have the cache's head size, {cache.HeadSize}", "query");
-        nint[] key = [batch.Tokens, cache.KeyValueHeads, cache.HeadSize];
-        nint[] value = [batch.Tokens, cache.KeyValueHeads, cache.ActualValueHeadSize];
-        BadInput.RefuseWhen(!batch.Appends && inputs.Key.IsPresent, "key", "the batch appends no rows");
-        BadInput.RefuseWhen(!batch.Appends && inputs.Value.IsPresent, "value", "the batch appends no rows");
-        BadInput.RefuseWhen(cache.ValuesInKeys && inputs.Value.IsPresent, "value", "the cache has values in keys");
-        bool hasValue = batch.Appends && !cache.ValuesInKeys;
-        if (batch.Appends)
-            ShapeRules.Require(inputs.Key.Lengths, key, "[tokens of the batch, key/value heads of the cache, head size]", "key");
-        if (hasValue)
-            ShapeRules.Require(inputs.Value.Lengths, value, "[tokens of the batch, key/value heads of the cache, value head size]", "value");
-        nint[] output = [batch.Tokens, query.Heads, cache.ActualValueHeadSize];
-        ShapeRules.Require(outputs.Output.Lengths, output, "[tokens of the batch, heads, value head size of the cache]", "output");
-        var noKey = new HeadTensor(1, cache.KeyValueHeads, 0, cache.HeadSize, default);
+        BadInput.RefuseWhen(inputs.KeyNorm.IsPresent && !batch.Appends, "keyNorm", NoRows);
+        (HeadTensor key, HeadTensor value) = ReadRows(inputs, options, batch, inPlace);
+        ShapeRules.Require(
+            outputs.Output.Lengths, [batch.Tokens, query.Heads, cache.ActualValueHeadSize],
+            "[tokens of the batch, heads, value head size of the cache]", "output");
         return new AttentionHeads
         {
             Query = query,
-            Key = batch.Appends ? Read(inputs.Key, options, batch, "head size", "key", inPlace) : noKey,
-            Value = hasValue
-                ? Read(inputs.Value, options, batch, "value head size", "value", inPlace)
-                : noKey with { Size = cache.ActualValueHeadSize },
+            Key = key,
+            Value = value,
             Output = AttentionHeads.Read(outputs.Output.AsInput(), options.Layout, null, "value head size", "output", true, inPlace),
             Cache = batch,
             CacheLayer = inputs.CacheLayer,
+            IsRagged = true,
+        };
+    }
+
+    /// <summary>Reads the tensors of a call without queries, which writes rows. Parameters as for that of heads.</summary>
+    /// <exception cref="ArgumentException">A shape is wrong, or the batch appends no rows.</exception>
+    public static AttentionHeads ReadRows<T>(in AttentionInputs<T> inputs, bool inPlace)
+        where T : unmanaged
+    {
+        KeyValueBatchState batch = inputs.Cache.State;
+        RequireLayer(batch, inputs.CacheLayer);
+        RequireAppends(batch);
+        (HeadTensor key, HeadTensor value) = ReadRows(inputs, AttentionOptions.Default, batch, inPlace);
+        return new AttentionHeads
+        {
+            Query = key with { Length = 0 },
+            Key = key,
+            Value = value,
+            Output = value with { Length = 0 },
+            Cache = batch,
+            CacheLayer = inputs.CacheLayer,
+            WritesOnly = true,
             IsRagged = true,
         };
     }
@@ -57,9 +71,10 @@ internal static class CacheRules
         BadInput.RefuseWhen(!inputs.KeyLengths.IsEmpty, "keyLengths", reason);
         BadInput.RefuseWhen(inputs.PastKey.IsPresent, "pastKey", reason);
         BadInput.RefuseWhen(inputs.PastValue.IsPresent, "pastValue", reason);
-        BadInput.RefuseWhen(inputs.KeyNorm.IsPresent && !heads.Cache!.Appends, "keyNorm", "the batch appends no rows");
-        KeyValueCacheOptions cache = heads.Cache!.Cache.Options;
-        if (cache.Window is not int window)
+        KeyValueBatchState batch = heads.Cache!;
+        BadInput.RefuseWhen(inputs.KeyPositions.Rank != 0 && !batch.Appends, "keyPositions", NoRows);
+        KeyValueCacheOptions cache = batch.Cache.Options;
+        if (cache.Window is not int window || heads.WritesOnly)
             return;
         if (options.Window?.Left is not int left || left >= window)
         {
@@ -68,7 +83,7 @@ internal static class CacheRules
                 $"The option 'Window.Left' must be at most {window - 1}, since the cache keeps the keys of a window of {window}.");
         }
 
-        RequireResidentWindows(heads.Cache, left);
+        RequireResidentWindows(batch, left);
     }
 
     // The first query sees so many keys before it, which the cache must have kept.
@@ -96,6 +111,49 @@ internal static class CacheRules
             throw BadInput.OutOfRange("cacheLayer", layer, $"'cacheLayer' must be 0 to {layers - 1}, a layer of the cache; it is {layer}.");
         if (batch.Appends && batch.Tokens > 0 && batch.IsWritten(layer))
             throw new InvalidOperationException($"Layer {layer} of the cache's batch is written already: a batch writes each layer once.");
+    }
+
+    /// <summary>Checks that rows can be written.</summary>
+    public static void RequireAppends(KeyValueBatchState batch)
+    {
+        if (!batch.Appends)
+        {
+            throw BadInput.Because(
+                "cache",
+                $"'cache' must be a batch of '{nameof(KeyValueCache.Append)}'; it is one of '{nameof(KeyValueCache.Read)}', which writes nothing.");
+        }
+    }
+
+    /// <summary>Throws for new rows where the batch appends none.</summary>
+    public static void RefuseRows<T>(in TensorInput<T> key, in TensorInput<T> value, KeyValueBatchState batch)
+        where T : unmanaged
+    {
+        BadInput.RefuseWhen(!batch.Appends && key.IsPresent, "key", NoRows);
+        BadInput.RefuseWhen(!batch.Appends && value.IsPresent, "value", NoRows);
+    }
+
+    // New keys and values; without rows where the batch does not append.
+    private static (HeadTensor Key, HeadTensor Value) ReadRows<T>(
+        in AttentionInputs<T> inputs, AttentionOptions options, KeyValueBatchState batch, bool inPlace)
+        where T : unmanaged
+    {
+        KeyValueCacheOptions cache = batch.Cache.Options;
+        RefuseRows(inputs.Key, inputs.Value, batch);
+        BadInput.RefuseWhen(cache.ValuesInKeys && inputs.Value.IsPresent, "value", "the cache has values in keys");
+        var key = new HeadTensor(1, cache.KeyValueHeads, 0, cache.HeadSize, default);
+        HeadTensor value = key with { Size = cache.ActualValueHeadSize };
+        if (!batch.Appends)
+            return (key, value);
+        ShapeRules.Require(
+            inputs.Key.Lengths, [batch.Tokens, cache.KeyValueHeads, cache.HeadSize],
+            "[tokens of the batch, key/value heads of the cache, head size]", "key");
+        key = Read(inputs.Key, options, batch, "head size", "key", inPlace);
+        if (cache.ValuesInKeys)
+            return (key, value);
+        ShapeRules.Require(
+            inputs.Value.Lengths, [batch.Tokens, cache.KeyValueHeads, cache.ActualValueHeadSize],
+            "[tokens of the batch, key/value heads of the cache, value head size]", "value");
+        return (key, Read(inputs.Value, options, batch, "value head size", "value", inPlace));
     }
 
     private static HeadTensor Read<T>(

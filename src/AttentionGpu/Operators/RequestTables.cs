@@ -13,9 +13,11 @@ namespace AttentionGpu.Operators;
 internal struct RequestTables : IDisposable
 {
     private Sequence[]? _sequences;
+    private Sequence[]? _prefixes;
     private int[]? _queryPositions;
     private int[]? _keyPositions;
     private int _sequenceCount;
+    private int _prefixCount;
     private int _restCount;
     private int _queryPositionCount;
     private int _keyPositionCount;
@@ -28,6 +30,12 @@ internal struct RequestTables : IDisposable
     /// their queries.
     /// </summary>
     public readonly ReadOnlySpan<Sequence> GivenSequences => _sequences.AsSpan(0, _sequenceCount - _restCount);
+
+    /// <summary>The same, to change.</summary>
+    public readonly Span<Sequence> MutableSequences => _sequences.AsSpan(0, _sequenceCount);
+
+    /// <summary>The sequences of a pass over rows that sequences of a cache share.</summary>
+    public readonly ReadOnlySpan<Sequence> Prefixes => _prefixes.AsSpan(0, _prefixCount);
 
     /// <summary>Whether batch entries have sequences of their own; there may be no batch entry.</summary>
     public readonly bool HasSequences => _sequences is not null;
@@ -54,6 +62,16 @@ internal struct RequestTables : IDisposable
         _sequences = ArrayPool<Sequence>.Shared.Rent(_sequenceCount);
         return _sequences.AsSpan(0, _sequenceCount);
     }
+
+    /// <summary>Room for the sequences of a pass over shared rows, to fill.</summary>
+    public Span<Sequence> AddPrefixes(int most)
+    {
+        _prefixes = ArrayPool<Sequence>.Shared.Rent(most);
+        return _prefixes.AsSpan(0, most);
+    }
+
+    /// <summary>Says how many of them there are.</summary>
+    public void KeepPrefixes(int count) => _prefixCount = count;
 
     /// <summary>Gives each ragged token its own row of rotary tables of tokens. The tables have as many rows.</summary>
     public void AddTokenPositions(int queries, int keys)
@@ -82,6 +100,8 @@ internal struct RequestTables : IDisposable
     {
         if (_sequences is not null)
             ArrayPool<Sequence>.Shared.Return(_sequences);
+        if (_prefixes is not null)
+            ArrayPool<Sequence>.Shared.Return(_prefixes);
         if (_queryPositions is not null)
             ArrayPool<int>.Shared.Return(_queryPositions);
         if (_keyPositions is not null)

@@ -82,6 +82,9 @@ internal static class SafetensorsTypes
     /// <summary>The type of a name; <see cref="SafetensorsType.Other"/> for a name that is not known.</summary>
     public static SafetensorsType Parse(string name) => _byName.GetValueOrDefault(name, SafetensorsType.Other);
 
+    /// <summary>The name of a type that files can be written with.</summary>
+    public static string Name(this SafetensorsType type) => _byName.First(pair => pair.Value == type).Key;
+
     /// <summary>Bytes of an element; 0 where they are not known.</summary>
     public static int Size(this SafetensorsType type) => type switch
     {

@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Numerics.Tensors;
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 using AttentionGpu.Tensors;
 
@@ -23,9 +22,15 @@ internal static class SafetensorsWriter
 
     /// <summary>The bytes before the elements: the header, and its length before it.</summary>
     public static byte[] CreateHeader<T>(IReadOnlyDictionary<string, nint[]> lengths)
-        where T : unmanaged
+        where T : unmanaged =>
+        CreateHeader([
+            .. lengths.OrderBy(pair => pair.Key, StringComparer.Ordinal)
+                .Select(pair => (pair.Key, SafetensorsElements.TypeOf<T>(), pair.Value)),
+        ]);
+
+    /// <summary>The same for tensors of several types, whose elements follow in this order.</summary>
+    public static byte[] CreateHeader(IReadOnlyList<(string Name, SafetensorsType Type, nint[] Lengths)> tensors)
     {
-        string type = SafetensorsElements.TypeOf<T>().ToString();
         var buffer = new ArrayBufferWriter<byte>();
         buffer.GetSpan(sizeof(ulong))[..sizeof(ulong)].Clear();
         buffer.Advance(sizeof(ulong));
@@ -33,18 +38,18 @@ internal static class SafetensorsWriter
         {
             long position = 0;
             json.WriteStartObject();
-            foreach ((string name, nint[] axes) in lengths.OrderBy(pair => pair.Key, StringComparer.Ordinal))
+            foreach ((string name, SafetensorsType type, nint[] axes) in tensors)
             {
                 Check(name, axes);
                 json.WriteStartObject(name);
-                json.WriteString("dtype", type);
+                json.WriteString("dtype", type.Name());
                 json.WriteStartArray("shape");
                 foreach (nint axis in axes)
                     json.WriteNumberValue(axis);
                 json.WriteEndArray();
                 json.WriteStartArray("data_offsets");
                 json.WriteNumberValue(position);
-                position = checked(position + axes.Aggregate((long)Unsafe.SizeOf<T>(), (bytes, axis) => checked(bytes * axis)));
+                position = checked(position + axes.Aggregate((long)type.Size(), (bytes, axis) => checked(bytes * axis)));
                 json.WriteNumberValue(position);
                 json.WriteEndArray();
                 json.WriteEndObject();

@@ -102,6 +102,15 @@ internal sealed partial class CacheTrial : IDisposable
         }
 
         CacheSession session = Pick(_sessions);
+        if (session.Sequence.IsSpilled && chance is < 38 and (< 28 or >= 34))
+        {
+            Assert.Throws<InvalidOperationException>(() => session.Sequence.Truncate(0));
+            CheckRows(session);
+            session.Sequence.Restore();
+            CheckRows(session);
+            return;
+        }
+
         switch (chance)
         {
             case < 18:
@@ -125,10 +134,21 @@ internal sealed partial class CacheTrial : IDisposable
                 _cache.Defragment();
                 CheckRows(session);
                 break;
-            case < 44:
+            case < 43:
                 Abandon();
                 break;
-            case < 52:
+            case < 46 when !session.Sequence.IsSpilled:
+                int before = _cache.PagesInUse;
+                session.Sequence.Spill();
+                Assert.True(_cache.PagesInUse <= before, _context);
+                break;
+            case < 49:
+                Reload(session);
+                break;
+            case < 51:
+                Move(session);
+                break;
+            case < 57:
                 Batch(appends: false);
                 break;
             default:
@@ -173,11 +193,36 @@ internal sealed partial class CacheTrial : IDisposable
             CheckRows(session);
     }
 
+    private void Reload(CacheSession session)
+    {
+        using var stream = new MemoryStream();
+        session.Sequence.Save(stream);
+        CheckRows(session);
+        _sessions.Add(new CacheSession(_cache.Load(new MemoryStream(stream.ToArray())), [.. session.Tokens]));
+        CheckRows(_sessions[^1]);
+    }
+
+    // To a cache of the other kind, and back.
+    private void Move(CacheSession session)
+    {
+        bool toPages = Options.Kind == KeyValueCacheKind.Contiguous;
+        using KeyValueCache other = _engine.CreateCache(Options with
+        {
+            Kind = toPages ? KeyValueCacheKind.Paged : Options.Window is null ? KeyValueCacheKind.Contiguous : KeyValueCacheKind.Window,
+            PageSize = null,
+            Pages = null,
+            Sequences = 1,
+        });
+        using KeyValueSequence there = session.Sequence.CopyTo(other);
+        _sessions.Add(new CacheSession(there.CopyTo(_cache), [.. session.Tokens]));
+        CheckRows(_sessions[^1]);
+    }
+
     private (CacheSession[] Sessions, int[] Lengths) Choose(bool appends)
     {
-        CacheSession[] all = [.. _sessions];
+        CacheSession[] all = [.. _sessions.Where(session => !session.Sequence.IsSpilled)];
         _random.Shuffle(all);
-        CacheSession[] chosen = all[.._random.Next(1, all.Length + 1)];
+        CacheSession[] chosen = all[.._random.Next(Math.Min(1, all.Length), all.Length + 1)];
         int[] lengths =
         [
             .. chosen.Select(session =>

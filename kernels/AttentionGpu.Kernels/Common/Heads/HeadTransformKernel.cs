@@ -59,7 +59,7 @@ public static class HeadTransformKernel
                 return;
             int past = sequence.KeyLength - sequence.QueryLength;
             if (shape.FollowsPast != 0)
-                position = sequence.DroppedKeys + past + row;
+                position += sequence.DroppedKeys + past;
             targetRow += !areKeys ? sequence.QueryStart : shape.FollowsPast != 0 ? sequence.KeyStart + past : sequence.KeyStart;
             row += areKeys && shape.FollowsPast == 0 ? sequence.KeyStart : sequence.QueryStart;
             positionIndex = row;

@@ -66,3 +66,29 @@ public struct Tile1x1 : ITile
     /// <inheritdoc/>
     public static int Depth => 1;
 }
+
+/// <summary>128 threads, a key each. Decoding.</summary>
+public struct Tile1x128 : ITile
+{
+    /// <inheritdoc/>
+    public static int RowThreads => 1;
+
+    /// <inheritdoc/>
+    public static int ColumnThreads => 128;
+
+    /// <inheritdoc/>
+    public static int Depth => 16;
+}
+
+/// <summary>4 threads, a key each. Decoding on emulated devices.</summary>
+public struct Tile1x4 : ITile
+{
+    /// <inheritdoc/>
+    public static int RowThreads => 1;
+
+    /// <inheritdoc/>
+    public static int ColumnThreads => 4;
+
+    /// <inheritdoc/>
+    public static int Depth => 8;
+}

@@ -12,7 +12,8 @@ internal sealed class AcceleratorOperators : IOperators
         .Add<AttentionSignature, AttentionExtent, AttentionBuffers>(signature => new AttentionPlanner(signature, loader).Plan())
         .Add<LinearSignature, LinearExtent, LinearBuffers>(signature => LinearPlanner.Plan(signature, loader))
         .Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => HeadTransformPlanner.Plan(signature, loader))
-        .Add<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(signature => ExtraKeysPlanner.Plan(signature, loader));
+        .Add<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(signature => ExtraKeysPlanner.Plan(signature, loader))
+        .Add<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(signature => MergeStatesPlanner.Plan(signature, loader));
 
     public int PanelRows(ElementType element) => 0;
 

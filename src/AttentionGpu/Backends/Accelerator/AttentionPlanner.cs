@@ -76,10 +76,17 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         }
 
         var keyValues = new KeyValueBinder<TKeyValues>(signature, binder);
-        IPlan<AttentionExtent, AttentionBuffers> forward = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(signature)
+        IPlan<AttentionExtent, AttentionBuffers> whole = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(signature)
             ? TensorCoreForwardPlan.Create(
                 signature, loader, rules, () => PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules))
             : PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules);
+        IPlan<AttentionExtent, AttentionBuffers> forward = loader.Tiles switch
+        {
+            // A processor has few cores, and heads enough for them.
+            { Processor: true } => whole,
+            { Emulated: true } => new DecodePlan<Tile1x4, TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules, whole),
+            _ => new DecodePlan<Tile1x128, TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules, whole),
+        };
         return signature.Scores is { } stage
             ? new ScoresPlan<TElement, TKeyValues, TRange, TVariant>(signature, stage, loader, keyValues, rules, forward)
             : forward;

@@ -12,7 +12,8 @@ internal sealed class ReferenceBackend : HostBackend
         Table.Add<AttentionSignature, AttentionExtent, AttentionBuffers>(signature => new ReferenceAttentionPlan(signature))
             .Add<LinearSignature, LinearExtent, LinearBuffers>(signature => new ReferenceLinearPlan(signature))
             .Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(signature => new ReferenceHeadTransformPlan(signature))
-            .Add<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(signature => new ReferenceExtraKeysPlan(signature));
+            .Add<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(signature => new ReferenceExtraKeysPlan(signature))
+            .Add<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(signature => new ReferenceMergeStatesPlan(signature));
     }
 
     public static DeviceInfo Info { get; } = new()

@@ -35,6 +35,7 @@ internal sealed class SimdBackend : HostBackend
         Table.Add<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(
                 signature => new SimdHeadTransformPlan(signature, _threads))
             .Add<ExtraKeysSignature, ExtraKeysExtent, ExtraKeysBuffers>(signature => new SimdExtraKeysPlan(signature, _threads))
+            .Add<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(signature => new SimdMergeStatesPlan(signature, _threads))
             .Add<PanelSignature, PanelExtent, PanelBuffers>(signature => new SimdPanelPlan(signature, _lanes, _threads));
     }
 

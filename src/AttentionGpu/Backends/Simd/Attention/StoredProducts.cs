@@ -112,12 +112,13 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
 
     private void Score<TStored>(float* queries, in StoredRows keys, in StoredRows ahead, float* scores, nint scoreStride)
         where TStored : struct, IStoredElements<TVector> =>
-        DotTile<TVector, TOperations>.Multiply<TStored>(queries, _rows, _size, keys, Scales<TStored>(keys, false), ahead, scores, scoreStride);
+        DotTile<TVector, TOperations>.Multiply<TStored>(
+            queries, _rows, _size, keys, Scales<TStored>(keys, byGroup: false), ahead, scores, scoreStride);
 
     private void Add<TStored>(float* weights, nint weightStride, in StoredRows values, in StoredRows ahead, float* sums, nint sumsStride)
         where TStored : struct, IStoredElements<TVector> =>
         WeightTile<TVector, TOperations>.Add<TStored>(
-            weights, weightStride, _rows, _size, values, Scales<TStored>(values, true), ahead, sums, sumsStride, _tile);
+            weights, weightStride, _rows, _size, values, Scales<TStored>(values, byGroup: true), ahead, sums, sumsStride, _tile);
 
     // How rows are read; null where they are converted.
     private KeyValueElement? Element(in StoredRows rows)

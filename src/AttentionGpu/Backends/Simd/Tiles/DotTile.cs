@@ -25,7 +25,8 @@ internal static unsafe class DotTile<TVector, TOperations>
     /// <param name="result">[left rows, right rows].</param>
     /// <param name="resultStride">Floats from one of its rows to the next.</param>
     public static void Multiply<TStored>(
-        float* left, int leftRows, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead, float* result, nint resultStride)
+        float* left, int leftRows, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead,
+        float* result, nint resultStride)
         where TStored : struct, IStoredElements<TVector>
     {
         for (int i = 0; i < leftRows; i += TileRows)
@@ -106,7 +107,8 @@ internal static unsafe class DotTile<TVector, TOperations>
             {
                 float row0 = LoadOne<TStored>(right0, step, scale0, scales.GroupStride);
                 float row1 = LoadOne<TStored>(right1, step, scale1, scales.GroupStride);
-                sums += Vector256.Create(left[step], left[step], left1[step], left1[step], left2[step], left2[step], left3[step], left3[step])
+                (float query0, float query1, float query2, float query3) = (left[step], left1[step], left2[step], left3[step]);
+                sums += Vector256.Create(query0, query0, query1, query1, query2, query2, query3, query3)
                     * Vector256.Create(row0, row1, row0, row1, row0, row1, row0, row1);
             }
 
@@ -124,7 +126,8 @@ internal static unsafe class DotTile<TVector, TOperations>
     /// across lanes.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplyOne<TStored>(float* left, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead, float* result)
+    private static void MultiplyOne<TStored>(
+        float* left, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead, float* result)
         where TStored : struct, IStoredElements<TVector>
     {
         int count = right.Count;

@@ -48,7 +48,13 @@ internal static unsafe class WeightTile<TVector, TOperations>
     {
         var operands = new Operands
         {
-            Weights = weights, WeightStride = weightStride, Rows = rows, Values = values, Sums = sums, SumsStride = sumsStride, Ahead = ahead,
+            Weights = weights,
+            WeightStride = weightStride,
+            Rows = rows,
+            Values = values,
+            Sums = sums,
+            SumsStride = sumsStride,
+            Ahead = ahead,
             AheadRows = TileCount.DivideUp(ahead.Count * Lanes, columns),
         };
         if (TStored.HasRowScale)

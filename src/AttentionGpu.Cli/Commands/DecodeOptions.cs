@@ -1,5 +1,4 @@
 using System.CommandLine;
-using AttentionGpu.Cli.Bench;
 
 namespace AttentionGpu.Cli.Commands;
 

@@ -43,7 +43,7 @@ public class CacheRuleTests
     [MemberData(nameof(WrongOptions))]
     public void Options_out_of_range_are_refused(string option, KeyValueCacheOptions options)
     {
-        var error = Assert.Throws<ArgumentOutOfRangeException>("options", () => Engine.CreateCache(options));
+        var error = Assert.Throws<ArgumentOutOfRangeException>(nameof(options), () => Engine.CreateCache(options));
         Assert.Contains($"'{option}'", error.Message, StringComparison.Ordinal);
     }
 

@@ -9,6 +9,8 @@ namespace AttentionGpu.Tests.KeyValueCaches;
 [Trait("device", "every")]
 public class DeviceFormTests
 {
+    private static readonly bool[] _latent = [false, true];
+
     private static readonly KeyValueElement[] _elements = Enum.GetValues<KeyValueElement>();
     private static readonly int[] _sizes = [1, 13, 33, 40, 72];
 
@@ -52,7 +54,7 @@ public class DeviceFormTests
         [
             .. from element in _elements
                from rows in Enum.GetValues<KeyValueRows>()
-               from isLatent in new[] { false, true }
+               from isLatent in _latent
                select new KeyValueForm(element, rows, isLatent),
         ];
         if (!Engines.IsDriver(name))

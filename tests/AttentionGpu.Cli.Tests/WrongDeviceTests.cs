@@ -69,6 +69,10 @@ public class WrongDeviceTests
     public void Products_in_place_of_scores_of_another_stage_fail_every_case_that_asks_for_it() => Expect(_scores, Wrong.ScoreStage);
 
     [Fact]
+    public void Rows_that_are_rounded_wrong_fail_the_cases_of_their_type() =>
+        Expect([.. Caches.Where(name => name.Contains(", int8", StringComparison.Ordinal))], Wrong.Rounding);
+
+    [Fact]
     public void NaN_where_a_query_sees_no_key_fails_the_cases_that_have_one() => Expect(
         [
             "attention no key", "boolean mask, causal", "causal bottom right, more queries", "fully masked rows", "key lengths, causal",

@@ -21,6 +21,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- overhead DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- soak URL PROCESS CLIENTS MINUTES (bench/soak starts the service)
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- hostile URL PROCESS MINUTES (bench/soak --hostile starts the service)
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- sessions URL PROCESS CLIENTS MINUTES HOST_BYTES (bench/soak --sessions)
 if (args is ["peers", ..])
     PeerReport.Run(args.ElementAtOrDefault(1) ?? "simd", args.ElementAtOrDefault(2));
 else if (args is ["variants", ..])
@@ -45,6 +46,8 @@ else if (args is ["soak", var url, var process, var clients, var minutes])
     await SoakReport.RunAsync(url, Number(process), Number(clients), Number(minutes)).ConfigureAwait(false);
 else if (args is ["hostile", var attacked, var victim, var time])
     return await HostileReport.RunAsync(attacked, Number(victim), Number(time)).ConfigureAwait(false);
+else if (args is ["sessions", var kept, var keeper, var sessions, var during, var host])
+    return await SessionReport.RunAsync(kept, Number(keeper), Number(sessions), Number(during), Number(host)).ConfigureAwait(false);
 else
     BenchmarkSwitcher.FromAssembly(typeof(AttentionBenchmarks).Assembly).Run(args);
 return 0;

@@ -34,3 +34,47 @@ public sealed class AttentionDeviceException(string device, Exception innerExcep
     /// <summary>The device's name.</summary>
     public string Device { get; } = device;
 }
+
+/// <summary>There is no room for more sessions or tokens of a layer. Nothing was changed: try again when sessions have been closed.</summary>
+/// <param name="layer">The layer's name.</param>
+/// <param name="missing">What is missing.</param>
+public sealed class AttentionCacheFullException(string layer, string missing)
+    : InvalidOperationException($"The cache of the layer '{layer}' is full: {missing}.")
+{
+    /// <summary>The layer's name.</summary>
+    public string Layer { get; } = layer;
+
+    /// <summary>What is missing.</summary>
+    public string Missing { get; } = missing;
+}
+
+/// <summary>A session has ended: it was closed, nobody used it, or its device failed.</summary>
+public sealed class AttentionSessionEndedException : InvalidOperationException
+{
+    /// <param name="session">The session's id.</param>
+    /// <param name="reason">Why it has ended.</param>
+    public AttentionSessionEndedException(string session, string reason)
+        : base($"The session '{session}' has ended: {reason}.")
+    {
+    }
+
+    /// <param name="reason">What the session ended with.</param>
+    internal AttentionSessionEndedException(Exception reason)
+        : base(reason.Message, reason)
+    {
+    }
+}
+
+/// <summary>A session has not as many tokens as a step takes for granted. Nothing was computed.</summary>
+/// <param name="session">The session's id.</param>
+/// <param name="length">Tokens that it has.</param>
+/// <param name="wanted">Tokens that it should have.</param>
+public sealed class AttentionSessionLengthException(string session, int length, int wanted)
+    : InvalidOperationException($"The session '{session}' has {length} tokens; the step is for one that has {wanted}.")
+{
+    /// <summary>Tokens that the session has.</summary>
+    public int Length { get; } = length;
+
+    /// <summary>Tokens that it should have.</summary>
+    public int Wanted { get; } = wanted;
+}

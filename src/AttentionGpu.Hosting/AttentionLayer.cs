@@ -1,3 +1,4 @@
+using AttentionGpu.Hosting.Devices;
 using AttentionGpu.Hosting.Scheduling;
 
 namespace AttentionGpu.Hosting;
@@ -28,6 +29,9 @@ internal abstract class AttentionLayer(AttentionService service, string name, Ca
     /// <inheritdoc/>
     public abstract int ExtraKeys { get; }
 
+    /// <inheritdoc/>
+    public AttentionSessions? Sessions { get; protected init; }
+
     /// <summary>The element type that the options name; null where they name none, or one that there is not.</summary>
     public static Type? TypeOf(AttentionLayerOptions options) =>
         options.ElementType is string name ? _types.GetValueOrDefault(name) : null;
@@ -37,7 +41,7 @@ internal abstract class AttentionLayer(AttentionService service, string name, Ca
         $"ElementType of the layer '{layer}' must be {string.Join(", ", _types.Keys)}; it was '{options.ElementType}'.";
 
     /// <summary>The layer on the engine that the service uses now.</summary>
-    public abstract MultiHeadAttention Made { get; }
+    public abstract MadeLayer Made { get; }
 
     /// <inheritdoc/>
     public Task ForwardAsync<T>(ReadOnlyMemory<T> input, Memory<T> output, ForwardOptions options, CancellationToken cancellationToken)
@@ -59,11 +63,11 @@ internal abstract class AttentionLayer(AttentionService service, string name, Ca
     }
 
     /// <summary>Makes the layer again, of the same element type, on another engine.</summary>
-    public abstract MultiHeadAttention Make(AttentionEngine engine);
+    public abstract MadeLayer Make(AttentionEngine engine);
 
-    /// <summary>Moves to what <see cref="Make"/> has made, between two batches.</summary>
+    /// <summary>Moves to what <see cref="Make"/> has made, between two batches, with the rows of sessions that can be read.</summary>
     /// <returns>What was used before.</returns>
-    public abstract MultiHeadAttention Use(MultiHeadAttention made);
+    public abstract MadeLayer Use(MadeLayer made);
 
     /// <summary>Joins requests of this layer.</summary>
     public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory);
@@ -71,7 +75,9 @@ internal abstract class AttentionLayer(AttentionService service, string name, Ca
     /// <summary>A request of some tokens whose result nobody reads.</summary>
     public abstract Task WarmUpAsync(int tokens, CancellationToken cancellationToken);
 
-    private AttentionLayer<T> Of<T>()
+    /// <summary>The layer, if it is of the element type.</summary>
+    /// <exception cref="ArgumentException">It is of another.</exception>
+    public AttentionLayer<T> Of<T>()
         where T : unmanaged =>
         this as AttentionLayer<T>
             ?? throw new ArgumentException(
@@ -83,6 +89,7 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     where T : unmanaged
 {
     private readonly MultiHeadAttentionWeights? _weights;
+    private MadeLayer _made;
 
     /// <param name="service">The service.</param>
     /// <param name="name">The layer's name.</param>
@@ -91,17 +98,19 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     /// <param name="weights">The parameters.</param>
     /// <param name="causal">Which keys a query sees in a request that does not say it.</param>
     /// <param name="canMove">Whether the layer may have to be made again; if not, its parameters are not kept.</param>
+    /// <param name="cache">The memory of its sessions; null where it has none.</param>
     /// <exception cref="ArgumentException">A size or shape is wrong.</exception>
     public AttentionLayer(
         AttentionService service, string name, AttentionEngine engine, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights,
-        Causal causal, bool canMove)
+        Causal causal, bool canMove, AttentionCacheOptions? cache)
         : base(service, name, causal)
     {
         ArgumentNullException.ThrowIfNull(config);
         RequireSelfAttention(config, nameof(config.KeySize), config.KeySize);
         RequireSelfAttention(config, nameof(config.ValueSize), config.ValueSize);
-        Current = new MultiHeadAttention<T>(engine, config, weights);
+        _made = MadeLayer.Create(engine, new MultiHeadAttention<T>(engine, config, weights), cache);
         _weights = canMove ? weights : null;
+        Sessions = cache is null ? null : new AttentionSessions(service, this, cache, _made.Cache!);
     }
 
     /// <inheritdoc/>
@@ -114,21 +123,26 @@ internal sealed class AttentionLayer<T> : AttentionLayer
     public override int ExtraKeys => Current.ExtraKeys;
 
     /// <inheritdoc/>
-    public override MultiHeadAttention Made => Current;
+    public override MadeLayer Made => _made;
 
     /// <summary>As <see cref="Made"/>, with its element type.</summary>
-    public MultiHeadAttention<T> Current { get; private set; }
+    public MultiHeadAttention<T> Current => (MultiHeadAttention<T>)_made.Layer;
 
     /// <inheritdoc/>
-    public override MultiHeadAttention Make(AttentionEngine engine) =>
-        new MultiHeadAttention<T>(
-            engine, Config, _weights ?? throw new InvalidOperationException($"The parameters of the layer '{Name}' were not kept."));
-
-    /// <inheritdoc/>
-    public override MultiHeadAttention Use(MultiHeadAttention made)
+    public override MadeLayer Make(AttentionEngine engine)
     {
-        MultiHeadAttention<T> before = Current;
-        Current = (MultiHeadAttention<T>)made;
+        MultiHeadAttentionWeights weights = _weights
+            ?? throw new InvalidOperationException($"The parameters of the layer '{Name}' were not kept.");
+        return MadeLayer.Create(engine, new MultiHeadAttention<T>(engine, Config, weights), Sessions?.Options);
+    }
+
+    /// <inheritdoc/>
+    public override MadeLayer Use(MadeLayer made)
+    {
+        MadeLayer before = _made;
+        _made = made;
+        if (made.Cache is { } cache)
+            Sessions!.Move(cache);
         return before;
     }
 
@@ -137,10 +151,21 @@ internal sealed class AttentionLayer<T> : AttentionLayer
         new ForwardBatch<T>(this, requests, memory);
 
     /// <inheritdoc/>
-    public override Task WarmUpAsync(int tokens, CancellationToken cancellationToken)
+    public override async Task WarmUpAsync(int tokens, CancellationToken cancellationToken)
     {
         var input = new T[tokens * Config.EmbeddingSize];
-        return ForwardAsync<T>(input, new T[input.Length], new ForwardOptions(), cancellationToken);
+        await ForwardAsync<T>(input, new T[input.Length], new ForwardOptions(), cancellationToken).ConfigureAwait(false);
+        if (Sessions is null)
+            return;
+        AttentionSession session = await Sessions.OpenAsync(client: null, cancellationToken).ConfigureAwait(false);
+        await using (session.ConfigureAwait(false))
+        {
+            // Many tokens and one run by other kernels.
+            int most = Math.Min(tokens, Sessions.Capacity - 1) * Config.EmbeddingSize;
+            await session.StepAsync<T>(input.AsMemory(0, most), default, new StepOptions(), cancellationToken).ConfigureAwait(false);
+            await session.StepAsync<T>(input.AsMemory(0, Config.EmbeddingSize), default, new StepOptions(), cancellationToken)
+                .ConfigureAwait(false);
+        }
     }
 
     // Queries, keys and values of a request are the same tokens.

@@ -49,6 +49,8 @@ internal sealed class AttentionOptionsValidation : IValidateOptions<AttentionSer
             yield return failure;
         if (layer.ElementType is not null && AttentionLayer.TypeOf(layer) is null)
             yield return AttentionLayer.TypeError(name, layer);
+        foreach (string failure in layer.Cache?.Problems(name) ?? [])
+            yield return failure;
     }
 
     // The configuration of the model tells everything else.

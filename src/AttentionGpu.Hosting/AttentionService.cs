@@ -45,7 +45,7 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
 
             _queue = new RequestQueue(options);
             _instruments = new AttentionInstruments(
-                meters, name, () => _queue.Depth, () => _devices.Engine.MemoryInUse, () => _devices.UsesFallback, _log);
+                meters, name, () => _queue.Depth, () => _devices.Engine.MemoryInUse, () => _devices.UsesFallback, () => Sessions, _log);
             _scheduler = new RequestScheduler(options, _queue, _devices, _instruments, memory ?? BatchMemory.Shared, _log);
         }
         catch
@@ -71,17 +71,31 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
     /// <inheritdoc/>
     public IReadOnlyDictionary<string, IAttentionLayer> Layers => _devices.Layers;
 
+    /// <summary>The time that deadlines and idle times go by.</summary>
+    public TimeProvider Time => _time;
+
+    /// <summary>Where requests wait.</summary>
+    public RequestQueue Queue => _queue;
+
+    /// <summary>The metrics.</summary>
+    public AttentionInstruments Instruments => _instruments;
+
     /// <summary>The engine in use now.</summary>
     public AttentionEngine Engine => _devices.Engine;
 
     /// <inheritdoc/>
     public IAttentionLayer AddLayer<T>(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
+        where T : unmanaged => Add<T>(name, config, weights, cache: null);
+
+    /// <inheritdoc/>
+    public IAttentionLayer AddLayer<T>(
+        string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, AttentionCacheOptions cache)
         where T : unmanaged
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
-        return _devices.Add(
-            name,
-            engine => new AttentionLayer<T>(this, name, engine, config, weights, Causal.None, _devices.CanMove));
+        ArgumentNullException.ThrowIfNull(cache);
+        return cache.Problems(name).FirstOrDefault() is string problem
+            ? throw new ArgumentException(problem, nameof(cache))
+            : Add<T>(name, config, weights, cache);
     }
 
     /// <inheritdoc/>
@@ -125,6 +139,8 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
     /// <inheritdoc/>
     public void Dispose() => _disposal.Value.GetAwaiter().GetResult();
 
+    private IEnumerable<AttentionSessions> Sessions => Layers.Values.Select(layer => layer.Sessions).OfType<AttentionSessions>();
+
     /// <summary>Queues a request of a layer; see <see cref="IAttentionLayer"/>.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="input">[tokens, embedding size].</param>
@@ -155,14 +171,12 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         Validate(options.Causal, options.Deadline);
         int tokens = input.Length / size;
         RequireLimit("tokens", tokens, nameof(_options.QueueLimitTokens), _options.QueueLimitTokens);
-        long bytes = ForwardRequest<T>.Size(input.Length, weights.Length);
-        RequireLimit("bytes", bytes, nameof(_options.QueueLimitBytes), _options.QueueLimitBytes);
+        RequireBytes(ForwardRequest<T>.Size(input.Length, weights.Length));
         ObjectDisposedException.ThrowIf(_disposal.IsValueCreated, this);
         if (cancellationToken.IsCancellationRequested)
             return Task.FromCanceled(cancellationToken);
         if (input.IsEmpty)
             return Task.CompletedTask;
-        Activity? activity = _instruments.Start(layer.Name, tokens);
         var request = new ForwardRequest<T>
         {
             Layer = layer,
@@ -173,14 +187,31 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
             Causal = options.Causal ?? layer.Causal,
             Tokens = tokens,
             Queue = _queue,
-            Ended = outcome => _instruments.Ended(activity, outcome),
+            Ended = Begin(layer.Name, tokens),
         };
+        return StartAsync(request, options.Deadline, options.Deadline, cancellationToken);
+    }
 
+    /// <summary>Starts the trace of a request; what is returned takes its outcome.</summary>
+    public Action<string> Begin(string layer, int tokens)
+    {
+        Activity? activity = _instruments.Start(layer, tokens);
+        return outcome => _instruments.Ended(activity, outcome);
+    }
+
+    /// <summary>Queues a request that was checked.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="left">How long from now it is wanted; null for as long as it takes.</param>
+    /// <param name="deadline">How long it was wanted for at first.</param>
+    /// <param name="cancellationToken">Ends the task at once.</param>
+    /// <exception cref="AttentionOverloadedException">There is no place for it.</exception>
+    public Task StartAsync(ForwardRequest request, TimeSpan? left, TimeSpan? deadline, CancellationToken cancellationToken)
+    {
         // Before it can end: a registration that comes later would stay with the token.
         if (cancellationToken.CanBeCanceled)
             request.CancelWith(cancellationToken);
-        if (options.Deadline is { } deadline)
-            request.EndAfter(deadline, _time);
+        if (left is { } time)
+            request.EndAfter(time, deadline ?? time, _time);
         try
         {
             _queue.Add(request);
@@ -193,23 +224,44 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         }
 
         return request.Task;
-
-        static void RequireLimit(string what, long actual, string option, long limit)
-        {
-            if (actual > limit)
-            {
-                throw new ArgumentException(
-                    $"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", nameof(input));
-            }
-        }
     }
 
-    private static void Validate(Causal? causal, TimeSpan? deadline)
+    /// <summary>Refuses a request with more bytes than all that wait may have.</summary>
+    public void RequireBytes(long bytes) => RequireLimit("bytes", bytes, nameof(_options.QueueLimitBytes), _options.QueueLimitBytes);
+
+    /// <summary>Tokens of a session's step that run at once: never more than the queue and a batch take.</summary>
+    public int LargestPart(AttentionCacheOptions cache) =>
+        (int)Math.Min(Math.Min(cache.ChunkTokens, _options.MaxBatchTokens), _options.QueueLimitTokens);
+
+    /// <summary>Runs work between two batches, before all requests that wait.</summary>
+    public Task InvokeAsync(Action work) => _scheduler.InvokeAsync(() =>
+    {
+        work();
+        return true;
+    });
+
+    /// <summary>Checks the options of a request that a caller gives.</summary>
+    public static void Validate(Causal? causal, TimeSpan? deadline)
     {
         if (causal is { } rule && !Enum.IsDefined(rule))
             throw new ArgumentOutOfRangeException(nameof(causal), causal, "It must be one of its named values.");
         if (deadline is { } given && (given <= TimeSpan.Zero || given > _longestDeadline))
             throw new ArgumentOutOfRangeException(nameof(deadline), given, "It must be more than 0 and at most one day.");
+    }
+
+    private IAttentionLayer Add<T>(
+        string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, AttentionCacheOptions? cache)
+        where T : unmanaged
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        return _devices.Add(
+            name, engine => new AttentionLayer<T>(this, name, engine, config, weights, Causal.None, _devices.CanMove, cache));
+    }
+
+    private static void RequireLimit(string what, long actual, string option, long limit)
+    {
+        if (actual > limit)
+            throw new ArgumentException($"The request has {actual:N0} {what}; all that wait may have {limit:N0} ({option}).", "input");
     }
 
     private async Task TryReturnAsync(CancellationToken cancellationToken)
@@ -233,6 +285,8 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         }
         finally
         {
+            foreach (AttentionSessions sessions in Sessions)
+                sessions.Stop();
             _devices.Dispose();
             _instruments.Dispose();
         }
@@ -256,6 +310,8 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         AttentionLayer Create(AttentionEngine engine)
         {
             ReadLayer read = reader.Read(name, options);
+            if (options is { Cache: not null, Model: not null } && read.Causal == Causal.None)
+                throw new ArgumentException("tokens see those behind them, so that sessions cannot keep their rows: leave its Cache out");
             return read.Type == typeof(Half) ? Of<Half>(engine, read)
                 : read.Type == typeof(BFloat16) ? Of<BFloat16>(engine, read)
                 : Of<float>(engine, read);
@@ -263,6 +319,6 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
 
         AttentionLayer Of<T>(AttentionEngine engine, ReadLayer read)
             where T : unmanaged =>
-            new AttentionLayer<T>(this, name, engine, read.Config, read.Weights, read.Causal, _devices.CanMove);
+            new AttentionLayer<T>(this, name, engine, read.Config, read.Weights, read.Causal, _devices.CanMove, options.Cache);
     }
 }

@@ -72,6 +72,11 @@ public sealed class AttentionLayerOptions
     /// file, float32 where it has several. Requests are in it.
     /// </summary>
     public string? ElementType { get; set; }
+
+    /// <summary>
+    /// The memory of the layer's sessions; null for a layer without any. A layer of a model must be causal.
+    /// </summary>
+    public AttentionCacheOptions? Cache { get; set; }
 }
 
 /// <summary>How a service runs its engine. Bound to configuration and validated when the host starts.</summary>

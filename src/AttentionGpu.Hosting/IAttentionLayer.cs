@@ -27,6 +27,11 @@ public interface IAttentionLayer
     Causal Causal => Causal.None;
 
     /// <summary>
+    /// The sequences that the layer keeps between requests; null where it has no <see cref="AttentionLayerOptions.Cache"/>.
+    /// </summary>
+    AttentionSessions? Sessions => null;
+
+    /// <summary>
     /// Self-attention of one sequence, joined with others that wait. The result is that of
     /// <see cref="MultiHeadAttention{T}.ForwardRagged"/>: as alone, up to the rounding of sums in another order (1e-5 of the largest output
     /// in float32; one rounding to the element type in others).

@@ -35,6 +35,20 @@ public interface IAttentionService
     IAttentionLayer AddLayer<T>(string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights)
         where T : unmanaged;
 
+    /// <summary>As the other <c>AddLayer</c>, with a cache for sessions; <see cref="IAttentionLayer.Sessions"/>.</summary>
+    /// <typeparam name="T">The layer's element type.</typeparam>
+    /// <param name="name">Its name; there must be none such.</param>
+    /// <param name="config">The layer's sizes.</param>
+    /// <param name="weights">The parameters.</param>
+    /// <param name="cache">The cache, which must not change from now on.</param>
+    /// <exception cref="ArgumentException">As for the other, or an option of the cache is wrong.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory; none is kept.</exception>
+    /// <exception cref="NotSupportedException">The service is a test's own, without sessions.</exception>
+    IAttentionLayer AddLayer<T>(
+        string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, AttentionCacheOptions cache)
+        where T : unmanaged =>
+        throw new NotSupportedException("This service has no sessions.");
+
     /// <summary>Runs every layer once, so that kernels are compiled.</summary>
     Task WarmUpAsync(CancellationToken cancellationToken = default);
 

@@ -31,7 +31,7 @@ internal static class SettingShapes
             RequireSettings(layer);
             foreach (IConfigurationSection setting in layer.GetChildren())
             {
-                if (!Is(setting, nameof(AttentionLayerOptions.Rotary)))
+                if (!Is(setting, nameof(AttentionLayerOptions.Rotary)) && !Is(setting, nameof(AttentionLayerOptions.Cache)))
                 {
                     RequireValue(setting);
                     continue;

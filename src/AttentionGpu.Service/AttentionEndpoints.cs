@@ -30,9 +30,17 @@ internal static class AttentionEndpoints
             .ProducesProblem(StatusCodes.Status503ServiceUnavailable));
     }
 
-    private static async Task HandleAsync(HttpContext context, IAttentionService service, ServiceLimits limits, MemoryBudget budget)
+    /// <summary>Reads a sequence and answers with its output: of a request by itself, or of a session's step.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="query">The layer and the causal rule, as far as the query tells them.</param>
+    /// <param name="step">The step; null for a request by itself.</param>
+    /// <param name="service">The layers.</param>
+    /// <param name="limits">What the request may ask for.</param>
+    /// <param name="budget">The memory of all requests.</param>
+    public static async Task AnswerAsync(
+        HttpContext context, RequestQuery query, SessionStep? step, IAttentionService service, ServiceLimits limits,
+        MemoryBudget budget)
     {
-        var query = RequestQuery.Read(context.Request.Query);
         bool isFile = RequestContent.IsSafetensors(context.Request);
         using MemoryLease lease = budget.Open(context.Request.ContentLength);
         var exchange = new AttentionExchange(context, limits, lease);
@@ -51,16 +59,21 @@ internal static class AttentionEndpoints
 
             RequireTokens((long)lengths[0], limits.MaxTokens);
             TensorType.Require(input, named);
-            await LayerCalls.Of(named).ForwardAsync(named, body, Options(context, query.Causal), exchange).ConfigureAwait(false);
+            await LayerCalls.Of(named).ForwardAsync(named, body, Options(context, query.Causal), step, exchange).ConfigureAwait(false);
             return;
         }
 
         using var request = new JsonRequest(service, limits, lease, query);
         await new JsonRequestReader(request).ReadAsync(context, limits).ConfigureAwait(false);
         RequireTokens(request.Tokens, request.Weights ? limits.MaxWeightTokens : limits.MaxTokens);
+        if (step is not null && (request.Causal is not null || request.Weights))
+            throw new ArgumentException("'causal' and 'weights' must be left out in a step of a session: its tokens see those before.");
         bool? causal = query.Join(layer: null, request.Causal).Causal;
-        await LayerCalls.Of(request.Layer!).ForwardAsync(request, Options(context, causal), exchange).ConfigureAwait(false);
+        await LayerCalls.Of(request.Layer!).ForwardAsync(request, Options(context, causal), step, exchange).ConfigureAwait(false);
     }
+
+    private static Task HandleAsync(HttpContext context, IAttentionService service, ServiceLimits limits, MemoryBudget budget) =>
+        AnswerAsync(context, RequestQuery.Read(context.Request.Query), step: null, service, limits, budget);
 
     // Of a model its folder's name alone: clients need not know where files are.
     private static LayerDescription Describe(IAttentionLayer layer, AttentionServiceOptions options)
@@ -71,7 +84,8 @@ internal static class AttentionEndpoints
             : null;
         return new LayerDescription(
             layer.Name, layer.Config.EmbeddingSize, layer.Config.Heads, layer.Config.KeyValueHeads ?? layer.Config.Heads,
-            LayerCalls.Of(layer).ElementType, layer.Causal != Causal.None, model, model is null ? null : NameInModel(configured!));
+            LayerCalls.Of(layer).ElementType, layer.Causal != Causal.None, model, model is null ? null : NameInModel(configured!),
+            layer.Sessions?.Capacity);
     }
 
     private static string? NameInModel(AttentionLayerOptions layer) =>

@@ -27,7 +27,7 @@ internal sealed class AttentionProblems : IExceptionHandler
     public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
     {
         (int status, string title, string? detail) = Describe(httpContext, exception);
-        if (status == StatusCodes.Status503ServiceUnavailable)
+        if (status is StatusCodes.Status503ServiceUnavailable or StatusCodes.Status429TooManyRequests)
             httpContext.Response.Headers.RetryAfter = "1";
         await Problem.WriteAsync(httpContext, status, title, Excerpt.Of(detail, MaxDetail), exception).ConfigureAwait(false);
         return true;
@@ -39,6 +39,10 @@ internal sealed class AttentionProblems : IExceptionHandler
         ArgumentException argument => (StatusCodes.Status400BadRequest, "The request does not fit.", WithoutParameter(argument)),
         InvalidDataException => (StatusCodes.Status400BadRequest, "The request does not fit.", exception.Message),
         AttentionOverloadedException => (StatusCodes.Status503ServiceUnavailable, "The service has too much to do.", exception.Message),
+        AttentionCacheFullException => (StatusCodes.Status429TooManyRequests, "There is no room for more.", exception.Message),
+        AttentionSessionEndedException => (StatusCodes.Status410Gone, "The session has ended.", exception.Message),
+        AttentionSessionLengthException => (StatusCodes.Status409Conflict, "The session has other tokens.", exception.Message),
+        SessionMissingException => (StatusCodes.Status404NotFound, "There is no such session.", exception.Message),
         BusyException => (StatusCodes.Status503ServiceUnavailable, "The service has too much to do.", exception.Message),
         AttentionMemoryException => (StatusCodes.Status503ServiceUnavailable, "There is not enough memory.", exception.Message),
         OutOfMemoryException => (StatusCodes.Status503ServiceUnavailable, "There is not enough memory.", null),

@@ -28,11 +28,15 @@ internal abstract class LayerCalls
     /// <summary>An element type's name, as the option of a layer has it.</summary>
     public static string NameOf(Type type) => _all[type].ElementType;
 
-    /// <summary>Answers a request in JSON, whose numbers are rounded to the layer's type.</summary>
-    public abstract Task ForwardAsync(JsonRequest request, ForwardOptions options, AttentionExchange exchange);
+    /// <summary>Answers a request in JSON, whose numbers are rounded to the layer's type; as a step of the session where there is one.</summary>
+    public abstract Task ForwardAsync(JsonRequest request, ForwardOptions options, SessionStep? step, AttentionExchange exchange);
 
-    /// <summary>Answers the tensor "input" of a file, [tokens, embedding size], with one in the layer's type.</summary>
-    public abstract Task ForwardAsync(IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, AttentionExchange exchange);
+    /// <summary>
+    /// Answers the tensor "input" of a file, [tokens, embedding size], with one in the layer's type; as a step of the session where there is
+    /// one.
+    /// </summary>
+    public abstract Task ForwardAsync(
+        IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, SessionStep? step, AttentionExchange exchange);
 }
 
 /// <summary>Requests in one element type.</summary>
@@ -43,7 +47,8 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
     public override string ElementType => elementType;
 
     /// <inheritdoc/>
-    public override async Task ForwardAsync(JsonRequest request, ForwardOptions options, AttentionExchange exchange)
+    public override async Task ForwardAsync(
+        JsonRequest request, ForwardOptions options, SessionStep? step, AttentionExchange exchange)
     {
         IAttentionLayer layer = request.Layer!;
         int count = request.Values.Length;
@@ -56,7 +61,7 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
             JsonNumbers.Round(request.Values.Span.Slice(token * size, size), values.Memory.Span.Slice(token * size, size), token);
         request.Dispose();
         if (weights == 0)
-            await layer.ForwardAsync<T>(values.Memory, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
+            await ForwardAsync(layer, step, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
         else
             await layer.ForwardWithWeightsAsync<T>(values.Memory, values.Memory, heads.Memory, options, exchange.Aborted)
                 .ConfigureAwait(false);
@@ -69,13 +74,19 @@ internal sealed class LayerCalls<T>(string elementType) : LayerCalls
 
     /// <inheritdoc/>
     public override async Task ForwardAsync(
-        IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, AttentionExchange exchange)
+        IAttentionLayer layer, SafetensorsBody body, ForwardOptions options, SessionStep? step, AttentionExchange exchange)
     {
         nint[] lengths = [.. body.File.Entries[SafetensorsBody.Input].Lengths];
         using var values = new RequestArray<T>(exchange.Lease, lengths[0] * lengths[1]);
         body.File.Read(SafetensorsBody.Input, values.Memory.Span);
         body.Dispose();
-        await layer.ForwardAsync<T>(values.Memory, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
+        await ForwardAsync(layer, step, values.Memory, options, exchange.Aborted).ConfigureAwait(false);
         await SafetensorsBody.WriteAsync<T>(exchange.Context, exchange.Limits, values.Memory, lengths).ConfigureAwait(false);
     }
+
+    private static Task ForwardAsync(
+        IAttentionLayer layer, SessionStep? step, Memory<T> values, ForwardOptions options, CancellationToken aborted) =>
+        step is null
+            ? layer.ForwardAsync<T>(values, values, options, aborted)
+            : step.Session.StepAsync<T>(values, values, new StepOptions { Start = step.Start }, aborted);
 }

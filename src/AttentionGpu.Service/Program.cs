@@ -1,3 +1,4 @@
+using AttentionGpu.Hosting;
 using AttentionGpu.Hosting.Diagnostics;
 using AttentionGpu.Service;
 using AttentionGpu.Service.Guards;
@@ -10,7 +11,8 @@ RateLimitOptions rates = ServiceSettings.Read<RateLimitOptions>(builder.Configur
 builder.WebHost.ConfigureKestrel(options => limits.Apply(options.Limits)).UseSockets(ServiceLimits.Apply);
 builder.Services.AddSingleton(limits).AddSingleton<MemoryBudget>().AddHostedService<MemoryReturn>();
 builder.Services.AddAttention().BindConfiguration("Attention");
-builder.Services.AddHostedService<DemoLayer>();
+AttentionCacheOptions cache = ServiceSettings.Read<AttentionCacheOptions>(builder.Configuration, "DemoCache");
+builder.Services.AddHostedService(provider => new DemoLayer(provider.GetRequiredService<IAttentionService>(), cache));
 
 // The framework refuses content types before a request is read.
 builder.Services.AddProblemDetails(options => options.CustomizeProblemDetails = context =>
@@ -42,4 +44,5 @@ OperationsPort.MapOperation(app.MapOpenApi(), access);
 OperationsPort.MapOperation(app.MapPrometheusScrapingEndpoint("/metrics"), access);
 OperationsPort.MapHealth(app.MapHealthChecks("/health"));
 AttentionEndpoints.Map(app);
+SessionEndpoints.Map(app);
 app.Run();

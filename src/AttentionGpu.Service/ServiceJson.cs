@@ -26,9 +26,25 @@ internal sealed record AttentionResponse(float[][] Output, float[][][]? Weights 
 /// <param name="Causal">Whether a token sees only itself and those before, in a request that does not say it.</param>
 /// <param name="Model">The name of the model's folder, if it is of one.</param>
 /// <param name="ModelLayer">The layer of the model: part and number, or prefix.</param>
+/// <param name="SessionTokens">Tokens of a session at most, if it has sessions.</param>
 internal sealed record LayerDescription(
     string Name, int EmbeddingSize, int Heads, int KeyValueHeads, string ElementType, bool Causal, string? Model = null,
-    string? ModelLayer = null);
+    string? ModelLayer = null, int? SessionTokens = null);
+
+/// <summary>A step of a session in JSON.</summary>
+/// <param name="Input">A row of embedding-size numbers for each new token. Not-a-number is "NaN".</param>
+internal sealed record StepBody(float[][] Input);
+
+/// <summary>The answer to a step in JSON.</summary>
+/// <param name="Output">A row a new token.</param>
+internal sealed record StepAnswer(float[][] Output);
+
+/// <summary>A session.</summary>
+/// <param name="Id">What it is asked by.</param>
+/// <param name="Layer">The layer's name.</param>
+/// <param name="Tokens">Tokens that it has.</param>
+/// <param name="Capacity">Tokens that it can have.</param>
+internal sealed record SessionDescription(string Id, string Layer, int Tokens, int Capacity);
 
 /// <summary>How JSON is read and written.</summary>
 internal static class ServiceJson

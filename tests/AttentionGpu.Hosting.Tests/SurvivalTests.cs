@@ -171,7 +171,7 @@ public class SurvivalTests
         var serviceLog = new ServiceLog(log, "test");
         using var devices = new ServiceDevices(options, null, TimeProvider.System, serviceLog);
         using var meters = new OwnMeters();
-        using var instruments = new AttentionInstruments(meters, "test", () => 0, () => 0, () => false, serviceLog);
+        using var instruments = new AttentionInstruments(meters, "test", () => 0, () => 0, () => false, () => [], serviceLog);
         var queue = new RequestQueue(options);
         await using var scheduler = new RequestScheduler(options, queue, devices, instruments, BatchMemory.Shared, serviceLog);
         for (int i = 0; i < 3; i++)

@@ -39,6 +39,8 @@ internal sealed class GuardedService : IDisposable
 
     public SmallService Small { get; } = new();
 
+    public IServiceProvider Services => _host.Services;
+
     public static HttpRequestMessage Attention(float[][] input, string query = "") => new(HttpMethod.Post, $"/v1/attention{query}")
     {
         Content = JsonContent.Create(new AttentionRequest(input), options: ServiceFixture.Json),

@@ -77,6 +77,13 @@ public sealed class SmallService : WebApplicationFactory<Program>
     public void AddLayer<T>(string name)
         where T : unmanaged => Attention.AddLayer<T>(name, _config, _weights);
 
+    /// <summary>The layer again, with sessions.</summary>
+    public AttentionSessions AddSessions(string name, AttentionCacheOptions cache) => AddSessions(Attention, name, cache);
+
+    /// <inheritdoc cref="AddSessions(string, AttentionCacheOptions)"/>
+    public static AttentionSessions AddSessions(IAttentionService service, string name, AttentionCacheOptions cache) =>
+        service.AddLayer<float>(name, _config, _weights, cache).Sessions!;
+
     /// <summary>Sends a sequence as JSON, or as a safetensors file.</summary>
     public async Task<HttpResponseMessage> PostAsync(bool isFile, float[][] input, CancellationToken token)
     {

@@ -11,7 +11,8 @@ internal static class DeviceFailure
     public static bool Is(Exception exception) => exception switch
     {
         AggregateException many => many.InnerExceptions.Any(Is),
-        AttentionMemoryException or OutOfMemoryException => false,
+        AttentionMemoryException or OutOfMemoryException or KeyValueCacheFullException => false,
+        AttentionCacheFullException or AttentionSessionEndedException or AttentionSessionLengthException => false,
         ArgumentException or NotSupportedException or ObjectDisposedException or OperationCanceledException => false,
         ArithmeticException or ArrayTypeMismatchException or IndexOutOfRangeException or InvalidCastException => false,
         NullReferenceException or NotImplementedException or KeyNotFoundException => false,

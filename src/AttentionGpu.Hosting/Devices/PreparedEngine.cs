@@ -3,7 +3,7 @@ namespace AttentionGpu.Hosting.Devices;
 /// <summary>An engine with the layers of a service, before the service uses it. Disposed unless it is used.</summary>
 internal sealed class PreparedEngine : IDisposable
 {
-    private readonly Dictionary<AttentionLayer, MultiHeadAttention> _layers = [];
+    private readonly Dictionary<AttentionLayer, MadeLayer> _layers = [];
     private bool _isUsed;
 
     /// <param name="engine">The engine, which is this object's from now on.</param>
@@ -40,11 +40,11 @@ internal sealed class PreparedEngine : IDisposable
 
     /// <summary>Moves the layers to the engine; the caller has both from now on.</summary>
     /// <returns>The layers as they were before.</returns>
-    public IReadOnlyList<MultiHeadAttention> Use()
+    public IReadOnlyList<MadeLayer> Use()
     {
-        var before = new List<MultiHeadAttention>(_layers.Count);
+        var before = new List<MadeLayer>(_layers.Count);
         _isUsed = true;
-        foreach ((AttentionLayer layer, MultiHeadAttention made) in _layers)
+        foreach ((AttentionLayer layer, MadeLayer made) in _layers)
             before.Add(layer.Use(made));
         return before;
     }
@@ -56,7 +56,7 @@ internal sealed class PreparedEngine : IDisposable
             return;
         try
         {
-            foreach (MultiHeadAttention layer in _layers.Values)
+            foreach (MadeLayer layer in _layers.Values)
                 layer.Dispose();
         }
         finally

@@ -147,7 +147,7 @@ internal sealed class ServiceDevices : IDisposable
 
     private bool TryUse(PreparedEngine prepared, bool isFallback)
     {
-        IReadOnlyList<MultiHeadAttention> layers;
+        IReadOnlyList<MadeLayer> layers;
         AttentionEngine engine;
         lock (_lock)
         {
@@ -168,7 +168,7 @@ internal sealed class ServiceDevices : IDisposable
     }
 
     // A lost device may refuse this too.
-    private void Release(IEnumerable<MultiHeadAttention> layers, AttentionEngine engine)
+    private void Release(IEnumerable<MadeLayer> layers, AttentionEngine engine)
     {
         foreach (IDisposable one in layers.Append<IDisposable>(engine))
         {

@@ -32,11 +32,15 @@ public sealed class AttentionInstruments : IDisposable
     private readonly Histogram<double> _wait;
     private readonly Histogram<double> _deviceTime;
     private readonly Histogram<int> _batchSize;
+    private readonly Counter<long> _tokens;
+    private readonly Histogram<double> _interval;
+    private readonly Counter<long> _prefixRows;
     private readonly KeyValuePair<string, object?> _service;
     private readonly ServiceLog _log;
 
     internal AttentionInstruments(
-        IMeterFactory meters, string service, Func<int> queueDepth, Func<long> memory, Func<bool> usesFallback, ServiceLog log)
+        IMeterFactory meters, string service, Func<int> queueDepth, Func<long> memory, Func<bool> usesFallback,
+        Func<IEnumerable<AttentionSessions>> sessions, ServiceLog log)
     {
         _log = log;
         _service = new("attention.service", service);
@@ -56,6 +60,25 @@ public sealed class AttentionInstruments : IDisposable
         _meter.CreateObservableGauge(
             "attention.fallback", () => new Measurement<int>(usesFallback() ? 1 : 0, _service),
             description: "1 while the fallback device is used.");
+        _tokens = _meter.CreateCounter<long>("attention.session.tokens", "{token}", "Tokens of completed steps of sessions.");
+        _interval = _meter.CreateHistogram(
+            "attention.session.interval", "s", "Time from the end of a session's step to the end of its next.", tags: null, _seconds);
+        _prefixRows = _meter.CreateCounter<long>(
+            "attention.prefix.tokens", "{token}", "Tokens of first steps where prefixes are kept, by attention.shared: whether one had them.");
+        Observe(sessions);
+    }
+
+    private void Observe(Func<IEnumerable<AttentionSessions>> sessions)
+    {
+        Gauge("attention.cache.bytes", "By", "Bytes of device memory for keys and values of sessions, used or not.", one => one.CacheBytes);
+        Gauge("attention.cache.pages.free", "{page}", "Pages that no session and no kept prefix holds.", one => one.FreePages);
+        Gauge("attention.cache.spilled", "By", "Bytes of sessions' rows in host memory.", one => one.SpilledBytes);
+        Gauge("attention.sessions.open", "{session}", "Sessions that are open.", one => one.Count);
+        Gauge("attention.sessions.spilled", "{session}", "Sessions whose rows are in host memory.", one => one.Spilled);
+
+        void Gauge(string name, string unit, string description, Func<AttentionSessions, long> value) => _meter.CreateObservableGauge(
+            name, () => sessions().Select(one => new Measurement<long>(value(one), _service, new("attention.layer", one.Layer.Name))), unit,
+            description);
     }
 
     internal static ActivitySource Source { get; } = new(Name);
@@ -97,6 +120,24 @@ public sealed class AttentionInstruments : IDisposable
         Tell(() => _batchSize.Record(requests, _service));
         Tell(() => _deviceTime.Record(time.TotalSeconds, _service));
         Tell(() => _bytes.Add(bytes, _service));
+    }
+
+    /// <summary>A step has ended well.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="tokens">Its tokens.</param>
+    /// <param name="interval">The time since the session's last step; null for the first.</param>
+    internal void Stepped(string layer, int tokens, TimeSpan? interval)
+    {
+        Tell(() => _tokens.Add(tokens, _service, new("attention.layer", layer)));
+        if (interval is { } time)
+            Tell(() => _interval.Record(time.TotalSeconds, _service, new("attention.layer", layer)));
+    }
+
+    /// <summary>A prefix was looked for.</summary>
+    internal void LookedUp(string layer, int shared, int computed)
+    {
+        Tell(() => _prefixRows.Add(shared, _service, new("attention.layer", layer), new("attention.shared", true)));
+        Tell(() => _prefixRows.Add(computed, _service, new("attention.layer", layer), new("attention.shared", false)));
     }
 
     internal void Waited(TimeSpan time) => Tell(() => _wait.Record(time.TotalSeconds, _service));

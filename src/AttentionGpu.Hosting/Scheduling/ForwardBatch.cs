@@ -23,7 +23,7 @@ internal abstract class ForwardBatch : IDisposable
 }
 
 /// <summary>A batch of one element type.</summary>
-internal sealed class ForwardBatch<T> : ForwardBatch
+internal class ForwardBatch<T> : ForwardBatch
     where T : unmanaged
 {
     private readonly AttentionLayer<T> _layer;
@@ -82,8 +82,7 @@ internal sealed class ForwardBatch<T> : ForwardBatch
         if (_weights.Length == 0)
         {
             nint[] rows = [tokens, size];
-            _layer.Current.ForwardRagged(
-                new ReadOnlyTensorSpan<T>(input, rows), _starts, new TensorSpan<T>(output, rows), _requests[0].Causal);
+            Forward(new ReadOnlyTensorSpan<T>(input, rows), new TensorSpan<T>(output, rows));
             return;
         }
 
@@ -93,6 +92,12 @@ internal sealed class ForwardBatch<T> : ForwardBatch
             sequence, sequence, sequence, new TensorSpan<T>(output, lengths),
             new TensorSpan<T>(_weights, [1, _layer.Config.Heads, tokens, tokens + _layer.ExtraKeys]), causal: _requests[0].Causal);
     }
+
+    /// <summary>Runs the layer on the tokens of all requests, one request after another.</summary>
+    /// <param name="input">[tokens, embedding size].</param>
+    /// <param name="output">As long as the input.</param>
+    protected virtual void Forward(in ReadOnlyTensorSpan<T> input, in TensorSpan<T> output) =>
+        _layer.Current.ForwardRagged(input, _starts, output, _requests[0].Causal);
 
     /// <inheritdoc/>
     public override void Complete()

@@ -26,6 +26,9 @@ internal abstract class ForwardRequest : QueueItem<ForwardRequest>
 
     public required Causal Causal { get; init; }
 
+    /// <summary>Whether it goes on with what has a place in the queue already, and so is not refused one.</summary>
+    public bool IsContinuation { get; init; }
+
     /// <summary>Where the request gives its place back.</summary>
     public required RequestQueue Queue { get; init; }
 
@@ -39,20 +42,26 @@ internal abstract class ForwardRequest : QueueItem<ForwardRequest>
 
     /// <inheritdoc/>
     public override bool Joins(ForwardRequest first, int tokens) =>
-        !HasWeights && !first.HasWeights && Layer == first.Layer && Causal == first.Causal
+        !HasWeights && !first.HasWeights && Group == first.Group && Causal == first.Causal
         && (long)(tokens + Tokens) * Layer.Config.EmbeddingSize <= Array.MaxLength;
+
+    /// <summary>Joins requests that <see cref="Joins"/> has let join this one, the first of them.</summary>
+    public virtual ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory) => Layer.Join(requests, memory);
 
     public void CancelWith(CancellationToken token) =>
         _registration = token.UnsafeRegister(
             static (state, token) => ((ForwardRequest)state!).End("cancelled", completion => completion.TrySetCanceled(token)), this);
 
     /// <summary>Ends the request so long from now, if it has not ended by then.</summary>
-    public void EndAfter(TimeSpan deadline, TimeProvider time)
+    /// <param name="left">How long.</param>
+    /// <param name="deadline">How long it was wanted for at first.</param>
+    /// <param name="time">The time.</param>
+    public void EndAfter(TimeSpan left, TimeSpan deadline, TimeProvider time)
     {
         // It starts when it can be stopped.
         _timer = time.CreateTimer(
             _ => Fail(new AttentionDeadlineException(deadline), "expired"), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _timer.Change(deadline, Timeout.InfiniteTimeSpan);
+        _timer.Change(left, Timeout.InfiniteTimeSpan);
     }
 
     public void Fail(Exception exception, string outcome) => End(outcome, completion => completion.TrySetException(exception));
@@ -97,11 +106,12 @@ internal abstract class ForwardRequest : QueueItem<ForwardRequest>
 }
 
 /// <summary>A request in the element type of its layer.</summary>
-internal sealed class ForwardRequest<T> : ForwardRequest
+internal class ForwardRequest<T> : ForwardRequest
     where T : unmanaged
 {
     public required ReadOnlyMemory<T> Input { get; init; }
 
+    /// <summary>As long as the input; empty where nobody reads it.</summary>
     public required Memory<T> Output { get; init; }
 
     /// <summary>Where the attention weights go; empty for nowhere.</summary>
@@ -137,7 +147,8 @@ internal sealed class ForwardRequest<T> : ForwardRequest
             return;
         try
         {
-            output.CopyTo(Output.Span);
+            if (!Output.IsEmpty)
+                output.CopyTo(Output.Span);
             weights.CopyTo(Weights.Span);
         }
         catch (Exception exception)

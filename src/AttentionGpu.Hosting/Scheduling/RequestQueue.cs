@@ -35,12 +35,8 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
         lock (_gate)
         {
             ObjectDisposedException.ThrowIf(_isClosed, typeof(IAttentionService));
-            if (_requests.Count >= options.QueueLimit)
-                throw new AttentionOverloadedException(nameof(options.QueueLimit), options.QueueLimit);
-            if (_requests.Tokens + request.Tokens > options.QueueLimitTokens)
-                throw new AttentionOverloadedException(nameof(options.QueueLimitTokens), options.QueueLimitTokens);
-            if (_requests.Bytes + request.Bytes > options.QueueLimitBytes)
-                throw new AttentionOverloadedException(nameof(options.QueueLimitBytes), options.QueueLimitBytes);
+            if (!request.IsContinuation)
+                RequirePlace(request);
 
             // One that is cancelled from now on withdraws, and waits for the gate.
             if (request.IsEnded)
@@ -134,6 +130,16 @@ internal sealed class RequestQueue(AttentionServiceOptions options)
             work.Refuse(new ObjectDisposedException(nameof(IAttentionService)));
         foreach (ForwardRequest request in requests)
             request.Fail(new ObjectDisposedException(nameof(IAttentionService)), "refused");
+    }
+
+    private void RequirePlace(ForwardRequest request)
+    {
+        if (_requests.Count >= options.QueueLimit)
+            throw new AttentionOverloadedException(nameof(options.QueueLimit), options.QueueLimit);
+        if (_requests.Tokens + request.Tokens > options.QueueLimitTokens)
+            throw new AttentionOverloadedException(nameof(options.QueueLimitTokens), options.QueueLimitTokens);
+        if (_requests.Bytes + request.Bytes > options.QueueLimitBytes)
+            throw new AttentionOverloadedException(nameof(options.QueueLimitBytes), options.QueueLimitBytes);
     }
 
     // How long the requests that wait may go on waiting for others.

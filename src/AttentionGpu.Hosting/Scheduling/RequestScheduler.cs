@@ -136,7 +136,7 @@ internal sealed class RequestScheduler : IAsyncDisposable
         try
         {
             long start = Stopwatch.GetTimestamp();
-            using ForwardBatch batch = requests[0].Layer.Join(requests, _memory);
+            using ForwardBatch batch = requests[0].Join(requests, _memory);
             try
             {
                 batch.Run();

@@ -6,6 +6,8 @@ namespace AttentionGpu.Service.Guards;
 /// <summary>What OpenAPI cannot tell from the code, or tells in the code's names.</summary>
 internal static class ApiDescription
 {
+    private const string InBody = "A JSON body may tell it instead; where both do, they must agree.";
+
     public static void Add(IServiceCollection services, AccessOptions access) => services.AddOpenApi(options =>
     {
         options.AddSchemaTransformer((schema, context, _) =>
@@ -25,22 +27,45 @@ internal static class ApiDescription
     {
         operation.Parameters =
         [
-            Parameter(RequestQuery.LayerName, JsonSchemaType.String, "The layer's name in any case; not needed where there is one layer."),
+            Parameter(
+                RequestQuery.LayerName, JsonSchemaType.String, $"The layer's name in any case; not needed where there is one layer. {InBody}"),
             Parameter(
                 RequestQuery.CausalName, JsonSchemaType.Boolean,
-                "Whether a token sees only itself and those before; else what the layer does."),
+                $"Whether a token sees only itself and those before; else what the layer does. {InBody}"),
         ];
-        var file = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" } };
-        operation.RequestBody?.Content?[SafetensorsBody.ContentType] = file;
-        operation.Responses?[$"{StatusCodes.Status200OK}"].Content?[SafetensorsBody.ContentType] = file;
+        DescribeFiles(operation);
         return Task.CompletedTask;
     });
 
-    private static OpenApiParameter Parameter(string name, JsonSchemaType type, string description) => new()
+    /// <summary>Describes a step of a session, whose bodies are tensors.</summary>
+    public static void DescribeStep(RouteHandlerBuilder endpoint) => endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
+    {
+        DescribeFiles(operation);
+        return Task.CompletedTask;
+    });
+
+    /// <summary>Describes a parameter of the query.</summary>
+    public static RouteHandlerBuilder DescribeQuery(
+        RouteHandlerBuilder endpoint, string name, JsonSchemaType type, string description, bool isRequired = false) =>
+        endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
+        {
+            operation.Parameters = [.. operation.Parameters ?? [], Parameter(name, type, description, isRequired)];
+            return Task.CompletedTask;
+        });
+
+    private static void DescribeFiles(OpenApiOperation operation)
+    {
+        var file = new OpenApiMediaType { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Format = "binary" } };
+        operation.RequestBody?.Content?[SafetensorsBody.ContentType] = file;
+        operation.Responses?[$"{StatusCodes.Status200OK}"].Content?[SafetensorsBody.ContentType] = file;
+    }
+
+    private static OpenApiParameter Parameter(string name, JsonSchemaType type, string description, bool isRequired = false) => new()
     {
         Name = name,
         In = ParameterLocation.Query,
-        Description = $"{description} A JSON body may tell it instead; where both do, they must agree.",
+        Description = description,
+        Required = isRequired,
         Schema = new OpenApiSchema { Type = type },
     };
 

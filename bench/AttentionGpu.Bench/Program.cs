@@ -12,6 +12,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- --filter '*'
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- variants [DEVICE]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- invariant [DEVICE]
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- decode [FOLDER]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- encoder [DEVICE [THREADS]]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
@@ -27,6 +28,8 @@ else if (args is ["variants", ..])
     PeerReport.RunVariants(args.ElementAtOrDefault(1) ?? "simd");
 else if (args is ["invariant", ..])
     InvariantCosts.Run(args.ElementAtOrDefault(1) ?? "simd");
+else if (args is ["decode", ..])
+    DecodeReport.Run(args.ElementAtOrDefault(1));
 else if (args is ["encoder", ..])
     EncoderReport.Run(args.ElementAtOrDefault(1) ?? "simd", Number(args.ElementAtOrDefault(2) ?? "2"));
 else if (args is ["textbook", var device])

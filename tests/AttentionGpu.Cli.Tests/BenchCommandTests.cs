@@ -28,6 +28,32 @@ public class BenchCommandTests
             Figure("gigabytesPerSecond") / Figure("peakGigabytesPerSecond"), Figure("bandwidthShare"), Figure("bandwidthShare") / 1e9);
     }
 
+    // 3 sequences of 9 rows and a new one; 2 key/value heads of 40 elements, with scales: a float32, or a float16 for each 32.
+    [Theory]
+    [InlineData(10, 2 * 2 * 160)]
+    [InlineData(10, 2 * 2 * 80, "--cache-type", "float16", "--cache", "paged", "--page-size", "16")]
+    [InlineData(10, 2 * 2 * 80, "--cache-type", "bfloat16", "--cache", "paged")]
+    [InlineData(10, 2 * 2 * 44, "--cache-type", "int8")]
+    [InlineData(10, 2 * 2 * 44, "--cache-type", "float8", "--steps", "3")]
+    [InlineData(4, 2 * 2 * 24, "--cache-type", "int4", "--cache", "window", "--window", "4")]
+    public void Figures_of_decoding_are_those_of_the_visible_rows_and_the_new_ones(int visible, int rowBytes, params string[] arguments)
+    {
+        CliResult result = InProcess.Run([
+            "bench", "--device", "simd", "--json", "--op", "decode", "--shape", "3,4,9,40", "--kv-heads", "2", .. arguments,
+        ]);
+        Assert.Equal((0, ""), (result.ExitCode, result.Error));
+        JsonElement root = JsonElement.Parse(result.Output);
+        double Figure(string name) => root.GetProperty(name).GetDouble();
+        double bytes = (3.0 * (visible + 1) * rowBytes) + (3 * 4 * 40 * (4 + 2 + 2 + 4));
+        Assert.Equal(4.0 * 3 * 4 * 40 * visible / 1e6, Figure("gflops") * Figure("milliseconds"), 1e-9);
+        Assert.Equal(bytes / 1e6, Figure("gigabytesPerSecond") * Figure("milliseconds"), 1e-9);
+        Assert.Equal(3e3, Figure("tokensPerSecond") * Figure("milliseconds"), 1e-6);
+        Assert.True(Figure("cacheGigabytes") * 1e9 >= Figure("sets") * 3 * visible * rowBytes);
+        Assert.Equal(4096 / 3, Figure("sets"));
+        Assert.All(_shares, name => Assert.True(Figure(name) > 0, name));
+        Assert.StartsWith("pieces of ", root.GetProperty("reader").GetString(), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Only_the_processor_by_vectors_has_shares()
     {
@@ -59,6 +85,20 @@ public class BenchCommandTests
     [InlineData("--shape", "1,4,16,8", "--kv-length", "0")]
     [InlineData("--shape", "1,4,16,8", "--threads", "0")]
     [InlineData("--shape", "1,4,16,8", "--device", "nope")]
+    [InlineData("--op", "decode", "--shape", "1,4,16")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--causal")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--kv-length", "4")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--kv-heads", "3")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--cache-type", "int2")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--cache", "ring")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--window", "4")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--cache", "window")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--cache", "window", "--window", "0")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--page-size", "64")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--cache", "paged", "--page-size", "48")]
+    [InlineData("--op", "decode", "--shape", "1,4,16,8", "--steps", "0")]
+    [InlineData("--shape", "1,4,16,8", "--cache", "paged")]
+    [InlineData("--shape", "1,4,16,8", "--steps", "2")]
     public void Bad_arguments_are_one_line_and_exit_code_2(params string[] arguments) => InProcess.Fail(2, ["bench", .. arguments]);
 
     [Theory]

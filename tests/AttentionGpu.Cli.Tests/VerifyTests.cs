@@ -19,4 +19,12 @@ public class VerifyTests
         Assert.All(outcomes, outcome => Assert.True(outcome.Status == VerifyStatus.Passed, $"{outcome.Name}: {outcome.Status}, {outcome.Error}, {outcome.Note}"));
         Assert.Equal(87, outcomes.Length);
     }
+
+    [Fact]
+    public void Caches_of_every_kind_and_element_type_are_verified_with_values_of_their_own_and_in_the_keys() => Assert.Equal(
+        from kind in (string[])["contiguous", "paged", "window"]
+        from values in (string[])["", ", values in keys"]
+        from element in (string[])["float32", "float16", "bfloat16", "int8", "int4", "float8e4m3"]
+        select $"cache, {kind}, {element}{values}",
+        BuiltInCaches.All.Select(one => one.Name));
 }

@@ -1,5 +1,6 @@
 using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
+using AttentionGpu.Cli.Verify;
 using AttentionGpu.Elements;
 using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
@@ -35,6 +36,9 @@ internal enum Wrong
 
     /// <summary>Scores that are asked for at any stage: they are the products.</summary>
     ScoreStage = 256,
+
+    /// <summary>Rows of the first chunk in a cache of 8-bit integers: each positive element is a step off.</summary>
+    Rounding = 512,
 }
 
 /// <summary>How a <see cref="WrongDevice"/> is wrong.</summary>
@@ -92,7 +96,23 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
 
     protected override IPlan<HeadTransformExtent, HeadTransformBuffers> Watch(
         HeadTransformSignature signature, IPlan<HeadTransformExtent, HeadTransformBuffers> plan) =>
-        Make(plan, Wrong.Rows, buffers => Spoil(buffers.Target, signature.Target.Element.Plain(), RowDifference));
+        Make(Rounded(signature, plan), Wrong.Rows, buffers =>
+        {
+            if (signature.Target.Element.IsQuantised())
+                SpoilQuantised(buffers.Target);
+            else
+                Spoil(buffers.Target, signature.Target.Element.Plain(), RowDifference);
+        });
+
+    private IPlan<HeadTransformExtent, HeadTransformBuffers> Rounded(
+        HeadTransformSignature signature, IPlan<HeadTransformExtent, HeadTransformBuffers> plan) =>
+        wrong.HasFlag(Wrong.Rounding) && signature.Target.Element == KeyValueElement.Int8
+            ? new WatchedPlan<HeadTransformExtent, HeadTransformBuffers>(plan, after: (extent, buffers) =>
+            {
+                if (extent.Length == CacheScript.Chunk)
+                    SpoilSteps(buffers.Target);
+            })
+            : plan;
 
     private IPlan<AttentionExtent, AttentionBuffers> Planned(AttentionSignature signature, IPlan<AttentionExtent, AttentionBuffers> plan) =>
         wrong.HasFlag(Wrong.ScoreStage) && signature.Scores is not null
@@ -131,6 +151,18 @@ internal sealed class WrongDevice(Wrong wrong, Fault fault = Fault.Differs) : De
             default:
                 *memory.Pointer<BFloat16>() = (BFloat16)Spoiled(*memory.Pointer<BFloat16>(), difference);
                 break;
+        }
+    }
+
+    // The second highest bit: of an int4 element that of its odd neighbour, several steps in every type.
+    private static unsafe void SpoilQuantised(DeviceMemory memory) => *memory.Pointer<byte>() ^= 0x40;
+
+    private static unsafe void SpoilSteps(DeviceMemory memory)
+    {
+        foreach (ref sbyte element in new Span<sbyte>(memory.Pointer<sbyte>(), (int)memory.ByteLength))
+        {
+            if (element is > 0 and < sbyte.MaxValue)
+                element++;
         }
     }
 

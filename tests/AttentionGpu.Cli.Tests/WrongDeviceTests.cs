@@ -24,12 +24,16 @@ public class WrongDeviceTests
     [
         "past and present", "norm and rotary embedding", "rotary tables of each batch entry",
         "norm of rows whose squares overflow", "float16", "bfloat16",
-        .. BuiltInLayers.All.Select(one => one.Name).Except(_layersWithWeights).Except(_layersWithExtraKeys),
+        .. BuiltInLayers.All.Select(one => one.Name).Except(_layersWithWeights).Except(_layersWithExtraKeys), .. Caches,
     ];
 
-    private static readonly string[] _past = ["past and present", "float16", "bfloat16"];
+    // Keys and values that attention has read are a cache's rows too.
+    private static readonly string[] _past = ["past and present", "float16", "bfloat16", .. Caches];
 
-    private static string[] All => [.. BuiltInCases.All.Concat(BuiltInVariants.All).Concat(BuiltInLayers.All).Select(one => one.Name)];
+    private static string[] Caches => [.. BuiltInCaches.All.Select(one => one.Name)];
+
+    private static string[] All =>
+        [.. BuiltInCases.All.Concat(BuiltInVariants.All).Concat(BuiltInLayers.All).Concat(BuiltInCaches.All).Select(one => one.Name)];
 
     [Fact]
     public void The_device_that_is_made_wrong_is_right_without_a_fault() => Expect([], Wrong.Nothing);
@@ -50,19 +54,23 @@ public class WrongDeviceTests
     public void Wrong_scores_fail_every_case_that_asks_for_them() => Expect(_scores, Wrong.Scores);
 
     [Fact]
-    public void A_wrong_log_sum_exp_fails_every_variant_and_the_layers_that_are_asked_for_it() =>
-        Expect([.. BuiltInVariants.All.Select(one => one.Name), .. _layersWithWeights, .. _layersWithExtraKeys], Wrong.LogSumExp);
+    public void A_wrong_log_sum_exp_fails_every_variant_and_cache_and_the_layers_that_are_asked_for_it() => Expect(
+        [.. BuiltInVariants.All.Select(one => one.Name), .. Caches, .. _layersWithWeights, .. _layersWithExtraKeys], Wrong.LogSumExp);
 
     [Fact]
-    public void Wrong_rows_fail_the_cases_with_a_past_or_a_rotary_embedding() => Expect(_rows, Wrong.Rows);
+    public void Wrong_rows_fail_the_cases_with_a_past_or_a_rotary_embedding_or_a_cache() => Expect(_rows, Wrong.Rows);
 
     [Theory]
     [InlineData(Wrong.PresentKey)]
     [InlineData(Wrong.PresentValue)]
-    internal void Wrong_present_tensors_fail_the_cases_with_a_past(Wrong wrong) => Expect(_past, wrong);
+    internal void Wrong_present_tensors_fail_the_cases_with_a_past_or_a_cache(Wrong wrong) => Expect(_past, wrong);
 
     [Fact]
     public void Products_in_place_of_scores_of_another_stage_fail_every_case_that_asks_for_it() => Expect(_scores, Wrong.ScoreStage);
+
+    [Fact]
+    public void Rows_that_are_rounded_wrong_fail_the_cases_of_their_type() =>
+        Expect([.. Caches.Where(name => name.Contains(", int8", StringComparison.Ordinal))], Wrong.Rounding);
 
     [Fact]
     public void NaN_where_a_query_sees_no_key_fails_the_cases_that_have_one() => Expect(

@@ -8,22 +8,30 @@ public class BatchInvariantTests
     // Few queries and many, which the processor computes in two ways.
     private static readonly int[] _tokens = [2, 100, 1, 7];
 
+    [Fact]
+    public async Task Joined_requests_have_the_bits_of_each_alone()
+    {
+        float[][] alone = await RunAsync(requestsInBatch: 1);
+        float[][] joined = await RunAsync(requestsInBatch: _tokens.Length);
+        Assert.All(alone.Zip(joined), pair => Assert.Equal(pair.First, pair.Second));
+    }
+
+    // Two processors compute these requests alike without the option too: the bits cannot tell whether an engine has it.
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
-    public async Task Joined_requests_have_the_bits_of_each_alone_where_the_option_says_so(bool batchInvariant)
+    public async Task The_engine_has_the_option_of_the_service(bool batchInvariant)
     {
-        float[][] alone = await RunAsync(batchInvariant, requestsInBatch: 1);
-        float[][] joined = await RunAsync(batchInvariant, requestsInBatch: _tokens.Length);
-        Assert.Equal(batchInvariant, alone.Zip(joined).All(pair => pair.First.AsSpan().SequenceEqual(pair.Second)));
+        await using AttentionService service = Fixture.Create(new() { Device = "simd", BatchInvariant = batchInvariant });
+        Assert.Equal(batchInvariant, service.Engine.IsBatchInvariant);
     }
 
-    private static async Task<float[][]> RunAsync(bool batchInvariant, int requestsInBatch)
+    private static async Task<float[][]> RunAsync(int requestsInBatch)
     {
         await using AttentionService service = Fixture.Create(new()
         {
             Device = "simd",
-            BatchInvariant = batchInvariant,
+            BatchInvariant = true,
             MaxBatchRequests = requestsInBatch,
             BatchDelay = _longerThanTests,
         });

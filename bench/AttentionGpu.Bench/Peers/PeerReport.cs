@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Text;
 using AttentionGpu.Cli.Bench;
 using AttentionGpu.Tests.Torch;
 using Microsoft.ML.OnnxRuntime;
@@ -12,9 +11,6 @@ namespace AttentionGpu.Bench.Peers;
 /// </summary>
 internal sealed class PeerReport : IDisposable
 {
-    private const string Start = "<!-- peers: written by the command -->";
-    private const string End = "<!-- peers end -->";
-
     private static readonly TimeSpan _window = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan _duration = TimeSpan.FromSeconds(3);
 
@@ -33,7 +29,7 @@ internal sealed class PeerReport : IDisposable
     private readonly AttentionEngine _engine;
     private readonly MachineLimits _limits;
     private readonly int _threads = Environment.ProcessorCount;
-    private readonly StringBuilder _text = new();
+    private readonly ReportText _text = new();
 
     private PeerReport(string device)
     {
@@ -50,7 +46,7 @@ internal sealed class PeerReport : IDisposable
         if (folder is null)
             return;
         SpeedChart.Save(Path.Combine(folder, "attention.png"), points);
-        Replace(Path.Combine(folder, "RESULTS.md"), report._text.ToString());
+        report._text.Save(folder, "peers");
     }
 
     /// <summary>Prints what variants cost, and nothing else.</summary>
@@ -151,27 +147,7 @@ internal sealed class PeerReport : IDisposable
 
     private static string Shape(int[] shape) => string.Join(',', shape);
 
-    private void Row(IEnumerable<string> cells, bool isHead = false)
-    {
-        string[] all = [.. cells];
-        Line($"| {string.Join(" | ", all)} |");
-        if (isHead)
-            Line($"|{string.Concat(Enumerable.Repeat("---|", all.Length))}");
-    }
+    private void Row(IEnumerable<string> cells, bool isHead = false) => _text.Row(cells, isHead);
 
-    private void Line(string text)
-    {
-        Console.WriteLine(text);
-        _text.Append(text).Append('\n');
-    }
-
-    private static void Replace(string path, string text)
-    {
-        string all = File.ReadAllText(path);
-        int start = all.IndexOf(Start, StringComparison.Ordinal);
-        int end = all.IndexOf(End, StringComparison.Ordinal);
-        if (start < 0 || end < start)
-            throw new InvalidOperationException($"'{path}' does not have the marks '{Start}' and '{End}'.");
-        File.WriteAllText(path, $"{all[..start]}{Start}\n\n{text}\n{all[end..]}");
-    }
+    private void Line(string text) => _text.Line(text);
 }

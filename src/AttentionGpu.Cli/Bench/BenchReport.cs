@@ -7,7 +7,14 @@ namespace AttentionGpu.Cli.Bench;
 /// <summary>Prints the figures of <c>attention bench</c>.</summary>
 internal static class BenchReport
 {
-    public static void Print(DeviceInfo device, string operation, string shape, BenchFigures figures, bool json)
+    /// <param name="device">Where it ran.</param>
+    /// <param name="operation">The option's value.</param>
+    /// <param name="shape">The option's value.</param>
+    /// <param name="figures">The figures.</param>
+    /// <param name="json">Whether to print JSON.</param>
+    /// <param name="decode">What else there is to tell of steps of decoding.</param>
+    public static void Print(
+        DeviceInfo device, string operation, string shape, BenchFigures figures, bool json, DecodeFigures? decode = null)
     {
         if (json)
         {
@@ -23,6 +30,10 @@ internal static class BenchReport
                 bandwidthShare = figures.BandwidthShare,
                 peakGflops = figures.Peak / 1e9,
                 peakGigabytesPerSecond = figures.Bandwidth / 1e9,
+                tokensPerSecond = decode?.TokensPerSecond,
+                sets = decode?.Sets,
+                cacheGigabytes = decode?.CacheBytes / 1e9,
+                reader = decode?.Reader,
             }, Screen.Output);
             return;
         }
@@ -33,6 +44,14 @@ internal static class BenchReport
         table.AddRow("time", string.Create(culture, $"{figures.Seconds * 1e3:F3} ms"));
         table.AddRow("speed", string.Create(culture, $"{figures.Speed / 1e9:F1} GFLOP/s") + Share(figures.PeakShare));
         table.AddRow("memory", string.Create(culture, $"{figures.Rate / 1e9:F1} GB/s") + Share(figures.BandwidthShare));
+        if (decode is not null)
+        {
+            table.AddRow("tokens", string.Create(culture, $"{decode.TokensPerSecond:F1} a second"));
+            table.AddRow("cache", string.Create(culture, $"{decode.CacheBytes / 1e9:F2} GB: {decode.Sets} sets of sequences in turn"));
+            if (decode.Reader is not null)
+                table.AddRow("plain reading", Screen.Cell(decode.Reader));
+        }
+
         Screen.Output.Table(table);
     }
 

@@ -10,6 +10,7 @@ internal static class BenchCommand
     private const string AttentionOperation = "sdpa";
     private const string LayerOperation = "mha";
     private const string LinearOperation = "linear";
+    private const string DecodeOperation = "decode";
 
     // Peak and problem are timed in turns of the same length: a processor's clock is faster in short bursts.
     private static readonly TimeSpan _window = TimeSpan.FromMilliseconds(100);
@@ -19,27 +20,29 @@ internal static class BenchCommand
     {
         var operation = new Option<string>("--op")
         {
-            Description = "sdpa: attention alone; mha: a whole layer; linear: one product.",
+            Description = "sdpa: attention alone; mha: a whole layer; linear: one product; decode: a step against a key/value cache.",
             HelpName = "OP",
             DefaultValueFactory = _ => AttentionOperation,
         };
-        operation.AcceptOnlyFromAmong(AttentionOperation, LayerOperation, LinearOperation);
+        operation.AcceptOnlyFromAmong(AttentionOperation, LayerOperation, LinearOperation, DecodeOperation);
         var shape = new Option<string>("--shape")
         {
-            Description = "sdpa: batch,heads,length,head size; mha: batch,length,embedding,heads; linear: rows,output size,input size.",
+            Description = "sdpa, decode: batch,heads,length,head size; mha: batch,length,embedding,heads; linear: rows,output size,input size.",
             HelpName = "N,N,...",
             Required = true,
         };
-        var keyValueHeads = new Option<int?>("--kv-heads") { Description = "Key/value heads, if fewer (sdpa, mha).", HelpName = "K" };
+        var keyValueHeads = new Option<int?>("--kv-heads") { Description = "Key/value heads, if fewer (sdpa, mha, decode).", HelpName = "K" };
         var keyLength = new Option<int?>("--kv-length") { Description = "Keys, if not as many as queries (sdpa).", HelpName = "L" };
         var causal = new Option<bool>("--causal") { Description = "Causal mask; the last query sees all keys." };
         var threads = new Option<int?>("--threads") { Description = "Most threads of a call (simd).", HelpName = "N" };
+        var decode = new DecodeOptions();
         Option<string> device = CommonOptions.Device();
         Option<bool> json = CommonOptions.Json();
         var command = new Command("bench", "Time one operation: median of repeated calls, and the share of what the machine can do.")
         {
             operation, shape, keyValueHeads, keyLength, causal, threads, device, json,
         };
+        decode.AddTo(command);
         command.SetAction(parsed => Run(new Settings(
             parsed.GetRequiredValue(operation),
             parsed.GetRequiredValue(shape),
@@ -47,6 +50,7 @@ internal static class BenchCommand
             parsed.GetValue(keyLength),
             parsed.GetValue(causal),
             parsed.GetValue(threads),
+            decode.Get(parsed),
             parsed.GetRequiredValue(device),
             parsed.GetValue(json)), open));
         return command;
@@ -54,9 +58,13 @@ internal static class BenchCommand
 
     private static int Run(Settings settings, EngineFactory open)
     {
+        if (settings.Operation != DecodeOperation && settings.Decode.First is string unused)
+            throw new ArgumentException($"{unused} is for {DecodeOperation}, not {settings.Operation}.");
         using AttentionEngine engine = open(settings.Device, new AttentionEngineOptions { Threads = settings.Threads });
-        BenchProblem problem = Create(engine, settings);
         int threads = Math.Min(settings.Threads ?? int.MaxValue, Environment.ProcessorCount);
+        if (settings.Operation == DecodeOperation)
+            return Decode(engine, settings, threads);
+        BenchProblem problem = Create(engine, settings);
         BenchFigures figures = Screen.Status($"{settings.Operation} on {engine.Device.Name}", _ =>
         {
             if (engine.Device.Kind != DeviceKind.Simd)
@@ -66,6 +74,20 @@ internal static class BenchCommand
             return BenchFigures.Of(problem, medians, limits.PeakOperations, MachineLimits.ReadBytes);
         });
         BenchReport.Print(engine.Device, settings.Operation, settings.Shape, figures, settings.Json);
+        return ExitCode.Success;
+    }
+
+    private static int Decode(AttentionEngine engine, Settings settings, int threads)
+    {
+        if (settings.KeyLength is not null || settings.Causal)
+            throw new ArgumentException($"--kv-length and --causal are not for {DecodeOperation}.");
+        int[] shape = BenchShape.Parse(settings.Shape, "batch,heads,length,head size");
+        BenchShape.RequireDivides("--kv-heads", settings.KeyValueHeads ?? shape[1], "the heads of --shape", shape[1]);
+        BenchShape.RequireTensors(settings.Shape, ("the queries", [shape[0], shape[1], shape[3]]));
+        DecodeSettings step = settings.Decode.Step(shape, settings.KeyValueHeads ?? shape[1]);
+        DecodeFigures figures = Screen.Status(
+            $"{settings.Operation} on {engine.Device.Name}", _ => DecodeBench.Measure(engine, step, settings.Decode.Steps, threads));
+        BenchReport.Print(engine.Device, settings.Operation, settings.Shape, figures.Step, settings.Json, figures);
         return ExitCode.Success;
     }
 
@@ -112,5 +134,6 @@ internal static class BenchCommand
     }
 
     private sealed record Settings(
-        string Operation, string Shape, int? KeyValueHeads, int? KeyLength, bool Causal, int? Threads, string Device, bool Json);
+        string Operation, string Shape, int? KeyValueHeads, int? KeyLength, bool Causal, int? Threads, DecodeValues Decode, string Device,
+        bool Json);
 }

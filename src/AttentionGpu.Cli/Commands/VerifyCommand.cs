@@ -24,7 +24,9 @@ internal static class VerifyCommand
 
     private static int Run(string? folder, string device, bool json, EngineFactory open)
     {
-        IReadOnlyList<VerifyCase> cases = folder is null ? [.. BuiltInCases.All, .. BuiltInVariants.All, .. BuiltInLayers.All] : OnnxCases.Load(folder);
+        IReadOnlyList<VerifyCase> cases = folder is null
+            ? [.. BuiltInCases.All, .. BuiltInVariants.All, .. BuiltInLayers.All, .. BuiltInCaches.All]
+            : OnnxCases.Load(folder);
         using AttentionEngine engine = open(device);
         List<VerifyOutcome> outcomes = Screen.Status($"verifying {engine.Device.Name}", report =>
         {

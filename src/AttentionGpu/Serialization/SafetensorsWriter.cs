@@ -22,11 +22,12 @@ internal static class SafetensorsWriter
 
     /// <summary>The bytes before the elements: the header, and its length before it.</summary>
     public static byte[] CreateHeader<T>(IReadOnlyDictionary<string, nint[]> lengths)
-        where T : unmanaged =>
-        CreateHeader([
-            .. lengths.OrderBy(pair => pair.Key, StringComparer.Ordinal)
-                .Select(pair => (pair.Key, SafetensorsElements.TypeOf<T>(), pair.Value)),
-        ]);
+        where T : unmanaged
+    {
+        SafetensorsType type = SafetensorsElements.TypeOf<T>();
+        return CreateHeader(
+            [.. lengths.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => (pair.Key, type, pair.Value))]);
+    }
 
     /// <summary>The same for tensors of several types, whose elements follow in this order.</summary>
     public static byte[] CreateHeader(IReadOnlyList<(string Name, SafetensorsType Type, nint[] Lengths)> tensors)

@@ -68,7 +68,10 @@ internal sealed class OnnxModel
         return outputs[0];
     }
 
-    public byte[] Build(int opset, params string[] outputs) => Message(writer =>
+    public byte[] Build(int opset, params string[] outputs) => Build(opset, Array.ConvertAll(outputs, name => (name, typeof(float))));
+
+    /// <summary>The model, with outputs of other element types.</summary>
+    public byte[] Build(int opset, params (string Name, Type Element)[] outputs) => Message(writer =>
     {
         Write(writer, 1, IrVersion);
         Write(writer, 8, Message(version =>
@@ -90,14 +93,16 @@ internal sealed class OnnxModel
                 Write(graph, 5, initializer);
             foreach (ByteString input in _inputs)
                 Write(graph, 11, input);
-            foreach (string output in outputs)
-                Write(graph, 12, ValueInfo(output, Element(typeof(float)), null));
+            foreach ((string name, Type element) in outputs)
+                Write(graph, 12, ValueInfo(name, Element(element), null));
         }));
     }).ToByteArray();
 
     // TensorProto.DataType
     private static int Element(Type type) =>
         type == typeof(float) ? 1
+        : type == typeof(byte) ? 2
+        : type == typeof(sbyte) ? 3
         : type == typeof(int) ? 6
         : type == typeof(long) ? 7
         : type == typeof(bool) ? 9
@@ -129,6 +134,11 @@ internal sealed class OnnxModel
             writer.WriteTag(2, WireFormat.WireType.Fixed32);
             writer.WriteFloat(number);
             Write(writer, 20, 1);
+        }
+        else if (value is string text)
+        {
+            Write(writer, 4, text);
+            Write(writer, 20, 3);
         }
         else if (value is ByteString tensor)
         {

@@ -1,9 +1,7 @@
-using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.KeyValues;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 
@@ -15,6 +13,8 @@ namespace AttentionGpu.Tests.Simd;
 /// </summary>
 public sealed class StoredKeyValueTests : IDisposable
 {
+    private static readonly bool[] _latent = [false, true];
+
     private const int KeyValueHeads = 2;
     private const int PageShift = 4;
 
@@ -107,8 +107,8 @@ public sealed class StoredKeyValueTests : IDisposable
 
     private static IEnumerable<KeyValueForm> Forms(Case one) =>
         from element in _elements
-        from rows in new[] { KeyValueRows.Contiguous, KeyValueRows.Paged }
-        from isLatent in new[] { false, true }
+        from rows in Enum.GetValues<KeyValueRows>()
+        from isLatent in _latent
         where !isLatent || one.ValueSize <= one.HeadSize
         select new KeyValueForm(element, rows, isLatent);
 

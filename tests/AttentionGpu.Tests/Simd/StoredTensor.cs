@@ -24,7 +24,7 @@ internal sealed unsafe class StoredTensor
     /// <param name="heads">Heads.</param>
     /// <param name="rows">Rows of a head; a multiple of a page's where they are paged.</param>
     /// <param name="size">Elements of a row.</param>
-    /// <param name="pages">The page table, of numbers below its length plus <see cref="SparePages"/>; empty where there are no pages.</param>
+    /// <param name="pages">The page table: numbers below its length plus <see cref="SparePages"/>; empty without pages.</param>
     /// <param name="pageShift">Rows of a page, as a power of two.</param>
     public StoredTensor(PlanMemory memory, KeyValueForm form, int heads, int rows, int size, int[] pages, int pageShift)
     {

@@ -46,7 +46,10 @@ public sealed unsafe class StoredTransformTests : IDisposable
                 foreach (int size in _sizes)
                 {
                     foreach (bool transforms in new[] { false, true })
-                        Check(random, new KeyValueForm(element, rows), size, transforms, $"seed {seed}, {element}, {rows}, {size}, {transforms}");
+                    {
+                        var form = new KeyValueForm(element, rows);
+                        Check(random, form, size, transforms, $"seed {seed}, {form}, {size}, {transforms}");
+                    }
                 }
             }
         }

@@ -12,7 +12,7 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// How the threads share the blocks of queries of a call of attention. Where that is too little work to share, the keys are split too, into
 /// parts whose states are merged. Sequences with few queries are <see cref="FewQueriesSchedule{TVector, TOperations}"/>'s.
 /// </summary>
-/// <remarks>A batch-invariant schedule does not split keys, since it makes every choice that shows in the bits by a sequence alone.</remarks>
+/// <remarks>A batch-invariant schedule splits no keys: it makes every choice that shows in the bits by a sequence alone.</remarks>
 internal readonly struct AttentionSchedule<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>

@@ -8,6 +8,7 @@ using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
 using AttentionGpu.Kernels.Common.Tiles;
+using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
@@ -32,6 +33,15 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Rows of scores begin in different sets of L1.
     private const int ScoresStride = PartKeys + 16;
 
+    // Keys or values of a step, which come to L1 for all rows. Rows of more bytes at once are read with gaps in time that the processor's
+    // prefetching does not fill; a step of fewer rows reads and writes the sums more often.
+    private const int StepBytes = 4 << 10;
+    private const int MinStep = 8;
+
+    // Keys and values are asked for so much before they are read; a multiple of the rows of a page.
+    private const int AheadBytes = 8 << 10;
+    private const int MinAheadKeys = 16;
+
     // Vectors of weights that are added up by themselves.
     private const int TotalVectors = 32;
 
@@ -45,6 +55,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
+    private readonly int _step;
+    private readonly int _aheadKeys;
 
     public FewQueriesKernel(AttentionContext context, PreciseRow<TVector, TOperations> precise)
     {
@@ -56,6 +68,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         _mask = new(context);
         _transform = new(context);
         _sumsStride = SumsStride(_valueSize);
+        int rowBytes = _stored.RowBytes(_headSize);
+        _step = Math.Clamp(StepBytes / rowBytes, MinStep, StoredProducts<TVector, TOperations>.MaxStep) / MinStep * MinStep;
+        _aheadKeys = Math.Clamp(AheadBytes / rowBytes, MinAheadKeys, PartKeys / 2) / MinAheadKeys * MinAheadKeys;
     }
 
     /// <summary>Blocks of the rows of a key/value head: its query heads, times the queries.</summary>
@@ -165,12 +180,20 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         firstKey += block.Sequence.KeyStart;
         for (int i = 0; i < count;)
         {
-            StoredRows keys = _context.Keys.Rows(
-                block.Batch, keyHead, firstKey + i, Math.Min(StoredProducts<TVector, TOperations>.Step, count - i));
-            block.KeyProducts.Score(block.Queries, keys, block.Scores + i, ScoresStride);
+            StoredRows keys = _context.Keys.Rows(block.Batch, keyHead, firstKey + i, Math.Min(_step, count - i));
+            int ahead = i + _aheadKeys;
+            StoredRows next = ahead < count
+                ? _context.Keys.Rows(block.Batch, keyHead, firstKey + ahead, keys.Count)
+                : FirstValues(block, keyHead, firstKey, count, ahead - count, keys.Count);
+            block.KeyProducts.Score(block.Queries, keys, next, block.Scores + i, ScoresStride);
             i += keys.Count;
         }
     }
+
+    // The values from a key of the part on, which are read after its keys.
+    private StoredRows FirstValues(in Block block, int keyHead, int firstKey, int count, int first, int wanted) => first < count
+        ? _context.Values.Rows(block.Batch, keyHead, firstKey + first, Math.Min(wanted, count - first))
+        : default;
 
     private void Mask(in Block block, int row, int firstKey, int count)
     {
@@ -237,9 +260,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         firstKey += block.Sequence.KeyStart;
         for (int i = 0; i < count;)
         {
-            StoredRows values = _context.Values.Rows(
-                block.Batch, keyHead, firstKey + i, Math.Min(StoredProducts<TVector, TOperations>.Step, count - i));
-            block.ValueProducts.AddValues(block.Scores + i, ScoresStride, values, block.Sums, _sumsStride);
+            StoredRows values = _context.Values.Rows(block.Batch, keyHead, firstKey + i, Math.Min(_step, count - i));
+            StoredRows next = FirstValues(block, keyHead, firstKey, count, i + _aheadKeys, values.Count);
+            block.ValueProducts.AddValues(block.Scores + i, ScoresStride, values, next, block.Sums, _sumsStride);
             i += values.Count;
         }
     }

@@ -35,7 +35,8 @@ internal sealed unsafe class FewQueriesWork<TVector, TOperations> : WorkspaceWor
     }
 
     public void Execute(
-        in FewQueriesSchedule<TVector, TOperations> schedule, in AttentionExtent extent, in AttentionBuffers buffers, DeviceMemory workspace)
+        in FewQueriesSchedule<TVector, TOperations> schedule, in AttentionExtent extent, in AttentionBuffers buffers,
+        DeviceMemory workspace)
     {
         _schedule = schedule;
         _context.Begin(extent, buffers);

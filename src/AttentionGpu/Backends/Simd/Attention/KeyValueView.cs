@@ -21,6 +21,7 @@ internal readonly unsafe struct KeyValueView
     private readonly KeyValueElement _element;
     private readonly TensorLayout _layout;
     private readonly int _unitBytes;
+    private readonly int _rowBytes;
     private readonly int _unitScaleBytes;
     private readonly int _size;
     private readonly int _longestRun;
@@ -49,6 +50,7 @@ internal readonly unsafe struct KeyValueView
             _unitScaleBytes = _element.ScaleBytes(storedSize);
         }
 
+        _rowBytes = _element.RowBytes(size);
         _layout = layout;
         _size = size;
         _longestRun = longestRun;
@@ -101,6 +103,7 @@ internal readonly unsafe struct KeyValueView
             Scales = _scales + offset * _unitScaleBytes,
             ScaleStride = (nint)_layout.RowStride * _unitScaleBytes,
             Count = count,
+            Bytes = _rowBytes,
         };
     }
 

@@ -17,7 +17,7 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     where TOperations : struct, IVectorOperations<TVector>
 {
     /// <summary>Most keys or values of a step: they come to L1 for the first rows, before the next ones take them.</summary>
-    public const int Step = 16;
+    public const int MaxStep = 32;
 
     private const int MostRowsInRegisters = 8;
 
@@ -41,83 +41,84 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;
         _tile = _scales + ScaleFloats(element, size);
-        _converted = _tile + WeightTile<TVector, TOperations>.RoomSize(rows, Step);
+        _converted = _tile + WeightTile<TVector, TOperations>.RoomSize(rows, MaxStep);
     }
 
     /// <summary>Floats of memory for most rows.</summary>
     public static long RoomSize(KeyValueElement element, int size, int rows) =>
-        ScaleFloats(element, size) + WeightTile<TVector, TOperations>.RoomSize(rows, Step)
-        + (element == KeyValueElement.Float32 ? 0 : (long)Step * size);
+        ScaleFloats(element, size) + WeightTile<TVector, TOperations>.RoomSize(rows, MaxStep)
+        + (element == KeyValueElement.Float32 ? 0 : (long)MaxStep * size);
 
     /// <summary><c>scores[i, j] = queries[i] . keys[j]</c>.</summary>
-    public void Score(float* queries, in StoredRows keys, float* scores, nint scoreStride)
+    public void Score(float* queries, in StoredRows keys, in StoredRows ahead, float* scores, nint scoreStride)
     {
         switch (Element(keys))
         {
             case KeyValueElement.Float32:
-                Score<SingleElements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                Score<SingleElements<TVector, TOperations>>(queries, keys, ahead, scores, scoreStride);
                 break;
             case KeyValueElement.Float16:
-                Score<HalfElements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                Score<HalfElements<TVector, TOperations>>(queries, keys, ahead, scores, scoreStride);
                 break;
             case KeyValueElement.BFloat16:
-                Score<BFloat16Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                Score<BFloat16Elements<TVector, TOperations>>(queries, keys, ahead, scores, scoreStride);
                 break;
             case KeyValueElement.Int8:
-                Score<Int8Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                Score<Int8Elements<TVector, TOperations>>(queries, keys, ahead, scores, scoreStride);
                 break;
             case KeyValueElement.Int4:
-                Score<Int4Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                Score<Int4Elements<TVector, TOperations>>(queries, keys, ahead, scores, scoreStride);
                 break;
             case KeyValueElement.Float8E4M3:
-                Score<Float8Elements<TVector, TOperations>>(queries, keys, scores, scoreStride);
+                Score<Float8Elements<TVector, TOperations>>(queries, keys, ahead, scores, scoreStride);
                 break;
             default:
-                Score<SingleElements<TVector, TOperations>>(queries, Converted(keys), scores, scoreStride);
+                Score<SingleElements<TVector, TOperations>>(queries, Converted(keys), ahead, scores, scoreStride);
                 break;
         }
     }
 
     /// <summary><c>sums[i] += sum over j of weights[i, j] * values[j]</c>; weights are not kept.</summary>
-    public void AddValues(float* weights, nint weightStride, in StoredRows values, float* sums, nint sumsStride)
+    public void AddValues(float* weights, nint weightStride, in StoredRows values, in StoredRows ahead, float* sums, nint sumsStride)
     {
         switch (Element(values))
         {
             case KeyValueElement.Float32:
-                Add<SingleElements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                Add<SingleElements<TVector, TOperations>>(weights, weightStride, values, ahead, sums, sumsStride);
                 break;
             case KeyValueElement.Float16:
-                Add<HalfElements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                Add<HalfElements<TVector, TOperations>>(weights, weightStride, values, ahead, sums, sumsStride);
                 break;
             case KeyValueElement.BFloat16:
-                Add<BFloat16Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                Add<BFloat16Elements<TVector, TOperations>>(weights, weightStride, values, ahead, sums, sumsStride);
                 break;
             case KeyValueElement.Int8:
-                Add<Int8Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                Add<Int8Elements<TVector, TOperations>>(weights, weightStride, values, ahead, sums, sumsStride);
                 break;
             case KeyValueElement.Int4:
-                Add<Int4Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                Add<Int4Elements<TVector, TOperations>>(weights, weightStride, values, ahead, sums, sumsStride);
                 break;
             case KeyValueElement.Float8E4M3:
-                Add<Float8Elements<TVector, TOperations>>(weights, weightStride, values, sums, sumsStride);
+                Add<Float8Elements<TVector, TOperations>>(weights, weightStride, values, ahead, sums, sumsStride);
                 break;
             default:
-                Add<SingleElements<TVector, TOperations>>(weights, weightStride, Converted(values), sums, sumsStride);
+                Add<SingleElements<TVector, TOperations>>(weights, weightStride, Converted(values), ahead, sums, sumsStride);
                 break;
         }
     }
 
     private static int ScaleFloats(KeyValueElement element, int size) =>
-        element == KeyValueElement.Int4 ? Step * KeyValueElements.Int4Groups(size) : 0;
+        element == KeyValueElement.Int4 ? 2 * MaxStep * KeyValueElements.Int4Groups(size) : 0;
 
-    private void Score<TStored>(float* queries, in StoredRows keys, float* scores, nint scoreStride)
+    private void Score<TStored>(float* queries, in StoredRows keys, in StoredRows ahead, float* scores, nint scoreStride)
         where TStored : struct, IStoredElements<TVector> =>
-        DotTile<TVector, TOperations>.Multiply<TStored>(queries, _rows, _size, keys, Scales<TStored>(keys), scores, scoreStride);
+        DotTile<TVector, TOperations>.Multiply<TStored>(
+            queries, _rows, _size, keys, Scales<TStored>(keys, byGroup: false), ahead, scores, scoreStride);
 
-    private void Add<TStored>(float* weights, nint weightStride, in StoredRows values, float* sums, nint sumsStride)
+    private void Add<TStored>(float* weights, nint weightStride, in StoredRows values, in StoredRows ahead, float* sums, nint sumsStride)
         where TStored : struct, IStoredElements<TVector> =>
         WeightTile<TVector, TOperations>.Add<TStored>(
-            weights, weightStride, _rows, _size, values, Scales<TStored>(values), sums, sumsStride, _tile);
+            weights, weightStride, _rows, _size, values, Scales<TStored>(values, byGroup: true), ahead, sums, sumsStride, _tile);
 
     // How rows are read; null where they are converted.
     private KeyValueElement? Element(in StoredRows rows)
@@ -128,9 +129,11 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
             return null;
         if (_element is KeyValueElement.Float16 or KeyValueElement.Float8E4M3)
         {
-            for (int i = 0; i < rows.Count; i++)
+            bool areTogether = rows.Stride == rows.Bytes;
+            int count = areTogether ? 1 : rows.Count;
+            for (int i = 0; i < count; i++)
             {
-                if (SpecialCodes.AreIn(_element, rows.First + i * rows.Stride, _size))
+                if (SpecialCodes.AreIn(_element, rows.First + i * rows.Stride, areTogether ? rows.Count * _size : _size))
                     return null;
             }
         }
@@ -144,22 +147,33 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         return new StoredRows { First = (byte*)_converted, Stride = _size * sizeof(float), Count = rows.Count };
     }
 
-    // Those of groups by group and then row, so that a group's are a vector.
-    private RowScales Scales<TStored>(in StoredRows rows)
+    // Those of groups by row and then group; or by group and then row, so that a group's are a vector.
+    private RowScales Scales<TStored>(in StoredRows rows, bool byGroup)
         where TStored : struct, IStoredElements<TVector>
     {
         if (TStored.HasRowScale)
             return new RowScales((float*)rows.Scales, rows.ScaleStride / sizeof(float), 0);
         if (TStored.GroupSize == int.MaxValue)
             return default;
-        float* ofRow = stackalloc float[_groups];
-        for (int i = 0; i < rows.Count; i++)
+        float* byRow = byGroup ? _scales + MaxStep * _groups : _scales;
+        if (rows.ScaleStride == _groups * sizeof(ushort))
         {
-            ElementRows.Load(rows.Scales + i * rows.ScaleStride, ElementType.Float16, ofRow, _groups);
-            for (int group = 0; group < _groups; group++)
-                _scales[group * Step + i] = ofRow[group];
+            ElementRows.Load(rows.Scales, ElementType.Float16, byRow, rows.Count * _groups);
+        }
+        else
+        {
+            for (int i = 0; i < rows.Count; i++)
+                ElementRows.Load(rows.Scales + i * rows.ScaleStride, ElementType.Float16, byRow + i * _groups, _groups);
         }
 
-        return new RowScales(_scales, 1, Step);
+        if (!byGroup)
+            return new RowScales(byRow, _groups, 1);
+        for (int group = 0; group < _groups; group++)
+        {
+            for (int i = 0; i < rows.Count; i++)
+                _scales[group * MaxStep + i] = byRow[i * _groups + group];
+        }
+
+        return new RowScales(_scales, 1, MaxStep);
     }
 }

@@ -40,7 +40,11 @@ internal static unsafe class QuantisedStore
                 break;
             case KeyValueElement.Int4:
                 for (int first = 0; first < size; first += KeyValueElements.Int4Group)
-                    StoreGroup(row + first, Math.Min(KeyValueElements.Int4Group, size - first), target + first / 2, (Half*)scales + first / KeyValueElements.Int4Group);
+                {
+                    Half* scale = (Half*)scales + first / KeyValueElements.Int4Group;
+                    StoreGroup(row + first, Math.Min(KeyValueElements.Int4Group, size - first), target + first / 2, scale);
+                }
+
                 break;
             default:
                 throw KeyValueElements.Unknown(element);
@@ -141,8 +145,8 @@ internal static unsafe class QuantisedStore
         new ReadOnlySpan<byte>(&codes, size - i).CopyTo(new Span<byte>(target + i, size - i));
     }
 
-    // Below the least normal number codes are steps of 2^-9, up to the code of that number; from there on the upper bits of a single's size,
-    // rounded. A scale that is subnormal can be too small for its row: sizes end at the largest.
+    // Below the least normal number codes are steps of 2^-9, up to the code of that number; from there on the upper bits of a single's
+    // size, rounded. A scale that is subnormal can be too small for its row: sizes end at the largest.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ulong Float8(Vector256<float> values, float scale)
     {
@@ -152,7 +156,8 @@ internal static unsafe class QuantisedStore
         Vector256<int> half = Vector256.Create((1 << (Float8Shift - 1)) - 1) + ((bits >> Float8Shift) & Vector256<int>.One);
         Vector256<int> normal = ((bits + half) >> Float8Shift) - Vector256.Create(Float8Bias);
         Vector256<int> small = Vector256.ConvertToInt32Native(Vector256.Round(size * Vector256.Create(StepsOfOne)));
-        Vector256<int> codes = Vector256.ConditionalSelect(Vector256.LessThan(size, Vector256.Create(LeastNormal)).AsInt32(), small, normal);
+        Vector256<int> isSmall = Vector256.LessThan(size, Vector256.Create(LeastNormal)).AsInt32();
+        Vector256<int> codes = Vector256.ConditionalSelect(isSmall, small, normal);
         Vector256<uint> all = codes.AsUInt32() | ((quotient.AsUInt32() & Vector256.Create(0x80000000u)) >> 24);
         Vector128<ushort> shorts = Vector128.Narrow(all.GetLower(), all.GetUpper());
         return Vector128.Narrow(shorts, shorts).AsUInt64().ToScalar();

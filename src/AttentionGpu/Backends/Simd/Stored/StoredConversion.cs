@@ -52,7 +52,9 @@ internal static unsafe class StoredConversion
     {
         for (int first = 0; first < size;)
         {
-            float scale = TStored.HasRowScale ? *(float*)scales : new HalfElement { Bits = ((ushort*)scales)[first / TStored.GroupSize] }.ToSingle();
+            float scale = TStored.HasRowScale
+                ? *(float*)scales
+                : new HalfElement { Bits = ((ushort*)scales)[first / TStored.GroupSize] }.ToSingle();
             int end = size - first > TStored.GroupSize ? first + TStored.GroupSize : size;
             Vector256<float> factor = Vector256.Create(scale);
             for (; first + Vector256<float>.Count <= end; first += Vector256<float>.Count)

@@ -1,8 +1,13 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
+
 namespace AttentionGpu.Backends.Simd.Stored;
 
 /// <summary>Rows of keys or values as they are stored, a stride apart, and their scales.</summary>
 internal readonly unsafe struct StoredRows
 {
+    private const int LineBytes = 64;
+
     /// <summary>The first row.</summary>
     public byte* First { get; init; }
 
@@ -17,6 +22,26 @@ internal readonly unsafe struct StoredRows
 
     /// <summary>How many rows there are.</summary>
     public int Count { get; init; }
+
+    /// <summary>Bytes of a row.</summary>
+    public int Bytes { get; init; }
+
+    /// <summary>
+    /// Asks for some of the rows, as far as there are so many. The processor's own prefetching starts anew at each page of memory.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Prefetch(int first, int count)
+    {
+        if (!Sse.IsSupported)
+            return;
+        int end = Math.Min(first + count, Count);
+        for (int row = first; row < end; row++)
+        {
+            byte* line = First + row * Stride;
+            for (byte* last = line + Bytes; line < last; line += LineBytes)
+                Sse.Prefetch0(line);
+        }
+    }
 }
 
 /// <summary>Scales of rows as floats: that of a row and a group is at row * RowStride + group * GroupStride.</summary>

@@ -21,19 +21,21 @@ internal static unsafe class DotTile<TVector, TOperations>
     /// <param name="depth">Elements of a row.</param>
     /// <param name="right">The many rows.</param>
     /// <param name="scales">Their scales.</param>
+    /// <param name="ahead">Rows that are read next: one is asked for with each.</param>
     /// <param name="result">[left rows, right rows].</param>
     /// <param name="resultStride">Floats from one of its rows to the next.</param>
     public static void Multiply<TStored>(
-        float* left, int leftRows, int depth, in StoredRows right, in RowScales scales, float* result, nint resultStride)
+        float* left, int leftRows, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead,
+        float* result, nint resultStride)
         where TStored : struct, IStoredElements<TVector>
     {
         for (int i = 0; i < leftRows; i += TileRows)
         {
             int rows = Math.Min(TileRows, leftRows - i);
             if (rows == 1)
-                MultiplyOne<TStored>(left, depth, right, scales, result);
+                MultiplyOne<TStored>(left, depth, right, scales, i == 0 ? ahead : default, result);
             else
-                MultiplyFour<TStored>(left, rows, depth, right, scales, result, resultStride);
+                MultiplyFour<TStored>(left, rows, depth, right, scales, i == 0 ? ahead : default, result, resultStride);
             left += TileRows * depth;
             result += TileRows * resultStride;
         }
@@ -45,7 +47,7 @@ internal static unsafe class DotTile<TVector, TOperations>
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void MultiplyFour<TStored>(
-        float* left, int rows, int depth, in StoredRows right, in RowScales scales, float* result, nint resultStride)
+        float* left, int rows, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead, float* result, nint resultStride)
         where TStored : struct, IStoredElements<TVector>
     {
         float* left1 = left + depth;
@@ -55,6 +57,7 @@ internal static unsafe class DotTile<TVector, TOperations>
         for (int j = 0; j < count; j += 2)
         {
             int second = Math.Min(j + 1, count - 1);
+            ahead.Prefetch(j, 2);
             byte* right0 = right.First + j * right.Stride;
             byte* right1 = right.First + second * right.Stride;
             float* scale0 = scales.First + j * scales.RowStride;
@@ -98,24 +101,23 @@ internal static unsafe class DotTile<TVector, TOperations>
                 }
             }
 
-            Vector128<float> sums0 = TOperations.SumEach(a0, a1, a2, a3);
-            Vector128<float> sums1 = TOperations.SumEach(b0, b1, b2, b3);
+            // Pairs of a left row's.
+            Vector256<float> sums = TOperations.SumEach(a0, b0, a1, b1, a2, b2, a3, b3);
             for (; step < depth; step++)
             {
-                Vector128<float> query = Vector128.Create(left[step], left1[step], left2[step], left3[step]);
-                sums0 += query * LoadOne<TStored>(right0, step, scale0, scales.GroupStride);
-                sums1 += query * LoadOne<TStored>(right1, step, scale1, scales.GroupStride);
+                float row0 = LoadOne<TStored>(right0, step, scale0, scales.GroupStride);
+                float row1 = LoadOne<TStored>(right1, step, scale1, scales.GroupStride);
+                (float query0, float query1, float query2, float query3) = (left[step], left1[step], left2[step], left3[step]);
+                sums += Vector256.Create(query0, query0, query1, query1, query2, query2, query3, query3)
+                    * Vector256.Create(row0, row1, row0, row1, row0, row1, row0, row1);
             }
 
             if (TStored.HasRowScale)
-            {
-                sums0 *= *scale0;
-                sums1 *= *scale1;
-            }
-
-            Write(sums0, rows, result + j, resultStride);
-            if (second != j)
-                Write(sums1, rows, result + second, resultStride);
+                sums *= Vector256.Create(*scale0, *scale1, *scale0, *scale1, *scale0, *scale1, *scale0, *scale1);
+            if (second == j)
+                WriteOne(sums, rows, result + j, resultStride);
+            else
+                WritePairs(sums.AsDouble(), rows, result + j, resultStride);
         }
     }
 
@@ -124,13 +126,15 @@ internal static unsafe class DotTile<TVector, TOperations>
     /// across lanes.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void MultiplyOne<TStored>(float* left, int depth, in StoredRows right, in RowScales scales, float* result)
+    private static void MultiplyOne<TStored>(
+        float* left, int depth, in StoredRows right, in RowScales scales, in StoredRows ahead, float* result)
         where TStored : struct, IStoredElements<TVector>
     {
         int count = right.Count;
         for (int j = 0; j < count; j += TileRows)
         {
             int rows = Math.Min(TileRows, count - j);
+            ahead.Prefetch(j, TileRows);
             byte* right0 = right.First + j * right.Stride;
             byte* right1 = right0 + Math.Min(1, rows - 1) * right.Stride;
             byte* right2 = right0 + Math.Min(2, rows - 1) * right.Stride;
@@ -183,7 +187,7 @@ internal static unsafe class DotTile<TVector, TOperations>
             if (rows == TileRows)
                 sums.Store(result + j);
             else
-                Write(sums, rows, result + j, 1);
+                new ReadOnlySpan<float>(&sums, rows).CopyTo(new Span<float>(result + j, rows));
         }
     }
 
@@ -194,14 +198,19 @@ internal static unsafe class DotTile<TVector, TOperations>
             : TStored.LoadOne(row, element) * scales[element / TStored.GroupSize * groupStride];
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Write(Vector128<float> sums, int count, float* result, nint stride)
+    private static void WritePairs(Vector256<double> pairs, int rows, float* result, nint stride)
     {
-        result[0] = sums[0];
-        if (count > 1)
-            result[stride] = sums[1];
-        if (count > 2)
-            result[2 * stride] = sums[2];
-        if (count > 3)
-            result[3 * stride] = sums[3];
+        *(double*)result = pairs.ToScalar();
+        *(double*)(result + stride) = pairs.GetLower()[1];
+        if (rows > 2)
+            *(double*)(result + 2 * stride) = pairs.GetUpper().ToScalar();
+        if (rows > 3)
+            *(double*)(result + 3 * stride) = pairs.GetUpper()[1];
+    }
+
+    private static void WriteOne(Vector256<float> sums, int rows, float* result, nint stride)
+    {
+        for (int row = 0; row < rows; row++)
+            result[row * stride] = sums[2 * row];
     }
 }

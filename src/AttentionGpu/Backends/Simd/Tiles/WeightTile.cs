@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Stored;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Kernels.Common.Tiles;
 
 namespace AttentionGpu.Backends.Simd.Tiles;
 
@@ -36,17 +37,25 @@ internal static unsafe class WeightTile<TVector, TOperations>
     /// <param name="columns">Elements of a stored row.</param>
     /// <param name="values">The stored rows.</param>
     /// <param name="scales">Their scales.</param>
+    /// <param name="ahead">Rows that are read next: some are asked for with each tile.</param>
     /// <param name="sums">[rows, columns], with room for whole tiles.</param>
     /// <param name="sumsStride">Floats from one row of sums to the next.</param>
     /// <param name="room">Memory of <see cref="RoomSize"/>.</param>
     public static void Add<TStored>(
         float* weights, nint weightStride, int rows, int columns, in StoredRows values, in RowScales scales,
-        float* sums, nint sumsStride, float* room)
+        in StoredRows ahead, float* sums, nint sumsStride, float* room)
         where TStored : struct, IStoredElements<TVector>
     {
         var operands = new Operands
         {
-            Weights = weights, WeightStride = weightStride, Rows = rows, Values = values, Sums = sums, SumsStride = sumsStride,
+            Weights = weights,
+            WeightStride = weightStride,
+            Rows = rows,
+            Values = values,
+            Sums = sums,
+            SumsStride = sumsStride,
+            Ahead = ahead,
+            AheadRows = TileCount.DivideUp(ahead.Count * Lanes, columns),
         };
         if (TStored.HasRowScale)
             Scale(weights, weightStride, rows, values.Count, scales.First, scales.RowStride, weights, weightStride);
@@ -72,11 +81,18 @@ internal static unsafe class WeightTile<TVector, TOperations>
         if (operands.Rows == 1)
         {
             for (; column + WideLanes <= end; column += WideLanes)
+            {
+                operands.Prefetch(column, 2);
                 AddOne<TStored>(operands, column);
+            }
         }
 
         for (; column + Lanes <= end; column += Lanes)
+        {
+            operands.Prefetch(column, 1);
             AddRows<TStored>(operands, column);
+        }
+
         if (column == end)
             return;
 
@@ -210,5 +226,11 @@ internal static unsafe class WeightTile<TVector, TOperations>
         public StoredRows Values;
         public float* Sums;
         public nint SumsStride;
+        public StoredRows Ahead;
+
+        /// <summary>Rows that are asked for with each tile.</summary>
+        public int AheadRows;
+
+        public readonly void Prefetch(int column, int tiles) => Ahead.Prefetch(column / Lanes * AheadRows, tiles * AheadRows);
     }
 }

@@ -76,6 +76,10 @@ internal unsafe interface IVectorOperations<TVector>
     /// <summary>The largest element of a vector without NaN.</summary>
     static abstract float Largest(TVector value);
 
+    /// <summary>The sums of eight vectors, side by side.</summary>
+    static abstract Vector256<float> SumEach(
+        TVector a, TVector b, TVector c, TVector d, TVector e, TVector f, TVector g, TVector h);
+
     /// <summary>The sums of four vectors, side by side.</summary>
     static abstract Vector128<float> SumEach(TVector a, TVector b, TVector c, TVector d);
 }

@@ -104,6 +104,12 @@ internal readonly unsafe struct Operations128 : IVectorOperations<Vector128<floa
     public static float Sum(Vector128<float> value) => Vector128.Sum(value);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> SumEach(
+        Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d,
+        Vector128<float> e, Vector128<float> f, Vector128<float> g, Vector128<float> h) =>
+        Vector256.Create(SumEach(a, b, c, d), SumEach(e, f, g, h));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> SumEach(Vector128<float> a, Vector128<float> b, Vector128<float> c, Vector128<float> d)
     {
         Vector128<float> pairs0 = Transpose4.InterleaveLow(a, b) + Transpose4.InterleaveHigh(a, b);

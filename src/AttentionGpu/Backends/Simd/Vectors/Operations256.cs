@@ -107,6 +107,24 @@ internal readonly unsafe struct Operations256 : IVectorOperations<Vector256<floa
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(Vector256<float> value) => Vector256.Sum(value);
 
+    // With 256 bits 14 shuffles and 7 additions: elements are added within halves of vectors, then the halves.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> SumEach(
+        Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d,
+        Vector256<float> e, Vector256<float> f, Vector256<float> g, Vector256<float> h)
+    {
+        if (!Avx.IsSupported)
+        {
+            return Operations128.SumEach(
+                a.GetLower() + a.GetUpper(), b.GetLower() + b.GetUpper(), c.GetLower() + c.GetUpper(), d.GetLower() + d.GetUpper(),
+                e.GetLower() + e.GetUpper(), f.GetLower() + f.GetUpper(), g.GetLower() + g.GetUpper(), h.GetLower() + h.GetUpper());
+        }
+
+        Vector256<float> low = AddPairs(AddEach(a, b), AddEach(c, d));
+        Vector256<float> high = AddPairs(AddEach(e, f), AddEach(g, h));
+        return Avx.Permute2x128(low, high, 0x20) + Avx.Permute2x128(low, high, 0x31);
+    }
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<float> SumEach(Vector256<float> a, Vector256<float> b, Vector256<float> c, Vector256<float> d) =>
         Operations128.SumEach(
@@ -114,4 +132,14 @@ internal readonly unsafe struct Operations256 : IVectorOperations<Vector256<floa
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Largest(Vector256<float> value) => Operations128.Largest(Vector128.MaxNative(value.GetLower(), value.GetUpper()));
+
+    // Within each half: left 0 + 2, right 0 + 2, left 1 + 3, right 1 + 3.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> AddEach(Vector256<float> left, Vector256<float> right) =>
+        Avx.UnpackLow(left, right) + Avx.UnpackHigh(left, right);
+
+    // Of sums of such pairs: within each half the two of the left, then the two of the right.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector256<float> AddPairs(Vector256<float> left, Vector256<float> right) =>
+        Avx.UnpackLow(left.AsDouble(), right.AsDouble()).AsSingle() + Avx.UnpackHigh(left.AsDouble(), right.AsDouble()).AsSingle();
 }

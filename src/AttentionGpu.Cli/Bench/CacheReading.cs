@@ -1,0 +1,152 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using AttentionGpu.Backends.Simd.Threads;
+using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.KeyValueCaches;
+
+namespace AttentionGpu.Cli.Bench;
+
+/// <summary>
+/// Plain reading of the rows that a step of decoding reads, where they lie in host memory: the yardstick of a step. It is read in several
+/// ways, of which the fastest counts.
+/// </summary>
+internal sealed unsafe class CacheReading : ParallelWork
+{
+    private const int CacheLine = 64;
+
+    private static readonly Way[] _allWays =
+    [
+        new(64 << 10, 0), new(64 << 10, 512), new(64 << 10, 2048), new(512 << 10, 0), new(512 << 10, 1024), new(512 << 10, 4096),
+    ];
+
+    private readonly DecodeSteps _steps;
+    private readonly int _threads;
+
+    // By the size of a piece, then by set.
+    private readonly Dictionary<int, (nint Address, long Bytes)[][]> _pieces;
+    private (nint Address, long Bytes)[] _current = [];
+    private int _ahead;
+
+    /// <param name="steps">The steps; their cache must be in host memory.</param>
+    /// <param name="settings">The settings of the steps.</param>
+    /// <param name="threads">Threads to read with.</param>
+    public CacheReading(DecodeSteps steps, DecodeSettings settings, int threads)
+    {
+        (_steps, _threads) = (steps, threads);
+        (nint, long)[][] runs = [.. Enumerable.Range(0, steps.Sets).Select(set => Runs(steps, settings, set))];
+        _pieces = _allWays.Select(way => way.PieceBytes).Distinct()
+            .ToDictionary(bytes => bytes, bytes => Array.ConvertAll(runs, set => Cut(set, bytes)));
+        Bytes = runs.Average(set => set.Sum(run => (double)run.Item2));
+    }
+
+    /// <summary>Bytes of a set.</summary>
+    public double Bytes { get; }
+
+    /// <summary>Each reads the next set; in the order of <see cref="Names"/>.</summary>
+    public Action[] Ways => Array.ConvertAll(_allWays, way => (Action)(() => Read(way)));
+
+    /// <summary>What the ways are.</summary>
+    public static string[] Names => Array.ConvertAll(
+        _allWays, way => $"pieces of {way.PieceBytes >> 10} KiB{(way.Ahead == 0 ? "" : $", prefetch {way.Ahead} bytes ahead")}");
+
+    public override void Work()
+    {
+        while (TryTake(out long item))
+        {
+            (nint address, long bytes) = _current[item];
+            if (Vector512.IsHardwareAccelerated)
+                Read<Vector512<float>, Operations512>((byte*)address, bytes, _ahead);
+            else if (Vector256.IsHardwareAccelerated)
+                Read<Vector256<float>, Operations256>((byte*)address, bytes, _ahead);
+            else
+                Read<Vector128<float>, Operations128>((byte*)address, bytes, _ahead);
+        }
+    }
+
+    private void Read(Way way)
+    {
+        _current = _pieces[way.PieceBytes][_steps.NextSet()];
+        _ahead = way.Ahead;
+        Run(_current.Length, _threads, double.PositiveInfinity);
+    }
+
+    // Maxima, which take no longer for numbers that a sum would be slow with: the bytes are of any type. Four vectors a turn, and a
+    // prefetch for each line of them.
+    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
+    private static float Read<TVector, TOperations>(byte* source, long bytes, int ahead)
+        where TVector : unmanaged
+        where TOperations : struct, IVectorOperations<TVector>
+    {
+        int step = 4 * sizeof(TVector);
+        TVector m0 = TOperations.Zero, m1 = TOperations.Zero, m2 = TOperations.Zero, m3 = TOperations.Zero;
+        byte* end = source + (bytes / step * step);
+        bool prefetches = ahead > 0 && Sse.IsSupported;
+        for (; source < end; source += step)
+        {
+            if (prefetches)
+            {
+                for (int line = 0; line < step; line += CacheLine)
+                    Sse.Prefetch0(source + ahead + line);
+            }
+
+            m0 = TOperations.Max(m0, TOperations.Load((float*)source));
+            m1 = TOperations.Max(m1, TOperations.Load((float*)(source + sizeof(TVector))));
+            m2 = TOperations.Max(m2, TOperations.Load((float*)(source + 2 * sizeof(TVector))));
+            m3 = TOperations.Max(m3, TOperations.Load((float*)(source + 3 * sizeof(TVector))));
+        }
+
+        return TOperations.Largest(TOperations.Max(TOperations.Max(m0, m1), TOperations.Max(m2, m3)));
+    }
+
+    // Where the rows lie that a step of a set reads, keys and values, and scales where there are. Neighbours are one run.
+    private static (nint Address, long Bytes)[] Runs(DecodeSteps steps, DecodeSettings settings, int set)
+    {
+        List<(nint Address, long Bytes)> runs = [];
+        KeyValueStore store = steps.Cache.Store;
+        int pageRows = steps.Cache.Options.PageRows;
+        for (int i = 0; i < settings.Lengths.Length; i++)
+        {
+            foreach ((Memory.SharedMemory memory, int rowBytes) in store.Memories)
+            {
+                if (!memory.Peek().TryGetHostAddress(out nint start))
+                    throw new InvalidOperationException("The cache is not in host memory.");
+                int left = settings.VisibleRows(settings.Lengths[i]);
+                foreach (int page in steps.Set(set)[i].Pages)
+                {
+                    int rows = Math.Min(left, pageRows);
+                    left -= rows;
+                    for (int head = 0; head < settings.KeyValueHeads; head++)
+                        Add(runs, start + (nint)(((page * store.PageRowCount) + ((long)head * pageRows)) * rowBytes), (long)rows * rowBytes);
+                }
+            }
+        }
+
+        return [.. runs];
+    }
+
+    private static void Add(List<(nint Address, long Bytes)> runs, nint address, long bytes)
+    {
+        if (runs.Count > 0 && runs[^1].Address + runs[^1].Bytes == address)
+            runs[^1] = (runs[^1].Address, runs[^1].Bytes + bytes);
+        else
+            runs.Add((address, bytes));
+    }
+
+    private static (nint Address, long Bytes)[] Cut((nint Address, long Bytes)[] runs, int bytes)
+    {
+        List<(nint, long)> pieces = [];
+        foreach ((nint address, long length) in runs)
+        {
+            for (long first = 0; first < length; first += bytes)
+                pieces.Add((address + (nint)first, Math.Min(bytes, length - first)));
+        }
+
+        return [.. pieces];
+    }
+
+    /// <summary>A way to read.</summary>
+    /// <param name="PieceBytes">Bytes that a thread takes at once.</param>
+    /// <param name="Ahead">How many bytes ahead it prefetches; 0 for none.</param>
+    private sealed record Way(int PieceBytes, int Ahead);
+}

@@ -27,7 +27,7 @@ internal sealed record DecodeTimes(double[] Ours, double[] Bandwidth, double Pea
         double[] medians = Timing.Medians(
             _window, _duration, others.Length > 0 ? _settle : TimeSpan.Zero,
             [
-                .. ours.Select(one => Repeat(one.Steps.Run, count)), .. others, limits.MultiplyAdd,
+                .. ours.Select(one => Timing.Repeat(one.Steps.Run, count)), .. others, limits.MultiplyAdd,
                 .. readings.SelectMany(reading => reading.Ways),
             ]);
         int first = ours.Length + others.Length + 1;
@@ -40,10 +40,4 @@ internal sealed record DecodeTimes(double[] Ours, double[] Bandwidth, double Pea
 
     /// <summary>The least seconds that a step can take.</summary>
     public double Floor(DecodeSettings settings, int index) => Math.Max(settings.Bytes / Bandwidth[index], settings.Operations / Peak);
-
-    private static Action Repeat(Action action, int count) => () =>
-    {
-        for (int i = 0; i < count; i++)
-            action();
-    };
 }

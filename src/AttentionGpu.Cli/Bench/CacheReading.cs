@@ -1,8 +1,4 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
-using System.Runtime.Intrinsics.X86;
 using AttentionGpu.Backends.Simd.Threads;
-using AttentionGpu.Backends.Simd.Vectors;
 using AttentionGpu.KeyValueCaches;
 
 namespace AttentionGpu.Cli.Bench;
@@ -13,8 +9,6 @@ namespace AttentionGpu.Cli.Bench;
 /// </summary>
 internal sealed unsafe class CacheReading : ParallelWork
 {
-    private const int CacheLine = 64;
-
     private static readonly Way[] _allWays =
     [
         new(64 << 10, 0), new(64 << 10, 512), new(64 << 10, 2048), new(512 << 10, 0), new(512 << 10, 1024), new(512 << 10, 4096),
@@ -55,12 +49,7 @@ internal sealed unsafe class CacheReading : ParallelWork
         while (TryTake(out long item))
         {
             (nint address, long bytes) = _current[item];
-            if (Vector512.IsHardwareAccelerated)
-                Read<Vector512<float>, Operations512>((byte*)address, bytes, _ahead);
-            else if (Vector256.IsHardwareAccelerated)
-                Read<Vector256<float>, Operations256>((byte*)address, bytes, _ahead);
-            else
-                Read<Vector128<float>, Operations128>((byte*)address, bytes, _ahead);
+            PlainReading.Read((byte*)address, bytes, _ahead);
         }
     }
 
@@ -69,34 +58,6 @@ internal sealed unsafe class CacheReading : ParallelWork
         _current = _pieces[way.PieceBytes][_steps.NextSet()];
         _ahead = way.Ahead;
         Run(_current.Length, _threads, double.PositiveInfinity);
-    }
-
-    // Maxima, which take no longer for numbers that a sum would be slow with: the bytes are of any type. Four vectors a turn, and a
-    // prefetch for each line of them.
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static float Read<TVector, TOperations>(byte* source, long bytes, int ahead)
-        where TVector : unmanaged
-        where TOperations : struct, IVectorOperations<TVector>
-    {
-        int step = 4 * sizeof(TVector);
-        TVector m0 = TOperations.Zero, m1 = TOperations.Zero, m2 = TOperations.Zero, m3 = TOperations.Zero;
-        byte* end = source + (bytes / step * step);
-        bool prefetches = ahead > 0 && Sse.IsSupported;
-        for (; source < end; source += step)
-        {
-            if (prefetches)
-            {
-                for (int line = 0; line < step; line += CacheLine)
-                    Sse.Prefetch0(source + ahead + line);
-            }
-
-            m0 = TOperations.Max(m0, TOperations.Load((float*)source));
-            m1 = TOperations.Max(m1, TOperations.Load((float*)(source + sizeof(TVector))));
-            m2 = TOperations.Max(m2, TOperations.Load((float*)(source + 2 * sizeof(TVector))));
-            m3 = TOperations.Max(m3, TOperations.Load((float*)(source + 3 * sizeof(TVector))));
-        }
-
-        return TOperations.Largest(TOperations.Max(TOperations.Max(m0, m1), TOperations.Max(m2, m3)));
     }
 
     // Where the rows lie that a step of a set reads, keys and values, and scales where there are. Neighbours are one run.

@@ -15,7 +15,7 @@ internal static class DecodeBench
     {
         using var steps = new DecodeSteps(engine, settings);
         var problem = new BenchProblem(steps.Run, settings.Operations, settings.Bytes);
-        Action step = Repeat(steps.Run, count);
+        Action step = Timing.Repeat(steps.Run, count);
         if (engine.Device.Kind != DeviceKind.Simd)
         {
             double seconds = Timing.Medians(_window, _duration, TimeSpan.Zero, step)[0] / count;
@@ -25,16 +25,10 @@ internal static class DecodeBench
         using var limits = new MachineLimits(threads);
         var reading = new CacheReading(steps, settings, threads);
         double[] medians = Timing.Medians(
-            _window, _duration, TimeSpan.Zero, [step, limits.MultiplyAdd, .. reading.Ways.Select(way => Repeat(way, count))]);
+            _window, _duration, TimeSpan.Zero, [step, limits.MultiplyAdd, .. reading.Ways.Select(way => Timing.Repeat(way, count))]);
         (double read, string reader) = medians.Skip(2).Zip(CacheReading.Names).MinBy(pair => pair.First);
         return new DecodeFigures(
             settings, BenchFigures.Of(problem, [medians[0] / count, medians[1], read / count], limits.PeakOperations, reading.Bytes), steps,
             reader);
     }
-
-    private static Action Repeat(Action action, int count) => () =>
-    {
-        for (int i = 0; i < count; i++)
-            action();
-    };
 }

@@ -54,13 +54,8 @@ internal sealed unsafe class MachineLimits : IDisposable
 
     private void ReadSlice(long item)
     {
-        const long length = BufferBytes / sizeof(float) / Slices;
-        if (Vector512.IsHardwareAccelerated)
-            Read<Vector512<float>, Operations512>(_buffer + item * length, length);
-        else if (Vector256.IsHardwareAccelerated)
-            Read<Vector256<float>, Operations256>(_buffer + item * length, length);
-        else
-            Read<Vector128<float>, Operations128>(_buffer + item * length, length);
+        const long length = BufferBytes / Slices;
+        PlainReading.Read((byte*)_buffer + item * length, length, ahead: 0);
     }
 
     // Twelve sums: enough for two multiply-adds a cycle with a latency of up to six.
@@ -92,24 +87,6 @@ internal sealed unsafe class MachineLimits : IDisposable
         TVector low = TOperations.Add(TOperations.Add(TOperations.Add(s0, s1), TOperations.Add(s2, s3)), TOperations.Add(s4, s5));
         TVector high = TOperations.Add(TOperations.Add(TOperations.Add(s6, s7), TOperations.Add(s8, s9)), TOperations.Add(s10, s11));
         return TOperations.Sum(TOperations.Add(low, high));
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static float Read<TVector, TOperations>(float* source, long length)
-        where TVector : unmanaged
-        where TOperations : struct, IVectorOperations<TVector>
-    {
-        TVector s0 = TOperations.Zero, s1 = TOperations.Zero, s2 = TOperations.Zero, s3 = TOperations.Zero;
-        float* end = source + length;
-        for (; source < end; source += 4 * TOperations.Width)
-        {
-            s0 = TOperations.Add(s0, TOperations.Load(source));
-            s1 = TOperations.Add(s1, TOperations.Load(source + TOperations.Width));
-            s2 = TOperations.Add(s2, TOperations.Load(source + 2 * TOperations.Width));
-            s3 = TOperations.Add(s3, TOperations.Load(source + 3 * TOperations.Width));
-        }
-
-        return TOperations.Sum(TOperations.Add(TOperations.Add(s0, s1), TOperations.Add(s2, s3)));
     }
 
     /// <summary>On the engine's own threads.</summary>

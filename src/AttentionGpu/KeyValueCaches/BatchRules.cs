@@ -20,7 +20,10 @@ internal static class BatchRules
             }
 
             if (tokens > int.MaxValue)
-                throw BadInput.OutOfRange(LengthsName(appends), tokens, $"'{LengthsName(appends)}' must add up to at most {int.MaxValue}; they add up to {tokens}.");
+            {
+                string name = LengthsName(appends);
+                throw BadInput.OutOfRange(name, tokens, $"'{name}' must add up to at most {int.MaxValue}; they add up to {tokens}.");
+            }
         }
         catch
         {

@@ -44,8 +44,8 @@ internal static class CacheFile
         if (found.Length != _numberNames.Length || found[0] != Version)
         {
             throw new InvalidDataException(
-                $"The tensor '{NumbersName}' must have {_numberNames.Length} numbers, the first {Version}; it has {found.Length}, the first "
-                + $"{(found.Length == 0 ? "none" : found[0])}.");
+                $"The tensor '{NumbersName}' must have {_numberNames.Length} numbers, the first {Version}; "
+                + $"it has {found.Length}, the first {(found.Length == 0 ? "none" : found[0])}.");
         }
 
         if (found[1] is < 0 or > int.MaxValue || found[2] < 0 || found[2] > found[1])

@@ -9,5 +9,8 @@ internal sealed record HostRows(int Length, int Dropped, IReadOnlyList<byte[]> M
     /// <summary>Rows that are here.</summary>
     public int Count => Length - Dropped;
 
+    /// <summary>The rows in some of the memories.</summary>
+    public HostRows Part(int first, int count) => this with { Memories = [.. Memories.Skip(first).Take(count)] };
+
     public long ByteLength => Memories.Sum(memory => (long)memory.Length);
 }

@@ -37,18 +37,24 @@ public sealed partial class KeyValueCache
             : null;
 
     /// <summary>Copies the rows of a sequence to the host. Nobody changes it meanwhile; other sequences go on.</summary>
-    internal HostRows Export(KeyValueSequence sequence)
+    internal HostRows Export(KeyValueSequence sequence) => Export(sequence, 0, _store.Memories.Count);
+
+    /// <summary>The same of some of the cache's memories.</summary>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="first">The number of the first memory.</param>
+    /// <param name="count">How many memories.</param>
+    internal HostRows Export(KeyValueSequence sequence, int first, int count)
     {
         using var call = new CallMemory(Lifetime);
         Hold(sequence);
         try
         {
             int rows = sequence.ResidentLength;
-            var memories = new byte[_store.Memories.Count][];
-            for (int i = 0; i < memories.Length; i++)
+            var memories = new byte[count][];
+            for (int i = 0; i < count; i++)
             {
-                memories[i] = new byte[checked((long)Options.KeyValueHeads * rows * _store.Memories[i].RowBytes)];
-                Rows.Download(i, sequence.Pages, rows, memories[i]);
+                memories[i] = new byte[checked((long)Options.KeyValueHeads * rows * _store.Memories[first + i].RowBytes)];
+                Rows.Download(first + i, sequence.Pages, rows, memories[i]);
             }
 
             return new HostRows(sequence.Length, sequence.Dropped, memories);

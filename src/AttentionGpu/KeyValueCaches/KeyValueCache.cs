@@ -100,7 +100,8 @@ public sealed partial class KeyValueCache : IDisposable
     /// <exception cref="InvalidOperationException">A sequence is spilled, or in another batch.</exception>
     /// <exception cref="KeyValueCacheFullException">There is no room for all new rows. Nothing is changed.</exception>
     /// <exception cref="ObjectDisposedException">The cache, its engine or a sequence is disposed.</exception>
-    public KeyValueBatch Append(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths) => Begin(sequences, lengths, appends: true);
+    public KeyValueBatch Append(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths) =>
+        Begin(sequences, lengths, appends: true);
 
     /// <summary>Begins calls whose queries attend to the rows that sequences have, and write none: cross-attention.</summary>
     /// <param name="sequences">As for <see cref="Append"/>.</param>
@@ -156,14 +157,14 @@ public sealed partial class KeyValueCache : IDisposable
     }
 
     /// <summary>Runs a change of sequences that no other change and no batch may come between.</summary>
-    internal TResult Change<TState, TResult>(KeyValueSequence sequence, TState state, Func<KeyValueSequence, TState, TResult> change)
+    internal TResult Change<TResult>(KeyValueSequence sequence, Func<TResult> change)
     {
         using var call = new CallMemory(Lifetime);
         lock (_gate)
         {
             RequireOpen();
             sequence.RequireFree();
-            return change(sequence, state);
+            return change();
         }
     }
 
@@ -200,12 +201,10 @@ public sealed partial class KeyValueCache : IDisposable
     internal KeyValueSequence Fork(KeyValueSequence source, int length)
     {
         int resident = length - source.Dropped;
-        bool copies = _table is null && resident > 0;
-        if (copies && _pages.FreeCount == 0)
-            throw new KeyValueCacheFullException($"The cache has room for {_slots.Length} sequences, and as many are open.");
         KeyValueSequence fork = Seat(new KeyValueSequence(this) { Length = length, Dropped = source.Dropped });
-        if (copies)
+        if (_table is null && resident > 0)
         {
+            // As many pages as places: there is one.
             fork.AddPage(_pages.Take());
             _store.CopyPage(source.Pages[0], fork.Pages[0]);
             return fork;
@@ -283,7 +282,8 @@ public sealed partial class KeyValueCache : IDisposable
         if (lengths.Length != sequences.Length)
         {
             string name = BatchRules.LengthsName(appends);
-            throw BadInput.Because(name, $"'{name}' must have a number for each of the {sequences.Length} sequences; it has {lengths.Length}.");
+            throw BadInput.Because(
+                name, $"'{name}' must have a number for each of the {sequences.Length} sequences; it has {lengths.Length}.");
         }
 
 
@@ -373,7 +373,10 @@ public sealed partial class KeyValueCache : IDisposable
     private void RequirePages(int needed)
     {
         if (needed > _pages.FreeCount)
-            throw new KeyValueCacheFullException($"{needed} pages of {Options.PageRows} rows are needed; {_pages.FreeCount} of the cache's {_pages.Count} are free.");
+        {
+            throw new KeyValueCacheFullException(
+                $"{needed} pages of {Options.PageRows} rows are needed; {_pages.FreeCount} of the cache's {_pages.Count} are free.");
+        }
     }
 
     private void RequireOpen() => ObjectDisposedException.ThrowIf(_disposed, this);

@@ -3,7 +3,9 @@ namespace AttentionGpu;
 /// <summary>How a <see cref="KeyValueCache"/> keeps the rows of a sequence.</summary>
 public enum KeyValueCacheKind
 {
-    /// <summary>One after another, in room for <see cref="KeyValueCacheOptions.Capacity"/> rows that each sequence has for itself.</summary>
+    /// <summary>
+    /// One after another, in room for <see cref="KeyValueCacheOptions.Capacity"/> rows that each sequence has for itself.
+    /// </summary>
     Contiguous,
 
     /// <summary>

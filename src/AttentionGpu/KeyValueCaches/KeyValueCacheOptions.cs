@@ -91,7 +91,11 @@ public sealed record KeyValueCacheOptions
         if (!Enum.IsDefined(Kind))
             throw Error(nameof(Kind), Kind, "one of its named values");
         if (ValuesInKeys && ActualValueHeadSize > HeadSize)
-            throw Error(nameof(ValueHeadSize), ValueHeadSize, $"at most the head size, {HeadSize}, where values are the keys' first elements");
+        {
+            throw Error(
+                nameof(ValueHeadSize), ValueHeadSize, $"at most the head size, {HeadSize}, where values are the keys' first elements");
+        }
+
         ValidateKind();
         long rows = Kind == KeyValueCacheKind.Paged
             ? (long)Sequences * PagesPerSequence * PageRows

@@ -21,16 +21,16 @@ public sealed partial class KeyValueSequence
         KeyValueCacheOptions options = Cache.Options;
         if (layer < 0 || layer >= options.Layers)
             throw BadInput.OutOfRange(nameof(layer), layer, $"'layer' must be 0 to {options.Layers - 1}; it is {layer}.");
-        HostRows rows = _spilled ?? Cache.Export(this);
         int perTensor = options.Element.IsQuantised() ? 2 : 1;
-        int first = layer * perTensor * (options.ValuesInKeys ? 1 : 2);
+        int perLayer = options.ValuesInKeys ? perTensor : 2 * perTensor;
+        HostRows rows = _spilled?.Part(layer * perLayer, perLayer) ?? Cache.Export(this, layer * perLayer, perLayer);
         int valueSize = options.ActualValueHeadSize;
         if (keys is not null)
-            Copy(rows, Cache, first, keys, nameof(keys), options.HeadSize, options.HeadSize);
+            Copy(rows, Cache, 0, keys, nameof(keys), options.HeadSize, options.HeadSize);
         if (values is not null)
         {
             Copy(
-                rows, Cache, options.ValuesInKeys ? first : first + perTensor, values, nameof(values), valueSize,
+                rows, Cache, perLayer - perTensor, values, nameof(values), valueSize,
                 options.Form.StoredValueSize(options.HeadSize, valueSize));
         }
     }

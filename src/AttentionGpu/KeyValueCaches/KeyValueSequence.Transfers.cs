@@ -23,12 +23,12 @@ public sealed partial class KeyValueSequence
     public void Spill()
     {
         HostRows rows = Cache.Export(this);
-        Cache.Change(this, rows, static (sequence, rows) =>
+        Cache.Change(this, () =>
         {
-            if (sequence.Length != rows.Length)
+            if (Length != rows.Length)
                 throw new InvalidOperationException("The sequence was changed by another call while it was spilled.");
-            sequence.Cache.Unseat(sequence);
-            sequence._spilled = rows;
+            Cache.Unseat(this);
+            _spilled = rows;
             return true;
         });
     }
@@ -72,7 +72,9 @@ public sealed partial class KeyValueSequence
         if (!cache.HasSameRows(Cache.Options))
         {
             throw BadInput.Because(
-                nameof(cache), $"'cache' must have the layers, heads, sizes and element type of the sequence's; they are {cache.Options}, not {Cache.Options}.");
+                nameof(cache),
+                "'cache' must have the layers, heads, sizes and element type of the sequence's; "
+                + $"they are {cache.Options}, not {Cache.Options}.");
         }
 
         if (cache.Misfit(Length, Dropped) is string reason)

@@ -54,25 +54,25 @@ public sealed partial class KeyValueSequence : IDisposable
     /// <param name="length">Rows of the new sequence, 0 to <see cref="Length"/>; as for <see cref="Truncate"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">The sequence has not so many rows, or has dropped rows of them.</exception>
     /// <inheritdoc cref="Fork()" path="/exception"/>
-    public KeyValueSequence Fork(int length) => Cache.Change(this, length, static (sequence, length) =>
+    public KeyValueSequence Fork(int length) => Cache.Change(this, () =>
     {
-        sequence.RequireLength(length);
-        return sequence.Cache.Fork(sequence, length);
+        RequireLength(length);
+        return Cache.Fork(this, length);
     });
 
     /// <summary>Drops the last rows: a rejected draft, or a step back.</summary>
     /// <param name="length">
-    /// Rows that stay, 0 to <see cref="Length"/>. In a window cache not fewer than are needed for the rows that were dropped at the start to be
-    /// the same: those are gone.
+    /// Rows that stay, 0 to <see cref="Length"/>. In a window cache so many that it would have dropped as many rows from the start as it has:
+    /// those are gone.
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">The sequence has not so many rows, or has dropped rows of them.</exception>
     /// <exception cref="InvalidOperationException">The sequence is spilled, or in a batch.</exception>
     /// <exception cref="ObjectDisposedException">The sequence, its cache or its engine is disposed.</exception>
-    public void Truncate(int length) => Cache.Change(this, length, static (sequence, length) =>
+    public void Truncate(int length) => Cache.Change(this, () =>
     {
-        sequence.RequireLength(length);
-        sequence.Length = length;
-        sequence.Cache.ReleasePages(sequence, sequence.ResidentLength);
+        RequireLength(length);
+        Length = length;
+        Cache.ReleasePages(this, ResidentLength);
         return true;
     });
 

@@ -67,16 +67,7 @@ internal sealed class KeyValueStore
     public long PageRowCount => (long)_heads * _pageRows;
 
     /// <summary>Bytes of a page in all memories of all layers.</summary>
-    public long PageBytes
-    {
-        get
-        {
-            long row = _element.RowBytes(KeySize) + _element.ScaleBytes(KeySize);
-            if (!_isLatent)
-                row += _element.RowBytes(ValueSize) + _element.ScaleBytes(ValueSize);
-            return row * PageRowCount * Layers;
-        }
-    }
+    public long PageBytes => PageRowCount * _memories.Sum(memory => (long)memory.RowBytes);
 
     public KeyValueMemory Keys(int layer) => _keys[layer];
 
@@ -91,7 +82,8 @@ internal sealed class KeyValueStore
     }
 
     /// <summary>
-    /// Every memory of the cache and the bytes of a row in it: layer by layer keys, their scales, values, their scales, as far as there are.
+    /// Every memory of the cache and the bytes of a row in it: layer by layer keys, their scales, values, their scales, as far as there
+    /// are any.
     /// </summary>
     public IReadOnlyList<(SharedMemory Memory, int RowBytes)> Memories => _memories;
 

@@ -12,15 +12,6 @@ namespace AttentionGpu.KeyValueCaches;
 /// <param name="pageRows">Rows of a page.</param>
 internal readonly struct SequenceRows(KeyValueStore store, IDeviceMemory memory, int heads, int pageRows)
 {
-    /// <summary>Bytes of so many rows in all memories.</summary>
-    public long ByteLength(int rows)
-    {
-        long bytes = 0;
-        foreach ((_, int rowBytes) in store.Memories)
-            bytes += (long)heads * rows * rowBytes;
-        return bytes;
-    }
-
     /// <summary>Copies rows from the device: those of one of the cache's memories.</summary>
     /// <param name="index">The number of the memory.</param>
     /// <param name="pages">The pages of the sequence.</param>

@@ -41,7 +41,8 @@ internal static class SharedPrefix
     // Rows before the first query, in whole pages.
     private static int MostRows(KeyValueBatchState batch, int index)
     {
-        int past = batch.Sequences[index].ResidentLength - (batch.Starts[index + 1] - batch.Starts[index]);
-        return batch.Starts[index] == batch.Starts[index + 1] ? 0 : Math.Max(0, past) / batch.Cache.Options.PageRows * batch.Cache.Options.PageRows;
+        int queries = batch.Starts[index + 1] - batch.Starts[index];
+        int pageRows = batch.Cache.Options.PageRows;
+        return queries == 0 ? 0 : Math.Max(0, batch.Sequences[index].ResidentLength - queries) / pageRows * pageRows;
     }
 }

@@ -8,6 +8,15 @@ internal static class KeyValueElements
     /// <summary>Elements of <see cref="KeyValueElement.Int4"/> that share a scale.</summary>
     public const int Int4Group = 32;
 
+    /// <summary>The largest number of <see cref="KeyValueElement.Int8"/>.</summary>
+    public const float LargestInt8 = 127f;
+
+    /// <summary>The largest number of <see cref="KeyValueElement.Int4"/>.</summary>
+    public const float LargestInt4 = 7f;
+
+    /// <summary>The largest number of <see cref="KeyValueElement.Float8E4M3"/>.</summary>
+    public const float LargestFloat8 = 448f;
+
     /// <summary>The same element type for keys and values.</summary>
     public static KeyValueElement Of(ElementType type) => type switch
     {

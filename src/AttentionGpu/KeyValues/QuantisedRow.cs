@@ -6,10 +6,6 @@ namespace AttentionGpu.KeyValues;
 /// </summary>
 internal static unsafe class QuantisedRow
 {
-    private const float LargestInt8 = 127f;
-    private const float LargestInt4 = 7f;
-    private const float LargestFloat8 = 448f;
-
     /// <summary>Quantises a row.</summary>
     /// <param name="row">The row.</param>
     /// <param name="element">The quantised type.</param>
@@ -19,7 +15,7 @@ internal static unsafe class QuantisedRow
     {
         if (element != KeyValueElement.Int4)
         {
-            float scale = Scale(row, element == KeyValueElement.Int8 ? LargestInt8 : LargestFloat8);
+            float scale = Scale(row, element == KeyValueElement.Int8 ? KeyValueElements.LargestInt8 : KeyValueElements.LargestFloat8);
             *(float*)scales = scale;
             for (int i = 0; i < row.Length; i++)
                 target[i] = Encode(row[i], scale, element);
@@ -30,27 +26,32 @@ internal static unsafe class QuantisedRow
         for (int first = 0; first < row.Length; first += KeyValueElements.Int4Group)
         {
             ReadOnlySpan<float> group = row[first..Math.Min(row.Length, first + KeyValueElements.Int4Group)];
-            var scale = (Half)Scale(group, LargestInt4);
+            var scale = (Half)Scale(group, KeyValueElements.LargestInt4);
             if (!Half.IsFinite(scale))
                 scale = Half.NaN;
             ((Half*)scales)[first / KeyValueElements.Int4Group] = scale;
             for (int i = 0; i < group.Length; i++)
-                target[(first + i) / 2] |= (byte)((Whole(group[i], (float)scale, LargestInt4) & 0xF) << 4 * (i % 2));
+                target[(first + i) / 2] |= (byte)((Whole(group[i], (float)scale, KeyValueElements.LargestInt4) & 0xF) << 4 * (i % 2));
         }
     }
 
-    /// <summary>An element of a quantised row. Parameters as for <see cref="Encode(ReadOnlySpan{float}, KeyValueElement, byte*, byte*)"/>.</summary>
+    /// <summary>An element of a quantised row.</summary>
+    /// <param name="row">The row's bytes.</param>
+    /// <param name="scales">The row's scales.</param>
+    /// <param name="element">The quantised type.</param>
+    /// <param name="index">The number of the element.</param>
     public static float Decode(byte* row, byte* scales, KeyValueElement element, int index) => element switch
     {
         KeyValueElement.Int8 => (sbyte)row[index] * *(float*)scales,
         KeyValueElement.Float8E4M3 => Float8(row[index]) * *(float*)scales,
-        KeyValueElement.Int4 => ((sbyte)(row[index / 2] << 4 * (1 - index % 2)) >> 4) * (float)((Half*)scales)[index / KeyValueElements.Int4Group],
+        KeyValueElement.Int4 => ((sbyte)(row[index / 2] << 4 * (1 - index % 2)) >> 4)
+            * (float)((Half*)scales)[index / KeyValueElements.Int4Group],
         _ => throw KeyValueElements.Unknown(element),
     };
 
     private static byte Encode(float value, float scale, KeyValueElement element) => element switch
     {
-        KeyValueElement.Int8 => (byte)Whole(value, scale, LargestInt8),
+        KeyValueElement.Int8 => (byte)Whole(value, scale, KeyValueElements.LargestInt8),
         KeyValueElement.Float8E4M3 => scale is 0f or float.NaN ? (byte)0 : ToFloat8(value / scale),
         _ => throw KeyValueElements.Unknown(element),
     };

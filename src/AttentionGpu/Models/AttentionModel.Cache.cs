@@ -43,7 +43,8 @@ public sealed partial class AttentionModel
             if (!isCross && !layer.IsCausal)
             {
                 throw BadInput.Because(
-                    nameof(stack), $"Tokens of '{layer.Prefix}' see those behind them, so that its rows cannot be kept for tokens to come.");
+                    nameof(stack),
+                    $"Tokens of '{layer.Prefix}' see those behind them, so that its rows cannot be kept for tokens to come.");
             }
 
             if (layer.Config.ActualKeyValueHeads != first.Config.ActualKeyValueHeads

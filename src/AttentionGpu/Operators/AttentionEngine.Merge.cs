@@ -29,7 +29,9 @@ public sealed partial class AttentionEngine
     /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
     /// <exception cref="NotSupportedException">The element type is another.</exception>
     /// <exception cref="ObjectDisposedException">The engine or a tensor is disposed.</exception>
-    /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32 at least.</typeparam>
+    /// <typeparam name="T">
+    /// <see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>; arithmetic is in float32 at least.
+    /// </typeparam>
     public unsafe void MergeStates<T>(
         TensorInput<T> outputs, TensorInput<float> logSumExps, TensorOutput<T> output, TensorOutput<float> logSumExp = default)
         where T : unmanaged
@@ -62,7 +64,8 @@ public sealed partial class AttentionEngine
             };
             if (extent.Rows > 0)
             {
-                IPlan<MergeStatesExtent, MergeStatesBuffers> plan = Plan<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(signature);
+                IPlan<MergeStatesExtent, MergeStatesBuffers> plan =
+                    Plan<MergeStatesSignature, MergeStatesExtent, MergeStatesBuffers>(signature);
                 plan.Execute(extent, buffers, call.Rent(plan.WorkspaceBytes(extent)));
             }
 

@@ -161,14 +161,17 @@ public sealed partial class AttentionEngine
 
     // Rows go to the present where it is asked for, else to memory of the call.
     private static DeviceMemory TakeRows(ref Workspace parts, in HeadTransformStep step, DeviceMemory present) =>
-        !step.IsNeeded || present.Exists ? present : parts.Take(checked(step.TargetElements * step.Signature.Target.Element.Plain().Size()));
+        !step.IsNeeded || present.Exists
+            ? present
+            : parts.Take(checked(step.TargetElements * step.Signature.Target.Element.Plain().Size()));
 
     // The memory behind the rows of the past.
     private static DeviceMemory Behind(in HeadTransformStep past, DeviceMemory target)
     {
         if (!past.IsNeeded)
             return target;
-        long start = Math.Min((long)past.Extent.Length * past.Signature.Size * past.Signature.Target.Element.Plain().Size(), target.ByteLength);
+        int rowBytes = past.Signature.Target.Element.RowBytes(past.Signature.Size);
+        long start = Math.Min((long)past.Extent.Length * rowBytes, target.ByteLength);
         return target.Slice<byte>(start, target.ByteLength - start);
     }
 }

@@ -40,11 +40,10 @@ public ref struct AttentionInputs<T>
     public TensorInput<T> PastValue;
 
     /// <summary>
-    /// A step of sequences of a key/value cache. Queries, keys, values and output are then ragged, [tokens, heads, size], with the tokens of
-    /// the batch: keys and values are written behind their sequence's rows, normalised and rotated, and the queries attend to all of them.
-    /// The last query of a sequence stands at its last row; positions are those of the rows. Without options queries see the keys up to
-    /// their own where the batch appends, and else all. Keys and values are left out where the batch does not append, and values where the
-    /// cache has values in keys. Everything that ragged sequences exclude is left out, lengths too.
+    /// A step of sequences of a key/value cache. Queries, keys, values and output are then ragged, [tokens, heads, size], with the tokens
+    /// of the batch: keys and values are written behind their sequence's rows, normalised and rotated, and the queries attend to all of
+    /// them. Positions count on from the sequence's rows. Keys and values are left out where the batch does not append, and values where
+    /// the cache has values in keys. Everything that ragged sequences exclude is left out, lengths too.
     /// </summary>
     public KeyValueBatch Cache;
 

@@ -91,14 +91,17 @@ internal partial struct AttentionRequest
             if (first < 0)
             {
                 throw BadInput.OutOfRange(
-                    name, first, $"'{name}' must be given where a sequence has more queries than rows: the first query of sequence {i} has position {first}.");
+                    name, first,
+                    $"'{name}' must be given where a sequence has more queries than rows: "
+                    + $"the first query of sequence {i} has position {first}.");
             }
 
             if (batch.Starts[i] < batch.Starts[i + 1] && last >= tableLength)
             {
                 throw BadInput.OutOfRange(
                     name, last,
-                    $"A position must be a row of the rotary tables, 0 to {tableLength - 1}; the last token of sequence {i} has position {last}.");
+                    $"A position must be a row of the rotary tables, 0 to {tableLength - 1}; "
+                    + $"the last token of sequence {i} has position {last}.");
             }
         }
     }

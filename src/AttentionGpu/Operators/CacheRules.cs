@@ -10,7 +10,8 @@ internal static class CacheRules
 
     /// <summary>Reads the tensors of the operator. Parameters as for that of heads.</summary>
     /// <exception cref="ArgumentException">A shape is wrong, or an argument is to be left out.</exception>
-    public static AttentionHeads Read<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, bool inPlace)
+    public static AttentionHeads Read<T>(
+        in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, bool inPlace)
         where T : unmanaged
     {
         KeyValueBatchState batch = inputs.Cache.State;
@@ -19,7 +20,11 @@ internal static class CacheRules
         HeadTensor query = Read(inputs.Query, options, batch, "head size", "query", inPlace);
         AttentionHeads.RequireOptionsOfJoinedHeads(options, inputs.Query.Lengths, default, default, isRagged: true);
         if (query.Heads == 0 || query.Heads % cache.KeyValueHeads != 0)
-            throw ShapeRules.Error(inputs.Query.Lengths, $"must have a multiple of the cache's {cache.KeyValueHeads} key/value heads", "query");
+        {
+            throw ShapeRules.Error(
+                inputs.Query.Lengths, $"must have a multiple of the cache's {cache.KeyValueHeads} key/value heads", "query");
+        }
+
         if (query.Size != cache.HeadSize)
             throw ShapeRules.Error(inputs.Query.Lengths, $"must have the cache's head size, {cache.HeadSize}", "query");
         BadInput.RefuseWhen(inputs.KeyNorm.IsPresent && !batch.Appends, "keyNorm", NoRows);
@@ -120,7 +125,8 @@ internal static class CacheRules
         {
             throw BadInput.Because(
                 "cache",
-                $"'cache' must be a batch of '{nameof(KeyValueCache.Append)}'; it is one of '{nameof(KeyValueCache.Read)}', which writes nothing.");
+                $"'cache' must be a batch of '{nameof(KeyValueCache.Append)}'; "
+                + $"it is one of '{nameof(KeyValueCache.Read)}', which writes nothing.");
         }
     }
 

@@ -76,12 +76,31 @@ internal readonly struct HeadTransformExtent
 
     public bool IsEmpty => Batch == 0 || Length == 0;
 
-    /// <summary>The first row of a batch entry in a sequence's terms.</summary>
-    public int Start(in Sequence sequence) => RowsAreKeys ? sequence.KeyStart : sequence.QueryStart;
-
-    /// <summary>The rows of a batch entry in a sequence's terms.</summary>
-    public int Count(in Sequence sequence) => RowsAreKeys ? sequence.KeyLength : sequence.QueryLength;
+    /// <summary>The rows of a batch entry.</summary>
+    /// <param name="signature">The signature of the plan.</param>
+    /// <param name="batch">The batch entry.</param>
+    /// <param name="sequence">Its sequence; not read where sequences are not in memory.</param>
+    public HeadTransformRows Rows(in HeadTransformSignature signature, int batch, in Sequence sequence)
+    {
+        if (!signature.HasSequences)
+            return new HeadTransformRows(0, 0, Length, (long)batch * Length, FirstPosition);
+        int start = RowsAreKeys ? sequence.KeyStart : sequence.QueryStart;
+        if (!signature.FollowsPast)
+            return new HeadTransformRows(start, start, RowsAreKeys ? sequence.KeyLength : sequence.QueryLength, start, FirstPosition);
+        int past = sequence.KeyLength - sequence.QueryLength;
+        return new HeadTransformRows(
+            sequence.QueryStart, RowsAreKeys ? start + past : start, sequence.QueryLength, sequence.QueryStart,
+            sequence.DroppedKeys + past);
+    }
 }
+
+/// <summary>The rows of a batch entry: where they come from and go to, and their positions.</summary>
+/// <param name="Source">The first row of the source.</param>
+/// <param name="Target">The first row of the target.</param>
+/// <param name="Count">How many rows.</param>
+/// <param name="PositionIndex">The first row's among the positions that are in memory.</param>
+/// <param name="FirstPosition">The first row's position, where positions are not in memory.</param>
+internal readonly record struct HeadTransformRows(int Source, int Target, int Count, long PositionIndex, int FirstPosition);
 
 /// <summary>The memory that a plan runs on.</summary>
 internal readonly struct HeadTransformBuffers

@@ -16,7 +16,9 @@ using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
-/// <summary>The PTX of kernels over a paged cache of 8-bit elements, run on <see cref="PtxMachine"/>, and of those that split keys.</summary>
+/// <summary>
+/// The PTX of kernels over a paged cache of 8-bit elements, run on <see cref="PtxMachine"/>, and of those that split keys.
+/// </summary>
 public class CacheKernelTests
 {
     private const int PageShift = 2;

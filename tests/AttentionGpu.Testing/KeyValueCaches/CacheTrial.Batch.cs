@@ -14,7 +14,11 @@ internal sealed partial class CacheTrial
         using KeyValueBatch batch = appends ? _cache.Append(sequences, lengths) : _cache.Read(sequences, lengths);
         int tokens = lengths.Sum();
         Assert.Equal(tokens, batch.Tokens);
-        CacheToken[] added = [.. Enumerable.Range(0, appends ? tokens : 0).Select(_ => new CacheToken(new double[Options.Layers][][], new double[Options.Layers][][]))];
+        CacheToken[] added =
+        [
+            .. Enumerable.Range(0, appends ? tokens : 0)
+                .Select(_ => new CacheToken(new double[Options.Layers][][], new double[Options.Layers][][])),
+        ];
         var outputs = new Tensor<float>[Options.Layers];
         var sums = new Tensor<float>[Options.Layers];
         var queries = new Tensor<float>[Options.Layers];
@@ -32,7 +36,8 @@ internal sealed partial class CacheTrial
             {
                 int of = Owner(lengths, token);
                 int position = past[of] + token - lengths[..of].Sum();
-                added[token].Keys[layer] = [.. Enumerable.Range(0, Options.KeyValueHeads).Select(head => Turn(Row(keys, token, head), norm, position))];
+                added[token].Keys[layer] =
+                    [.. Enumerable.Range(0, Options.KeyValueHeads).Select(head => Turn(Row(keys, token, head), norm, position))];
                 added[token].Values[layer] = Options.ValuesInKeys
                     ? added[token].Keys[layer]
                     : [.. Enumerable.Range(0, Options.KeyValueHeads).Select(head => Row(values, token, head))];
@@ -68,7 +73,9 @@ internal sealed partial class CacheTrial
             CacheLayer = layer,
             Sinks = call.Sinks is null ? default : Tensor.Create(call.Sinks),
             AlibiSlopes = call.Slopes is null ? default : Tensor.Create(call.Slopes),
-            DistanceBias = call.DistanceBias is null ? default : Tensor.Create(call.DistanceBias.Cast<float>().ToArray(), [Heads, call.DistanceBias.GetLength(1)]),
+            DistanceBias = call.DistanceBias is { } table
+                ? Tensor.Create(table.Cast<float>().ToArray(), [Heads, table.GetLength(1)])
+                : default,
             QueryNorm = factors,
             KeyNorm = batch.Appends ? factors : default,
             RotaryCosine = _rotarySize == 0 ? default(TensorInput<float>) : _cosine,

@@ -14,7 +14,8 @@ public class ArchitectureTests
     // From the bottom up. docs/architecture.md has the table with what each knows.
     private static readonly string[] _folders =
     [
-        "Elements", "Memory", "KeyValues", "Problems", "Tensors", "Serialization", "KeyValueCaches", "Backends", "Devices", "Operators", "Layers",
+        "Elements", "Memory", "KeyValues", "Problems", "Tensors", "Serialization", "KeyValueCaches", "Backends", "Devices", "Operators",
+        "Layers",
         "Models",
     ];
 

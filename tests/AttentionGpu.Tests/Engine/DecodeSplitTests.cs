@@ -36,7 +36,8 @@ public class DecodeSplitTests
             string[] choices = [.. kind, "grouped heads", "log-sum-exp"];
             var problem = VariantCase.Create(VariantKind.With(choices), new Random(seed), Sizes);
             VariantRun.OnReference(problem).AssertClose(
-                VariantRun.Run(problem, Engines.Get(AcceleratorDevices.EmulatorName)), problem, $"seed {seed}, {string.Join(", ", choices)}");
+                VariantRun.Run(problem, Engines.Get(AcceleratorDevices.EmulatorName)), problem,
+                $"seed {seed}, {string.Join(", ", choices)}");
         }
     }
 

@@ -37,6 +37,8 @@ public class CacheRuleTests
         { "Window", _window with { Window = 21 } },
     };
 
+    private delegate void ChangeInputs(ref AttentionInputs<float> inputs);
+
     private static AttentionEngine Engine => Engines.Get("simd");
 
     [Theory]
@@ -140,6 +142,34 @@ public class CacheRuleTests
         Run(Engine, read, key: 0, value: 0);
     }
 
+    /// <summary>The batch has the lengths, and the cache the past.</summary>
+    [Fact]
+    public void Members_that_a_batch_says_are_refused()
+    {
+        using KeyValueCache cache = Engine.CreateCache(_options);
+        using KeyValueBatch batch = cache.Append([cache.Open()], [3]);
+        Tensor<float> rows = Data.Random(new Random(1), 3, 2, 4);
+        Tensor<float> output = Data.Poisoned(3, 2, 4);
+        Refused("cumulativeQueryLengths", (ref AttentionInputs<float> inputs) => inputs.CumulativeQueryLengths = [0, 3]);
+        Refused("cumulativeKeyLengths", (ref AttentionInputs<float> inputs) => inputs.CumulativeKeyLengths = [0, 3]);
+        Refused("keyLengths", (ref AttentionInputs<float> inputs) => inputs.KeyLengths = [3]);
+        Refused("pastKey", (ref AttentionInputs<float> inputs) => inputs.PastKey = rows);
+        Refused("pastValue", (ref AttentionInputs<float> inputs) => inputs.PastValue = rows);
+        Refused("mask", (ref AttentionInputs<float> inputs) => inputs.Mask = Data.Random(new Random(2), 3));
+        Assert.All(Data.Flat(output), value => Assert.True(float.IsNaN(value)));
+
+        void Refused(string argument, ChangeInputs change)
+        {
+            var error = Assert.ThrowsAny<ArgumentException>(() =>
+            {
+                var inputs = new AttentionInputs<float> { Query = rows, Key = rows, Value = rows, Cache = batch };
+                change(ref inputs);
+                Engine.ScaledDotProductAttention(inputs, new AttentionOutputs<float> { Output = output });
+            });
+            Assert.Equal(argument, error.ParamName);
+        }
+    }
+
     [Fact]
     public void A_batch_of_another_engine_is_refused()
     {
@@ -160,8 +190,8 @@ public class CacheRuleTests
         one.Save(stream);
         byte[] file = stream.ToArray();
         foreach (KeyValueCacheOptions options in (KeyValueCacheOptions[])
-            [_options with { KeyValueHeads = 1 }, _options with { HeadSize = 5 }, _options with { Layers = 2 }, _options with { Capacity = 2 },
-                _options with { Element = KeyValueElement.Int8 }, _options with { ValuesInKeys = true }])
+            [_options with { KeyValueHeads = 1 }, _options with { HeadSize = 5 }, _options with { Layers = 2 },
+                _options with { Capacity = 2 }, _options with { Element = KeyValueElement.Int8 }, _options with { ValuesInKeys = true }])
         {
             using KeyValueCache wrong = Engine.CreateCache(options);
             Assert.Throws<InvalidDataException>(() => wrong.Load(new MemoryStream(file)));

@@ -139,7 +139,8 @@ internal sealed class FormAttention
     public byte[] OutputOf(byte[] output, int sequence)
     {
         int row = (int)_extent.Output.RowStride * _signature.Element.Size();
-        return output[(_sequences[sequence].QueryStart * row)..((_sequences[sequence].QueryStart + _sequences[sequence].QueryLength) * row)];
+        Sequence one = _sequences[sequence];
+        return output[(one.QueryStart * row)..((one.QueryStart + one.QueryLength) * row)];
     }
 
     /// <summary>Makes the first element of a value something else.</summary>

@@ -1,4 +1,5 @@
 using System.Numerics.Tensors;
+using System.Runtime.InteropServices;
 using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.KeyValueCaches;
@@ -60,10 +61,13 @@ public class MergeStatesTests
     {
         AttentionEngine engine = Engines.Reference;
         Tensor<float> outputs = Data.Poisoned(2, 3, 1, 4);
-        Assert.Throws<ArgumentException>("logSumExps", () => engine.MergeStates<float>(outputs, Data.Poisoned(2, 3, 1), Data.Poisoned(3, 1, 4)));
-        Assert.Throws<ArgumentException>("output", () => engine.MergeStates<float>(outputs, Data.Poisoned(2, 1, 3), Data.Poisoned(1, 3, 4)));
-        Assert.Throws<ArgumentException>("outputs", () => engine.MergeStates<float>(Data.Poisoned(0, 3, 1, 4), Data.Poisoned(0, 1, 3), Data.Poisoned(3, 1, 4)));
-        Assert.Throws<ArgumentException>("output", () => engine.MergeStates<float>(outputs, Data.Poisoned(2, 1, 3), outputs));
+        Refused("logSumExps", outputs, Data.Poisoned(2, 3, 1), Data.Poisoned(3, 1, 4));
+        Refused("output", outputs, Data.Poisoned(2, 1, 3), Data.Poisoned(1, 3, 4));
+        Refused("outputs", Data.Poisoned(0, 3, 1, 4), Data.Poisoned(0, 1, 3), Data.Poisoned(3, 1, 4));
+        Refused("output", outputs, Data.Poisoned(2, 1, 3), outputs);
+
+        void Refused(string argument, Tensor<float> parts, Tensor<float> sums, Tensor<float> output) =>
+            Assert.Throws<ArgumentException>(argument, () => engine.MergeStates<float>(parts, sums, output));
     }
 
     private static (Tensor<float> Output, Tensor<float> LogSumExp) Attend(Tensor<float> query, Tensor<float> key, Tensor<float> value)
@@ -82,6 +86,6 @@ public class MergeStatesTests
     private static Span<float> Part(Tensor<float> tensor, int part, int parts)
     {
         int size = (int)tensor.FlattenedLength / parts;
-        return System.Runtime.InteropServices.MemoryMarshal.CreateSpan(ref tensor.GetPinnableReference(), (int)tensor.FlattenedLength).Slice(part * size, size);
+        return MemoryMarshal.CreateSpan(ref tensor.GetPinnableReference(), (int)tensor.FlattenedLength).Slice(part * size, size);
     }
 }

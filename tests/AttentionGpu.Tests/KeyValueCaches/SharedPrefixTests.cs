@@ -30,7 +30,8 @@ public class SharedPrefixTests
         foreach (KeyValueElement element in (KeyValueElement[])[KeyValueElement.Float32, KeyValueElement.Int8])
         {
             using KeyValueCache shared = engine.CreateCache(_paged with { Element = element });
-            using KeyValueCache apart = engine.CreateCache(_paged with { Element = element, Kind = KeyValueCacheKind.Contiguous, PageSize = null });
+            using KeyValueCache apart = engine.CreateCache(
+                _paged with { Element = element, Kind = KeyValueCacheKind.Contiguous, PageSize = null });
             KeyValueSequence[][] sequences = [Family(engine, shared, 17), Family(engine, apart, 17)];
             int[] lengths = [.. sequences[0].Select(_ => random.Next(4))];
             lengths[1] = 2;

@@ -59,7 +59,8 @@ public sealed class CachedFamilyTests : IDisposable
     }
 
     private static void AssertCrossAgrees(
-        MultiHeadAttention<float> layer, MultiHeadAttention<float> definition, KeyValueCacheOptions options, Random random, bool hasOwnValues,
+        MultiHeadAttention<float> layer, MultiHeadAttention<float> definition, KeyValueCacheOptions options, Random random,
+        bool hasOwnValues,
         string context)
     {
         using KeyValueCache cache = layer.Engine.CreateCache(options);
@@ -109,7 +110,8 @@ public sealed class CachedFamilyTests : IDisposable
     }
 
     // A call of the emulator takes a second.
-    private IEnumerable<(AttentionModel Model, FamilyDefinition Family, DefinedLayer Layer, Random Random)> Draw(string device, bool isCross)
+    private IEnumerable<(AttentionModel Model, FamilyDefinition Family, DefinedLayer Layer, Random Random)> Draw(
+        string device, bool isCross)
     {
         var random = new Random(Fuzz.Seed());
         FamilyDefinition[] families =

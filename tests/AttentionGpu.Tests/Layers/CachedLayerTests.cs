@@ -76,7 +76,8 @@ public class CachedLayerTests
         (Tensor<Half> actual, Tensor<float> sums) = Run(layer, batch, []);
         Close.Assert(expectedSums, sums, device, LayerRun.Tolerance(ElementForm.F16));
         Close.Assert(
-            Array.ConvertAll(Data.Flat(expected), number => (float)number), Array.ConvertAll(Data.Flat(actual), number => (float)number), device,
+            Array.ConvertAll(Data.Flat(expected), number => (float)number), Array.ConvertAll(Data.Flat(actual), number => (float)number),
+            device,
             LayerRun.Tolerance(ElementForm.F16));
     }
 
@@ -88,7 +89,11 @@ public class CachedLayerTests
         double[] divisors = [2.0, 3.0, 5.0, 7.0];
         MultiHeadAttentionConfig config = _config with
         {
-            Rotary = new RotaryEmbedding { Size = 8, Scaling = RotaryScaling.LongRope([1.0, 1.0, 1.0, 1.0], divisors, OriginalContext, 1.0) },
+            Rotary = new RotaryEmbedding
+            {
+                Size = 8,
+                Scaling = RotaryScaling.LongRope([1.0, 1.0, 1.0, 1.0], divisors, OriginalContext, 1.0),
+            },
         };
         using var layer = new MultiHeadAttention<float>(Engines.Reference, config, MultiHeadAttentionWeights.Random(config, random.Next()));
         using KeyValueCache cache = Engines.Reference.CreateCache(_options);

@@ -42,7 +42,8 @@ internal sealed class CachedRun : IDisposable
     /// <param name="longest">The most tokens of a sequence.</param>
     /// <param name="context">Tells a failed case.</param>
     public static void AssertAgrees(
-        MultiHeadAttention<float>[] layers, MultiHeadAttention<float>[] definitions, KeyValueCacheOptions options, Random random, int longest,
+        MultiHeadAttention<float>[] layers, MultiHeadAttention<float>[] definitions, KeyValueCacheOptions options, Random random,
+        int longest,
         string context)
     {
         using var run = new CachedRun(layers, options, random, longest);

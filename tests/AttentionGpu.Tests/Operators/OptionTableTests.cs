@@ -13,9 +13,9 @@ public class OptionTableTests
     // What is computed for each value whatever else there is.
     private static readonly string[] _alwaysEffective =
     [
-        "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "BatchInvariant", "Query", "Key", "Value", "Mask", "KeyPaddingMask",
-        "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "DistanceBias", "Sinks", "QueryNorm",
-        "KeyNorm", "Output", "LogSumExp",
+        "Scale", "Causal", "Window", "Softcap", "AddZeroAttention", "BatchInvariant", "Query", "Key", "Value", "Cache", "Mask",
+        "KeyPaddingMask", "KeyPaddingBias", "KeyLengths", "CumulativeQueryLengths", "QueryDocuments", "AlibiSlopes", "DistanceBias",
+        "Sinks", "QueryNorm", "KeyNorm", "Output", "LogSumExp",
     ];
 
     private static readonly Row[] _rows =
@@ -43,6 +43,7 @@ public class OptionTableTests
         new("extraKey", "together", call => call.ExtraValue = Floats(2, 4)),
         new("extraValue", "together", call => call.ExtraKey = Floats(2, 4)),
         new("prefixLengths", "causal", call => call.PrefixLengths = [1, 1]),
+        new("cacheLayer", "'cache'", call => call.CacheLayer = 1),
         new("cumulativeKeyLengths", "cumulativeQueryLengths", call => call.KeyStarts = [0, 2]),
         new("keyDocuments", "queryDocuments", call => call.KeyDocuments = Numbers(2, 2)),
         new("queryPositions", "rotary tables", call => call.QueryPositions = Numbers(2, 2)),
@@ -156,6 +157,8 @@ public class OptionTableTests
 
         public Tensor<int>? KeyPositions { get; set; }
 
+        public int CacheLayer { get; set; }
+
         public int[] KeyLengths { get; set; } = [];
 
         public int[] PrefixLengths { get; set; } = [];
@@ -186,6 +189,7 @@ public class OptionTableTests
                 Query = Query,
                 Key = Key,
                 Value = Value,
+                CacheLayer = CacheLayer,
                 PastKey = PastKey,
                 PastValue = PastValue,
                 ExtraKey = ExtraKey,

@@ -87,7 +87,8 @@ public sealed unsafe partial class EmptySequenceTests : IDisposable
         var linear = new LinearSignature { Element = ElementType.Float16, Columns = 3, Depth = 5 };
         AssertNothing(
             backend.Plan<LinearSignature, LinearExtent, LinearBuffers>(linear), new LinearExtent { Rows = 0, Output = default });
-        var transform = new HeadTransformSignature { Element = ElementType.Float32, Target = new KeyValueForm(ElementType.Float32), Size = 4 };
+        var form = new KeyValueForm(ElementType.Float32);
+        var transform = new HeadTransformSignature { Element = ElementType.Float32, Target = form, Size = 4 };
         AssertNothing(
             backend.Plan<HeadTransformSignature, HeadTransformExtent, HeadTransformBuffers>(transform),
             new HeadTransformExtent { Batch = 1, Heads = 2, Length = 0, Source = default, Target = default });

@@ -19,7 +19,9 @@ public sealed class KeyPartTests : IDisposable
     [InlineData(256)]
     [InlineData(128)]
     public void A_sequence_has_the_same_bits_alone_and_in_a_batch(int width) =>
-        AssertIndependent(width, heads: 6, groupSize: 3, headSize: 20, valueSize: 33, [1, 1, 2, 0, 30, 1], [1300, 40, 600, 9, 100, 512], few: 2);
+        AssertIndependent(
+            width, heads: 6, groupSize: 3, headSize: 20, valueSize: 33, [1, 1, 2, 0, 30, 1],
+            [1300, 40, 600, 9, 100, 512], few: 2);
 
     /// <summary>More states than there is memory for at once: they are merged in rounds, which end between heads of three parts.</summary>
     [Fact]

@@ -131,8 +131,9 @@ public sealed class KeyValueFormTests : IDisposable
     {
         var random = new Random(extent.KeyLength);
         DeviceMemory query = _memory.Random(random, signature.Element, Batch * Heads * extent.QueryLength * HeadSize);
-        DeviceMemory key = _memory.Random(random, signature.KeyValue.Element.Plain(), Batch * KeyValueHeads * extent.KeyLength * HeadSize);
-        DeviceMemory value = _memory.Random(random, signature.KeyValue.Element.Plain(), Batch * KeyValueHeads * extent.KeyLength * ValueSize);
+        ElementType stored = signature.KeyValue.Element.Plain();
+        DeviceMemory key = _memory.Random(random, stored, Batch * KeyValueHeads * extent.KeyLength * HeadSize);
+        DeviceMemory value = _memory.Random(random, stored, Batch * KeyValueHeads * extent.KeyLength * ValueSize);
         int outputs = Batch * Heads * extent.QueryLength * ValueSize;
         int scores = signature.Scores is null ? 0 : (int)extent.ScoreCount / (signature.Scores == ScoreStage.AverageWeights ? Heads : 1);
         using var reference = new ReferenceBackend();

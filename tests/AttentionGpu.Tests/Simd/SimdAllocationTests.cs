@@ -71,7 +71,8 @@ public sealed class SimdAllocationTests : IDisposable
     [Fact]
     public void A_call_of_a_head_transform_after_the_first_allocates_nothing()
     {
-        var signature = new HeadTransformSignature { Element = ElementType.Float16, Target = new KeyValueForm(ElementType.Float32), Size = Size };
+        var form = new KeyValueForm(ElementType.Float32);
+        var signature = new HeadTransformSignature { Element = ElementType.Float16, Target = form, Size = Size };
         TensorLayout layout = TensorLayout.Contiguous(Heads, Length, Size);
         var extent = new HeadTransformExtent { Batch = 1, Heads = Heads, Length = Length, Source = layout, Target = layout };
         var buffers = new HeadTransformBuffers

@@ -29,7 +29,9 @@ public struct Float8Element : IByteElement
     {
         int size = bits & SizeBits;
         uint normal = ((uint)size << FractionShift) + ((uint)ExponentDifference << SingleFractionBits);
-        float value = size < 1 << FractionBits ? size * SmallestStep : Interop.IntAsFloat(size == SizeBits ? SingleElement.NaNBits : normal);
+        float value = size < 1 << FractionBits
+            ? size * SmallestStep
+            : Interop.IntAsFloat(size == SizeBits ? SingleElement.NaNBits : normal);
         return bits > SizeBits ? -value : value;
     }
 

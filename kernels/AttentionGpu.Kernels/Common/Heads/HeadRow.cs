@@ -4,7 +4,9 @@ using ILGPU;
 
 namespace AttentionGpu.Kernels.Common.Heads;
 
-/// <summary>A row of queries, keys or values, and what becomes of its elements: a factor each where it is normalised, and a rotation.</summary>
+/// <summary>
+/// A row of queries, keys or values, and what becomes of its elements: a factor each where it is normalised, and a rotation.
+/// </summary>
 internal struct HeadRow<TElement>
     where TElement : unmanaged, IElement<TElement>
 {

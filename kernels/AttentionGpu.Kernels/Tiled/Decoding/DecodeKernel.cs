@@ -38,7 +38,8 @@ public static class DecodeKernel
     /// added to the rows that see them alone.
     /// </remarks>
     public static void Part<TTile, TElement, TKeyValues, TRange, TVariant>(
-        DecodeArguments shape, ContiguousRows<TElement> query, TKeyValues key, TKeyValues value, ArrayView<Sequence> sequences, TRange range,
+        DecodeArguments shape, ContiguousRows<TElement> query, TKeyValues key, TKeyValues value, ArrayView<Sequence> sequences,
+        TRange range,
         TVariant variant)
         where TTile : struct, ITile
         where TElement : unmanaged, IElement<TElement>

@@ -84,7 +84,8 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
         {
             // A processor has few cores, and heads enough for them.
             { Processor: true } => whole,
-            { Emulated: true } => new DecodePlan<Tile1x4, TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules, whole),
+            { Emulated: true } => new DecodePlan<Tile1x4, TElement, TKeyValues, TRange, TVariant>(
+                signature, loader, keyValues, rules, whole),
             _ => new DecodePlan<Tile1x128, TElement, TKeyValues, TRange, TVariant>(signature, loader, keyValues, rules, whole),
         };
         return signature.Scores is { } stage

@@ -34,10 +34,10 @@ internal readonly struct ExtraKeysRow
         double ofKey = signature.HasKey ? score : double.NegativeInfinity;
         double ofZero = signature.HasZeroKey ? 0.0 : double.NegativeInfinity;
         double largest = Math.Max(logSumExp, Math.Max(ofKey, ofZero));
-        double sum = Share(logSumExp, largest) + Share(ofKey, largest) + Share(ofZero, largest);
+        double sum = SumShare.Of(logSumExp, largest) + SumShare.Of(ofKey, largest) + SumShare.Of(ofZero, largest);
         double total = sum == 0.0 ? 1.0 : sum;
-        double keyWeight = Share(ofKey, largest) / total;
-        double factor = Share(logSumExp, largest) / total;
+        double keyWeight = SumShare.Of(ofKey, largest) / total;
+        double factor = SumShare.Of(logSumExp, largest) / total;
         return new ExtraKeysRow
         {
             Factor = factor,
@@ -45,11 +45,7 @@ internal readonly struct ExtraKeysRow
             LogSumExp = largest + Math.Log(total),
             ColumnFactor = signature.HasWeights ? factor : 1.0,
             KeyColumn = signature.HasWeights ? keyWeight : signature.Scores == ScoreStage.Products ? product : score,
-            ZeroColumn = signature.HasWeights ? Share(ofZero, largest) / total : 0.0,
+            ZeroColumn = signature.HasWeights ? SumShare.Of(ofZero, largest) / total : 0.0,
         };
     }
-
-    // A logarithm of -inf has no share, even where the largest is -inf too.
-    private static double Share(double logarithm, double largest) =>
-        double.IsNegativeInfinity(logarithm) ? 0.0 : Math.Exp(logarithm - largest);
 }

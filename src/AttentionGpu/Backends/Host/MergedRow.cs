@@ -20,14 +20,10 @@ internal readonly unsafe struct MergedRow(double largest, double total)
             largest = Math.Max(largest, logSumExps[part * extent.Rows]);
         double total = 0.0;
         for (int part = 0; part < extent.Parts; part++)
-            total += Share(logSumExps[part * extent.Rows], largest);
+            total += SumShare.Of(logSumExps[part * extent.Rows], largest);
         return new MergedRow(largest, total);
     }
 
     /// <summary>What a part's output is multiplied by; 0 for a part in which the row sees no key.</summary>
-    public double Weight(float logSumExp) => total == 0.0 ? 0.0 : Share(logSumExp, largest) / total;
-
-    // A logarithm of -inf has no share, even where the largest is -inf too.
-    private static double Share(double logarithm, double largest) =>
-        double.IsNegativeInfinity(logarithm) ? 0.0 : Math.Exp(logarithm - largest);
+    public double Weight(float logSumExp) => total == 0.0 ? 0.0 : SumShare.Of(logSumExp, largest) / total;
 }

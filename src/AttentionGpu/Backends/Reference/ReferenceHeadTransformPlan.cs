@@ -16,33 +16,18 @@ internal sealed class ReferenceHeadTransformPlan(HeadTransformSignature signatur
             buffers.Target, buffers.TargetScales, buffers.Pages, signature.Target, extent.Target, extent.PageShift, signature.Size);
         for (int batch = 0; batch < extent.Batch; batch++)
         {
-            int start = 0;
-            int count = extent.Length;
-            int past = 0;
-            int targetStart = 0;
-            if (signature.HasSequences)
-            {
-                Sequence sequence = buffers.Sequences.Pointer<Sequence>()[batch];
-                (start, count) = (extent.Start(sequence), extent.Count(sequence));
-                targetStart = start;
-                if (signature.FollowsPast)
-                {
-                    (start, count) = (sequence.QueryStart, sequence.QueryLength);
-                    int resident = sequence.KeyLength - sequence.QueryLength;
-                    past = sequence.DroppedKeys + resident;
-                    targetStart = extent.RowsAreKeys ? sequence.KeyStart + resident : start;
-                }
-            }
-
+            HeadTransformRows rows = extent.Rows(
+                signature, batch, signature.HasSequences ? buffers.Sequences.Pointer<Sequence>()[batch] : default);
             for (int head = 0; head < extent.Heads; head++)
             {
-                for (int i = 0; i < count; i++)
+                for (int i = 0; i < rows.Count; i++)
                 {
                     int position = signature.HasPositions
-                        ? buffers.Positions.Pointer<int>()[signature.HasSequences ? start + i : (long)batch * extent.Length + i]
-                        : extent.FirstPosition + past + i;
-                    Transform(extent, buffers, row, extent.Source.Offset(batch, head, start + i), (long)batch * extent.TableStride + position);
-                    target.Write(batch, head, targetStart + i, row);
+                        ? buffers.Positions.Pointer<int>()[rows.PositionIndex + i]
+                        : rows.FirstPosition + i;
+                    long tableRow = (long)batch * extent.TableStride + position;
+                    Transform(extent, buffers, row, extent.Source.Offset(batch, head, rows.Source + i), tableRow);
+                    target.Write(batch, head, rows.Target + i, row);
                 }
             }
         }

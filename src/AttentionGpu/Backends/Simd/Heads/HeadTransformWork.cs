@@ -36,7 +36,8 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
     protected override void Do(long item, float* memory)
     {
         (int batch, int head) = ((int)(item / _extent.Heads), (int)(item % _extent.Heads));
-        RowRange rows = Rows(batch);
+        HeadTransformRows rows = _extent.Rows(
+            signature, batch, signature.HasSequences ? _buffers.Sequences.Pointer<Sequence>()[batch] : default);
         byte* source = ElementRows.Address(_buffers.Source, signature.Element, _extent.Source.Offset(batch, head, rows.Source));
         long stride = _extent.Source.RowStride * signature.Element.Size();
         bool isCopy = signature is { HasNorm: false, RotarySize: 0 } && _target.IsCopyOf(signature.Element);
@@ -49,24 +50,7 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
         }
     }
 
-    // Where the rows of a batch entry come from and go to, and their positions.
-    private RowRange Rows(int batch)
-    {
-        if (!signature.HasSequences)
-            return new RowRange(0, 0, _extent.Length, (long)batch * _extent.Length, _extent.FirstPosition);
-        Sequence sequence = _buffers.Sequences.Pointer<Sequence>()[batch];
-        if (!signature.FollowsPast)
-        {
-            int start = _extent.Start(sequence);
-            return new RowRange(start, start, _extent.Count(sequence), start, _extent.FirstPosition);
-        }
-
-        int past = sequence.KeyLength - sequence.QueryLength;
-        int target = _extent.RowsAreKeys ? sequence.KeyStart + past : sequence.QueryStart;
-        return new RowRange(sequence.QueryStart, target, sequence.QueryLength, sequence.QueryStart, sequence.DroppedKeys + past);
-    }
-
-    private void Transform(byte* source, float* row, int batch, int head, in RowRange rows, int index)
+    private void Transform(byte* source, float* row, int batch, int head, in HeadTransformRows rows, int index)
     {
         ElementRows.Load(source, signature.Element, row, signature.Size);
         if (signature.HasNorm)
@@ -121,12 +105,4 @@ internal sealed unsafe class HeadTransformWork(HeadTransformSignature signature)
 
         return pair;
     }
-
-    /// <summary>The rows of a batch entry.</summary>
-    /// <param name="Source">The first row of the source.</param>
-    /// <param name="Target">The first row of the target.</param>
-    /// <param name="Count">How many there are.</param>
-    /// <param name="PositionIndex">Where the position of the first is, where positions are in memory.</param>
-    /// <param name="FirstPosition">The position of the first, where they are not.</param>
-    private readonly record struct RowRange(int Source, int Target, int Count, long PositionIndex, int FirstPosition);
 }

@@ -10,9 +10,6 @@ namespace AttentionGpu.Backends.Simd.Stored;
 /// </summary>
 internal static unsafe class QuantisedStore
 {
-    private const float LargestInt8 = 127f;
-    private const float LargestInt4 = 7f;
-    private const float LargestFloat8 = 448f;
     private const int SizeBits = int.MaxValue;
     private const int InfinityBits = 0x7F800000;
 
@@ -72,7 +69,7 @@ internal static unsafe class QuantisedStore
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void StoreInt8(float* row, int size, sbyte* target, float* scale)
     {
-        *scale = LargestSize(row, size) / LargestInt8;
+        *scale = LargestSize(row, size) / KeyValueElements.LargestInt8;
         if (!(*scale > 0f))
         {
             new Span<sbyte>(target, size).Clear();
@@ -82,20 +79,20 @@ internal static unsafe class QuantisedStore
         int i = 0;
         for (; i + Vector256<float>.Count <= size; i += Vector256<float>.Count)
         {
-            Vector256<int> numbers = Quantise(Vector256.Load(row + i), *scale, LargestInt8);
+            Vector256<int> numbers = Quantise(Vector256.Load(row + i), *scale, KeyValueElements.LargestInt8);
             Vector128<short> shorts = Vector128.Narrow(numbers.GetLower(), numbers.GetUpper());
             *(ulong*)(target + i) = Vector128.Narrow(shorts, shorts).AsUInt64().ToScalar();
         }
 
         for (; i < size; i++)
-            target[i] = (sbyte)QuantiseOne(row[i], *scale, LargestInt8);
+            target[i] = (sbyte)QuantiseOne(row[i], *scale, KeyValueElements.LargestInt8);
     }
 
     // Pairs of elements in 8 lanes, as the bytes of a number of 32 bits: the low halves of bytes, then the high ones.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void StoreGroup(float* row, int size, byte* target, Half* scale)
     {
-        *scale = (Half)(LargestSize(row, size) / LargestInt4);
+        *scale = (Half)(LargestSize(row, size) / KeyValueElements.LargestInt4);
         float factor = Half.IsFinite(*scale) ? (float)*scale : float.NaN;
         if (float.IsNaN(factor))
             *scale = Half.NaN;
@@ -108,7 +105,7 @@ internal static unsafe class QuantisedStore
         int i = 0;
         for (; i + Vector256<float>.Count <= size; i += Vector256<float>.Count)
         {
-            Vector256<int> numbers = Quantise(Vector256.Load(row + i), factor, LargestInt4) & Vector256.Create(0xF);
+            Vector256<int> numbers = Quantise(Vector256.Load(row + i), factor, KeyValueElements.LargestInt4) & Vector256.Create(0xF);
             Vector256<ulong> pairs = numbers.AsUInt64();
             Vector256<ulong> bytes = (pairs | (pairs >> 28)) & Vector256.Create(0xFFul);
             *(uint*)(target + i / 2) = (uint)(bytes[0] | (bytes[1] << 8) | (bytes[2] << 16) | (bytes[3] << 24));
@@ -116,8 +113,8 @@ internal static unsafe class QuantisedStore
 
         for (; i < size; i += 2)
         {
-            int low = QuantiseOne(row[i], factor, LargestInt4);
-            int high = i + 1 < size ? QuantiseOne(row[i + 1], factor, LargestInt4) : 0;
+            int low = QuantiseOne(row[i], factor, KeyValueElements.LargestInt4);
+            int high = i + 1 < size ? QuantiseOne(row[i + 1], factor, KeyValueElements.LargestInt4) : 0;
             target[i / 2] = (byte)((low & 0xF) | (high << 4));
         }
     }
@@ -126,7 +123,7 @@ internal static unsafe class QuantisedStore
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void StoreFloat8(float* row, int size, byte* target, float* scale)
     {
-        *scale = LargestSize(row, size) / LargestFloat8;
+        *scale = LargestSize(row, size) / KeyValueElements.LargestFloat8;
         if (!(*scale > 0f))
         {
             new Span<byte>(target, size).Clear();
@@ -151,7 +148,7 @@ internal static unsafe class QuantisedStore
     private static ulong Float8(Vector256<float> values, float scale)
     {
         Vector256<float> quotient = values / Vector256.Create(scale);
-        Vector256<float> size = Vector256.MinNative(Vector256.Abs(quotient), Vector256.Create(LargestFloat8));
+        Vector256<float> size = Vector256.MinNative(Vector256.Abs(quotient), Vector256.Create(KeyValueElements.LargestFloat8));
         Vector256<int> bits = size.AsInt32();
         Vector256<int> half = Vector256.Create((1 << (Float8Shift - 1)) - 1) + ((bits >> Float8Shift) & Vector256<int>.One);
         Vector256<int> normal = ((bits + half) >> Float8Shift) - Vector256.Create(Float8Bias);

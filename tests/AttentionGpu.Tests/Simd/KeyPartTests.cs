@@ -2,7 +2,6 @@ using AttentionGpu.Backends.Simd;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.KeyValues;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Tests.Simd;

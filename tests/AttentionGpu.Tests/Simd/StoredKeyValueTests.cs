@@ -1,9 +1,7 @@
-using AttentionGpu.Backends;
 using AttentionGpu.Backends.Simd;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.KeyValues;
-using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
 
@@ -19,6 +17,8 @@ public sealed class StoredKeyValueTests : IDisposable
     private const int PageShift = 4;
 
     private static readonly KeyValueElement[] _elements = Enum.GetValues<KeyValueElement>();
+    private static readonly KeyValueRows[] _rows = Enum.GetValues<KeyValueRows>();
+    private static readonly bool[] _latent = [false, true];
 
     // Head sizes, queries that share a head, and the sequences' queries and keys: few and many, parts and single ones.
     private static readonly Case[] _cases =
@@ -107,8 +107,8 @@ public sealed class StoredKeyValueTests : IDisposable
 
     private static IEnumerable<KeyValueForm> Forms(Case one) =>
         from element in _elements
-        from rows in new[] { KeyValueRows.Contiguous, KeyValueRows.Paged }
-        from isLatent in new[] { false, true }
+        from rows in _rows
+        from isLatent in _latent
         where !isLatent || one.ValueSize <= one.HeadSize
         select new KeyValueForm(element, rows, isLatent);
 

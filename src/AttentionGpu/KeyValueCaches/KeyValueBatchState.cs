@@ -1,6 +1,4 @@
-using System.Runtime.InteropServices;
 using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.Memory;
 
 namespace AttentionGpu.KeyValueCaches;
 

@@ -1,5 +1,4 @@
 using AttentionGpu.KeyValueCaches;
-using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 using AttentionGpu.Tensors;

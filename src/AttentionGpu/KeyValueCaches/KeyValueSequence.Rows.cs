@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Elements;
 using AttentionGpu.KeyValueCaches;
 using AttentionGpu.KeyValues;
 using AttentionGpu.Kernels.Common.Elements;

@@ -1,4 +1,3 @@
-using AttentionGpu.KeyValueCaches;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;

@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Tests.KeyValueCaches;
 

@@ -64,6 +64,7 @@ internal static class PtxArithmetic
             "and" => (a, b, _) => a & b,
             "or" => (a, b, _) => a | b,
             "xor" => (a, b, _) => a ^ b,
+            "not" when type == "pred" => (a, _, _) => a ^ 1,
             "shl" => (a, b, _) => a << (int)b,
             "shr" when signed => wide ? (a, b, _) => (ulong)((long)a >> (int)b) : (a, b, _) => (ulong)((int)a >> (int)b),
             "shr" => wide ? (a, b, _) => a >> (int)b : (a, b, _) => (uint)a >> (int)b,

@@ -25,6 +25,8 @@ public class DecodeSplitTests
         new(KeyValueElement.Int4, KeyValueRows.Paged, IsLatent: true),
     ];
 
+    private static VariantSizes Sizes => new(1, 2, 2, 3, 5, [3], [Keys], 30);
+
     [Fact]
     public void Variants_agree_with_the_reference()
     {
@@ -32,7 +34,7 @@ public class DecodeSplitTests
         foreach (string[] kind in _kinds)
         {
             string[] choices = [.. kind, "grouped heads", "log-sum-exp"];
-            var problem = VariantCase.Create(VariantKind.With(choices), new Random(seed), new VariantSizes(1, 2, 2, 3, 5, [3], [Keys], 30));
+            var problem = VariantCase.Create(VariantKind.With(choices), new Random(seed), Sizes);
             VariantRun.OnReference(problem).AssertClose(
                 VariantRun.Run(problem, Engines.Get(AcceleratorDevices.EmulatorName)), problem, $"seed {seed}, {string.Join(", ", choices)}");
         }
@@ -43,7 +45,7 @@ public class DecodeSplitTests
     {
         // Row 0 sees no key, row 1 the last one, row 2 the first part.
         var problem = VariantCase.Create(
-            VariantKind.With("log-sum-exp", "additive mask"), new Random(), new VariantSizes(1, 2, 2, 3, 5, [3], [Keys], 30));
+            VariantKind.With("log-sum-exp", "additive mask"), new Random(), Sizes);
         var bias = new float[3 * Keys];
         bias.AsSpan(0, 2 * Keys - 1).Fill(float.NegativeInfinity);
         bias.AsSpan(2 * Keys + 500, Keys - 500).Fill(float.NegativeInfinity);
@@ -62,6 +64,9 @@ public class DecodeSplitTests
             (int headSize, int valueSize) = form.IsLatent ? (20, 13) : (13, 33);
             var problem = new FormAttention(random, form, [(1, 1100), (8, Keys), (2, 1), (0, 5), (1, 0)], headSize, valueSize);
             problem.AssertAgrees(device, $"seed {seed}");
+
+            // The other kernels of this device take no workspace.
+            Assert.NotEqual(0, device.WorkspaceBytes);
             problem.WithWindow(left: 550).AssertAgrees(device, $"window, seed {seed}");
         }
     }
@@ -99,7 +104,8 @@ public class DecodeSplitTests
         (Random random, int seed) = Seeded();
         using var device = new PlanDevice(AcceleratorDevices.EmulatorName);
         FormAttention all =
-            new FormAttention(random, new(KeyValueElement.Int8, KeyValueRows.Paged), [(1, Keys), (12, 40), (3, 90)], 13, 9).BatchInvariant();
+            new FormAttention(random, new(KeyValueElement.Int8, KeyValueRows.Paged), [(1, Keys), (12, 40), (3, 90)], 13, 9)
+                .BatchInvariant();
         all.AssertAgrees(device, $"seed {seed}");
         (byte[] together, _) = all.Run(device);
         for (int i = 0; i < all.Sequences.Count; i++)

@@ -26,6 +26,9 @@ internal sealed class PlanDevice : IDisposable
             accelerator => processor || tiled ? TileChoice.For(accelerator) with { Processor = processor } : TileChoice.For(accelerator));
     }
 
+    /// <summary>Bytes of workspace of the last plan that ran.</summary>
+    public long WorkspaceBytes { get; private set; }
+
     public void Dispose() => _backend.Dispose();
 
     /// <summary>Memory with the given contents, until the plan has run.</summary>
@@ -61,8 +64,8 @@ internal sealed class PlanDevice : IDisposable
         where TBuffers : struct
     {
         IPlan<TExtent, TBuffers> plan = _backend.Operators.Plan<TSignature, TExtent, TBuffers>(signature);
-        long bytes = plan.WorkspaceBytes(extent);
-        plan.Execute(extent, buffers, bytes == 0 ? default : Poisoned(bytes));
+        WorkspaceBytes = plan.WorkspaceBytes(extent);
+        plan.Execute(extent, buffers, WorkspaceBytes == 0 ? default : Poisoned(WorkspaceBytes));
     }
 
     /// <summary>Gives back what the plan had.</summary>

@@ -1,5 +1,4 @@
 using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.KeyValues;
 using AttentionGpu.Memory;
 using AttentionGpu.Problems;
 

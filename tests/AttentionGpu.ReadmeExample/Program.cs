@@ -17,8 +17,11 @@ Console.WriteLine($"{engine.Device.Name}: the first output is {output[0, 0, 0]}"
 // Decoding: two texts of 7 and 10 tokens, then one token more of each, step by step.
 using KeyValueCache cache = engine.CreateCache(new KeyValueCacheOptions
 {
-    KeyValueHeads = 4, HeadSize = 16, // the layer's; AttentionModel.CacheOptions gives those of all layers of a model
-    Kind = KeyValueCacheKind.Paged, Capacity = 4096, Sequences = 8,
+    KeyValueHeads = 4,
+    HeadSize = 16, // the layer's; AttentionModel.CacheOptions gives those of all layers of a model
+    Kind = KeyValueCacheKind.Paged,
+    Capacity = 4096,
+    Sequences = 8,
 });
 using KeyValueSequence first = cache.Open(), second = cache.Open();
 using (KeyValueBatch prompts = cache.Append([first, second], [7, 10]))

@@ -33,7 +33,7 @@ internal sealed record DecodeTimes(double[] Ours, double[] Bandwidth, double Pea
         int first = ours.Length + others.Length + 1;
         return new DecodeTimes(
             [.. medians.Take(ours.Length).Select(seconds => seconds / count)],
-            [.. readings.Select((reading, i) => reading.Bytes / medians.Skip(first + (i * reading.Ways.Length)).Take(reading.Ways.Length).Min())],
+            [.. readings.Zip(medians.Skip(first).Chunk(CacheReading.Names.Length), (reading, seconds) => reading.Bytes / seconds.Min())],
             limits.PeakOperations / medians[first - 1],
             medians[ours.Length..(first - 1)]);
     }

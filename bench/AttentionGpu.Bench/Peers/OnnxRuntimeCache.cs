@@ -7,8 +7,8 @@ using Microsoft.ML.OnnxRuntime.Tensors;
 namespace AttentionGpu.Bench.Peers;
 
 /// <summary>
-/// The keys and values of <see cref="DecodeSteps"/> as ONNX Runtime's <c>GroupQueryAttention</c> stores them, [set][head][row][size] with room
-/// for the new row: float32, int8, or int4 as unsigned numbers with 8 added, the even element in the lower half. One scale for all.
+/// The keys and values of <see cref="DecodeSteps"/> as ONNX Runtime's <c>GroupQueryAttention</c> stores them, [set][head][row][size] with
+/// room for the new row: float32, int8, or int4 as unsigned numbers with 8 added, the even element in the lower half. One scale for all.
 /// </summary>
 internal sealed unsafe class OnnxRuntimeCache : IDisposable
 {

@@ -117,7 +117,10 @@ internal sealed unsafe class CacheReading : ParallelWork
                     int rows = Math.Min(left, pageRows);
                     left -= rows;
                     for (int head = 0; head < settings.KeyValueHeads; head++)
-                        Add(runs, start + (nint)(((page * store.PageRowCount) + ((long)head * pageRows)) * rowBytes), (long)rows * rowBytes);
+                    {
+                        long first = (page * store.PageRowCount) + ((long)head * pageRows);
+                        Add(runs, start + (nint)(first * rowBytes), (long)rows * rowBytes);
+                    }
                 }
             }
         }

@@ -43,7 +43,8 @@ internal sealed class DecodeSteps : IDisposable
         int batch = settings.Lengths.Length;
         _newRows = [.. Enumerable.Repeat(1, batch)];
         (FilledKeys, FilledValues) = (Rows(4, Period, settings.KeyValueHeads), Rows(5, Period, settings.KeyValueHeads));
-        (Query, Key, Value) = (Rows(1, batch, settings.Heads), Rows(2, batch, settings.KeyValueHeads), Rows(3, batch, settings.KeyValueHeads));
+        Query = Rows(1, batch, settings.Heads);
+        (Key, Value) = (Rows(2, batch, settings.KeyValueHeads), Rows(3, batch, settings.KeyValueHeads));
         _query = engine.CreateTensor(new ReadOnlyTensorSpan<float>(Query, [batch, settings.Heads, settings.HeadSize]));
         _key = engine.CreateTensor(new ReadOnlyTensorSpan<float>(Key, [batch, settings.KeyValueHeads, settings.HeadSize]));
         _value = engine.CreateTensor(new ReadOnlyTensorSpan<float>(Value, [batch, settings.KeyValueHeads, settings.HeadSize]));
@@ -120,8 +121,8 @@ internal sealed class DecodeSteps : IDisposable
         _output.Dispose();
     }
 
-    // The first set is appended, with a window of one key for speed; the others are copies. Sets of windows are steps apart, so that in each
-    // step as many move rows.
+    // The first set is appended, with a window of one key for speed; the others are copies. Sets of windows are steps apart, so that in
+    // each step as many move rows.
     private void Fill()
     {
         int room = _settings.Capacity - (_settings.Window ?? 0) + 1;
@@ -164,8 +165,8 @@ internal sealed class DecodeSteps : IDisposable
         }
     }
 
-    // Numbers that every element type but float8 stores as they are, so that another library's quantised cache has the same: whole numbers of
-    // a step, and the largest in each group.
+    // Numbers that every element type but float8 stores as they are, so that another library's quantised cache has the same: whole
+    // numbers of a step, and the largest in each group.
     private float[] Rows(int seed, int tokens, int heads)
     {
         const int group = 32;

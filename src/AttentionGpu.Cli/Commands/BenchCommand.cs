@@ -27,11 +27,16 @@ internal static class BenchCommand
         operation.AcceptOnlyFromAmong(AttentionOperation, LayerOperation, LinearOperation, DecodeOperation);
         var shape = new Option<string>("--shape")
         {
-            Description = "sdpa, decode: batch,heads,length,head size; mha: batch,length,embedding,heads; linear: rows,output size,input size.",
+            Description =
+                "sdpa, decode: batch,heads,length,head size; mha: batch,length,embedding,heads; linear: rows,output size,input size.",
             HelpName = "N,N,...",
             Required = true,
         };
-        var keyValueHeads = new Option<int?>("--kv-heads") { Description = "Key/value heads, if fewer (sdpa, mha, decode).", HelpName = "K" };
+        var keyValueHeads = new Option<int?>("--kv-heads")
+        {
+            Description = "Key/value heads, if fewer (sdpa, mha, decode).",
+            HelpName = "K",
+        };
         var keyLength = new Option<int?>("--kv-length") { Description = "Keys, if not as many as queries (sdpa).", HelpName = "L" };
         var causal = new Option<bool>("--causal") { Description = "Causal mask; the last query sees all keys." };
         var threads = new Option<int?>("--threads") { Description = "Most threads of a call (simd).", HelpName = "N" };

@@ -36,7 +36,8 @@ internal static class BuiltInCaches
             PageSize = kind == KeyValueCacheKind.Paged ? 16 : null,
             Window = kind == KeyValueCacheKind.Window ? Window : null,
         };
-        string name = $"cache, {kind.ToString().ToLowerInvariant()}, {element.ToString().ToLowerInvariant()}{(isLatent ? ", values in keys" : "")}";
+        string values = isLatent ? ", values in keys" : "";
+        string name = $"cache, {kind.ToString().ToLowerInvariant()}, {element.ToString().ToLowerInvariant()}{values}";
         return new VerifyCase(name, engine =>
         {
             using var script = new CacheScript(engine, options);

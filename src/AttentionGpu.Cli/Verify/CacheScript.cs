@@ -4,8 +4,8 @@ using System.Numerics.Tensors;
 namespace AttentionGpu.Cli.Verify;
 
 /// <summary>
-/// Operations on two sequences of a cache, done on a device and on the float64 reference. The rows that the device has stored may differ from
-/// the reference's in few elements, by a step of their type: a rotated key is rounded before it is stored. So attention is compared
+/// Operations on two sequences of a cache, done on a device and on the float64 reference. The rows that the device has stored may differ
+/// from the reference's in few elements, by a step of their type: a rotated key is rounded before it is stored. So attention is compared
 /// with the reference's over a copy of the device's own rows.
 /// </summary>
 internal sealed class CacheScript : IDisposable
@@ -43,8 +43,9 @@ internal sealed class CacheScript : IDisposable
     public CacheScript(AttentionEngine engine, KeyValueCacheOptions options)
     {
         (_engine, _options) = (engine, options);
-        float[] angles = [.. Enumerable.Range(0, Length * (RotarySize / 2)).Select(i => i / (RotarySize / 2) * MathF.Pow(0.7f, i % (RotarySize / 2)))];
-        nint[] lengths = [Length, RotarySize / 2];
+        const int pairs = RotarySize / 2;
+        float[] angles = [.. Enumerable.Range(0, Length * pairs).Select(i => i / pairs * MathF.Pow(0.7f, i % pairs))];
+        nint[] lengths = [Length, pairs];
         _cosine = Tensor.Create(Array.ConvertAll(angles, MathF.Cos), lengths);
         _sine = Tensor.Create(Array.ConvertAll(angles, MathF.Sin), lengths);
         _cache = engine.CreateCache(options);

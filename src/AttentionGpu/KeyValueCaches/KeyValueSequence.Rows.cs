@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
+using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.KeyValueCaches;
 using AttentionGpu.KeyValues;
-using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Tensors;
 
 namespace AttentionGpu;

@@ -154,16 +154,16 @@ internal sealed class KeyValueStore
 
     private void MoveToStart(DeviceMemory memory, int rowBytes, int page, int head, int first, int count)
     {
-            long start = (page * PageRowCount + (long)head * _pageRows) * rowBytes;
-            long bytes = (long)count * rowBytes;
-            DeviceMemory source = memory.Slice<byte>(start + (long)first * rowBytes, bytes);
-            if (first < count)
-            {
-                _lifetime.Memory.Copy(source, _between.Slice<byte>(0, bytes));
-                source = _between.Slice<byte>(0, bytes);
-            }
+        long start = (page * PageRowCount + (long)head * _pageRows) * rowBytes;
+        long bytes = (long)count * rowBytes;
+        DeviceMemory source = memory.Slice<byte>(start + (long)first * rowBytes, bytes);
+        if (first < count)
+        {
+            _lifetime.Memory.Copy(source, _between.Slice<byte>(0, bytes));
+            source = _between.Slice<byte>(0, bytes);
+        }
 
-            _lifetime.Memory.Copy(source, memory.Slice<byte>(start, bytes));
+        _lifetime.Memory.Copy(source, memory.Slice<byte>(start, bytes));
     }
 
     /// <summary>Gives all memory back.</summary>

@@ -1,5 +1,3 @@
-using AttentionGpu.Tests.Support;
-
 namespace AttentionGpu.Hosting.Tests.Sessions;
 
 /// <summary>Steps that do not end well leave their session as it was, and their neighbours alone.</summary>

@@ -1,5 +1,3 @@
-using AttentionGpu.Tests.Support;
-
 namespace AttentionGpu.Hosting.Tests.Sessions;
 
 /// <summary>What is refused, and that a refusal changes nothing.</summary>

@@ -1,5 +1,3 @@
-using AttentionGpu.Tests.Support;
-
 namespace AttentionGpu.Hosting.Tests.Sessions;
 
 /// <summary>What sessions compute, alone and beside others.</summary>
@@ -22,7 +20,12 @@ public class SessionTests
         int rowBytes = 2 * Fixture.Embedding * sizeof(float);
         var cache = new AttentionCacheOptions
         {
-            Kind = kind, PageSize = isPaged ? 16 : null, Capacity = 160, Sessions = 2 * Clients, ChunkTokens = 13, WhenFull = policy,
+            Kind = kind,
+            PageSize = isPaged ? 16 : null,
+            Capacity = 160,
+            Sessions = 2 * Clients,
+            ChunkTokens = 13,
+            WhenFull = policy,
             MemoryBytes = room == 0 ? null : (long)room * rowBytes * (isPaged ? 16 : 160),
         };
         await using var service = new SessionService(cache, new() { MaxBatchTokens = 64 });

@@ -70,6 +70,24 @@ public sealed class ModelLayerTests : IDisposable
     }
 
     [Fact]
+    public async Task A_causal_models_layer_has_sessions_and_an_encoders_is_refused_them()
+    {
+        LayerCall encoder = _encoder.Call(1, Tokens);
+        WriteEncoderAndDecoder(encoder);
+        var options = new AttentionServiceOptions
+        {
+            Device = "simd",
+            Layers = { ["layer"] = new() { Model = _folder, Layer = 1, Stack = ModelStack.Decoder, Cache = new() { Pages = 8 } } },
+        };
+        await using (AttentionService service = Fixture.Create(options))
+            Assert.Equal(8, service.Layers["layer"].Sessions!.FreePages);
+        options.Layers["layer"].Stack = ModelStack.Encoder;
+        InvalidDataException refused = Assert.Throws<InvalidDataException>(() => Fixture.Create(options));
+        Assert.Contains("The layer 'layer' cannot be loaded", refused.Message, StringComparison.Ordinal);
+        Assert.Contains("tokens see those behind them", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_mapping_describes_a_model_that_is_not_known()
     {
         PublishedModel opt = PublishedModels.All["OPT"];

@@ -101,7 +101,7 @@ internal sealed class SessionClient(HttpClient http, SessionStreams streams, Ses
 
     private async Task StepAsync(int count)
     {
-        // Texts that begin alike do so with one long step.
+        // Texts that begin alike do so with one long step, of a page that can be shared and some tokens more.
         count = Math.Min(_length == 0 ? 80 : count, SessionStreams.Tokens - _length);
         using HttpResponseMessage response = await SendAsync(_stream, _length, count, CancellationToken.None).ConfigureAwait(false);
         if (response.StatusCode == HttpStatusCode.TooManyRequests)

@@ -48,16 +48,18 @@ internal sealed class SessionReport(HttpClient http, Process service, double hos
         await Task.Delay(2 * _sampling).ConfigureAwait(false);
         double open = await ReadAsync("attention_sessions_open").ConfigureAwait(false);
         double free = await ReadAsync("attention_cache_pages_free").ConfigureAwait(false);
+        double prefixes = await ReadAsync("attention_prefix_kept").ConfigureAwait(false);
+        double shared = await ReadAsync("attention_prefix_tokens", "attention_shared=\"true\"").ConfigureAwait(false);
         double left = await ReadAsync("attention_cache_spilled").ConfigureAwait(false);
         Console.WriteLine($"{clients} sessions, {seconds:F0} s: {counts}.");
         Console.WriteLine(
             $"{counts.Steps / seconds:F0} steps and {counts.Tokens / seconds:F0} tokens a second; "
-            + $"{_spilled:F0} sessions in host memory at most.");
+            + $"{_spilled:F0} sessions in host memory at most, {shared} tokens of prefixes shared.");
         string firstError = counts.FirstError is null ? "" : $", the first: {counts.FirstError}";
         return Target(counts.Errors == 0, $"{counts.Errors} errors{firstError}")
             & Target(counts.Wrong == 0 && counts.Steps > 0, $"{counts.Wrong} wrong answers of {counts.Steps}")
             & Target(open == 0 && left == 0, $"{open} sessions and {left} bytes in host memory left")
-            & Target(free == pages, $"{free} of {pages} pages free when all are closed")
+            & Target(free + prefixes == pages, $"{free} of {pages} pages free when all are closed, and {prefixes} with a prefix each")
             & Target(_spilledBytes <= hostBytes, $"{_spilledBytes / 1e6:F1} MB of sessions in host memory at most, of {hostBytes / 1e6:F1}")
             & Target(_peak < MaxBytes, $"{_peak / 1e6:F0} MB resident at most, less than {MaxBytes / 1e6:F0} wanted");
     }
@@ -75,10 +77,11 @@ internal sealed class SessionReport(HttpClient http, Process service, double hos
     }
 
     // The value of a metric in Prometheus' format, whose name may have a unit behind it.
-    private async Task<double> ReadAsync(string name)
+    private async Task<double> ReadAsync(string name, string label = "")
     {
         string text = await http.GetStringAsync(new Uri("/metrics", UriKind.Relative)).ConfigureAwait(false);
-        string line = text.Split('\n').First(line => line.StartsWith(name, StringComparison.Ordinal));
+        string line = text.Split('\n').First(
+            line => line.StartsWith(name, StringComparison.Ordinal) && line.Contains(label, StringComparison.Ordinal));
         return double.Parse(line[(line.IndexOf('}', StringComparison.Ordinal) + 1)..].Trim().Split(' ')[0], CultureInfo.InvariantCulture);
     }
 

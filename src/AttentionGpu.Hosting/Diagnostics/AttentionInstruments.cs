@@ -74,6 +74,7 @@ public sealed class AttentionInstruments : IDisposable
         Gauge("attention.cache.bytes", "By", "Bytes of device memory for keys and values of sessions, used or not.", one => one.CacheBytes);
         Gauge("attention.cache.pages.free", "{page}", "Pages that no session and no kept prefix holds.", one => one.FreePages);
         Gauge("attention.cache.spilled", "By", "Bytes of sessions' rows in host memory.", one => one.SpilledBytes);
+        Gauge("attention.prefix.kept", "{prefix}", "Prefixes whose rows and outputs are kept.", one => one.Memory.Prefixes);
         Gauge("attention.sessions.open", "{session}", "Sessions that are open.", one => one.Count);
         Gauge("attention.sessions.spilled", "{session}", "Sessions whose rows are in host memory.", one => one.Spilled);
 

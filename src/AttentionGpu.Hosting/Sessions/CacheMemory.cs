@@ -24,6 +24,8 @@ internal sealed class CacheMemory(string layer, AttentionCacheOptions options, K
 
     public int Spilled => Volatile.Read(ref _spilled);
 
+    public int Prefixes => _prefixes.Count;
+
     public long SpilledBytes => Interlocked.Read(ref _spilledBytes);
 
     /// <summary>Gives a session rows of its own: none yet.</summary>

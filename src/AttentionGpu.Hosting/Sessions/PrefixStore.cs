@@ -16,8 +16,10 @@ internal sealed class PrefixStore(long mostBytes)
     private readonly Dictionary<PrefixHash, (KeptPrefix Prefix, int Pages)> _pages = [];
     private readonly LinkedList<KeptPrefix> _byUse = new();
     private long _bytes;
+    private int _count;
 
-    public int Count => _byUse.Count;
+    /// <summary>Prefixes that are kept. May be asked from other threads.</summary>
+    public int Count => Volatile.Read(ref _count);
 
     /// <summary>The prefix that begins with the most of these pages, and how many; null where none begins with the first.</summary>
     public (KeptPrefix Prefix, int Pages)? Find(ReadOnlySpan<PrefixHash> hashes)
@@ -50,6 +52,7 @@ internal sealed class PrefixStore(long mostBytes)
         for (int i = 0; i < prefix.Hashes.Length; i++)
             _pages[prefix.Hashes[i]] = (prefix, i + 1);
         _byUse.AddFirst(prefix);
+        Volatile.Write(ref _count, _byUse.Count);
         _bytes += prefix.Outputs.Length;
     }
 
@@ -59,6 +62,7 @@ internal sealed class PrefixStore(long mostBytes)
         if (_byUse.Last?.Value is not { } oldest)
             return false;
         _byUse.RemoveLast();
+        Volatile.Write(ref _count, _byUse.Count);
         foreach (PrefixHash hash in oldest.Hashes)
         {
             if (_pages.TryGetValue(hash, out (KeptPrefix Prefix, int Pages) found) && found.Prefix == oldest)

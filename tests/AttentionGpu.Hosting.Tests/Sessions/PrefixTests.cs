@@ -29,6 +29,7 @@ public class PrefixTests
             ["40 causal, 4 heads", "8 causal, 4 heads", "8 causal, 4 heads"],
             service.Device.Batches.Where(batch => !batch.Contains('+', StringComparison.Ordinal)).Take(3));
         Assert.Equal(40 + 40 + 32 + 24, telemetry.Sum("attention.prefix.tokens"));
+        Assert.Equal(1, telemetry.Gauge("attention.prefix.kept"));
         foreach (SessionRun run in (SessionRun[])[first, same, whole, branch])
             await run.StepAsync(3);
         foreach (SessionRun run in (SessionRun[])[first, same, whole, branch])

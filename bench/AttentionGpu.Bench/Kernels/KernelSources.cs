@@ -22,7 +22,7 @@ internal static class KernelSources
     /// <param name="folder">Where the files go.</param>
     public static void Write(string device, string folder)
     {
-        using Context context = AcceleratorDevices.CreateContext();
+        using Context context = AcceleratorDevices.CreateContext(device);
         using Accelerator accelerator = AcceleratorDevices.Find(context, device).CreateAccelerator(context);
         if (accelerator.AcceleratorType != AcceleratorType.OpenCL)
             throw new ArgumentException($"'{device}' is no OpenCL device.", nameof(device));

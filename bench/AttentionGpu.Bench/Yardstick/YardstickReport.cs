@@ -22,14 +22,16 @@ internal sealed class YardstickReport : IDisposable
 
     private readonly AttentionEngine _chosen;
     private readonly AttentionEngine _tiled;
-    private readonly Context _context = AcceleratorDevices.CreateContext();
+    private readonly Context _context;
     private readonly Accelerator _accelerator;
 
     private YardstickReport(string device)
     {
+        _context = AcceleratorDevices.CreateContext(device);
         _chosen = new AttentionEngine(device);
         _tiled = new AttentionEngine(new AcceleratorBackend(
-            _chosen.Device, AcceleratorDevices.CreateContext(), accelerator => TileChoice.For(accelerator) with { Processor = false }));
+            _chosen.Device, AcceleratorDevices.CreateContext(device),
+            accelerator => TileChoice.For(accelerator) with { Processor = false }));
         _accelerator = AcceleratorDevices.Find(_context, device).CreateAccelerator(_context);
     }
 

@@ -18,7 +18,7 @@ public sealed class BatchInvariantKernelTests : IDisposable
     private const int Size = 8;
     private const int PieceBytes = 16;
 
-    private readonly Context _context = AcceleratorDevices.CreateContext();
+    private readonly Context _context = AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName);
     private readonly Accelerator _accelerator;
 
     public BatchInvariantKernelTests() =>

@@ -14,7 +14,7 @@ public class AcceleratorLifetimeTests
     [Fact]
     public void Disposal_frees_the_device_and_what_comes_later_is_refused()
     {
-        Context context = AcceleratorDevices.CreateContext();
+        Context context = AcceleratorDevices.CreateContext(_device.Name);
         var backend = new AcceleratorBackend(_device, context, TileChoice.For);
         DeviceMemory memory = backend.Memory.Rent(100);
         Assert.False(context.IsDisposed);
@@ -34,7 +34,7 @@ public class AcceleratorLifetimeTests
     [Fact]
     public void An_accelerator_of_the_callers_outlives_the_backend_and_gets_its_memory_back()
     {
-        using Context context = AcceleratorDevices.CreateContext();
+        using Context context = AcceleratorDevices.CreateContext(_device.Name);
         using ILGPU.Runtime.Accelerator accelerator = AcceleratorDevices.Find(context, _device.Name).CreateAccelerator(context);
         var backend = new AcceleratorBackend(accelerator, long.MaxValue);
         Assert.Equal(_device, backend.Device);
@@ -59,7 +59,7 @@ public class AcceleratorLifetimeTests
     public async Task Disposal_waits_for_copies_and_compilations(bool copies)
     {
         using var held = new HeldThread();
-        Context context = AcceleratorDevices.CreateContext();
+        Context context = AcceleratorDevices.CreateContext(_device.Name);
         var backend = new AcceleratorBackend(
             _device, context, TileChoice.For, probe: copies ? new() { Synchronizing = held.Hold } : new() { Compiling = held.Hold });
         DeviceMemory memory = backend.Memory.Rent(4);
@@ -82,7 +82,7 @@ public class AcceleratorLifetimeTests
     {
         using var held = new HeldThread { IsArmed = false };
         using var backend = new AcceleratorBackend(
-            _device, AcceleratorDevices.CreateContext(), TileChoice.For,
+            _device, AcceleratorDevices.CreateContext(_device.Name), TileChoice.For,
             probe: copies ? new() { Synchronizing = held.Hold } : new() { Compiling = held.Hold });
         AcceleratorRun.AssertComputes(backend);
         DeviceMemory memory = backend.Memory.Rent(4);

@@ -301,6 +301,6 @@ public class AcceleratorPlanTests
     }
 
     private static AcceleratorBackend Open(bool processor) => new(
-        Engines.Get(AcceleratorDevices.EmulatorName).Device, AcceleratorDevices.CreateContext(),
+        Engines.Get(AcceleratorDevices.EmulatorName).Device, AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName),
         accelerator => TileChoice.For(accelerator) with { Processor = processor });
 }

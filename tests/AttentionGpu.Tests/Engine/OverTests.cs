@@ -15,7 +15,7 @@ public class OverTests
     [Fact]
     public void Attention_runs_on_buffers_of_the_callers_accelerator_without_a_copy()
     {
-        using Context context = AcceleratorDevices.CreateContext();
+        using Context context = AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName);
         using Accelerator accelerator = AcceleratorDevices.Find(context, AcceleratorDevices.EmulatorName).CreateAccelerator(context);
         float[][] values = [.. Enumerable.Range(1, 3).Select(seed => Data.Flat(Data.Random(new Random(seed), _lengths)))];
         using AcceleratorStream stream = accelerator.CreateStream();
@@ -79,7 +79,7 @@ public class OverTests
     [Fact]
     public void Memory_that_the_engine_cannot_use_is_refused()
     {
-        using Context context = AcceleratorDevices.CreateContext();
+        using Context context = AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName);
         using Accelerator accelerator = AcceleratorDevices.Find(context, AcceleratorDevices.EmulatorName).CreateAccelerator(context);
         using MemoryBuffer1D<float, Stride1D.Dense> buffer = accelerator.Allocate1D<float>(6);
         using var mine = new AttentionEngine(accelerator);
@@ -102,7 +102,7 @@ public class OverTests
     [Fact]
     public unsafe void Two_tensors_over_the_same_memory_overlap()
     {
-        using Context context = AcceleratorDevices.CreateContext();
+        using Context context = AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName);
         using Accelerator accelerator = AcceleratorDevices.Find(context, AcceleratorDevices.EmulatorName).CreateAccelerator(context);
         using MemoryBuffer1D<float, Stride1D.Dense> buffer = accelerator.Allocate1D<float>(8);
         using (var engine = new AttentionEngine(accelerator))

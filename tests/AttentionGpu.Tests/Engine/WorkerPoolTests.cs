@@ -227,11 +227,12 @@ public class WorkerPoolTests
         private const int Threads = 4;
         private const int SlotFloats = 16;
 
-        private readonly float[] _memory = GC.AllocateArray<float>((Threads + 1) * SlotFloats, pinned: true);
+        private static readonly ThreadWorkspace _slots = new(0, Threads, SlotFloats);
+
+        private readonly float[] _memory = GC.AllocateArray<float>((int)(_slots.ByteLength / sizeof(float)), pinned: true);
         private int _done;
 
-        public WithMemory() =>
-            Take(new ThreadWorkspace(0, Threads, SlotFloats), (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_memory)));
+        public WithMemory() => Take(_slots, (float*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_memory)));
 
         public long Failing { get; set; }
 

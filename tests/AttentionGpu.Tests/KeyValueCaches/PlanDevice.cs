@@ -22,7 +22,7 @@ internal sealed class PlanDevice : IDisposable
         bool tiled = name.EndsWith(Tiled, StringComparison.Ordinal);
         DeviceInfo device = Engines.Get(processor || tiled ? name[..name.LastIndexOf(' ')] : name).Device;
         _backend = new AcceleratorBackend(
-            device, AcceleratorDevices.CreateContext(),
+            device, AcceleratorDevices.CreateContext(device.Name),
             accelerator => processor || tiled ? TileChoice.For(accelerator) with { Processor = processor } : TileChoice.For(accelerator));
     }
 

@@ -138,7 +138,7 @@ public class DeviceOverlapTests
     [Fact]
     public unsafe void A_buffer_of_the_emulator_overlaps_host_memory()
     {
-        using Context context = AcceleratorDevices.CreateContext();
+        using Context context = AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName);
         using Accelerator accelerator = AcceleratorDevices.Find(context, AcceleratorDevices.EmulatorName).CreateAccelerator(context);
         using MemoryBuffer1D<float, Stride1D.Dense> buffer = accelerator.Allocate1D<float>(8);
         using var engine = new AttentionEngine(accelerator);

@@ -89,7 +89,7 @@ public sealed class GpuTileTests : IDisposable
     {
         using var engine = new AttentionEngine(new AcceleratorBackend(
             Engines.Get("ilgpu-cpu").Device,
-            AcceleratorDevices.CreateContext(),
+            AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName),
             accelerator => TileChoice.For(accelerator) with { UsesWarps = false }));
         for (int seed = 0; seed < 10; seed++)
         {
@@ -106,7 +106,7 @@ public sealed class GpuTileTests : IDisposable
         {
             engine = new AttentionEngine(new AcceleratorBackend(
                 Engines.Get("ilgpu-cpu").Device,
-                AcceleratorDevices.CreateContext(WarpSize, Warps),
+                AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName, WarpSize, Warps),
                 accelerator => TileChoice.For(accelerator) with { UsesWarps = usesWarps, BusyGroups = 4 }));
             _engines.Add(usesWarps, engine);
         }

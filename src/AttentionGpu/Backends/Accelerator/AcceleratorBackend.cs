@@ -16,7 +16,7 @@ internal sealed class AcceleratorBackend : IBackend
     private readonly Context? _context;
 
     public AcceleratorBackend(DeviceInfo device, long memoryLimit)
-        : this(device, AcceleratorDevices.CreateContext(), TileChoice.For, memoryLimit)
+        : this(device, AcceleratorDevices.CreateContext(device.Name), TileChoice.For, memoryLimit)
     {
     }
 

@@ -27,28 +27,25 @@ internal static class AcceleratorDevices
     /// </summary>
     public const int EmulatedWarpSize = 4;
 
+    /// <summary>A context in which <see cref="Find"/> finds a device.</summary>
+    /// <param name="device">The device's name.</param>
     /// <param name="emulatedWarpSize">Threads in a warp of the emulated device.</param>
     /// <param name="emulatedWarps">Warps in a group of it.</param>
-    /// <param name="refused">Takes the drivers' devices that cannot be used, and so are not in the context.</param>
-    public static Context CreateContext(
-        int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1, ICollection<Device>? refused = null)
+    public static Context CreateContext(string device, int emulatedWarpSize = EmulatedWarpSize, int emulatedWarps = 1)
     {
-        lock (_drivers)
-        {
-            return Context.Create(builder => builder
-                .Cuda((CudaDevice device) => IsUsable(device, refused))
-                .OpenCL(device => IsUsable(device, refused))
-                .CPU(new CPUDevice(emulatedWarpSize, emulatedWarps, EmulatedMultiprocessors))
-                .EnableAlgorithms()
-                .Optimize(OptimizationLevel.O2));
-        }
+        // The emulator is for tests. Their time is that of the compiler, nine tenths of which goes to lowering the structures that
+        // optimisation has spread over the kernel: without it a kernel compiles five times as fast.
+        return device == EmulatorName
+            ? Context.Create(builder =>
+                Emulate(builder, emulatedWarpSize, emulatedWarps).EnableAlgorithms().Optimize(OptimizationLevel.O0))
+            : CreateContext(refused: null);
     }
 
     /// <summary>All devices, each kind's usable ones first: those that are not never change the number of one that is.</summary>
     public static IReadOnlyList<DeviceInfo> List()
     {
         List<Device> refused = [];
-        using Context context = CreateContext(refused: refused);
+        using Context context = CreateContext(refused);
         return
         [
             .. Number<Device>(
@@ -83,6 +80,22 @@ internal static class AcceleratorDevices
         .. openCL.Select((device, number) => ($"opencl:{number}", device)),
         .. emulated.Select(device => (EmulatorName, device)),
     ];
+
+    // All devices: a driver's devices have the same numbers in each context.
+    private static Context CreateContext(ICollection<Device>? refused)
+    {
+        lock (_drivers)
+        {
+            return Context.Create(builder => Emulate(builder, EmulatedWarpSize, 1)
+                .Cuda((CudaDevice device) => IsUsable(device, refused))
+                .OpenCL(device => IsUsable(device, refused))
+                .EnableAlgorithms()
+                .Optimize(OptimizationLevel.O2));
+        }
+    }
+
+    private static Context.Builder Emulate(Context.Builder builder, int warpSize, int warps) =>
+        builder.CPU(new CPUDevice(warpSize, warps, EmulatedMultiprocessors));
 
     private static List<(string Name, Device Device)> Enumerate(Context context) =>
         [.. Number<Device>([.. context.GetCudaDevices()], [.. context.GetCLDevices()], [.. context.GetCPUDevices()])];

@@ -78,11 +78,12 @@ public static class ProcessorAttentionKernel
         int firstQuery = queryTile * Queries;
         int matrix = Grid.IdxX / valueTiles / queryTiles;
         int keyMatrix = matrix / shape.GroupSize;
+        Sequence sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence;
         var head = new SequenceHead
         {
             Batch = matrix / shape.Heads,
             Head = matrix % shape.Heads,
-            Sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence,
+            Sequence = sequence,
         };
         int queryLength = head.Sequence.QueryLength;
         if (firstQuery >= queryLength)
@@ -101,7 +102,11 @@ public static class ProcessorAttentionKernel
         int endKey = range.EndKey(head.Sequence, lastQuery);
         float sink = shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity;
         int pass = ValuePass.Plain;
-        while (true)
+
+        // Optimised C# begins a loop without a condition at the top with its body. ILGPU unrolls such a loop, and all variables of the
+        // kernel stay in local memory.
+        bool isDone = false;
+        while (!isDone)
         {
             for (int i = 0; i < Queries * SumPitch; i++)
                 sums[i] = default;
@@ -198,9 +203,9 @@ public static class ProcessorAttentionKernel
                     tables.LogSumExp[shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(sequenceRow)] = state.LogSumExp;
             }
 
-            if (isFinite || pass == ValuePass.Scaled)
-                break;
-            pass++;
+            isDone = isFinite || pass == ValuePass.Scaled;
+            if (!isDone)
+                pass++;
         }
 
         if (pass == ValuePass.Plain)

@@ -103,7 +103,8 @@ public static class TensorCoreAttentionKernel
         int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int pass = ValuePass.Plain;
-        while (true)
+        bool isDone = false;
+        while (!isDone)
         {
             // Also the sum of the weights becomes so much smaller: the mean stays as it is.
             float shrink = pass == ValuePass.Scaled ? ShrinkBits : 0f;
@@ -157,9 +158,9 @@ public static class TensorCoreAttentionKernel
             if (TSize.Columns > 64)
                 TTensor.StoreHigh(output0, output1, columns0, columns1);
             CudaAsm.Emit(TensorCoreText.AnyNonFinite, out int isAgain);
-            if (isAgain == 0 || pass == ValuePass.Scaled)
-                break;
-            pass++;
+            isDone = isAgain == 0 || pass == ValuePass.Scaled;
+            if (!isDone)
+                pass++;
         }
 
         if (pass == ValuePass.Plain)

@@ -81,11 +81,12 @@ public static class AttentionKernel
         // Late queries see the most keys under a causal mask: they start first, so that the short ones fill the gaps at the end.
         int firstQuery = (queryTiles - 1 - Grid.IdxX / valueTiles % queryTiles) * tileRows;
         int matrix = Grid.IdxX / valueTiles / queryTiles;
+        Sequence sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence;
         var head = new SequenceHead
         {
             Batch = matrix / shape.Heads,
             Head = matrix % shape.Heads,
-            Sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence,
+            Sequence = sequence,
         };
         int queryLength = head.Sequence.QueryLength;
         int keyLength = head.Sequence.KeyLength;
@@ -116,11 +117,16 @@ public static class AttentionKernel
             Queries = queryLength,
             Columns = shape.ValueHeadSize,
         };
+        float lastScore = shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity;
         int firstColumn = firstValue + 4 * thread.Column;
         if (Group.IdxX < ValuePass.Flags)
             flags[BlockScan.Flags + Group.IdxX] = 0;
         int pass = ValuePass.Plain;
-        while (true)
+
+        // Optimised C# begins a loop without a condition at the top with its body. ILGPU unrolls such a loop, and all variables of the
+        // kernel stay in local memory.
+        bool isDone = false;
+        while (!isDone)
         {
             if (TVariant.ScansBlocks)
             {
@@ -130,8 +136,8 @@ public static class AttentionKernel
 
             RowSoftmax softmax = RowSoftmax.Empty;
             int stretchKey = startKey;
-            bool isLast;
-            do
+            bool isLast = false;
+            while (!isLast)
             {
                 int stretchEnd = TElement.HoldsSingle && endKey - stretchKey > StretchKeys ? stretchKey + StretchKeys : endKey;
                 isLast = stretchEnd == endKey;
@@ -208,7 +214,7 @@ public static class AttentionKernel
                     sink.Earlier = softmax.Join(ref totals, earlier, thread);
                 if (isLast)
                 {
-                    sink.Factors = softmax.Finish(totals, shape.HasSinks != 0 ? tables.Sinks[head.Head] : float.NegativeInfinity);
+                    sink.Factors = softmax.Finish(totals, lastScore);
                 }
                 else
                 {
@@ -224,7 +230,6 @@ public static class AttentionKernel
                 sums.Store(sink, firstColumn, 4 * TTile.ColumnThreads);
                 stretchKey = stretchEnd;
             }
-            while (!isLast);
 
             if (pass == ValuePass.Plain && shape.HasLogSumExp != 0 && thread.Column == 0 && firstValue == 0)
             {
@@ -233,12 +238,14 @@ public static class AttentionKernel
                     shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart), thread, firstQuery, queryLength);
             }
 
-            if (pass == ValuePass.Scaled)
-                break;
-            Group.Barrier();
-            if (flags[BlockScan.Flags + pass] == 0)
-                break;
-            pass++;
+            isDone = pass == ValuePass.Scaled;
+            if (!isDone)
+            {
+                Group.Barrier();
+                isDone = flags[BlockScan.Flags + pass] == 0;
+                if (!isDone)
+                    pass++;
+            }
         }
 
         if (pass != ValuePass.Plain)

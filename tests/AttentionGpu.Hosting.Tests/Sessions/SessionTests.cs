@@ -16,17 +16,18 @@ public class SessionTests
         KeyValueCacheKind kind, AttentionCachePolicy policy, int room)
     {
         const int Clients = 6;
+        const int Capacity = 160;
         bool isPaged = kind == KeyValueCacheKind.Paged;
         int rowBytes = 2 * Fixture.Embedding * sizeof(float);
         var cache = new AttentionCacheOptions
         {
             Kind = kind,
             PageSize = isPaged ? 16 : null,
-            Capacity = 160,
+            Capacity = Capacity,
             Sessions = 2 * Clients,
             ChunkTokens = 13,
             WhenFull = policy,
-            MemoryBytes = room == 0 ? null : (long)room * rowBytes * (isPaged ? 16 : 160),
+            MemoryBytes = room == 0 ? null : (long)room * rowBytes * (isPaged ? 16 : Capacity),
         };
         await using var service = new SessionService(cache, new() { MaxBatchTokens = 64 });
         int seed = Random.Shared.Next();
@@ -42,14 +43,14 @@ public class SessionTests
                         SessionRun fork = await run.ForkAsync(random.Next(run.Tokens + 1));
                         SessionRun left = random.Next(2) == 0 ? fork : run;
                         run = left == fork ? run : fork;
-                        await left.StepAsync(random.Next(3));
+                        await left.StepAsync(Math.Min(random.Next(3), Capacity - left.Tokens));
                         await left.Session.CloseAsync();
                     }
 
                     if (random.Next(5) == 0)
                         await run.RewindAsync(random.Next(run.Tokens + 1));
                     int tokens = random.Next(3) == 0 ? random.Next(40) : random.Next(3);
-                    await run.StepAsync(SessionRun.Rows(Math.Min(tokens, 160 - run.Tokens)), inPlace: random.Next(2) == 0);
+                    await run.StepAsync(SessionRun.Rows(Math.Min(tokens, Capacity - run.Tokens)), inPlace: random.Next(2) == 0);
                 }
 
                 await run.Session.CloseAsync();

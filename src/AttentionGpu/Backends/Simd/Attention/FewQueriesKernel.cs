@@ -35,11 +35,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     // Keys or values of a step, which come to L1 for all rows. Rows of more bytes at once are read with gaps in time that the processor's
     // prefetching does not fill; a step of fewer rows reads and writes the sums more often.
-    private const int StepBytes = 4 << 10;
+    private const int StepBytes = 8 << 10;
     private const int MinStep = 8;
 
     // Keys and values are asked for so much before they are read; a multiple of the rows of a page.
-    private const int AheadBytes = 8 << 10;
+    private const int AheadBytes = 16 << 10;
     private const int MinAheadKeys = 16;
 
     // Vectors of weights that are added up by themselves.

@@ -21,6 +21,7 @@ internal static unsafe class Prefetch
     }
 
     /// <summary>Asks for bytes that are needed later, in L2.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Bytes(byte* first, int count)
     {
         if (!Sse.IsSupported)

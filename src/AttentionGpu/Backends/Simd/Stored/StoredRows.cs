@@ -27,7 +27,8 @@ internal readonly unsafe struct StoredRows
     public int Bytes { get; init; }
 
     /// <summary>
-    /// Asks for some of the rows, as far as there are so many. The processor's own prefetching starts anew at each page of memory.
+    /// Asks for some of the rows in L2, as far as there are so many: L1 takes fewer requests at a time, and the next ones wait. The
+    /// processor's own prefetching starts anew at each page of memory.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Prefetch(int first, int count)
@@ -39,7 +40,7 @@ internal readonly unsafe struct StoredRows
         {
             byte* line = First + row * Stride;
             for (byte* last = line + Bytes; line < last; line += LineBytes)
-                Sse.Prefetch0(line);
+                Sse.Prefetch1(line);
         }
     }
 }

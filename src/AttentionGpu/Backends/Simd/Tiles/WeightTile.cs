@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Stored;
 using AttentionGpu.Backends.Simd.Vectors;
-using AttentionGpu.Kernels.Common.Tiles;
 
 namespace AttentionGpu.Backends.Simd.Tiles;
 
@@ -14,17 +14,14 @@ internal static unsafe class WeightTile<TVector, TOperations>
 {
     private const int TileRows = 4;
 
+    // Most pairs of vectors of a single row: a whole stored row of 128 elements where vectors are of 512 bits.
+    private const int MostPairs = 4;
+
     /// <summary>Columns of a tile of four rows; sums are padded to a multiple.</summary>
     public static int Lanes
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => 2 * TOperations.Width;
-    }
-
-    private static int WideLanes
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => 4 * TOperations.Width;
     }
 
     /// <summary>Floats of room for some stored rows.</summary>
@@ -37,7 +34,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
     /// <param name="columns">Elements of a stored row.</param>
     /// <param name="values">The stored rows.</param>
     /// <param name="scales">Their scales.</param>
-    /// <param name="ahead">Rows that are read next: some are asked for with each tile.</param>
+    /// <param name="ahead">Rows that are read next: one is asked for with each, or the same columns of it.</param>
     /// <param name="sums">[rows, columns], with room for whole tiles.</param>
     /// <param name="sumsStride">Floats from one row of sums to the next.</param>
     /// <param name="room">Memory of <see cref="RoomSize"/>.</param>
@@ -55,11 +52,19 @@ internal static unsafe class WeightTile<TVector, TOperations>
             Sums = sums,
             SumsStride = sumsStride,
             Ahead = ahead,
-            AheadRows = TileCount.DivideUp(ahead.Count * Lanes, columns),
+            Columns = columns,
         };
         if (TStored.HasRowScale)
             Scale(weights, weightStride, rows, values.Count, scales.First, scales.RowStride, weights, weightStride);
-        for (int column = 0; column < columns;)
+        int column = 0;
+        while (rows == 1 && column + Lanes <= columns)
+        {
+            int pairs = Math.Min(MostPairs, (columns - column) / Lanes);
+            AddOne<TStored>(operands, scales, column, pairs, room);
+            column += pairs * Lanes;
+        }
+
+        while (column < columns)
         {
             int end = columns - column > TStored.GroupSize ? column + TStored.GroupSize : columns;
             if (TStored.GroupSize != int.MaxValue)
@@ -78,20 +83,8 @@ internal static unsafe class WeightTile<TVector, TOperations>
     private static void AddColumns<TStored>(ref Operands operands, int column, int end, float* tail)
         where TStored : struct, IStoredElements<TVector>
     {
-        if (operands.Rows == 1)
-        {
-            for (; column + WideLanes <= end; column += WideLanes)
-            {
-                operands.Prefetch(column, 2);
-                AddOne<TStored>(operands, column);
-            }
-        }
-
         for (; column + Lanes <= end; column += Lanes)
-        {
-            operands.Prefetch(column, 1);
             AddRows<TStored>(operands, column);
-        }
 
         if (column == end)
             return;
@@ -109,6 +102,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
                 target[i - column] = TStored.LoadOne(values.First + j * values.Stride, i);
         }
 
+        operands.Ahead = default;
         operands.Values = new StoredRows { First = (byte*)tail, Stride = Lanes * sizeof(float), Count = values.Count };
         operands.Sums += column;
         AddRows<SingleElements<TVector, TOperations>>(operands, 0);
@@ -141,8 +135,14 @@ internal static unsafe class WeightTile<TVector, TOperations>
         int count = operands.Values.Count;
         TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
         TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
+        int aheadCount = row == 0 ? operands.Ahead.Count : 0;
+        byte* next = operands.Ahead.First + operands.Ahead.Bytes * column / operands.Columns;
+        int nextBytes = operands.Ahead.Bytes * Lanes / operands.Columns;
         for (int j = 0; j < count; j++)
         {
+            // The same columns of the rows that are read next.
+            if (j < aheadCount)
+                Prefetch.Bytes(next + j * operands.Ahead.Stride, nextBytes);
             TVector first = TStored.Load(value, column);
             TVector second = TStored.Load(value, column + TOperations.Width);
             TVector weight = TOperations.Broadcast(weights0[j]);
@@ -170,29 +170,91 @@ internal static unsafe class WeightTile<TVector, TOperations>
             Take(sums + 3 * operands.SumsStride, a3, b3);
     }
 
-    /// <summary>One row of four vectors. A stored row costs 4 multiply-adds, 4 loads, 4 conversions and 1 broadcast.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddOne<TStored>(in Operands operands, int column)
+    // One row of weights, which is multiplied by the scales of each group.
+    private static void AddOne<TStored>(in Operands operands, in RowScales scales, int column, int pairs, float* room)
         where TStored : struct, IStoredElements<TVector>
     {
-        float* weights = operands.Weights;
+        if (TStored.GroupSize == int.MaxValue)
+        {
+            AddOne<TStored>(operands, operands.Weights, column, pairs);
+            return;
+        }
+
+        int count = operands.Values.Count;
+        for (int group = 0; group * TStored.GroupSize < pairs * Lanes; group++)
+        {
+            float* ofGroup = scales.First + (column / TStored.GroupSize + group) * scales.GroupStride;
+            Scale(operands.Weights, 0, 1, count, ofGroup, scales.RowStride, room + group * count, 0);
+        }
+
+        AddOne<TStored>(operands, room, column, pairs);
+    }
+
+    /// <summary>
+    /// One row of up to four pairs of vectors. A stored row costs 8 multiply-adds, 8 loads, 8 conversions and 1 broadcast, or one a group,
+    /// with 8 + 2 registers. It is read from end to end: the processor's prefetching follows the one stream.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddOne<TStored>(in Operands operands, float* weights, int column, int pairs)
+        where TStored : struct, IStoredElements<TVector>
+    {
         byte* value = operands.Values.First;
         nint stride = operands.Values.Stride;
         int count = operands.Values.Count;
-        TVector sum0 = TOperations.Zero, sum1 = TOperations.Zero, sum2 = TOperations.Zero, sum3 = TOperations.Zero;
+        int toSecond = GroupOf<TStored>(1) * count;
+        int toThird = GroupOf<TStored>(2) * count;
+        int toFourth = GroupOf<TStored>(3) * count;
+        TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
+        TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
         for (int j = 0; j < count; j++)
         {
+            if (column == 0)
+                operands.Ahead.Prefetch(j, 1);
             TVector weight = TOperations.Broadcast(weights[j]);
-            sum0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column), sum0);
-            sum1 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + TOperations.Width), sum1);
-            sum2 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 2 * TOperations.Width), sum2);
-            sum3 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 3 * TOperations.Width), sum3);
+            a0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column), a0);
+            b0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + TOperations.Width), b0);
+            if (pairs > 1)
+            {
+                if (TStored.GroupSize != int.MaxValue)
+                    weight = TOperations.Broadcast(weights[toSecond + j]);
+                a1 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 2 * TOperations.Width), a1);
+                b1 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 3 * TOperations.Width), b1);
+            }
+
+            if (pairs > 2)
+            {
+                if (TStored.GroupSize != int.MaxValue)
+                    weight = TOperations.Broadcast(weights[toThird + j]);
+                a2 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 4 * TOperations.Width), a2);
+                b2 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 5 * TOperations.Width), b2);
+            }
+
+            if (pairs > 3)
+            {
+                if (TStored.GroupSize != int.MaxValue)
+                    weight = TOperations.Broadcast(weights[toFourth + j]);
+                a3 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 6 * TOperations.Width), a3);
+                b3 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 7 * TOperations.Width), b3);
+            }
+
             value += stride;
         }
 
-        Take(operands.Sums + column, sum0, sum1);
-        Take(operands.Sums + column + Lanes, sum2, sum3);
+        float* sums = operands.Sums + column;
+        Take(sums, a0, b0);
+        if (pairs > 1)
+            Take(sums + Lanes, a1, b1);
+        if (pairs > 2)
+            Take(sums + 2 * Lanes, a2, b2);
+        if (pairs > 3)
+            Take(sums + 3 * Lanes, a3, b3);
     }
+
+    // The group of a pair of vectors, from the first pair's on.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static int GroupOf<TStored>(int pair)
+        where TStored : struct, IStoredElements<TVector> =>
+        TStored.GroupSize == int.MaxValue ? 0 : pair * Lanes / TStored.GroupSize;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Take(float* sums, TVector first, TVector second)
@@ -228,9 +290,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
         public nint SumsStride;
         public StoredRows Ahead;
 
-        /// <summary>Rows that are asked for with each tile.</summary>
-        public int AheadRows;
-
-        public readonly void Prefetch(int column, int tiles) => Ahead.Prefetch(column / Lanes * AheadRows, tiles * AheadRows);
+        /// <summary>Elements of a stored row.</summary>
+        public int Columns;
     }
 }

@@ -27,8 +27,17 @@ internal readonly unsafe struct Operations512 : IVectorOperations<Vector512<floa
         : Vector512.Create(Operations256.LoadBytes(source), Operations256.LoadBytes(source + Vector256<int>.Count));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<float> LoadNibbles(byte* source) =>
-        Vector512.Create(Operations256.LoadNibbles(source), Operations256.LoadNibbles(source + Vector256<int>.Count / 2));
+    public static Vector512<float> LoadNibbles(byte* source)
+    {
+        if (!Avx512F.IsSupported)
+            return Vector512.Create(Operations256.LoadNibbles(source), Operations256.LoadNibbles(source + Vector256<int>.Count / 2));
+        Vector128<int> both = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<long>(source)).AsInt32();
+        Vector512<int> bits = Avx512F.PermuteVar16x32(
+            both.ToVector256Unsafe().ToVector512Unsafe(), Vector512.Create(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
+        bits = Avx512F.ShiftLeftLogicalVariable(
+            bits, Vector512.Create(28u, 24u, 20u, 16u, 12u, 8u, 4u, 0u, 28u, 24u, 20u, 16u, 12u, 8u, 4u, 0u));
+        return Vector512.ConvertToSingle(bits >> 28);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<float> LoadBytesAsBits(byte* source, int shift, int mask) => Avx512F.IsSupported

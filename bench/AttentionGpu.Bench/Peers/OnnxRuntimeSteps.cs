@@ -51,6 +51,10 @@ internal sealed class OnnxRuntimeSteps : IDisposable
 
         model.AddNode(OnnxModel.MicrosoftDomain, "GroupQueryAttention", inputs, ["output", "present_key", "present_value"], attributes);
         _options = new SessionOptions { IntraOpNumThreads = threads };
+
+        // More threads than cores would spin on for a second, in the turns of others too.
+        if (threads > Environment.ProcessorCount)
+            _options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
         _session = new InferenceSession(
             model.Build(Opset, ("output", typeof(float)), ("present_key", cache.Element), ("present_value", cache.Element)), _options);
 

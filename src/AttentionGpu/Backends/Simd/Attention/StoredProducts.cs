@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Stored;
 using AttentionGpu.Backends.Simd.Tiles;
@@ -168,12 +169,31 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
 
         if (!byGroup)
             return new RowScales(byRow, _groups, 1);
-        for (int group = 0; group < _groups; group++)
+        Transpose(byRow, rows.Count);
+        return new RowScales(_scales, 1, MaxStep);
+    }
+
+    private void Transpose(float* byRow, int rows)
+    {
+        int wholeRows = rows / Transpose4.Size * Transpose4.Size;
+        int wholeGroups = _groups / Transpose4.Size * Transpose4.Size;
+        for (int group = 0; group < wholeGroups; group += Transpose4.Size)
         {
-            for (int i = 0; i < rows.Count; i++)
-                _scales[group * MaxStep + i] = byRow[i * _groups + group];
+            float* target = _scales + group * MaxStep;
+            for (int i = 0; i < wholeRows; i += Transpose4.Size)
+            {
+                float* source = byRow + i * _groups + group;
+                Transpose4.Store(
+                    Vector128.Load(source), Vector128.Load(source + _groups), Vector128.Load(source + 2 * _groups),
+                    Vector128.Load(source + 3 * _groups), target + i, target + MaxStep + i, target + 2 * MaxStep + i,
+                    target + 3 * MaxStep + i);
+            }
         }
 
-        return new RowScales(_scales, 1, MaxStep);
+        for (int group = 0; group < _groups; group++)
+        {
+            for (int i = group < wholeGroups ? wholeRows : 0; i < rows; i++)
+                _scales[group * MaxStep + i] = byRow[i * _groups + group];
+        }
     }
 }

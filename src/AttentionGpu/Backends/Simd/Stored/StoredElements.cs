@@ -101,7 +101,7 @@ internal readonly unsafe struct Float8Elements<TVector, TOperations> : IStoredEl
 
 /// <summary>
 /// Signed halves of bytes, the even element in the lower half, and a scale for each group of a row. A vector of 256 bits: 1 load, 2 shifts,
-/// 1 conversion.
+/// 1 conversion; of 512 bits: 1 load, 1 shift of bits into bytes, 1 permutation of the 16 numbers.
 /// </summary>
 internal readonly unsafe struct Int4Elements<TVector, TOperations> : IStoredElements<TVector>
     where TVector : unmanaged

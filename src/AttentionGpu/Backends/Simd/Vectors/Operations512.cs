@@ -31,6 +31,16 @@ internal readonly unsafe struct Operations512 : IVectorOperations<Vector512<floa
     {
         if (!Avx512F.IsSupported)
             return Vector512.Create(Operations256.LoadNibbles(source), Operations256.LoadNibbles(source + Vector256<int>.Count / 2));
+        if (Avx512Vbmi.IsSupported)
+        {
+            // The low byte of each lane begins with its element; a permutation of the 16 numbers looks at 4 bits.
+            Vector512<byte> codes = Avx512Vbmi.MultiShift(
+                Vector512.Create(0, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60).AsByte(),
+                Vector512.Create(Unsafe.ReadUnaligned<ulong>(source)));
+            return Avx512F.PermuteVar16x32(
+                Vector512.Create(0f, 1f, 2f, 3f, 4f, 5f, 6f, 7f, -8f, -7f, -6f, -5f, -4f, -3f, -2f, -1f), codes.AsInt32());
+        }
+
         Vector128<int> both = Vector128.CreateScalarUnsafe(Unsafe.ReadUnaligned<long>(source)).AsInt32();
         Vector512<int> bits = Avx512F.PermuteVar16x32(
             both.ToVector256Unsafe().ToVector512Unsafe(), Vector512.Create(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));

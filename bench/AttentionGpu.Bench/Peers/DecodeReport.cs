@@ -50,8 +50,8 @@ internal sealed class DecodeReport : IDisposable
     {
         _text.Line($"`simd` ({_engine.Device.Capability}) against ONNX Runtime {OrtEnv.Instance().GetVersionString()}, {_threads} threads, "
             + $".NET {Environment.Version}, {RuntimeInformation.OSDescription}.");
-        _text.Line($"{Heads} heads of {HeadSize}, one sequence where nothing else is said; medians in turns. Floor: the larger of bytes "
-            + "over the bandwidth and operations over the peak of the same turns.");
+        _text.Line($"{Heads} heads of {HeadSize}, one sequence where nothing else is said; medians in turns.");
+        _text.Line("Floor: the larger of bytes over the bandwidth and operations over the peak of the same turns.");
         WritePeers();
         WriteElements();
         WriteKinds();
@@ -62,8 +62,8 @@ internal sealed class DecodeReport : IDisposable
     private void WritePeers()
     {
         _text.Line("");
-        _text.Line($"A step against ONNX Runtime's `GroupQueryAttention`, appending in place (one buffer for past and present), with "
-            + $"{_threads} and {ManyThreads} threads; ratio: its better time over ours.");
+        _text.Line("A step against ONNX Runtime's `GroupQueryAttention`, appending in place (one buffer for past and present), with");
+        _text.Line($"{_threads} and {ManyThreads} threads; ratio: its better time over ours.");
         _text.Line("");
         _text.Row(
             [
@@ -120,8 +120,8 @@ internal sealed class DecodeReport : IDisposable
     private void WriteKinds()
     {
         _text.Line("");
-        _text.Line("Pages, float32, 8 key/value heads, each in the same turns as a contiguous cache; relative speed: the contiguous "
-            + "cache's time over that of the pages (predicted 1).");
+        _text.Line("Pages, float32, 8 key/value heads, each in the same turns as a contiguous cache.");
+        _text.Line("Relative speed: the contiguous cache's time over that of the pages (predicted 1).");
         _text.Line("");
         _text.Row(["keys", "rows of a page", "floor, ms", "ms", "GB/s", "memory", "contiguous, ms", "relative speed"], isHead: true);
         foreach (int length in _lengths)

@@ -52,7 +52,7 @@ internal sealed class OnnxRuntimeSteps : IDisposable
         model.AddNode(OnnxModel.MicrosoftDomain, "GroupQueryAttention", inputs, ["output", "present_key", "present_value"], attributes);
         _options = new SessionOptions { IntraOpNumThreads = threads };
 
-        // More threads than cores would spin on for a second, in the turns of others too.
+        // More threads than cores spin on longer than the pause between turns: they would slow the others' turns.
         if (threads > Environment.ProcessorCount)
             _options.AddSessionConfigEntry("session.intra_op.allow_spinning", "0");
         _session = new InferenceSession(

@@ -78,6 +78,7 @@ public static class Engines
             return new AttentionEngine(name);
         DeviceInfo device = Get(name[..name.LastIndexOf(' ')]).Device;
         return new AttentionEngine(new AcceleratorBackend(
-            device, AcceleratorDevices.CreateContext(device.Name), accelerator => TileChoice.For(accelerator) with { Processor = processor }));
+            device, AcceleratorDevices.CreateContext(device.Name),
+            accelerator => TileChoice.For(accelerator) with { Processor = processor }));
     }
 }

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.InteropServices;
 using AttentionGpu.Cli.Bench;
 using Microsoft.ML.OnnxRuntime;
@@ -57,6 +58,7 @@ internal sealed class DecodeReport : IDisposable
         WriteKinds();
         WriteWindows();
         WriteSessions();
+        WritePrefixes();
     }
 
     private void WritePeers()
@@ -173,6 +175,41 @@ internal sealed class DecodeReport : IDisposable
             DecodeTimes times = DecodeTimes.Measure(_limits, _threads, 1, [(settings, steps)]);
             _text.Row(["8", kind.ToString().ToLowerInvariant(), .. Cells(settings, times, 0)]);
         }
+    }
+
+    private void WritePrefixes()
+    {
+        const int sessions = 16;
+        const int prefix = 4096;
+        const int suffix = 64;
+        int[] lengths = [.. Enumerable.Repeat(prefix + suffix, sessions)];
+        _text.Line("");
+        _text.Line($"{sessions} sessions with a prefix of {prefix} keys and {suffix} of their own, one step each in one batch, float32, paged.");
+        _text.Line("Shared: the prefix is in the cache once, and attended to once. Speed-up: the time of sessions that share nothing over it.");
+        _text.Line("");
+        _text.Row(
+            ["key/value heads", "floor, ms", "shared, ms", "GB/s", "memory", "apart, ms", "speed-up predicted", "came"], isHead: true);
+        foreach (int keyHeads in _keyHeads)
+        {
+            DecodeSettings apart = Settings(keyHeads, KeyValueElement.Float32, lengths) with { Kind = KeyValueCacheKind.Paged };
+            DecodeSettings shared = apart with { SharedRows = prefix };
+            using var apartSteps = new DecodeSteps(_engine, apart);
+            using var sharedSteps = new DecodeSteps(_engine, shared);
+            DecodeTimes times = DecodeTimes.Measure(_limits, _threads, 1, [(shared, sharedSteps), (apart, apartSteps)]);
+            RequireSame(sharedSteps.Output(), apartSteps.Output());
+            _text.Row([
+                $"{keyHeads}", .. Cells(shared, times, 0), Milliseconds(times.Ours[1]),
+                Figures.Text(times.Floor(apart, 1) / times.Floor(shared, 0), "F2"), Figures.Text(times.Ours[1] / times.Ours[0], "F2"),
+            ]);
+        }
+    }
+
+    // Both have the same rows.
+    private static void RequireSame(float[] shared, float[] apart)
+    {
+        float difference = TensorPrimitives.Distance<float>(shared, apart) / TensorPrimitives.Norm<float>(apart);
+        if (!(difference < 1e-5f))
+            throw new InvalidOperationException($"The outputs of sessions with a shared prefix are {difference:G3} away from those without.");
     }
 
     private static DecodeSettings Settings(int keyHeads, KeyValueElement element, params int[] lengths) =>

@@ -72,8 +72,11 @@ internal sealed unsafe class CacheReading : ParallelWork
             {
                 if (!memory.Peek().TryGetHostAddress(out nint start))
                     throw new InvalidOperationException("The cache is not in host memory.");
-                int left = settings.VisibleRows(settings.Lengths[i]);
-                foreach (int page in steps.Set(set)[i].Pages)
+
+                // Shared rows are read once.
+                int sharedPages = i == 0 ? 0 : settings.SharedRows / pageRows;
+                int left = settings.VisibleRows(settings.Lengths[i]) - (sharedPages * pageRows);
+                foreach (int page in steps.Set(set)[i].Pages[sharedPages..])
                 {
                     int rows = Math.Min(left, pageRows);
                     left -= rows;

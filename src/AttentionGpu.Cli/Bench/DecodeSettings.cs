@@ -5,6 +5,9 @@ namespace AttentionGpu.Cli.Bench;
 /// <summary>A step of decoding: one token for each of some sequences of a key/value cache.</summary>
 internal sealed record DecodeSettings
 {
+    // The shared rows of the first set, and of the set that is being made.
+    private const int ExtraSequences = 2;
+
     /// <summary>Heads of queries.</summary>
     public required int Heads { get; init; }
 
@@ -29,12 +32,15 @@ internal sealed record DecodeSettings
     /// <summary>Keys that a query of a window cache sees; null for other kinds.</summary>
     public int? Window { get; init; }
 
+    /// <summary>Rows at the start that all sequences share, in whole pages of a paged cache.</summary>
+    public int SharedRows { get; init; }
+
     /// <summary>Multiply-adds of scores and sums, two operations each.</summary>
     public double Operations => 4.0 * Heads * HeadSize * Lengths.Sum(length => (double)VisibleRows(length));
 
     /// <summary>What a step reads and writes: the visible rows with their scales, and its own queries, keys, values and outputs.</summary>
     public double Bytes =>
-        (Lengths.Sum(length => (double)VisibleRows(length)) + Lengths.Length) * RowBytes
+        (DistinctRows + Lengths.Length) * RowBytes
         + (double)sizeof(float) * Lengths.Length * HeadSize * ((2 * Heads) + (2 * KeyValueHeads));
 
     /// <summary>Bytes of the keys and values of a token, with their scales.</summary>
@@ -42,6 +48,9 @@ internal sealed record DecodeSettings
 
     /// <summary>A window cache moves its rows once in as many steps as it has room for beyond the window: a fourth of it.</summary>
     public int Capacity => Window is int window ? window + Math.Max(64, window / 4) : Lengths.Max() + 1;
+
+    /// <summary>Rows that the new tokens see, shared ones once.</summary>
+    public double DistinctRows => Lengths.Sum(length => (double)VisibleRows(length)) - ((Lengths.Length - 1.0) * SharedRows);
 
     /// <summary>Keys that the new token of a sequence sees, itself included.</summary>
     public int VisibleRows(int length) => Math.Min(length + 1, Window ?? int.MaxValue);
@@ -54,16 +63,17 @@ internal sealed record DecodeSettings
         Element = Element,
         Kind = Kind,
         Capacity = Capacity,
-        Sequences = checked(sets * Lengths.Length),
+        Sequences = checked((sets * Lengths.Length) + (SharedRows > 0 ? ExtraSequences : 0)),
         PageSize = PageSize,
-        Pages = Kind == KeyValueCacheKind.Paged ? checked(sets * Lengths.Sum(length => (length / PageRows) + 1)) : null,
+        Pages = Kind == KeyValueCacheKind.Paged ? checked(sets * SetPages) : null,
         Window = Window,
     };
 
     /// <summary>Bytes of the cache for a set of the sequences.</summary>
-    public double SetBytes => RowBytes * (Kind == KeyValueCacheKind.Paged
-        ? Lengths.Sum(length => (double)((length / PageRows) + 1) * PageRows)
-        : (double)Lengths.Length * Capacity);
+    public double SetBytes =>
+        RowBytes * (Kind == KeyValueCacheKind.Paged ? (double)SetPages * PageRows : (double)Lengths.Length * Capacity);
+
+    private int SetPages => Lengths.Sum(length => (length / PageRows) + 1) - ((Lengths.Length - 1) * (SharedRows / PageRows));
 
     private int PageRows => PageSize ?? KeyValueCacheOptions.DefaultPageSize;
 }

@@ -51,7 +51,7 @@ internal sealed class DecodeSteps : IDisposable
         _output = engine.CreateTensor<float>(batch, settings.Heads, settings.HeadSize);
 
         double memory = engine.Device.MemoryBytes > 0 ? engine.Device.MemoryBytes : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        double sets = Math.Ceiling(LeastBytes / (settings.RowBytes * settings.Lengths.Sum(length => (double)settings.VisibleRows(length))));
+        double sets = Math.Ceiling(LeastBytes / (settings.RowBytes * settings.DistinctRows));
         sets = Math.Min(Math.Min(sets, MostSequences / batch), Math.Floor(memory / 2 / settings.SetBytes));
         _sets = new KeyValueSequence[(int)Math.Max(1, sets)][];
         Cache = engine.CreateCache(settings.Cache(_sets.Length));
@@ -126,12 +126,16 @@ internal sealed class DecodeSteps : IDisposable
     private void Fill()
     {
         int room = _settings.Capacity - (_settings.Window ?? 0) + 1;
+        using KeyValueSequence? shared = _settings.SharedRows == 0 ? null : Cache.Open();
+        if (shared is not null)
+            Extend(shared, _settings.SharedRows);
         for (int number = 0; number < _sets.Length; number++)
         {
+            using KeyValueSequence? ofSet = shared?.CopyTo(Cache);
             _sets[number] = new KeyValueSequence[_settings.Lengths.Length];
             for (int i = 0; i < _sets[number].Length; i++)
             {
-                _sets[number][i] = number == 0 ? Cache.Open() : _sets[0][i].CopyTo(Cache);
+                _sets[number][i] = ofSet?.Fork() ?? (number == 0 ? Cache.Open() : _sets[0][i].CopyTo(Cache));
                 int ahead = _settings.Window is null ? 0 : (int)((long)number * room / _sets.Length);
                 Extend(_sets[number][i], _settings.Lengths[i] + ahead);
             }

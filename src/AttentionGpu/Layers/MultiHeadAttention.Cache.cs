@@ -17,8 +17,9 @@ public sealed partial class MultiHeadAttention<T>
     /// </summary>
     /// <remarks>
     /// Positions count on from the rows of the sequence, those too that a window has dropped; queries that append nothing have those of the
-    /// last rows, and tokens of a tree those of their depth. Rotary embedding whose frequencies depend on the length goes by the sequence's length after the step; keys stay as they
-    /// were rotated. Extra keys of the layer are seen by every query, and are not written.
+    /// last rows, and tokens of a tree those of their depth. Rotary embedding whose frequencies depend on the length goes by the sequence's
+    /// length after the step, in a tree by that of its longest path; keys stay as they were rotated. Extra keys of the layer are seen by
+    /// every query, and are not written.
     /// </remarks>
     /// <param name="input">[tokens of the batch, embedding size], the tokens of one sequence after another, in the batch's order.</param>
     /// <param name="output">The shape of the input; all of it is written. Must not overlap the input.</param>

@@ -59,8 +59,9 @@ internal sealed partial class CacheTrial
                 for (int query = 0; query < lengths[i]; query++)
                 {
                     int token = first + query;
+                    int position = tree?.Position(token) ?? start + query;
                     Check(
-                        queries[layer], outputs[layer], sums[layer], token, tree?.Position(token) ?? start + query, keys, values, call, norm,
+                        queries[layer], outputs[layer], sums[layer], token, position, keys, values, call, norm,
                         tree is null ? null : row => tree.Sees(token, row));
                 }
             }

@@ -117,9 +117,19 @@ public class CacheRuleTests
         Refused("alibiSlopes", (ref AttentionInputs<float> inputs) => inputs.AlibiSlopes = Data.Random(new Random(2), 2));
         Refused("distanceBias", (ref AttentionInputs<float> inputs) => inputs.DistanceBias = Data.Random(new Random(2), 2, 3));
 
-        // The deepest token has position 1.
+        // The deepest token has position 1, in row 2.
         Refused("queryPositions", (ref AttentionInputs<float> inputs) => inputs.RotaryCosine = inputs.RotarySine = table);
-        Run(Engine, batch);
+        Tensor<float> longer = Data.Random(new Random(1), 2, 2);
+        var last = new AttentionInputs<float>
+        {
+            Query = rows,
+            Key = rows,
+            Value = rows,
+            Cache = batch,
+            RotaryCosine = longer,
+            RotarySine = longer,
+        };
+        Engine.ScaledDotProductAttention(last, new AttentionOutputs<float> { Output = Data.Poisoned(3, 2, 4) });
 
         void Refused(string argument, ChangeInputs change, AttentionOptions? options = null)
         {

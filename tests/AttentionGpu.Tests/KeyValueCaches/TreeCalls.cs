@@ -134,7 +134,8 @@ internal sealed class TreeCalls
         return [.. rows.SelectMany(Data.Flat)];
     }
 
-    private static Tensor<float> Joined(int heads, Tensor<float> rows, int first, int count) => Joined(heads, rows, first, 0, rows, first, count);
+    private static Tensor<float> Joined(int heads, Tensor<float> rows, int first, int count) =>
+        Joined(heads, rows, first, 0, rows, first, count);
 
     // Tokens of two tensors, as [1, heads, tokens, size].
     private static Tensor<float> Joined(

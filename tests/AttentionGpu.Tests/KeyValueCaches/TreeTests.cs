@@ -138,13 +138,19 @@ public class TreeTests
         using KeyValueCache cache = engine.CreateCache(
             new KeyValueCacheOptions { KeyValueHeads = 2, HeadSize = 8, Capacity = 30, Sequences = 1 });
         using KeyValueSequence sequence = cache.Open();
+        Tensor<float> prompt = Data.Random(new Random(7), 6, 16);
         Tensor<float> tokens = Data.Random(new Random(8), 12, 16);
-        using KeyValueBatch batch = cache.Append([sequence], [12], [.. Enumerable.Repeat(-1, 12)]);
-        Tensor<float> actual = layer.Forward(tokens, batch);
+        using (KeyValueBatch batch = cache.Append([sequence], [6]))
+            layer.Forward(prompt, batch);
+        using KeyValueBatch drafts = cache.Append([sequence], [12], [.. Enumerable.Repeat(-1, 12)]);
+        Tensor<float> actual = layer.Forward(tokens, drafts);
         for (int token = 0; token < 12; token++)
         {
             using KeyValueCache other = engine.CreateCache(cache.Options);
-            using KeyValueBatch alone = other.Append([other.Open()], [1]);
+            KeyValueSequence plain = other.Open();
+            using (KeyValueBatch batch = other.Append([plain], [6]))
+                layer.Forward(prompt, batch);
+            using KeyValueBatch alone = other.Append([plain], [1]);
             Tensor<float> one = Tensor.Create(Data.Flat(tokens)[(token * 16)..((token + 1) * 16)], [1, 16]);
             Close.Assert(Data.Flat(layer.Forward(one, alone)), Data.Flat(actual)[(token * 16)..((token + 1) * 16)], $"token {token}");
         }

@@ -18,6 +18,9 @@ internal sealed class KeyValueBatchState(KeyValueCache cache)
     /// <summary>Whether the batch writes rows.</summary>
     public bool Appends { get; private set; }
 
+    /// <summary>The trees of the new tokens.</summary>
+    public TokenTree Tree { get; } = new();
+
     public ReadOnlySpan<KeyValueSequence> Sequences => _sequences.AsSpan(0, _count);
 
     /// <summary>[sequences + 1]: where each one's tokens start among all of the batch.</summary>
@@ -29,7 +32,7 @@ internal sealed class KeyValueBatchState(KeyValueCache cache)
     /// <summary>Whether nothing is left to write.</summary>
     public bool IsComplete => !Appends || Tokens == 0 || !_written.AsSpan().Contains(false);
 
-    public KeyValueBatch Begin(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, bool appends)
+    public KeyValueBatch Begin(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, ReadOnlySpan<int> parents, bool appends)
     {
         Appends = appends;
         _count = sequences.Length;
@@ -43,11 +46,18 @@ internal sealed class KeyValueBatchState(KeyValueCache cache)
         for (int i = 0; i < _count; i++)
             _starts[i + 1] = checked(_starts[i] + lengths[i]);
         _written.AsSpan().Clear();
+        Tree.Clear();
+        if (!parents.IsEmpty)
+            Plant(parents);
         return new KeyValueBatch(this, Version);
     }
 
     /// <summary>The rows of a sequence before the batch.</summary>
     public int OldLength(int index) => _sequences[index].Length - (_starts[index + 1] - _starts[index]);
+
+    /// <summary>The position of a sequence's last token; of its deepest one in a tree.</summary>
+    public int LastPosition(int index) =>
+        Tree.Exists ? Tree.LastPosition(_starts[index], _starts[index + 1]) : _sequences[index].Length - 1;
 
     public bool IsWritten(int layer) => _written[layer];
 
@@ -79,6 +89,16 @@ internal sealed class KeyValueBatchState(KeyValueCache cache)
         }
 
         return longest;
+    }
+
+    private void Plant(ReadOnlySpan<int> parents)
+    {
+        int longest = 0;
+        for (int i = 0; i < _count; i++)
+            longest = Math.Max(longest, _starts[i + 1] - _starts[i]);
+        Tree.Begin(Tokens, longest);
+        for (int i = 0; i < _count; i++)
+            Tree.Add(_starts[i], OldLength(i), parents[_starts[i].._starts[i + 1]]);
     }
 
     /// <summary>Lets go of the sequences; the batch that it was is over.</summary>

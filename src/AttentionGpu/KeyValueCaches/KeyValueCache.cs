@@ -96,12 +96,27 @@ public sealed partial class KeyValueCache : IDisposable
     /// </summary>
     /// <param name="sequences">Sequences of this cache, each once, that are in no other batch.</param>
     /// <param name="lengths">New rows of each, at least 0: its new tokens.</param>
-    /// <exception cref="ArgumentException">A sequence is another cache's or is named twice, or the numbers do not fit.</exception>
+    /// <param name="parents">
+    /// [tokens of the batch], for drafts that are verified together: the token that each follows, as a number among its own sequence's new
+    /// tokens, or -1 for the sequence's past. A parent comes before its children. A token then sees its sequence's past, its ancestors and
+    /// itself, in every layer, whatever a call's causal option; its position is the number of past rows plus its depth, 0 for one that
+    /// follows the past. Empty where each token follows the one before. Miao and others, "SpecInfer" (2023); Cai and others, "Medusa"
+    /// (2024).
+    /// </param>
+    /// <remarks>
+    /// <see cref="KeyValueSequence.KeepPath"/> drops the branches that were not accepted. Windows and biases by distance are refused in the
+    /// calls of a batch with <paramref name="parents"/>.
+    /// </remarks>
+    /// <exception cref="ArgumentException">
+    /// A sequence is another cache's or is named twice, the numbers do not fit, a parent does not come before its child, or there are
+    /// parents and the cache keeps a window.
+    /// </exception>
     /// <exception cref="InvalidOperationException">A sequence is spilled, or in another batch.</exception>
     /// <exception cref="KeyValueCacheFullException">There is no room for all new rows. Nothing is changed.</exception>
     /// <exception cref="ObjectDisposedException">The cache, its engine or a sequence is disposed.</exception>
-    public KeyValueBatch Append(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths) =>
-        Begin(sequences, lengths, appends: true);
+    public KeyValueBatch Append(
+        ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, ReadOnlySpan<int> parents = default) =>
+        Begin(sequences, lengths, parents, appends: true);
 
     /// <summary>Begins calls whose queries attend to the rows that sequences have, and write none: cross-attention.</summary>
     /// <param name="sequences">As for <see cref="Append"/>.</param>
@@ -110,7 +125,7 @@ public sealed partial class KeyValueCache : IDisposable
     /// <exception cref="InvalidOperationException">As for <see cref="Append"/>.</exception>
     /// <exception cref="ObjectDisposedException">As for <see cref="Append"/>.</exception>
     public KeyValueBatch Read(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> queryLengths) =>
-        Begin(sequences, queryLengths, appends: false);
+        Begin(sequences, queryLengths, default, appends: false);
 
     /// <summary>
     /// Moves the pages of each sequence next to each other, to the start of the cache's memory. Results do not change.
@@ -277,7 +292,8 @@ public sealed partial class KeyValueCache : IDisposable
         }
     }
 
-    private KeyValueBatch Begin(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, bool appends)
+    private KeyValueBatch Begin(
+        ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, ReadOnlySpan<int> parents, bool appends)
     {
         if (lengths.Length != sequences.Length)
         {
@@ -286,12 +302,11 @@ public sealed partial class KeyValueCache : IDisposable
                 name, $"'{name}' must have a number for each of the {sequences.Length} sequences; it has {lengths.Length}.");
         }
 
-
         using var call = new CallMemory(Lifetime);
         lock (_gate)
         {
             RequireOpen();
-            BatchRules.Require(this, sequences, lengths, appends);
+            BatchRules.Require(this, sequences, lengths, parents, appends);
             try
             {
                 if (appends)
@@ -306,7 +321,7 @@ public sealed partial class KeyValueCache : IDisposable
 
             KeyValueBatchState state = _idle.TryPop(out KeyValueBatchState? idle) ? idle : new KeyValueBatchState(this);
             _openBatches++;
-            return state.Begin(sequences, lengths, appends);
+            return state.Begin(sequences, lengths, parents, appends);
         }
     }
 
@@ -342,13 +357,7 @@ public sealed partial class KeyValueCache : IDisposable
 
         int first = sequence.Pages.Length;
         if (WritesSharedPage(sequence))
-        {
-            first--;
-            int own = _pages.Take();
-            _store.CopyPage(sequence.Pages[first], own);
-            _pages.Release(sequence.Pages[first]);
-            sequence.Pages[first] = own;
-        }
+            OwnPage(ref sequence.Pages[--first]);
 
         int pages = PagesOf(sequence.ResidentLength + length);
         while (sequence.Pages.Length < pages)
@@ -356,6 +365,15 @@ public sealed partial class KeyValueCache : IDisposable
         sequence.Length += length;
         if (first < pages)
             _table?.Write(sequence.Slot, first, sequence.Pages[first..]);
+    }
+
+    // Copies a page that others hold too.
+    private void OwnPage(ref int page)
+    {
+        int own = _pages.Take();
+        _store.CopyPage(page, own);
+        _pages.Release(page);
+        page = own;
     }
 
     private int RowsAfter(KeyValueSequence sequence, int length) =>

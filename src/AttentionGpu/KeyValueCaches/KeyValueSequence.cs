@@ -76,6 +76,26 @@ public sealed partial class KeyValueSequence : IDisposable
         return true;
     });
 
+    /// <summary>
+    /// Keeps the first rows and those of an accepted path behind them, which move up to the first ones, and drops all others: the end of a
+    /// step whose new tokens formed a tree. Rows move as they are, since a path's tokens have the positions of the rows that they get.
+    /// </summary>
+    /// <param name="length">The first rows that stay, 0 to <see cref="Length"/>: those before the step.</param>
+    /// <param name="accepted">
+    /// The other rows that stay, strictly ascending, counted from <paramref name="length"/>: the step's tokens on the path. Row
+    /// <paramref name="length"/> + accepted[i] becomes row <paramref name="length"/> + i. In a window cache, which has no trees, 0, 1, 2
+    /// and so on, as many as <see cref="Truncate"/> would keep.
+    /// </param>
+    /// <exception cref="ArgumentException">
+    /// The sequence has not so many rows or has dropped rows of them, or the path is not ascending. Nothing is changed.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The sequence is spilled, or in a batch.</exception>
+    /// <exception cref="KeyValueCacheFullException">
+    /// Rows would move into pages that are shared with a fork, and there are too few for copies of them. Nothing is changed.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The sequence, its cache or its engine is disposed.</exception>
+    public void KeepPath(int length, ReadOnlySpan<int> accepted) => Cache.KeepPath(this, length, accepted);
+
     /// <summary>Gives its rows back; after the batch that it is in.</summary>
     public void Dispose() => Cache.Remove(this);
 
@@ -105,6 +125,34 @@ public sealed partial class KeyValueSequence : IDisposable
     }
 
     internal void KeepPages(int count) => _pageCount = Math.Min(count, _pageCount);
+
+    /// <summary>Throws where rows cannot be what <see cref="KeepPath"/> keeps.</summary>
+    internal void RequirePath(int length, ReadOnlySpan<int> accepted)
+    {
+        if (length < 0 || length > Length)
+            throw BadInput.OutOfRange(nameof(length), length, $"'length' must be 0 to the sequence's length, {Length}; it is {length}.");
+        for (int i = 0; i < accepted.Length; i++)
+        {
+            int least = i == 0 ? 0 : accepted[i - 1] + 1;
+            int most = Length - length - 1;
+            if (accepted[i] >= least && accepted[i] <= most)
+                continue;
+            throw BadInput.OutOfRange(
+                nameof(accepted), accepted[i],
+                $"Number {i} of 'accepted' must be more than the one before, and less than the {most + 1} rows behind 'length'; "
+                + $"it is {accepted[i]}.");
+        }
+
+        if (Cache.Options.Kind != KeyValueCacheKind.Window)
+            return;
+        if (!accepted.IsEmpty && accepted[^1] >= accepted.Length)
+        {
+            throw BadInput.OutOfRange(
+                nameof(accepted), accepted[^1], $"'accepted' must be 0 to {accepted.Length - 1} in order, since the cache keeps a window.");
+        }
+
+        RequireLength(length + accepted.Length);
+    }
 
     private void RequireLength(int length)
     {

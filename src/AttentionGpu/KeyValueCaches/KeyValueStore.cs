@@ -144,6 +144,38 @@ internal sealed class KeyValueStore
         }
     }
 
+    /// <summary>Moves rows of a sequence to rows before them, in every head and all memories.</summary>
+    /// <param name="pages">The pages of the sequence.</param>
+    /// <param name="source">The first of the rows.</param>
+    /// <param name="target">Where it goes; less than <paramref name="source"/>.</param>
+    /// <param name="count">How many there are.</param>
+    public void MoveBack(ReadOnlySpan<int> pages, int source, int target, int count)
+    {
+        // Parts that neither leave a page nor overlap where they go.
+        int shift = source - target;
+        for (int end = source + count; source < end;)
+        {
+            int from = source % _pageRows;
+            int to = target % _pageRows;
+            int part = Math.Min(Math.Min(end - source, shift), _pageRows - Math.Max(from, to));
+            foreach ((SharedMemory memory, int rowBytes) in _memories)
+            {
+                for (int head = 0; head < _heads; head++)
+                {
+                    _lifetime.Memory.Copy(
+                        Rows(memory, rowBytes, pages[source / _pageRows], head, from, part),
+                        Rows(memory, rowBytes, pages[target / _pageRows], head, to, part));
+                }
+            }
+
+            source += part;
+            target += part;
+        }
+    }
+
+    private DeviceMemory Rows(SharedMemory memory, int rowBytes, int page, int head, int first, int count) =>
+        memory.Peek().Slice<byte>((page * PageRowCount + (long)head * _pageRows + first) * rowBytes, (long)count * rowBytes);
+
     private void MoveToStart(DeviceMemory memory, int rowBytes, int page, int head, int first, int count)
     {
         long start = (page * PageRowCount + (long)head * _pageRows) * rowBytes;

@@ -17,8 +17,9 @@ public sealed partial class MultiHeadAttention<T>
     /// </summary>
     /// <remarks>
     /// Positions count on from the rows of the sequence, those too that a window has dropped; queries that append nothing have those of the
-    /// last rows. Rotary embedding whose frequencies depend on the length goes by the sequence's length after the step; keys stay as they
-    /// were rotated. Extra keys of the layer are seen by every query, and are not written.
+    /// last rows, and tokens of a tree those of their depth. Rotary embedding whose frequencies depend on the length goes by the sequence's
+    /// length after the step, in a tree by that of its longest path; keys stay as they were rotated. Extra keys of the layer are seen by
+    /// every query, and are not written.
     /// </remarks>
     /// <param name="input">[tokens of the batch, embedding size], the tokens of one sequence after another, in the batch's order.</param>
     /// <param name="output">The shape of the input; all of it is written. Must not overlap the input.</param>
@@ -127,7 +128,7 @@ public sealed partial class MultiHeadAttention<T>
         for (int i = 0; i < cache.Sequences.Length; i++)
         {
             if (HasTokens(cache, i))
-                longest = Math.Max(longest, cache.Sequences[i].Length);
+                longest = Math.Max(longest, cache.LastPosition(i) + 1);
         }
 
         int positions = Positions(attention.QueryPositions, longest, "queryPositions");
@@ -138,7 +139,7 @@ public sealed partial class MultiHeadAttention<T>
             for (int i = 0; i < cache.Sequences.Length; i++)
             {
                 if (HasTokens(cache, i))
-                    RequireOneStage(cache.Sequences[i].Length, positions, "cache");
+                    RequireOneStage(cache.LastPosition(i) + 1, positions, "cache");
             }
         }
 

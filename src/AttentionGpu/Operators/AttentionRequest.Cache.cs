@@ -26,6 +26,9 @@ internal partial struct AttentionRequest
             Tables.AddKeyPositions(inputs.KeyPositions, heads.Key, tableLength, 0);
         if (rotarySize > 0 && inputs.RotaryCosine.Lengths.Length == 3 && inputs.QueryPositions.Rank == 0)
             Tables.AddTokenPositions(heads.Query.Length, heads.Key.Length);
+        (bool givesQueries, bool givesKeys) = (Tables.HasQueryPositions, Tables.HasKeyPositions);
+        if (rotarySize > 0 && batch.Tree.Exists)
+            Tables.AddTreePositions(batch.Tree.Positions);
         ElementType element = ElementTypes.Of<T>();
         var rows = new HeadTransformSignature
         {
@@ -42,7 +45,8 @@ internal partial struct AttentionRequest
             Query = CachedRows(
                 batch, heads.Query, new TensorLayout(0, heads.Query.Size, (long)heads.Query.Heads * heads.Query.Size), ofKeys: false,
                 options.NormEpsilon, rows with { HasNorm = inputs.QueryNorm.IsPresent, HasPositions = Tables.HasQueryPositions });
-            RequireCachedPositions(Query, batch, tableLength, "queryPositions");
+            if (!givesQueries)
+                RequireCachedPositions(Query, batch, tableLength, "queryPositions");
         }
 
         if (!batch.Appends)
@@ -51,7 +55,8 @@ internal partial struct AttentionRequest
         Key = CachedRows(
             batch, heads.Key, batch.Cache.Layout(batch.Cache.Store.KeySize), ofKeys: true, options.NormEpsilon,
             rows with { HasNorm = inputs.KeyNorm.IsPresent, HasPositions = Tables.HasKeyPositions });
-        RequireCachedPositions(Key, batch, tableLength, "keyPositions");
+        if (!givesKeys)
+            RequireCachedPositions(Key, batch, tableLength, "keyPositions");
         if (cache.ValuesInKeys)
             return;
         Value = CachedRows(
@@ -79,14 +84,14 @@ internal partial struct AttentionRequest
             },
         };
 
-    // Positions that nobody gave follow those of the sequence's rows.
+    // Positions that nobody gave follow those of the sequence's rows, in a tree by depth.
     private static void RequireCachedPositions(in HeadTransformStep step, KeyValueBatchState batch, int tableLength, string name)
     {
-        if (step.Signature.RotarySize == 0 || step.Signature.HasPositions)
+        if (step.Signature.RotarySize == 0)
             return;
         for (int i = 0; i < batch.Sequences.Length; i++)
         {
-            int last = batch.Sequences[i].Length - 1;
+            int last = batch.LastPosition(i);
             int first = batch.Sequences[i].Length - (batch.Starts[i + 1] - batch.Starts[i]);
             if (first < 0)
             {

@@ -2,6 +2,7 @@ using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.KeyValueCaches;
 using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 
@@ -89,6 +90,7 @@ internal partial struct AttentionRequest : IDisposable
         int extraKeys = heads.WritesOnly ? 0 : AttentionRules.ExtraKeys(heads, inputs, options);
         ScoreStage? stage = AttentionRules.Scores(
             outputs, [scores[0], scores[1], scores[2], scores[3] + extraKeys], heads.AxesLeftOut, names.Scores);
+        TokenTree? tree = heads.Cache is { Tree.Exists: true } batch && !heads.WritesOnly ? batch.Tree : null;
         Signature = new AttentionSignature
         {
             Element = element,
@@ -96,9 +98,11 @@ internal partial struct AttentionRequest : IDisposable
             HeadSize = heads.Query.Size,
             ValueHeadSize = heads.Value.Size,
             GroupSize = heads.Query.Heads / heads.Key.Heads,
-            Causal = SequenceTable.KindOf(options.Causal, !inputs.PrefixLengths.IsEmpty),
+
+            // A tree shows no key behind a query's own, so that a causal range leaves out what nobody sees.
+            Causal = tree is null ? SequenceTable.KindOf(options.Causal, !inputs.PrefixLengths.IsEmpty) : CausalKind.Causal,
             HasWindow = options.Window is not null,
-            Variants = options.Variants | AttentionRules.Variants(inputs, heads),
+            Variants = options.Variants | AttentionRules.Variants(inputs, heads) | (tree is null ? 0 : ScoreVariants.Tree),
             HasSinks = inputs.Sinks.IsPresent,
             HasSequences = Tables.HasSequences,
             HasLogSumExp = outputs.LogSumExp.IsPresent || extraKeys > 0,
@@ -130,6 +134,7 @@ internal partial struct AttentionRequest : IDisposable
             DistanceReach = inputs.DistanceBias.IsPresent
                 ? AttentionRules.DistanceReach(inputs.DistanceBias.Lengths, heads.Query.Heads, "distanceBias")
                 : 0,
+            AncestorWords = tree?.Words ?? 0,
             HiddenKeys = Tables.HasSequences ? 0 : heads.TotalKeys - sequence.KeyLength,
             Window = options.Window is { } window ? WindowOf(window) : default,
             Softcap = options.Softcap ?? 0f,

@@ -78,8 +78,11 @@ internal static class CacheRules
         BadInput.RefuseWhen(inputs.PastValue.IsPresent, "pastValue", reason);
         KeyValueBatchState batch = heads.Cache!;
         BadInput.RefuseWhen(inputs.KeyPositions.Rank != 0 && !batch.Appends, "keyPositions", NoRows);
-        KeyValueCacheOptions cache = batch.Cache.Options;
-        if (cache.Window is not int window || heads.WritesOnly)
+        if (heads.WritesOnly)
+            return;
+        if (batch.Tree.Exists)
+            RefuseByDistance(inputs, options);
+        if (batch.Cache.Options.Window is not int window)
             return;
         if (options.Window?.Left is not int left || left >= window)
         {
@@ -89,6 +92,17 @@ internal static class CacheRules
         }
 
         RequireResidentWindows(batch, left);
+    }
+
+    // The rows of a tree do not lie at their positions.
+    private static void RefuseByDistance<T>(in AttentionInputs<T> inputs, AttentionOptions options)
+        where T : unmanaged
+    {
+        const string reason = "the tokens of the cache's batch form a tree";
+        if (options.Window is not null)
+            throw BadInput.OutOfRange("options", options.Window, $"The option 'Window' must be left out where {reason}.");
+        BadInput.RefuseWhen(inputs.AlibiSlopes.IsPresent, "alibiSlopes", reason);
+        BadInput.RefuseWhen(inputs.DistanceBias.IsPresent, "distanceBias", reason);
     }
 
     // The first query sees so many keys before it, which the cache must have kept.

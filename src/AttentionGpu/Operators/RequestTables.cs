@@ -82,6 +82,15 @@ internal struct RequestTables : IDisposable
         _keyPositionCount = keys;
     }
 
+    /// <summary>Takes the positions of tokens, of queries and of keys as far as nobody gave them.</summary>
+    public void AddTreePositions(ReadOnlySpan<int> positions)
+    {
+        if (_queryPositions is null)
+            Copy(positions, ref _queryPositions, ref _queryPositionCount);
+        if (_keyPositions is null)
+            Copy(positions, ref _keyPositions, ref _keyPositionCount);
+    }
+
     /// <summary>Takes the positions of queries.</summary>
     /// <param name="given">The positions.</param>
     /// <param name="rows">The queries.</param>
@@ -115,6 +124,13 @@ internal struct RequestTables : IDisposable
         for (int i = 0; i < count; i++)
             positions[i] = i;
         return positions;
+    }
+
+    private static void Copy(ReadOnlySpan<int> positions, ref int[]? array, ref int count)
+    {
+        array = ArrayPool<int>.Shared.Rent(positions.Length);
+        count = positions.Length;
+        positions.CopyTo(array);
     }
 
     private static void AddPositions(

@@ -40,6 +40,9 @@ internal readonly struct AttentionBuffers
     /// <summary>[heads, 2 x reach + 1].</summary>
     public DeviceMemory DistanceBias { get; init; }
 
+    /// <summary>[queries of all sequences, words of a row]: a bit for each query of the row's sequence that the row's query sees.</summary>
+    public DeviceMemory Ancestors { get; init; }
+
     public DeviceMemory Sinks { get; init; }
 
     /// <summary>A sequence for each batch entry.</summary>

@@ -58,6 +58,9 @@ internal readonly struct AttentionExtent
     /// <summary>The largest distance that has a bias of its own.</summary>
     public int DistanceReach { get; init; }
 
+    /// <summary>Words of a row of the ancestors in a tree.</summary>
+    public int AncestorWords { get; init; }
+
     /// <summary>
     /// Keys at the end of every batch entry that no query sees, because a mask ends before them. <see cref="Sequence"/> does not count
     /// them; 0 where each batch entry has a sequence of its own, which does not count them either.

@@ -29,4 +29,7 @@ internal enum ScoreVariants
 
     /// <summary>Each head has a table of biases by distance.</summary>
     DistanceBias = 128,
+
+    /// <summary>The last keys of each sequence are those of its queries, which form a tree. Never without a causal range.</summary>
+    Tree = 256,
 }

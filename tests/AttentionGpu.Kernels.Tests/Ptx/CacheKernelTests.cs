@@ -93,10 +93,11 @@ public class CacheKernelTests
     [Fact]
     public void Kernels_that_split_keys_use_no_local_memory()
     {
-        foreach (Type rows in new[] { typeof(ContiguousRows<HalfElement>), typeof(PagedRows<Int4Rows>) })
+        foreach ((Type rows, Type variant) in
+            new[] { (typeof(ContiguousRows<HalfElement>), typeof(Softcap)), (typeof(PagedRows<Int4Rows>), typeof(TreeMask)) })
         {
             string part = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, _part, typeof(Tile1x128), typeof(HalfElement), rows, typeof(CausalRange), typeof(Softcap));
+                CudaArchitecture.SM_80, _part, typeof(Tile1x128), typeof(HalfElement), rows, typeof(CausalRange), variant);
             Assert.DoesNotContain(".local", part, StringComparison.Ordinal);
             Assert.InRange(new PtxProgram(part).SharedBytes, 1, 48 * 1024);
         }

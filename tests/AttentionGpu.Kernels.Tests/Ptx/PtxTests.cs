@@ -50,7 +50,7 @@ public partial class PtxTests
             Type[] variants =
             [
                 typeof(NoVariant), typeof(BooleanMask), typeof(AdditiveBias), typeof(Softcap), typeof(Alibi), typeof(DistanceBias),
-                typeof(DocumentMask), typeof(KeyPaddingMask), typeof(AllVariants),
+                typeof(DocumentMask), typeof(KeyPaddingMask), typeof(TreeMask), typeof(AllVariants),
             ];
             var kernels = new TheoryData<Type, Type, Type, Type, Type, Type>();
             foreach ((Type tile, Type values) in PtxKernels.AttentionTiles)

@@ -32,15 +32,17 @@ internal static class CacheDefinition
     /// <param name="values">The values.</param>
     /// <param name="valueSize">Elements of a value.</param>
     /// <param name="call">What else there is.</param>
+    /// <param name="sees">Which keys a token of a tree sees; null for no tree.</param>
     public static (double[] Output, double LogSumExp) Attend(
-        double[] query, int position, int head, double[]?[] keys, double[]?[] values, int valueSize, CacheCall call)
+        double[] query, int position, int head, double[]?[] keys, double[]?[] values, int valueSize, CacheCall call,
+        Func<int, bool>? sees = null)
     {
         double scale = call.Options.Scale ?? (float)(1 / Math.Sqrt(query.Length));
         double[] scores = new double[keys.Length];
         for (int key = 0; key < keys.Length; key++)
         {
             scores[key] = double.NegativeInfinity;
-            if (!IsVisible(call.Options, position, key))
+            if (!(sees?.Invoke(key) ?? IsVisible(call.Options, position, key)))
                 continue;
             Assert.True(keys[key] is not null, $"Query {position} sees key {key}, which is gone.");
             double score = 0;

@@ -11,7 +11,8 @@ internal sealed partial class CacheTrial
         (CacheSession[] chosen, int[] lengths) = Choose(appends);
         KeyValueSequence[] sequences = [.. chosen.Select(session => session.Sequence)];
         int[] past = [.. chosen.Select(session => session.Tokens.Count)];
-        using KeyValueBatch batch = appends ? _cache.Append(sequences, lengths) : _cache.Read(sequences, lengths);
+        CacheTree? tree = appends && Options.Window is null && _random.Next(3) == 0 ? CacheTree.Random(_random, lengths, past) : null;
+        using KeyValueBatch batch = appends ? _cache.Append(sequences, lengths, tree?.Parents) : _cache.Read(sequences, lengths);
         int tokens = lengths.Sum();
         Assert.Equal(tokens, batch.Tokens);
         CacheToken[] added =
@@ -23,6 +24,8 @@ internal sealed partial class CacheTrial
         var sums = new Tensor<float>[Options.Layers];
         var queries = new Tensor<float>[Options.Layers];
         CacheCall call = RandomCall();
+        if (tree is not null)
+            call = call with { Options = call.Options with { Window = null }, Slopes = null, DistanceBias = null };
         float[]? norm = _random.Next(3) == 0 ? [.. Enumerable.Range(0, Options.HeadSize).Select(_ => 0.5f + _random.NextSingle())] : null;
         for (int layer = 0; layer < Options.Layers; layer++)
         {
@@ -35,7 +38,7 @@ internal sealed partial class CacheTrial
             for (int token = 0; token < added.Length; token++)
             {
                 int of = Owner(lengths, token);
-                int position = past[of] + token - lengths[..of].Sum();
+                int position = tree?.Position(token) ?? past[of] + token - lengths[..of].Sum();
                 added[token].Keys[layer] =
                     [.. Enumerable.Range(0, Options.KeyValueHeads).Select(head => Turn(Row(keys, token, head), norm, position))];
                 added[token].Values[layer] = Options.ValuesInKeys
@@ -54,7 +57,13 @@ internal sealed partial class CacheTrial
                 (double[]?[][] keys, double[]?[][] values) = CheckRows(chosen[i], layer);
                 int start = appends ? past[i] : past[i] - lengths[i];
                 for (int query = 0; query < lengths[i]; query++)
-                    Check(queries[layer], outputs[layer], sums[layer], first + query, start + query, keys, values, call, norm);
+                {
+                    int token = first + query;
+                    int position = tree?.Position(token) ?? start + query;
+                    Check(
+                        queries[layer], outputs[layer], sums[layer], token, position, keys, values, call, norm,
+                        tree is null ? null : row => tree.Sees(token, row));
+                }
             }
         }
     }
@@ -111,13 +120,13 @@ internal sealed partial class CacheTrial
 
     private void Check(
         Tensor<float> queries, Tensor<float> outputs, Tensor<float> sums, int token, int position, double[]?[][] keys, double[]?[][] values,
-        CacheCall call, float[]? norm)
+        CacheCall call, float[]? norm, Func<int, bool>? sees)
     {
         for (int head = 0; head < Heads; head++)
         {
             double[] query = Turn(Row(queries, token, head), norm, position);
             (double[] expected, double sum) = CacheDefinition.Attend(
-                query, position, head, keys[head / _group], values[head / _group], ValueSize, call);
+                query, position, head, keys[head / _group], values[head / _group], ValueSize, call, sees);
             for (int i = 0; i < ValueSize; i++)
                 AssertNear(expected[i], outputs[token, head, i], $"output of token {token}, head {head}, element {i}");
             AssertNear(sum, sums[head, token], $"log-sum-exp of token {token}, head {head}");

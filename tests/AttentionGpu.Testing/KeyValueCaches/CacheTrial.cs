@@ -118,6 +118,9 @@ internal sealed partial class CacheTrial : IDisposable
                     return;
                 _sessions.Add(new CacheSession(session.Sequence.Fork(length), [.. session.Tokens[..length]]));
                 break;
+            case < 23:
+                KeepPath(session);
+                break;
             case < 28:
                 int kept = _random.Next(session.Tokens.Count + 1);
                 if (IsRefused(session, kept, () => session.Sequence.Truncate(kept)))
@@ -163,6 +166,25 @@ internal sealed partial class CacheTrial : IDisposable
             return false;
         Assert.Throws<ArgumentOutOfRangeException>(action);
         return true;
+    }
+
+    // Rows that other sequences share stay as they are.
+    private void KeepPath(CacheSession session)
+    {
+        int length = _random.Next(session.Tokens.Count + 1);
+        int behind = session.Tokens.Count - length;
+        int still = _random.Next(3);
+        int[] accepted = Options.Window is null
+            ? [.. Enumerable.Range(0, behind).Where(i => i < still || _random.Next(2) == 0)]
+            : [.. Enumerable.Range(0, _random.Next(behind + 1))];
+        if (IsRefused(session, length + accepted.Length, () => session.Sequence.KeepPath(length, accepted)))
+            return;
+        session.Sequence.KeepPath(length, accepted);
+        CacheToken[] path = [.. accepted.Select(i => session.Tokens[length + i])];
+        session.Tokens.RemoveRange(length, behind);
+        session.Tokens.AddRange(path);
+        foreach (CacheSession one in _sessions)
+            CheckRows(one);
     }
 
     private static int DroppedOf(KeyValueSequence sequence) => sequence.Length - sequence.ResidentLength;

@@ -83,6 +83,104 @@ public class CacheRuleTests
     }
 
     [Fact]
+    public void Parents_that_are_no_trees_are_refused()
+    {
+        using KeyValueCache cache = Engine.CreateCache(_options);
+        using KeyValueCache window = Engine.CreateCache(_window);
+        KeyValueSequence one = cache.Open();
+        KeyValueSequence two = cache.Open();
+        Assert.Throws<ArgumentException>("parents", () => cache.Append([one, two], [2, 1], [-1, -1]));
+        Refused("Number 1", [2, 2], [-1, 1, -1, 0]);
+        Refused("Number 2", [2, 2], [-1, 0, 0, 0]);
+        Refused("Number 3", [2, 2], [-1, 0, -1, -2]);
+        Refused("Number 3", [2, 2], [-1, 0, -1, 1]);
+        Assert.Throws<ArgumentException>("parents", () => window.Append([window.Open()], [1], [-1]));
+        Assert.Equal([0, 0], [one.Length, two.Length]);
+        cache.Append([one, two], [2, 2], [-1, 0, -1, -1]).Dispose();
+
+        void Refused(string number, int[] lengths, int[] parents)
+        {
+            var error = Assert.Throws<ArgumentOutOfRangeException>(
+                nameof(parents), () => cache.Append([one, two], lengths, parents));
+            Assert.Contains(number, error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void Calls_by_distance_are_refused_for_trees()
+    {
+        using KeyValueCache cache = Engine.CreateCache(_options);
+        using KeyValueBatch batch = cache.Append([cache.Open()], [3], [-1, -1, 0]);
+        Tensor<float> rows = Data.Random(new Random(1), 3, 2, 4);
+        Tensor<float> table = Data.Random(new Random(1), 1, 2);
+        Refused("options", (ref AttentionInputs<float> _) => { }, new AttentionOptions { Window = new AttentionWindow { Left = 5 } });
+        Refused("alibiSlopes", (ref AttentionInputs<float> inputs) => inputs.AlibiSlopes = Data.Random(new Random(2), 2));
+        Refused("distanceBias", (ref AttentionInputs<float> inputs) => inputs.DistanceBias = Data.Random(new Random(2), 2, 3));
+
+        // The deepest token has position 1, in row 2.
+        Refused("queryPositions", (ref AttentionInputs<float> inputs) => inputs.RotaryCosine = inputs.RotarySine = table);
+        Tensor<float> longer = Data.Random(new Random(1), 2, 2);
+        var last = new AttentionInputs<float>
+        {
+            Query = rows,
+            Key = rows,
+            Value = rows,
+            Cache = batch,
+            RotaryCosine = longer,
+            RotarySine = longer,
+        };
+        Engine.ScaledDotProductAttention(last, new AttentionOutputs<float> { Output = Data.Poisoned(3, 2, 4) });
+
+        void Refused(string argument, ChangeInputs change, AttentionOptions? options = null)
+        {
+            var error = Assert.ThrowsAny<ArgumentException>(() =>
+            {
+                var inputs = new AttentionInputs<float> { Query = rows, Key = rows, Value = rows, Cache = batch };
+                change(ref inputs);
+                Engine.ScaledDotProductAttention(inputs, new AttentionOutputs<float> { Output = Data.Poisoned(3, 2, 4) }, options);
+            });
+            Assert.Equal(argument, error.ParamName);
+        }
+    }
+
+    [Fact]
+    public void Paths_that_do_not_fit_are_refused()
+    {
+        using KeyValueCache cache = Engine.CreateCache(_paged with { Pages = 2, Capacity = 32 });
+        KeyValueSequence one = cache.Open();
+        using (KeyValueBatch batch = cache.Append([one], [8]))
+            Run(Engine, batch, query: 8, key: 8, value: 8, output: 8);
+        Assert.Throws<ArgumentOutOfRangeException>("length", () => one.KeepPath(9, []));
+        Assert.Throws<ArgumentOutOfRangeException>("length", () => one.KeepPath(-1, []));
+        Assert.Throws<ArgumentOutOfRangeException>("accepted", () => one.KeepPath(5, [0, 3]));
+        Assert.Throws<ArgumentOutOfRangeException>("accepted", () => one.KeepPath(5, [-1]));
+        Assert.Throws<ArgumentOutOfRangeException>("accepted", () => one.KeepPath(5, [1, 1]));
+        Assert.Throws<ArgumentOutOfRangeException>("accepted", () => one.KeepPath(5, [2, 1]));
+        Assert.Equal(8, one.Length);
+
+        // The page is a fork's too, and the other one a third sequence's.
+        using KeyValueSequence fork = one.Fork();
+        KeyValueSequence other = cache.Open();
+        using (KeyValueBatch batch = cache.Append([other], [3]))
+            Run(Engine, batch);
+        Assert.Throws<KeyValueCacheFullException>(() => one.KeepPath(5, [1, 2]));
+        Assert.Equal(8, one.Length);
+        one.KeepPath(5, [0, 1]);
+        other.Dispose();
+        one.KeepPath(5, [1]);
+        Assert.Equal((6, 8, 2), (one.Length, fork.Length, cache.PagesInUse));
+
+        using KeyValueCache window = Engine.CreateCache(_window);
+        KeyValueSequence windowed = window.Open();
+        window.Append([windowed], [0]).Dispose();
+        using (KeyValueBatch batch = window.Append([windowed], [3]))
+            Run(Engine, batch, options: new AttentionOptions { Window = new AttentionWindow { Left = 4 } });
+        Assert.Throws<ArgumentOutOfRangeException>("accepted", () => windowed.KeepPath(1, [1]));
+        windowed.KeepPath(1, [0]);
+        Assert.Equal(2, windowed.Length);
+    }
+
+    [Fact]
     public void A_batch_that_has_ended_is_not_the_next_one()
     {
         using KeyValueCache cache = Engine.CreateCache(_options);

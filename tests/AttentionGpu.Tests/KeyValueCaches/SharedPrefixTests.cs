@@ -35,7 +35,7 @@ public class SharedPrefixTests
             KeyValueSequence[][] sequences = [Family(engine, shared, 17), Family(engine, apart, 17)];
             int[] lengths = [.. sequences[0].Select(_ => random.Next(4))];
             lengths[1] = 2;
-            foreach (bool appends in (bool[])[true, false])
+            foreach ((bool appends, bool isTree) in ((bool, bool)[])[(true, false), (true, true), (false, false)])
             {
                 int tokens = lengths.Sum();
                 Tensor<float> query = Data.Random(random, tokens, Heads, Size);
@@ -44,10 +44,11 @@ public class SharedPrefixTests
                 Tensor<float> sinks = Data.Random(random, Heads);
                 Tensor<float>[] outputs = [Data.Poisoned(tokens, Heads, Size), Data.Poisoned(tokens, Heads, Size)];
                 Tensor<float>[] sums = [Data.Poisoned(Heads, tokens), Data.Poisoned(Heads, tokens)];
+                int[] parents = isTree ? CacheTree.Random(random, lengths, lengths).Parents : [];
                 for (int i = 0; i < 2; i++)
                 {
                     KeyValueCache cache = i == 0 ? shared : apart;
-                    using KeyValueBatch batch = appends ? cache.Append(sequences[i], lengths) : cache.Read(sequences[i], lengths);
+                    using KeyValueBatch batch = appends ? cache.Append(sequences[i], lengths, parents) : cache.Read(sequences[i], lengths);
                     engine.ScaledDotProductAttention(
                         new AttentionInputs<float>
                         {
@@ -60,8 +61,8 @@ public class SharedPrefixTests
                         new AttentionOutputs<float> { Output = outputs[i], LogSumExp = sums[i] });
                 }
 
-                Close.Assert(outputs[1], outputs[0], $"{backend} {element} {appends}");
-                Close.Assert(sums[1], sums[0], $"{backend} {element} {appends}");
+                Close.Assert(outputs[1], outputs[0], $"{backend} {element} {appends} {isTree}");
+                Close.Assert(sums[1], sums[0], $"{backend} {element} {appends} {isTree}");
             }
         }
     }

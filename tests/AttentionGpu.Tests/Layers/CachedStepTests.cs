@@ -31,12 +31,14 @@ public class CachedStepTests
     };
 
     [Theory]
-    [InlineData("reference", KeyValueCacheKind.Paged, 40)]
-    [InlineData("simd", KeyValueCacheKind.Contiguous, Steps)]
-    [InlineData("simd", KeyValueCacheKind.Paged, Steps)]
-    [InlineData("simd", KeyValueCacheKind.Window, Steps)]
-    [InlineData("ilgpu-cpu", KeyValueCacheKind.Paged, 5)]
-    public void A_step_makes_no_plan_and_takes_no_memory_after_the_first(string device, KeyValueCacheKind kind, int steps)
+    [InlineData("reference", KeyValueCacheKind.Paged, 40, false)]
+    [InlineData("simd", KeyValueCacheKind.Contiguous, Steps, false)]
+    [InlineData("simd", KeyValueCacheKind.Paged, Steps, false)]
+    [InlineData("simd", KeyValueCacheKind.Paged, Steps, true)]
+    [InlineData("simd", KeyValueCacheKind.Window, Steps, false)]
+    [InlineData("ilgpu-cpu", KeyValueCacheKind.Paged, 5, false)]
+    [InlineData("ilgpu-cpu", KeyValueCacheKind.Paged, 5, true)]
+    public void A_step_makes_no_plan_and_takes_no_memory_after_the_first(string device, KeyValueCacheKind kind, int steps, bool isTree)
     {
         using var backend = new WatchingBackend(device switch
         {
@@ -45,7 +47,7 @@ public class CachedStepTests
             _ => new AcceleratorBackend(AttentionEngine.SelectDevice(device).Device, long.MaxValue),
         });
         using var engine = new AttentionEngine(backend);
-        using var decoding = new Decoding(engine, kind);
+        using var decoding = new Decoding(engine, kind, isTree);
         long inUse = 0;
         for (int step = 0; step < steps; step++)
         {
@@ -65,10 +67,12 @@ public class CachedStepTests
     }
 
     [Theory]
-    [InlineData(KeyValueCacheKind.Contiguous)]
-    [InlineData(KeyValueCacheKind.Paged)]
-    [InlineData(KeyValueCacheKind.Window)]
-    public void A_step_allocates_no_managed_bytes_on_simd(KeyValueCacheKind kind)
+    [InlineData(KeyValueCacheKind.Contiguous, false)]
+    [InlineData(KeyValueCacheKind.Contiguous, true)]
+    [InlineData(KeyValueCacheKind.Paged, false)]
+    [InlineData(KeyValueCacheKind.Paged, true)]
+    [InlineData(KeyValueCacheKind.Window, false)]
+    public void A_step_allocates_no_managed_bytes_on_simd(KeyValueCacheKind kind, bool isTree)
     {
         using var engine = new AttentionEngine("simd");
         long allocated = long.MaxValue;
@@ -76,7 +80,7 @@ public class CachedStepTests
         // A garbage collection lets the framework's array pool go: one loop of several has none.
         for (int loop = 0; loop < 5 && allocated != 0; loop++)
         {
-            using var decoding = new Decoding(engine, kind);
+            using var decoding = new Decoding(engine, kind, isTree);
             allocated = 0;
             for (int step = 0; step < Steps; step++)
             {
@@ -92,25 +96,36 @@ public class CachedStepTests
         Assert.Equal(0, allocated);
     }
 
-    /// <summary>Two layers of a model that decode three sequences.</summary>
+    /// <summary>
+    /// Two layers of a model that decode three sequences; with trees two drafts of each at a time, of which the second is kept.
+    /// </summary>
     private sealed class Decoding : IDisposable
     {
         private readonly MultiHeadAttention<float>[] _layers;
         private readonly KeyValueCache _cache;
         private readonly KeyValueSequence[] _sequences;
-        private readonly int[] _ones = [.. Enumerable.Repeat(1, Sequences)];
-        private readonly Tensor<float> _input = Tensor.CreateFromShape<float>([Sequences, Size]);
-        private readonly Tensor<float>[] _outputs = [.. Enumerable.Range(0, Layers).Select(_ => Data.Poisoned(Sequences, Size))];
+        private readonly MultiHeadAttentionConfig _own;
+        private readonly int _drafts;
+        private readonly int[] _lengths;
+        private readonly int[] _parents;
+        private readonly Tensor<float> _input;
+        private readonly Tensor<float>[] _outputs;
         private readonly MultiHeadAttentionWeights[] _weights;
 
         // [step, sequence, size], of all steps.
         private readonly Tensor<float> _texts = Data.Random(new Random(), Capacity, Sequences, Size);
         private int _steps;
 
-        public Decoding(AttentionEngine engine, KeyValueCacheKind kind)
+        public Decoding(AttentionEngine engine, KeyValueCacheKind kind, bool isTree)
         {
-            _weights = [.. Enumerable.Range(0, Layers).Select(_ => MultiHeadAttentionWeights.Random(_config, Random.Shared.Next()))];
-            _layers = [.. _weights.Select(weights => new MultiHeadAttention<float>(engine, _config, weights))];
+            _own = isTree ? _config with { Window = null } : _config;
+            _drafts = isTree ? 2 : 1;
+            _lengths = [.. Enumerable.Repeat(_drafts, Sequences)];
+            _parents = [.. Enumerable.Repeat(-1, isTree ? Sequences * _drafts : 0)];
+            _input = Data.Random(new Random(), Sequences * _drafts, Size);
+            _outputs = [.. Enumerable.Range(0, Layers).Select(_ => Data.Poisoned(Sequences * _drafts, Size))];
+            _weights = [.. Enumerable.Range(0, Layers).Select(_ => MultiHeadAttentionWeights.Random(_own, Random.Shared.Next()))];
+            _layers = [.. _weights.Select(weights => new MultiHeadAttention<float>(engine, _own, weights))];
             _cache = engine.CreateCache(new KeyValueCacheOptions
             {
                 KeyValueHeads = 2,
@@ -129,26 +144,32 @@ public class CachedStepTests
             for (int i = 0; i < Sequences; i++)
             {
                 for (int element = 0; element < Size; element++)
-                    _input[i, element] = _texts[_steps, i, element];
+                    _input[(i + 1) * _drafts - 1, element] = _texts[_steps, i, element];
             }
 
+            using (KeyValueBatch batch = _cache.Append(_sequences, _lengths, _parents))
+            {
+                for (int layer = 0; layer < _layers.Length; layer++)
+                    _layers[layer].Forward(_input, _outputs[layer], batch, layer);
+            }
+
+            for (int i = 0; i < Sequences && _drafts > 1; i++)
+                _sequences[i].KeepPath(_steps, [_drafts - 1]);
             _steps++;
-            using KeyValueBatch batch = _cache.Append(_sequences, _ones);
-            for (int layer = 0; layer < _layers.Length; layer++)
-                _layers[layer].Forward(_input, _outputs[layer], batch, layer);
         }
 
         /// <summary>Compares the last outputs with those of whole texts.</summary>
         public void Check(string device)
         {
             Tensor<float> texts = Tensor.Create(Data.Flat(_texts)[..(_steps * Sequences * Size)], [_steps, Sequences, Size]);
-            MultiHeadAttentionConfig config = _config with { BatchFirst = false };
+            MultiHeadAttentionConfig config = _own with { BatchFirst = false };
             for (int i = 0; i < Layers; i++)
             {
                 using var layer = new MultiHeadAttention<float>(Engines.Reference, config, _weights[i]);
                 Tensor<float> expected = Data.Poisoned(texts.Lengths);
                 layer.Forward(texts, expected, Causal.TopLeft);
-                Close.Assert(Data.Flat(expected)[^(Sequences * Size)..], Data.Flat(_outputs[i]), device);
+                float[] kept = [.. Data.Flat(_outputs[i]).Chunk(_drafts * Size).SelectMany(rows => rows[^Size..])];
+                Close.Assert(Data.Flat(expected)[^(Sequences * Size)..], kept, device);
             }
         }
 

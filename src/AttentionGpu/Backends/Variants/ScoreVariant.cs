@@ -18,7 +18,7 @@ internal abstract class ScoreVariant
     public static IReadOnlyList<ScoreVariant> All { get; } =
     [
         new SoftcapVariant(), new AlibiVariant(), new DistanceBiasVariant(), new BiasVariant(), new MaskVariant(), new DocumentVariant(),
-        new KeyPaddingVariant(), new KeyBiasVariant(),
+        new KeyPaddingVariant(), new KeyBiasVariant(), new TreeVariant(),
     ];
 
     /// <summary>The variant in a signature.</summary>

@@ -173,7 +173,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Whether every row sees all of the keys as they are.
     private bool IsPlain(in Block block, int firstKey, int endKey) => !_mask.Exists && !_transform.Exists
         && firstKey >= _context.Bounds.FirstKey(block.Sequence, LastQuery(block))
-        && endKey <= _context.Bounds.EndKey(block.Sequence, FirstQuery(block));
+        && endKey <= _context.Bounds.ShownEnd(block.Sequence, FirstQuery(block));
 
     private void Score(in Block block, int keyHead, int firstKey, int count)
     {
@@ -216,6 +216,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         int end = Math.Clamp(_context.Bounds.EndKey(block.Sequence, query) - firstKey, first, count);
         new Span<float>(scores, first).Fill(float.NegativeInfinity);
         new Span<float>(scores + end, count - end).Fill(float.NegativeInfinity);
+        if (_context.Signature.Has(ScoreVariants.Tree))
+            PositionMask<TVector, TOperations>.HideOtherBranches(_context, block.Sequence, query, firstKey, end, scores, 1);
     }
 
     /// <summary>

@@ -8,6 +8,7 @@ namespace AttentionGpu.Backends.Simd.Attention;
 internal readonly struct KeyBounds(in AttentionSignature signature, WindowSize window)
 {
     private readonly CausalKind _causal = signature.Causal;
+    private readonly bool _hasTree = signature.Has(ScoreVariants.Tree);
     private readonly bool _hasWindow = signature.HasWindow;
     private readonly WindowRange _window = new() { Left = window.Left, Right = window.Right };
 
@@ -25,6 +26,15 @@ internal readonly struct KeyBounds(in AttentionSignature signature, WindowSize w
             _ => throw Unknown(_causal),
         };
         return _hasWindow ? Math.Min(end, _window.EndKey(sequence, query)) : end;
+    }
+
+    /// <summary>
+    /// The key after the last that the query sees without a gap: a tree shows a query some of the keys that lie behind the past.
+    /// </summary>
+    public int ShownEnd(in Sequence sequence, int query)
+    {
+        int end = EndKey(sequence, query);
+        return _hasTree ? Math.Min(end, sequence.KeyLength - sequence.QueryLength) : end;
     }
 
     // Apart, so that the method above stays small enough to be part of its callers.

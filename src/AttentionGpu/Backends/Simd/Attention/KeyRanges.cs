@@ -44,9 +44,9 @@ internal struct KeyRanges
         _next = Math.Max(firstKey, bounds.FirstKey(block.Sequence, block.FirstQuery));
         _endKey = Math.Max(_next, Math.Min(endKey, bounds.EndKey(block.Sequence, lastQuery)));
         _lastShown = bounds.FirstKey(block.Sequence, lastQuery);
-        _firstHidden = bounds.EndKey(block.Sequence, block.FirstQuery);
+        _firstHidden = bounds.ShownEnd(block.Sequence, block.FirstQuery);
         _halfLane = block.Lanes - narrowLanes;
-        _firstHiddenFromHalf = bounds.EndKey(block.Sequence, block.FirstQuery + _halfLane);
+        _firstHiddenFromHalf = bounds.ShownEnd(block.Sequence, block.FirstQuery + _halfLane);
         _halfKey = _halfLane == 0
             ? _endKey
             : Math.Clamp(bounds.EndKey(block.Sequence, block.FirstQuery + _halfLane - 1), _next, _endKey);

@@ -1,11 +1,14 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Backends.Simd.Vectors;
+using AttentionGpu.Backends.Variants;
+using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
-/// Hides the keys of a block of scores that lanes do not see by position. Only the vectors that a diagonal crosses are touched.
+/// Hides the keys of a block of scores that lanes do not see by position, or by a tree. Only the vectors that a diagonal crosses, and the
+/// keys of a tree, are touched.
 /// </summary>
 internal static unsafe class PositionMask<TVector, TOperations>
     where TVector : unmanaged
@@ -25,6 +28,32 @@ internal static unsafe class PositionMask<TVector, TOperations>
             long position = (long)block.FirstQuery + block.Sequence.WindowOffset - keys.First;
             HideAfter(block, keys, position + window.Right + 1, 0);
             HideBefore(block, keys, position - window.Left);
+        }
+
+        for (int lane = keys.FirstLane; lane < block.Queries && context.Signature.Has(ScoreVariants.Tree); lane++)
+        {
+            HideOtherBranches(
+                context, block.Sequence, block.FirstQuery + lane, keys.First, keys.Count, block.Scores + lane, block.Lanes);
+        }
+    }
+
+    /// <summary>
+    /// Hides the keys of a tree that a query does not see. A score at a time: a tree is short beside the past.
+    /// </summary>
+    /// <param name="context">The call.</param>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="query">The query, counted from the sequence's first.</param>
+    /// <param name="firstKey">The key of the first score.</param>
+    /// <param name="count">How many scores there are.</param>
+    /// <param name="scores">The first score.</param>
+    /// <param name="stride">From one score to the next.</param>
+    public static void HideOtherBranches(
+        AttentionContext context, in Sequence sequence, int query, int firstKey, int count, float* scores, nint stride)
+    {
+        for (int i = Math.Max(0, sequence.KeyLength - sequence.QueryLength - firstKey); i < count; i++)
+        {
+            if (!TreeVariant.IsVisible(context.Extent, context.Buffers, sequence, query, firstKey + i))
+                scores[i * stride] = float.NegativeInfinity;
         }
     }
 

@@ -13,8 +13,10 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    private const ScoreVariants Vectorised =
-        ScoreVariants.Softcap | ScoreVariants.Alibi | ScoreVariants.DistanceBias | ScoreMask<TVector, TOperations>.Variants;
+    // What hides keys only: masks from memory, and a tree, which has its place beside position.
+    private const ScoreVariants Hiding = ScoreMask<TVector, TOperations>.Variants | ScoreVariants.Tree;
+
+    private const ScoreVariants Vectorised = ScoreVariants.Softcap | ScoreVariants.Alibi | ScoreVariants.DistanceBias | Hiding;
 
     // Variants without vector code.
     private readonly ScoreVariant[] _others = ScoreVariant.Beside(context.Signature, Vectorised);
@@ -23,7 +25,7 @@ internal sealed unsafe class ScoreTransform<TVector, TOperations>(AttentionConte
     public bool Exists { get; } = IsIn(context.Signature);
 
     /// <summary>Whether a signature changes scores.</summary>
-    public static bool IsIn(in AttentionSignature signature) => (signature.Variants & ~ScoreMask<TVector, TOperations>.Variants) != 0;
+    public static bool IsIn(in AttentionSignature signature) => (signature.Variants & ~Hiding) != 0;
 
     /// <summary>Changes a block of scores.</summary>
     public void Apply(in QueryBlock block, in KeyRange keys)

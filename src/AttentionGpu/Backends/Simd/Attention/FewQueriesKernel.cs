@@ -36,7 +36,6 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Keys or values of a step, which come to L1 for all rows. Rows of more bytes at once are read with gaps in time that the processor's
     // prefetching does not fill; a step of fewer rows reads and writes the sums more often.
     private const int StepBytes = 8 << 10;
-    private const int MinStep = 8;
 
     // Keys and values are asked for so much before they are read; a multiple of the rows of a page.
     private const int AheadBytes = 16 << 10;
@@ -55,7 +54,6 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private readonly ScoreMask<TVector, TOperations> _mask;
     private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
-    private readonly int _step;
     private readonly int _aheadKeys;
 
     public FewQueriesKernel(AttentionContext context, PreciseRow<TVector, TOperations> precise)
@@ -69,7 +67,6 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         _transform = new(context);
         _sumsStride = SumsStride(_valueSize);
         int rowBytes = _stored.RowBytes(_headSize);
-        _step = Math.Clamp(StepBytes / rowBytes, MinStep, StoredProducts<TVector, TOperations>.MaxStep) / MinStep * MinStep;
         _aheadKeys = Math.Clamp(AheadBytes / rowBytes, MinAheadKeys, PartKeys / 2) / MinAheadKeys * MinAheadKeys;
     }
 
@@ -140,8 +137,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Totals = block.Maxima + MaxRows;
         block.Output = block.Totals + MaxRows;
         float* room = block.Output + ThreadWorkspace.RoundUp(_valueSize);
-        block.KeyProducts = new(_stored, _headSize, block.Rows, room);
-        block.ValueProducts = new(_stored, _valueSize, block.Rows, room);
+        block.KeyProducts = new(_stored, _headSize, block.Rows, StepBytes, room);
+        block.ValueProducts = new(_stored, _valueSize, block.Rows, StepBytes, room);
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Fill(-0f);
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
@@ -180,11 +177,12 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         firstKey += block.Sequence.KeyStart;
         for (int i = 0; i < count;)
         {
-            StoredRows keys = _context.Keys.Rows(block.Batch, keyHead, firstKey + i, Math.Min(_step, count - i));
+            StoredRows keys = _context.Keys.Rows(block.Batch, keyHead, firstKey + i, Math.Min(block.KeyProducts.Step, count - i));
             int ahead = i + _aheadKeys;
             StoredRows next = ahead < count
                 ? _context.Keys.Rows(block.Batch, keyHead, firstKey + ahead, keys.Count)
                 : FirstValues(block, keyHead, firstKey, count, ahead - count, keys.Count);
+            next.PrefetchScales();
             block.KeyProducts.Score(block.Queries, keys, next, block.Scores + i, ScoresStride);
             i += keys.Count;
         }
@@ -262,8 +260,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         firstKey += block.Sequence.KeyStart;
         for (int i = 0; i < count;)
         {
-            StoredRows values = _context.Values.Rows(block.Batch, keyHead, firstKey + i, Math.Min(_step, count - i));
+            StoredRows values = _context.Values.Rows(block.Batch, keyHead, firstKey + i, Math.Min(block.ValueProducts.Step, count - i));
             StoredRows next = FirstValues(block, keyHead, firstKey, count, i + _aheadKeys, values.Count);
+            next.PrefetchScales();
             block.ValueProducts.AddValues(block.Scores + i, ScoresStride, values, next, block.Sums, _sumsStride);
             i += values.Count;
         }

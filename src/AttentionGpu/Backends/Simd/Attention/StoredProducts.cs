@@ -17,15 +17,19 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    /// <summary>Most keys or values of a step: they come to L1 for the first rows, before the next ones take them.</summary>
-    public const int MaxStep = 32;
+    // Most keys or values of a step, and of one that is converted first: they come to L1 for the first rows, before the next ones take
+    // them.
+    private const int MaxStep = 128;
+    private const int MaxConvertedStep = 32;
 
+    private const int MinStep = 8;
     private const int MostRowsInRegisters = 8;
 
     private readonly KeyValueElement _element;
     private readonly int _size;
     private readonly int _groups;
     private readonly int _rows;
+    private readonly int _step;
     private readonly float* _scales;
     private readonly float* _tile;
     private readonly float* _converted;
@@ -33,12 +37,15 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     /// <param name="element">How the keys, or the values, are stored.</param>
     /// <param name="size">Elements of a row.</param>
     /// <param name="rows">The few rows.</param>
+    /// <param name="stepBytes">Bytes of a step.</param>
     /// <param name="memory">Memory of <see cref="RoomSize"/>.</param>
-    public StoredProducts(KeyValueElement element, int size, int rows, float* memory)
+    public StoredProducts(KeyValueElement element, int size, int rows, int stepBytes, float* memory)
     {
         _element = element;
         _size = size;
         _rows = rows;
+        int most = element != KeyValueElement.Float32 && rows > MostRowsInRegisters ? MaxConvertedStep : MaxStep;
+        _step = Math.Clamp(stepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;
         _tile = _scales + ScaleFloats(element, size);
@@ -49,6 +56,9 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     public static long RoomSize(KeyValueElement element, int size, int rows) =>
         ScaleFloats(element, size) + WeightTile<TVector, TOperations>.RoomSize(rows, MaxStep)
         + (element == KeyValueElement.Float32 ? 0 : (long)MaxStep * size);
+
+    /// <summary>Keys or values of a step: a multiple of 8, unless they end before.</summary>
+    public int Step => _step;
 
     /// <summary><c>scores[i, j] = queries[i] . keys[j]</c>.</summary>
     public void Score(float* queries, in StoredRows keys, in StoredRows ahead, float* scores, nint scoreStride)

@@ -8,7 +8,10 @@ namespace AttentionGpu.Backends.Simd.Memory;
 /// </summary>
 internal static unsafe class Prefetch
 {
-    private const int LineFloats = 16;
+    /// <summary>Bytes of a line of a processor's cache.</summary>
+    public const int LineBytes = 64;
+
+    private const int LineFloats = LineBytes / sizeof(float);
 
     /// <summary>Asks for floats that are needed soon: brings them to L1.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -26,7 +29,7 @@ internal static unsafe class Prefetch
     {
         if (!Sse.IsSupported)
             return;
-        for (int line = 0; line < count; line += LineFloats * sizeof(float))
+        for (int line = 0; line < count; line += LineBytes)
             Sse.Prefetch1(first + line);
     }
 }

@@ -10,6 +10,11 @@ internal unsafe interface IStoredElements<TVector>
     /// <summary>Whether a row has one scale.</summary>
     static abstract bool HasRowScale { get; }
 
+    /// <summary>
+    /// Whether elements are read with so few instructions that the products of a single row wait for memory.
+    /// </summary>
+    static abstract bool WaitsForMemory { get; }
+
     /// <summary>A vector of a row's elements.</summary>
     /// <param name="row">The row.</param>
     /// <param name="element">The first element: a multiple of a vector's.</param>

@@ -14,6 +14,8 @@ internal readonly unsafe struct SingleElements<TVector, TOperations> : IStoredEl
 
     public static bool HasRowScale => false;
 
+    public static bool WaitsForMemory => true;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load(byte* row, int element) => TOperations.Load((float*)row + element);
 
@@ -36,6 +38,8 @@ internal readonly unsafe struct HalfElements<TVector, TOperations> : IStoredElem
 
     public static bool HasRowScale => false;
 
+    public static bool WaitsForMemory => false;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load(byte* row, int element) =>
         TOperations.Multiply(TOperations.LoadShortsAsBits((ushort*)row + element, Shift, Mask), TOperations.Broadcast(Factor));
@@ -54,6 +58,8 @@ internal readonly unsafe struct BFloat16Elements<TVector, TOperations> : IStored
 
     public static bool HasRowScale => false;
 
+    public static bool WaitsForMemory => true;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load(byte* row, int element) => TOperations.LoadShortsAsBits((ushort*)row + element, Shift, -1);
 
@@ -68,6 +74,8 @@ internal readonly unsafe struct Int8Elements<TVector, TOperations> : IStoredElem
     public static int GroupSize => int.MaxValue;
 
     public static bool HasRowScale => true;
+
+    public static bool WaitsForMemory => false;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load(byte* row, int element) => TOperations.LoadBytes(row + element);
@@ -91,6 +99,8 @@ internal readonly unsafe struct Float8Elements<TVector, TOperations> : IStoredEl
 
     public static bool HasRowScale => true;
 
+    public static bool WaitsForMemory => false;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load(byte* row, int element) =>
         TOperations.Multiply(TOperations.LoadBytesAsBits(row + element, Shift, Mask), TOperations.Broadcast(Factor));
@@ -110,6 +120,8 @@ internal readonly unsafe struct Int4Elements<TVector, TOperations> : IStoredElem
     public static int GroupSize => KeyValueElements.Int4Group;
 
     public static bool HasRowScale => false;
+
+    public static bool WaitsForMemory => false;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Load(byte* row, int element) => TOperations.LoadNibbles(row + element / 2);

@@ -6,8 +6,6 @@ namespace AttentionGpu.Backends.Simd.Stored;
 /// <summary>Rows of keys or values as they are stored, a stride apart, and their scales.</summary>
 internal readonly unsafe struct StoredRows
 {
-    private const int LineBytes = 64;
-
     /// <summary>The first row.</summary>
     public byte* First { get; init; }
 
@@ -30,8 +28,14 @@ internal readonly unsafe struct StoredRows
     /// Asks for some of the rows in L2, as far as there are so many: L1 takes fewer requests at a time, and the next ones wait. The
     /// processor's own prefetching starts anew at each page of memory.
     /// </summary>
+    /// <param name="first">The first row.</param>
+    /// <param name="count">How many rows.</param>
+    /// <param name="alternate">
+    /// Whether to ask for every other line. A core has a number of requests under way at most, and the processor brings the rest of rows
+    /// that are read from end to end. Rows that are read in another order would wait for the lines that nobody asks for.
+    /// </param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Prefetch(int first, int count)
+    public void Prefetch(int first, int count, bool alternate = false)
     {
         if (!Sse.IsSupported)
             return;
@@ -39,10 +43,16 @@ internal readonly unsafe struct StoredRows
         for (int row = first; row < end; row++)
         {
             byte* line = First + row * Stride;
-            for (byte* last = line + Bytes; line < last; line += LineBytes)
+            byte* last = line + Bytes;
+            if (alternate)
+                line += (nint)line & Memory.Prefetch.LineBytes;
+            for (; line < last; line += alternate ? 2 * Memory.Prefetch.LineBytes : Memory.Prefetch.LineBytes)
                 Sse.Prefetch1(line);
         }
     }
+
+    /// <summary>Asks for the scales of all rows in L2: they are read before the rows.</summary>
+    public void PrefetchScales() => Memory.Prefetch.Bytes(Scales, (int)(Count * ScaleStride));
 }
 
 /// <summary>Scales of rows as floats: that of a row and a group is at row * RowStride + group * GroupStride.</summary>

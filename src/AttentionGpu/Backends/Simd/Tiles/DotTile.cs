@@ -143,13 +143,13 @@ internal static unsafe class DotTile<TVector, TOperations>
             float* scale1 = scale0 + Math.Min(1, rows - 1) * scales.RowStride;
             float* scale2 = scale0 + Math.Min(2, rows - 1) * scales.RowStride;
             float* scale3 = scale0 + (rows - 1) * scales.RowStride;
-            ahead.Prefetch(j, 1);
+            ahead.Prefetch(j, 1, TStored.WaitsForMemory);
             TVector sum0 = Dot<TStored>(left, whole, right0, scale0, scales.GroupStride);
-            ahead.Prefetch(j + 1, 1);
+            ahead.Prefetch(j + 1, 1, TStored.WaitsForMemory);
             TVector sum1 = Dot<TStored>(left, whole, right1, scale1, scales.GroupStride);
-            ahead.Prefetch(j + 2, 1);
+            ahead.Prefetch(j + 2, 1, TStored.WaitsForMemory);
             TVector sum2 = Dot<TStored>(left, whole, right2, scale2, scales.GroupStride);
-            ahead.Prefetch(j + 3, 1);
+            ahead.Prefetch(j + 3, 1, TStored.WaitsForMemory);
             TVector sum3 = Dot<TStored>(left, whole, right3, scale3, scales.GroupStride);
             Vector128<float> sums = TOperations.SumEach(sum0, sum1, sum2, sum3);
             for (int step = whole; step < depth; step++)

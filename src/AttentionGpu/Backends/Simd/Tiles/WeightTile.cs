@@ -136,8 +136,11 @@ internal static unsafe class WeightTile<TVector, TOperations>
         TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
         TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
         int aheadCount = row == 0 ? operands.Ahead.Count : 0;
-        byte* next = operands.Ahead.First + operands.Ahead.Bytes * column / operands.Columns;
-        int nextBytes = operands.Ahead.Bytes * Lanes / operands.Columns;
+        int nextByte = operands.Ahead.Bytes * column / operands.Columns;
+        byte* next = operands.Ahead.First + nextByte;
+
+        // Where a line has the columns of more tiles, the first one asks for it.
+        int nextBytes = nextByte % Prefetch.LineBytes == 0 ? operands.Ahead.Bytes * Lanes / operands.Columns : 0;
         for (int j = 0; j < count; j++)
         {
             // The same columns of the rows that are read next.
@@ -209,7 +212,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
         for (int j = 0; j < count; j++)
         {
             if (column == 0)
-                operands.Ahead.Prefetch(j, 1);
+                operands.Ahead.Prefetch(j, 1, TStored.WaitsForMemory);
             TVector weight = TOperations.Broadcast(weights[j]);
             a0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column), a0);
             b0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + TOperations.Width), b0);

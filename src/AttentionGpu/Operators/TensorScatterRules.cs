@@ -40,7 +40,7 @@ internal static class TensorScatterRules
         cache.CopyTo(expected);
         if (update.Length == cache.Length)
             expected[rows] = update[rows];
-        ShapeRules.Require(update, expected, $"the shape of 'cache' with the number of rows as axis {rows}", "update");
+        ShapeRules.Require(update, expected, "the shape of 'cache' but for the axis of rows", "update");
         if (update[rows] > cache[rows])
             throw ShapeRules.Error(update, $"must have at most the cache's {cache[rows]} rows as axis {rows}", "update");
         return rows;

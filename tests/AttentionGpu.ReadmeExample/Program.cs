@@ -32,3 +32,16 @@ for (int step = 0; step < 3; step++)
     Tensor<float> next = layer.Forward(Tensor.Create(numbers[..(2 * 64)], [2, 64]), batch);
     Console.WriteLine($"{first.Length} and {second.Length} tokens: {next[0, 0]}, {next[1, 0]}");
 }
+
+// Decoding in a buffer: its first rows are the past, one more is the present.
+nint[] lengths = [1, 4, 8, 16], row = [1, 4, 1, 16];
+using DeviceTensor<float> keys = engine.CreateTensor<float>(lengths), values = engine.CreateTensor<float>(lengths);
+for (int past = 0; past < 8; past++)
+{
+    using DeviceTensor<float> pastKey = keys.Slice(0, past, axis: 2), presentKey = keys.Slice(0, past + 1, axis: 2);
+    using DeviceTensor<float> pastValue = values.Slice(0, past, axis: 2), presentValue = values.Slice(0, past + 1, axis: 2);
+    Tensor<float> token = Tensor.Create(numbers[..64], row), attended = Tensor.CreateFromShape<float>(row);
+    engine.ScaledDotProductAttention<float>(
+        new() { Query = token, Key = token, Value = token, PastKey = pastKey, PastValue = pastValue },
+        new() { Output = attended, PresentKey = presentKey, PresentValue = presentValue });
+}

@@ -48,6 +48,10 @@ internal readonly struct DeviceMemory
         return first < second + other.ByteLength && second < first + ByteLength;
     }
 
+    /// <summary>Whether both have the same first byte; never where one has no bytes.</summary>
+    public bool StartsWith(DeviceMemory other) =>
+        ByteLength > 0 && other.ByteLength > 0 && Slice<byte>(0, 1).Overlaps(other.Slice<byte>(0, 1));
+
     /// <summary>The address in host memory; false where the memory is a device's own. The emulator's buffers are in host memory.</summary>
     public bool TryGetHostAddress(out nint address)
     {

@@ -26,7 +26,7 @@ public sealed partial class AttentionEngine
         if (heads.Cache is not null && !ReferenceEquals(heads.Cache.Cache.Lifetime, Lifetime))
             throw BadInput.Because("cache", "'cache' must be a batch of a cache of this engine; it is another engine's.");
         using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names, IsBatchInvariant);
-        AttentionOverlaps.Check(inputs, outputs, names);
+        AttentionOverlaps.Check(heads, inputs, outputs, names);
         bool strided = steps.TakesStridedRows;
         fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
         fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
@@ -45,8 +45,8 @@ public sealed partial class AttentionEngine
             DeviceMemory queryNumbers = call.Input(documents, queryDocuments, "queryDocuments");
             var memory = new AttentionMemory
             {
-                PresentKey = call.Output(outputs.PresentKey, presentKey, "presentKey"),
-                PresentValue = call.Output(outputs.PresentValue, presentValue, "presentValue"),
+                PresentKey = call.Output(outputs.PresentKey, presentKey, "presentKey", strided: true),
+                PresentValue = call.Output(outputs.PresentValue, presentValue, "presentValue", strided: true),
                 PastKey = call.Input(inputs.PastKey, pastKey, "pastKey", strided: true),
                 PastValue = call.Input(inputs.PastValue, pastValue, "pastValue", strided: true),
                 ExtraKey = call.Input(inputs.ExtraKey, extraKey, "extraKey"),
@@ -88,7 +88,7 @@ public sealed partial class AttentionEngine
             if (heads.Cache is { } batch)
                 (memory.Cache, buffers) = Use(ref call, batch, heads.CacheLayer, buffers);
             if (request.Signature.BatchInvariant)
-                RequireAlignment(inputs, outputs, buffers, names);
+                RequireAlignment(inputs, outputs, buffers, memory, names);
 
             // The last memory of the call: after it nothing fails for want of memory.
             long intermediateBytes = steps.IntermediateBytes;
@@ -105,8 +105,9 @@ public sealed partial class AttentionEngine
             call.Finish(outputs.Output, buffers.Output, strided);
             call.Finish(outputs.Scores, buffers.Scores);
             call.Finish(outputs.LogSumExp, buffers.LogSumExp);
-            call.Finish(outputs.PresentKey, memory.PresentKey);
-            call.Finish(outputs.PresentValue, memory.PresentValue);
+            int kept = heads.PastLength;
+            call.Finish(outputs.PresentKey, memory.PresentKey, strided: true, heads.PresentKey.ContinuesPast ? kept : 0);
+            call.Finish(outputs.PresentValue, memory.PresentValue, strided: true, heads.PresentValue.ContinuesPast ? kept : 0);
         }
     }
 

@@ -78,7 +78,7 @@ public sealed partial class AttentionEngine
                 rows with
                 {
                     Source = buffers.Key,
-                    Target = Behind(request.PastKey, key),
+                    Target = Behind(request.Key, key),
                     TargetScales = buffers.KeyScales,
                     Norm = memory.KeyNorm,
                     Positions = memory.KeyPositions,
@@ -92,7 +92,7 @@ public sealed partial class AttentionEngine
             Execute(request.PastValue, new HeadTransformBuffers { Source = memory.PastValue, Target = value }, rest);
             Execute(
                 request.Value,
-                rows with { Source = buffers.Value, Target = Behind(request.PastValue, value), TargetScales = buffers.ValueScales },
+                rows with { Source = buffers.Value, Target = Behind(request.Value, value), TargetScales = buffers.ValueScales },
                 rest);
             buffers = buffers with { Value = value };
         }
@@ -165,13 +165,13 @@ public sealed partial class AttentionEngine
             ? present
             : parts.Take(checked(step.TargetElements * step.Signature.Target.Element.Plain().Size()));
 
-    // The memory behind the rows of the past.
-    private static DeviceMemory Behind(in HeadTransformStep past, DeviceMemory target)
+    // The memory from the step's first row on, behind the rows of the past.
+    private static DeviceMemory Behind(in HeadTransformStep step, DeviceMemory target)
     {
-        if (!past.IsNeeded)
+        if (step.FirstRow == 0)
             return target;
-        int rowBytes = past.Signature.Target.Element.RowBytes(past.Signature.Size);
-        long start = Math.Min((long)past.Extent.Length * rowBytes, target.ByteLength);
+        long start = step.FirstRow * step.Extent.Target.RowStride * step.Signature.Target.Element.Plain().Size();
+        start = Math.Min(start, target.ByteLength);
         return target.Slice<byte>(start, target.ByteLength - start);
     }
 }

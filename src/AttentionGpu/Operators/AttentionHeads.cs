@@ -21,6 +21,11 @@ internal readonly struct AttentionHeads
 
     public HeadTensor PastValue { get; init; }
 
+    /// <summary>Where the past and new keys go; the default value where they are not asked for.</summary>
+    public PresentRows PresentKey { get; init; }
+
+    public PresentRows PresentValue { get; init; }
+
     /// <summary>The step of a cache that keys and values are in; null where they are the call's own.</summary>
     public KeyValueBatchState? Cache { get; init; }
 
@@ -47,7 +52,7 @@ internal readonly struct AttentionHeads
     /// <param name="inputs">The tensors that it reads.</param>
     /// <param name="outputs">The tensors that it writes.</param>
     /// <param name="options">Its options.</param>
-    /// <param name="inPlace">Whether strided tensors are used where they are, if their last axis is contiguous.</param>
+    /// <param name="inPlace">Whether strided tensors of the host are used where they are, if their last axis is contiguous.</param>
     /// <exception cref="ArgumentException">A shape is wrong.</exception>
     public static AttentionHeads Read<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionOptions options, bool inPlace)
         where T : unmanaged
@@ -77,6 +82,9 @@ internal readonly struct AttentionHeads
             Output = ReadOutput(inputs, outputs, options, query, value, isRagged, inPlace),
             PastKey = pastKey,
             PastValue = pastValue,
+            PresentKey = ReadPresent(outputs.PresentKey, inputs.PastKey, key, pastKey.Length, "presentKey", isRagged, leftOut, inPlace),
+            PresentValue = ReadPresent(
+                outputs.PresentValue, inputs.PastValue, value, pastKey.Length, "presentValue", isRagged, leftOut, inPlace),
             IsRagged = isRagged,
             AxesLeftOut = leftOut,
         };
@@ -93,7 +101,7 @@ internal readonly struct AttentionHeads
         in TensorInput<T> tensor, AttentionLayout layout, int? heads, string sizeName, string name, bool isRagged, bool inPlace)
         where T : unmanaged
     {
-        ReadOnlySpan<nint> strides = inPlace && tensor.HasContiguousRows ? tensor.Strides : default;
+        ReadOnlySpan<nint> strides = (inPlace || tensor.Device is not null) && tensor.HasContiguousRows ? tensor.Strides : default;
         return isRagged
             ? HeadTensor.ReadRagged(tensor.Lengths, strides, sizeName, name)
             : HeadTensor.Read(tensor.Lengths, strides, layout, heads, sizeName, name);
@@ -161,6 +169,28 @@ internal readonly struct AttentionHeads
         return (
             Read(inputs.PastKey, AttentionLayout.BatchHeadsLength, null, "head size", "pastKey", false, inPlace),
             Read(inputs.PastValue, AttentionLayout.BatchHeadsLength, null, "value head size", "pastValue", false, inPlace));
+    }
+
+    // Ragged sequences have no present, which is refused elsewhere.
+    private static PresentRows ReadPresent<T>(
+        in TensorOutput<T> present, in TensorInput<T> past, in HeadTensor rows, int pastLength, string name, bool isRagged, int leftOut,
+        bool inPlace)
+        where T : unmanaged
+    {
+        if (!present.IsPresent || isRagged)
+            return default;
+        ShapeRules.Require(
+            present.Lengths, [rows.Batch, rows.Heads, pastLength + rows.Length, rows.Size],
+            "[batch, key/value heads, past and key length, size]", name, leftOut);
+        TensorInput<T> tensor = present.AsInput();
+        bool continues = TensorOverlap.Continues(present, past);
+        return new PresentRows
+        {
+            IsPresent = true,
+            Layout = Read(tensor, AttentionLayout.BatchHeadsLength, null, "size", name, false, inPlace).Layout,
+            ContinuesPast = continues,
+            HoldsPast = continues && (inPlace || present.Device is not null) && tensor.HasContiguousRows,
+        };
     }
 
     /// <summary>The shape of the output of the operator: the shape of the query, with the values' size.</summary>

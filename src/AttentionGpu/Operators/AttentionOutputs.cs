@@ -1,6 +1,15 @@
 namespace AttentionGpu;
 
-/// <summary>What scaled dot-product attention writes. All of each tensor is written; none may overlap an input or another output.</summary>
+/// <summary>
+/// What scaled dot-product attention writes. All of each tensor is written; none may overlap an input or another output, but that a present
+/// may begin with its past.
+/// </summary>
+/// <remarks>
+/// A present in the memory of its past: both are parts of one buffer [batch, key/value heads, capacity, size], which start at the same
+/// element and have the same strides (the first rows of each head; <see cref="DeviceTensor{T}.Slice"/> of axis 2, or a slice of a tensor
+/// in host memory). Only the new rows are written then, behind the past, and rows behind the present are left alone. Keys and values may
+/// do so each by itself. On a device with memory of its own, a buffer in host memory is copied there for each call: keep it on the device.
+/// </remarks>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>, as for the inputs.</typeparam>
 public ref struct AttentionOutputs<T>
     where T : unmanaged
@@ -8,10 +17,16 @@ public ref struct AttentionOutputs<T>
     /// <summary>[batch, heads, query length, value head size], in the order of <see cref="AttentionOptions.Layout"/>.</summary>
     public required TensorOutput<T> Output;
 
-    /// <summary>[batch, key/value heads, past length + key length, head size]: the past and the keys, normalised and rotated.</summary>
+    /// <summary>
+    /// [batch, key/value heads, past length + key length, head size]: the past and the keys, normalised and rotated. It may begin with
+    /// <see cref="AttentionInputs{T}.PastKey"/>, in its memory.
+    /// </summary>
     public TensorOutput<T> PresentKey;
 
-    /// <summary>[batch, key/value heads, past length + key length, value head size].</summary>
+    /// <summary>
+    /// [batch, key/value heads, past length + key length, value head size]. It may begin with <see cref="AttentionInputs{T}.PastValue"/>,
+    /// in its memory.
+    /// </summary>
     public TensorOutput<T> PresentValue;
 
     /// <summary>

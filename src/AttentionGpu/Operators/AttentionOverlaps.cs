@@ -2,18 +2,21 @@ using AttentionGpu.Tensors;
 
 namespace AttentionGpu.Operators;
 
-/// <summary>Refuses calls of attention whose outputs share memory with anything, themselves included.</summary>
+/// <summary>
+/// Refuses calls of attention whose outputs share memory with anything, themselves included. A present may begin with its past.
+/// </summary>
 internal static class AttentionOverlaps
 {
     /// <exception cref="ArgumentException">An output overlaps an input, another output or itself.</exception>
-    public static void Check<T>(in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionNames names)
+    public static void Check<T>(
+        in AttentionHeads heads, in AttentionInputs<T> inputs, in AttentionOutputs<T> outputs, AttentionNames names)
         where T : unmanaged
     {
         Check(outputs.Output, "output", inputs, names);
         Check(outputs.Scores, names.Scores, inputs, names);
         Check(outputs.LogSumExp, "logSumExp", inputs, names);
-        Check(outputs.PresentKey, "presentKey", inputs, names);
-        Check(outputs.PresentValue, "presentValue", inputs, names);
+        Check(outputs.PresentKey, "presentKey", inputs, names, continuesKey: heads.PresentKey.ContinuesPast);
+        Check(outputs.PresentValue, "presentValue", inputs, names, continuesValue: heads.PresentValue.ContinuesPast);
         TensorOverlap.RequireDistinct(outputs.Scores, outputs.Output.AsInput(), names.Scores, "output");
         TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Output.AsInput(), "logSumExp", "output");
         TensorOverlap.RequireDistinct(outputs.LogSumExp, outputs.Scores.AsInput(), "logSumExp", names.Scores);
@@ -32,7 +35,9 @@ internal static class AttentionOverlaps
         TensorOverlap.RequireDistinct(present, outputs.LogSumExp.AsInput(), name, "logSumExp");
     }
 
-    private static void Check<TOutput, T>(in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs, AttentionNames names)
+    private static void Check<TOutput, T>(
+        in TensorOutput<TOutput> output, string name, in AttentionInputs<T> inputs, AttentionNames names, bool continuesKey = false,
+        bool continuesValue = false)
         where TOutput : unmanaged
         where T : unmanaged
     {
@@ -42,8 +47,10 @@ internal static class AttentionOverlaps
         TensorOverlap.RequireDistinct(output, inputs.Query, name, names.Query);
         TensorOverlap.RequireDistinct(output, inputs.Key, name, "key");
         TensorOverlap.RequireDistinct(output, inputs.Value, name, "value");
-        TensorOverlap.RequireDistinct(output, inputs.PastKey, name, "pastKey");
-        TensorOverlap.RequireDistinct(output, inputs.PastValue, name, "pastValue");
+        if (!continuesKey)
+            TensorOverlap.RequireDistinct(output, inputs.PastKey, name, "pastKey");
+        if (!continuesValue)
+            TensorOverlap.RequireDistinct(output, inputs.PastValue, name, "pastValue");
         TensorOverlap.RequireDistinct(output, inputs.Mask.Visible, name, "mask");
         TensorOverlap.RequireDistinct(output, inputs.Mask.Bias, name, "mask");
         TensorOverlap.RequireDistinct<TOutput, int>(output, inputs.QueryDocuments, name, "queryDocuments");

@@ -111,7 +111,6 @@ internal partial struct AttentionRequest : IDisposable
             Scores = extraKeys > 0 && stage == ScoreStage.AverageWeights ? ScoreStage.Weights : stage,
             BatchInvariant = options.BatchInvariant,
         };
-        AttentionRules.CheckPresent(outputs, heads);
         if (heads.Cache is null)
             LowerRows(heads, inputs, outputs, options, element, rotarySize);
         else
@@ -244,7 +243,7 @@ internal partial struct AttentionRequest : IDisposable
         if (inputs.QueryNorm.IsPresent || rotarySize > 0)
         {
             Query = Rows(
-                heads, heads.Query, heads.Query.Length, ofKeys: false, first, tableStride, options.NormEpsilon,
+                heads, heads.Query, heads.Query.Length, ofKeys: false, first, tableStride, options.NormEpsilon, default, 0,
                 rotary with { HasNorm = inputs.QueryNorm.IsPresent, HasPositions = Tables.HasQueryPositions });
             RequirePositions(Query, tableLength, "queryPositions");
         }
@@ -252,26 +251,31 @@ internal partial struct AttentionRequest : IDisposable
         if (inputs.KeyNorm.IsPresent || rotarySize > 0 || past > 0 || outputs.PresentKey.IsPresent)
         {
             Key = Rows(
-                heads, heads.Key, heads.TotalKeys, ofKeys: true, first, tableStride, options.NormEpsilon,
+                heads, heads.Key, heads.TotalKeys, ofKeys: true, first, tableStride, options.NormEpsilon, heads.PresentKey, past,
                 rotary with { HasNorm = inputs.KeyNorm.IsPresent, HasPositions = Tables.HasKeyPositions });
             RequirePositions(Key, tableLength, "keyPositions");
         }
 
         HeadTransformSignature values = new() { Element = element, Target = new KeyValueForm(element), Size = heads.Value.Size };
         if (past > 0 || outputs.PresentValue.IsPresent)
-            Value = Rows(heads, heads.Value, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values);
-        if (past == 0)
-            return;
-        PastKey = Rows(heads, heads.PastKey, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values with { Size = heads.Key.Size });
-        PastValue = Rows(heads, heads.PastValue, heads.TotalKeys, ofKeys: true, 0, 0, 0f, values);
+            Value = Rows(heads, heads.Value, heads.TotalKeys, ofKeys: true, 0, 0, 0f, heads.PresentValue, past, values);
+        if (past > 0 && !heads.PresentKey.HoldsPast)
+            PastKey = PastRows(heads, heads.PastKey, heads.PresentKey, values with { Size = heads.Key.Size });
+        if (past > 0 && !heads.PresentValue.HoldsPast)
+            PastValue = PastRows(heads, heads.PastValue, heads.PresentValue, values);
     }
+
+    private readonly HeadTransformStep PastRows(
+        in AttentionHeads heads, in HeadTensor past, in PresentRows present, HeadTransformSignature signature) =>
+        Rows(heads, past, heads.TotalKeys, ofKeys: true, 0, 0, 0f, present, 0, signature);
 
     private readonly HeadTransformStep Rows(
         in AttentionHeads heads, in HeadTensor source, int targetLength, bool ofKeys, int firstPosition, int tableStride, float epsilon,
-        HeadTransformSignature signature) => new()
+        in PresentRows present, int firstRow, HeadTransformSignature signature) => new()
         {
             IsNeeded = true,
             Signature = signature,
+            FirstRow = firstRow,
             TargetElements = (long)source.Batch * source.Heads * targetLength * source.Size,
             Extent = new HeadTransformExtent
             {
@@ -279,8 +283,8 @@ internal partial struct AttentionRequest : IDisposable
                 Heads = source.Heads,
                 Length = signature.HasSequences ? Longest(ofKeys) : source.Length,
                 Source = source.Layout,
-                Target = heads.IsRagged
-                    ? new TensorLayout(0, source.Size, (long)source.Heads * source.Size)
+                Target = present.IsPresent ? present.Layout
+                    : heads.IsRagged ? new TensorLayout(0, source.Size, (long)source.Heads * source.Size)
                     : TensorLayout.Contiguous(source.Heads, targetLength, source.Size),
                 NormEpsilon = epsilon,
                 FirstPosition = firstPosition,

@@ -190,26 +190,6 @@ internal static class AttentionRules
         return 1 + zeros;
     }
 
-    /// <summary>Checks the shapes of the present.</summary>
-    public static void CheckPresent<T>(in AttentionOutputs<T> outputs, in AttentionHeads heads)
-        where T : unmanaged
-    {
-        const string axes = "[batch, key/value heads, past and key length, size]";
-        HeadTensor key = heads.Key;
-        if (outputs.PresentKey.IsPresent)
-        {
-            ShapeRules.Require(
-                outputs.PresentKey.Lengths, [key.Batch, key.Heads, heads.TotalKeys, key.Size], axes, "presentKey", heads.AxesLeftOut);
-        }
-
-        if (outputs.PresentValue.IsPresent)
-        {
-            ShapeRules.Require(
-                outputs.PresentValue.Lengths, [key.Batch, key.Heads, heads.TotalKeys, heads.Value.Size], axes, "presentValue",
-                heads.AxesLeftOut);
-        }
-    }
-
     /// <summary>Elements of a row that are rotated, with the shapes of norms and rotary tables checked; 0 for none.</summary>
     public static int RotarySize<T>(in AttentionInputs<T> inputs, in AttentionHeads heads)
         where T : unmanaged

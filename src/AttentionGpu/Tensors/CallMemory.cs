@@ -31,14 +31,17 @@ internal ref struct CallMemory : IDisposable
     /// <param name="tensor">The tensor.</param>
     /// <param name="pinned">The address of its first element, pinned for the call, if it is in host memory.</param>
     /// <param name="name">The public name of the argument.</param>
-    /// <param name="strided">Whether rows that are contiguous stay where they are, whatever the other strides.</param>
+    /// <param name="strided">
+    /// Whether rows that are contiguous stay where they are, whatever the other strides. A device tensor with gaps is refused otherwise.
+    /// </param>
+    /// <exception cref="ArgumentException">The tensor is another engine's, or has gaps.</exception>
     public unsafe DeviceMemory Input<T>(in TensorInput<T> tensor, void* pinned, string name, bool strided = false)
         where T : unmanaged
     {
         if (!tensor.IsPresent)
             return default;
         if (tensor.Device is not null)
-            return Use(tensor.Device, name);
+            return Use(tensor.Device, name, strided);
         if (IsUsedInPlace(tensor, strided))
             return DeviceMemory.OnHost(null, (nint)pinned, TensorOverlap.SpannedBytes(tensor));
         ReadOnlyTensorSpan<T> host = tensor.Host;
@@ -68,18 +71,26 @@ internal ref struct CallMemory : IDisposable
         if (!tensor.IsPresent)
             return default;
         if (tensor.Device is not null)
-            return Use(tensor.Device, name);
+            return Use(tensor.Device, name, strided);
         return IsUsedInPlace(tensor.AsInput(), strided)
             ? DeviceMemory.OnHost(null, (nint)pinned, TensorOverlap.SpannedBytes(tensor.AsInput()))
             : Take((long)tensor.Host.FlattenedLength * Unsafe.SizeOf<T>());
     }
 
     /// <summary>Waits for an output and copies it to its host tensor, where it is not there already.</summary>
-    public readonly void Finish<T>(in TensorOutput<T> tensor, DeviceMemory memory, bool strided = false)
+    /// <param name="tensor">The output.</param>
+    /// <param name="memory">Its memory, from <see cref="Output"/>.</param>
+    /// <param name="strided">As for <see cref="Output"/>.</param>
+    /// <param name="firstRow">The first row of each matrix that is copied; the host tensor has those before already.</param>
+    public readonly void Finish<T>(in TensorOutput<T> tensor, DeviceMemory memory, bool strided = false, int firstRow = 0)
         where T : unmanaged
     {
-        if (tensor.IsPresent && tensor.Device is null && !IsUsedInPlace(tensor.AsInput(), strided))
+        if (!tensor.IsPresent || tensor.Device is not null || IsUsedInPlace(tensor.AsInput(), strided))
+            return;
+        if (firstRow == 0)
             HostCopy.Download(Memory, memory, tensor.Host);
+        else
+            HostCopy.DownloadRows(Memory, memory, tensor.Host, firstRow);
     }
 
     /// <summary>Memory that lasts until the call ends; nothing for 0 bytes.</summary>
@@ -88,13 +99,19 @@ internal ref struct CallMemory : IDisposable
 
     /// <summary>A tensor's memory, which stays until the call ends even if the tensor is disposed meanwhile.</summary>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
-    /// <exception cref="ArgumentException">The tensor is another engine's.</exception>
-    public DeviceMemory Use(DeviceTensor tensor, string name = "tensor")
+    /// <exception cref="ArgumentException">The tensor is another engine's, or has gaps where they are not allowed.</exception>
+    public DeviceMemory Use(DeviceTensor tensor, string name = "tensor", bool strided = false)
     {
         if (!ReferenceEquals(tensor.Lifetime, _lifetime))
         {
             throw new ArgumentException(
                 $"The tensor '{name}' belongs to another engine (on {tensor.Lifetime.Memory.DeviceName}); it must be made by this one.", name);
+        }
+
+        if (!strided && !tensor.Strides.IsEmpty)
+        {
+            throw BadInput.Because(
+                name, $"The tensor '{name}' must have no gaps between its rows; it is {ShapeRules.Format(tensor.Lengths)}, a part of another.");
         }
 
         DeviceMemory memory = tensor.Acquire(out SharedMemory shared);

@@ -6,24 +6,27 @@ using AttentionGpu.Tensors;
 namespace AttentionGpu;
 
 /// <summary>
-/// A tensor in the memory of an engine's device, dense and row-major. It belongs to the engine that made it. Dispose of it to give the
-/// memory back to the engine's pool; memory that views or calls in progress still use is given back when the last of them ends.
+/// A tensor in the memory of an engine's device: dense and row-major, or a part of such a tensor. It belongs to the engine that made it.
+/// Dispose of it to give the memory back to the engine's pool; memory that views or calls in progress still use is given back when the
+/// last of them ends.
 /// </summary>
 public abstract class DeviceTensor : IDisposable
 {
     private readonly nint[] _lengths;
+    private readonly nint[]? _strides;
     private readonly SharedMemory _shared;
     private readonly long _firstByte;
     private readonly long _byteLength;
     private int _disposed;
 
-    private protected DeviceTensor(SharedMemory shared, ReadOnlySpan<nint> lengths, int elementSize, long firstByte)
+    private protected DeviceTensor(SharedMemory shared, ReadOnlySpan<nint> lengths, nint[]? strides, int elementSize, long firstByte)
     {
         _lengths = lengths.ToArray();
         _shared = shared;
         _firstByte = firstByte;
         FlattenedLength = (nint)ShapeRules.Count(lengths);
-        _byteLength = FlattenedLength * (long)elementSize;
+        _strides = FlattenedLength == 0 || strides is null || ShapeRules.IsContiguous(lengths, strides) ? null : strides;
+        _byteLength = (_strides is null ? FlattenedLength : ShapeRules.Span(lengths, _strides)) * (long)elementSize;
     }
 
     /// <summary>The length of each axis.</summary>
@@ -39,6 +42,9 @@ public abstract class DeviceTensor : IDisposable
     public abstract Type ElementType { get; }
 
     internal EngineLifetime Lifetime => _shared.Lifetime;
+
+    /// <summary>The strides where they are not those of a contiguous tensor; else empty.</summary>
+    internal ReadOnlySpan<nint> Strides => _strides;
 
     /// <summary>Gives the memory back. Calls that use it already still finish on it; so do views of it, until they are disposed.</summary>
     public void Dispose()
@@ -64,7 +70,11 @@ public abstract class DeviceTensor : IDisposable
 
     /// <summary>Whether it is the same memory, seen in the same way.</summary>
     internal bool IsSame(DeviceTensor other) =>
-        ReferenceEquals(_shared, other._shared) && _firstByte == other._firstByte && Lengths.SequenceEqual(other.Lengths);
+        ReferenceEquals(_shared, other._shared) && _firstByte == other._firstByte && Lengths.SequenceEqual(other.Lengths)
+            && Strides.SequenceEqual(other.Strides);
+
+    /// <summary>Whether both have their first element at the same place; never where one has none.</summary>
+    internal bool StartsWith(DeviceTensor other) => Range.StartsWith(other.Range);
 
     /// <summary>Its bytes in host memory; false where they are elsewhere, and where there are none.</summary>
     internal bool TryGetHostRange(out nint address, out long byteLength)
@@ -90,8 +100,8 @@ public abstract class DeviceTensor : IDisposable
 public sealed class DeviceTensor<T> : DeviceTensor
     where T : unmanaged
 {
-    internal DeviceTensor(SharedMemory shared, ReadOnlySpan<nint> lengths, long firstByte = 0)
-        : base(shared, lengths, Unsafe.SizeOf<T>(), firstByte)
+    internal DeviceTensor(SharedMemory shared, ReadOnlySpan<nint> lengths, long firstByte = 0, nint[]? strides = null)
+        : base(shared, lengths, strides, Unsafe.SizeOf<T>(), firstByte)
     {
     }
 
@@ -101,9 +111,11 @@ public sealed class DeviceTensor<T> : DeviceTensor
     /// <summary>The same elements under other axes. The view shares the memory; dispose of it too.</summary>
     /// <param name="lengths">The length of each axis; as many elements as this tensor has.</param>
     /// <exception cref="ArgumentException">The number of elements differs.</exception>
+    /// <exception cref="InvalidOperationException">The tensor has gaps.</exception>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
     public DeviceTensor<T> Reshape(params ReadOnlySpan<nint> lengths)
     {
+        RequireNoGaps();
         ShapeRules.RequireCounts(lengths, nameof(lengths));
         if (ShapeRules.Count(lengths) != FlattenedLength)
         {
@@ -114,29 +126,43 @@ public sealed class DeviceTensor<T> : DeviceTensor
         return new DeviceTensor<T>(Share(out long firstByte), lengths, firstByte);
     }
 
-    /// <summary>A part of the first axis. The view shares the memory; dispose of it too.</summary>
-    /// <param name="start">Where the part starts on the first axis.</param>
-    /// <param name="length">How long it is on the first axis.</param>
+    /// <summary>A part of an axis. The view shares the memory; dispose of it too.</summary>
+    /// <remarks>
+    /// A part of an axis behind the first has gaps between its rows. Attention takes such queries, keys, values, past, present and outputs,
+    /// and <see cref="AttentionEngine.TensorScatter{T}"/> such caches and updates; other arguments are refused. It has no copies and no
+    /// other axes: copy the tensor that it is a part of.
+    /// </remarks>
+    /// <param name="start">Where the part starts on the axis.</param>
+    /// <param name="length">How long it is on the axis.</param>
+    /// <param name="axis">The axis; the first by default.</param>
     /// <exception cref="InvalidOperationException">The tensor has no axis.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The part is not inside the first axis.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such axis, or the part is not inside it.</exception>
     /// <exception cref="ObjectDisposedException">The tensor is disposed.</exception>
-    public DeviceTensor<T> Slice(nint start, nint length)
+    public DeviceTensor<T> Slice(nint start, nint length, int axis = 0)
     {
         if (Rank == 0)
             throw new InvalidOperationException("A tensor without axes has no slices.");
-        if (start < 0 || start > Lengths[0])
-            throw new ArgumentOutOfRangeException(nameof(start), start, $"'start' must be 0 to {Lengths[0]}, the length of the first axis.");
-        if (length < 0 || length > Lengths[0] - start)
-            throw new ArgumentOutOfRangeException(nameof(length), length, $"'length' must be 0 to {Lengths[0] - start}, what is left of the first axis.");
+        if (axis < 0 || axis >= Rank)
+            throw new ArgumentOutOfRangeException(nameof(axis), axis, $"'axis' must be 0 to {Rank - 1}, an axis of the tensor.");
+        nint whole = Lengths[axis];
+        if (start < 0 || start > whole)
+            throw new ArgumentOutOfRangeException(nameof(start), start, $"'start' must be 0 to {whole}, the length of axis {axis}.");
+        if (length < 0 || length > whole - start)
+            throw new ArgumentOutOfRangeException(nameof(length), length, $"'length' must be 0 to {whole - start}, what is left of axis {axis}.");
         nint[] lengths = Lengths.ToArray();
-        long rowBytes = ShapeRules.Count(Lengths[1..]) * Unsafe.SizeOf<T>();
-        lengths[0] = length;
+        var strides = new nint[Rank];
+        ShapeRules.StridesOf(Lengths, Strides, strides);
+        lengths[axis] = length;
         SharedMemory shared = Share(out long firstByte);
-        return new DeviceTensor<T>(shared, lengths, firstByte + start * rowBytes);
+
+        // A part without elements starts anywhere; behind the last element there may be no memory.
+        long skipped = length == 0 ? 0 : (long)start * strides[axis] * Unsafe.SizeOf<T>();
+        return new DeviceTensor<T>(shared, lengths, firstByte + skipped, strides);
     }
 
     /// <summary>Copies a host tensor of the same shape to the device.</summary>
     /// <exception cref="ArgumentException">The shape differs, or both share memory.</exception>
+    /// <exception cref="InvalidOperationException">The tensor has gaps.</exception>
     /// <exception cref="ObjectDisposedException">The tensor or its engine is disposed.</exception>
     public void CopyFrom(in ReadOnlyTensorSpan<T> source)
     {
@@ -147,6 +173,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
 
     /// <summary>Copies to a host tensor of the same shape, after all work that the engine has started.</summary>
     /// <exception cref="ArgumentException">The shape differs, or the target shares memory with this tensor or within itself.</exception>
+    /// <exception cref="InvalidOperationException">The tensor has gaps.</exception>
     /// <exception cref="ObjectDisposedException">The tensor or its engine is disposed.</exception>
     public void CopyTo(in TensorSpan<T> target)
     {
@@ -162,6 +189,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
     /// <param name="source">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
     /// <exception cref="ArgumentException">The shape differs, or both share memory.</exception>
+    /// <exception cref="InvalidOperationException">The tensor has gaps.</exception>
     public Task CopyFromAsync(Tensor<T> source, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(source);
@@ -176,6 +204,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
     /// <param name="target">A host tensor of the same shape.</param>
     /// <param name="cancellationToken">Cancels a copy that has not started.</param>
     /// <exception cref="ArgumentException">The shape differs, or the target shares memory with this tensor or within itself.</exception>
+    /// <exception cref="InvalidOperationException">The tensor has gaps.</exception>
     public Task CopyToAsync(Tensor<T> target, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(target);
@@ -183,8 +212,15 @@ public sealed class DeviceTensor<T> : DeviceTensor
         return CopyAsync(memory => HostCopy.Download(Lifetime.Memory, memory, target.AsTensorSpan()), cancellationToken);
     }
 
+    private void RequireNoGaps()
+    {
+        if (!Strides.IsEmpty)
+            throw new InvalidOperationException("A part of a tensor with gaps has no other axes and no copies; take the whole tensor.");
+    }
+
     private void RequireSource(in ReadOnlyTensorSpan<T> source)
     {
+        RequireNoGaps();
         ShapeRules.Require(source.Lengths, Lengths, "the shape of the device tensor", nameof(source));
         if (TensorOverlap.Overlap<T>(source, this))
             throw SharedMemoryError(nameof(source));
@@ -192,6 +228,7 @@ public sealed class DeviceTensor<T> : DeviceTensor
 
     private void RequireTarget(in TensorSpan<T> target)
     {
+        RequireNoGaps();
         ShapeRules.Require(target.Lengths, Lengths, "the shape of the device tensor", nameof(target));
         if (TensorOverlap.Overlap<T>(target, this))
             throw SharedMemoryError(nameof(target));

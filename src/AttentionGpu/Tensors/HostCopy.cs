@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -76,6 +77,32 @@ internal static class HostCopy
             int count = (int)Math.Min(ChunkElements, target.FlattenedLength - start);
             Span<T> chunk = MemoryMarshal.CreateSpan(ref Unsafe.Add(ref first, start), count);
             memory.Download(source.Slice<T>(start, count), MemoryMarshal.AsBytes(chunk));
+        }
+    }
+
+    /// <summary>Copies the rows of each matrix from one on to the host. The source is dense, the target a stack of matrices.</summary>
+    public static void DownloadRows<T>(IDeviceMemory memory, DeviceMemory source, in TensorSpan<T> target, int firstRow)
+        where T : unmanaged
+    {
+        int axes = target.Rank;
+        (nint rows, nint size) = (target.Lengths[^2], target.Lengths[^1]);
+        nint count = (rows - firstRow) * size;
+        if (count == 0)
+            return;
+        Span<NRange> part = stackalloc NRange[axes];
+        part[^1] = NRange.All;
+        part[^2] = firstRow..;
+        nint matrices = target.FlattenedLength / (rows * size);
+        for (nint matrix = 0; matrix < matrices; matrix++)
+        {
+            nint rest = matrix;
+            for (int axis = axes - 3; axis >= 0; axis--)
+            {
+                (rest, nint index) = Math.DivRem(rest, target.Lengths[axis]);
+                part[axis] = new NRange(index, index + 1);
+            }
+
+            Download(memory, source.Slice<T>((matrix * rows + firstRow) * size, count), target.Slice(part));
         }
     }
 

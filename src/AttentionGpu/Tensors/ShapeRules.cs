@@ -94,6 +94,29 @@ internal static class ShapeRules
         return true;
     }
 
+    /// <summary>Elements from the first to the last of a strided tensor, those of gaps included.</summary>
+    public static nint Span(ReadOnlySpan<nint> lengths, ReadOnlySpan<nint> strides)
+    {
+        nint last = 0;
+        for (int axis = 0; axis < lengths.Length; axis++)
+        {
+            if (lengths[axis] == 0)
+                return 0;
+            last += (lengths[axis] - 1) * strides[axis];
+        }
+
+        return last + 1;
+    }
+
+    /// <summary>Fills strides from given ones, or from lengths where none are given: those of a contiguous tensor.</summary>
+    public static void StridesOf(ReadOnlySpan<nint> lengths, ReadOnlySpan<nint> given, Span<nint> strides)
+    {
+        if (given.IsEmpty)
+            ContiguousStrides(lengths, strides);
+        else
+            given.CopyTo(strides);
+    }
+
     /// <summary>The strides of a contiguous tensor.</summary>
     public static void ContiguousStrides(ReadOnlySpan<nint> lengths, Span<nint> strides)
     {

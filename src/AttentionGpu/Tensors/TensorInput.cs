@@ -35,10 +35,10 @@ public readonly ref struct TensorInput<T>
     [UnscopedRef]
     internal ReadOnlySpan<nint> Lengths => Device is null ? Host.Lengths : Device.Lengths;
 
-    /// <summary>The strides in host memory where they are not those of a contiguous tensor; else empty.</summary>
+    /// <summary>The strides where they are not those of a contiguous tensor; else empty.</summary>
     [UnscopedRef]
     internal ReadOnlySpan<nint> Strides =>
-        Device is not null || ShapeRules.IsContiguous(Host.Lengths, Host.Strides) ? default : Host.Strides;
+        Device is not null ? Device.Strides : ShapeRules.IsContiguous(Host.Lengths, Host.Strides) ? default : Host.Strides;
 
     /// <summary>Whether a backend that computes in host memory can read its rows where they are.</summary>
     internal bool HasContiguousRows

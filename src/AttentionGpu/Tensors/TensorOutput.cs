@@ -34,10 +34,10 @@ public readonly ref struct TensorOutput<T>
     [UnscopedRef]
     internal ReadOnlySpan<nint> Lengths => Device is null ? Host.Lengths : Device.Lengths;
 
-    /// <summary>The strides in host memory where they are not those of a contiguous tensor; else empty.</summary>
+    /// <summary>The strides where they are not those of a contiguous tensor; else empty.</summary>
     [UnscopedRef]
     internal ReadOnlySpan<nint> Strides =>
-        Device is not null || ShapeRules.IsContiguous(Host.Lengths, Host.Strides) ? default : Host.Strides;
+        Device is not null ? Device.Strides : ShapeRules.IsContiguous(Host.Lengths, Host.Strides) ? default : Host.Strides;
 
     /// <summary>A tensor in host memory.</summary>
     public static implicit operator TensorOutput<T>(TensorSpan<T> tensor) => new(tensor);

@@ -39,7 +39,8 @@ internal static class TensorOverlap
     public static void RequireOwnElements<T>(in TensorOutput<T> output, string name)
         where T : unmanaged
     {
-        if (!output.IsPresent || output.Strides.IsEmpty || output.Host.FlattenedLength == 0)
+        // A part of a device tensor has a place for each element.
+        if (!output.IsPresent || output.Device is not null || output.Strides.IsEmpty || output.Host.FlattenedLength == 0)
             return;
         ReadOnlySpan<nint> lengths = output.Host.Lengths;
         ReadOnlySpan<nint> strides = output.Host.Strides;
@@ -83,18 +84,34 @@ internal static class TensorOverlap
 
     /// <summary>Bytes from a host tensor's first element to its last.</summary>
     public static nint SpannedBytes<T>(in TensorInput<T> tensor)
+        where T : unmanaged => ShapeRules.Span(tensor.Host.Lengths, tensor.Host.Strides) * Unsafe.SizeOf<T>();
+
+    /// <summary>
+    /// Whether an output begins with the elements of an input, in their own memory: both start at the same place, and have the same
+    /// strides. They have as many axes, and the output is as long as the input on each or longer.
+    /// </summary>
+    public static bool Continues<T>(in TensorOutput<T> output, in TensorInput<T> input)
         where T : unmanaged
     {
-        ReadOnlyTensorSpan<T> host = tensor.Host;
-        nint last = 0;
-        for (int axis = 0; axis < host.Rank; axis++)
+        if (!output.IsPresent || !input.IsPresent || input.Lengths.Contains(0))
+            return false;
+        if (output.Device is not null
+            ? input.Device is null || !output.Device.StartsWith(input.Device)
+            : input.Device is not null || !Unsafe.AreSame(in output.Host.GetPinnableReference(), in input.Host.GetPinnableReference()))
+            return false;
+        ReadOnlySpan<nint> lengths = input.Lengths;
+        Span<nint> steps = stackalloc nint[MostAxes];
+        Span<nint> own = stackalloc nint[MostAxes];
+        ShapeRules.StridesOf(output.Lengths, output.Strides, steps);
+        ShapeRules.StridesOf(lengths, input.Strides, own);
+        for (int axis = 0; axis < lengths.Length; axis++)
         {
-            if (host.Lengths[axis] == 0)
-                return 0;
-            last += (host.Lengths[axis] - 1) * host.Strides[axis];
+            // The stride of an axis of one element does not matter.
+            if (lengths[axis] > 1 && steps[axis] != own[axis])
+                return false;
         }
 
-        return (last + 1) * Unsafe.SizeOf<T>();
+        return true;
     }
 
     private static bool Overlap<TFirst, TSecond>(in TensorInput<TFirst> first, in TensorInput<TSecond> second)

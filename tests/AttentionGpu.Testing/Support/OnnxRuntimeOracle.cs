@@ -60,10 +60,14 @@ internal static class OnnxRuntimeOracle
     }
 
     /// <summary>Runs a graph, and returns outputs by name.</summary>
-    public static Tensor<float>[] Run(OnnxModel model, Dictionary<string, OrtValue> values, params string[] outputs)
+    public static Tensor<float>[] Run(OnnxModel model, Dictionary<string, OrtValue> values, params string[] outputs) =>
+        Run(model, values, Opset, outputs);
+
+    /// <summary>The same of an opset of its own.</summary>
+    public static Tensor<float>[] Run(OnnxModel model, Dictionary<string, OrtValue> values, int opset, params string[] outputs)
     {
         using var options = new SessionOptions { IntraOpNumThreads = 1, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
-        using var session = new InferenceSession(model.Build(Opset, outputs), options);
+        using var session = new InferenceSession(model.Build(opset, outputs), options);
         using var runOptions = new RunOptions();
         try
         {

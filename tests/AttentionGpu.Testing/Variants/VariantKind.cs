@@ -141,7 +141,7 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
             ]),
         ("scores", ["", "products", "softcapped scores", "masked scores", "weights", "average weights"]),
         ("log-sum-exp", ["", "log-sum-exp"]),
-        ("present", ["", "present"]),
+        ("present", ["", "present", "past and present in one memory"]),
         ("few queries", ["", "few queries"]),
         ("key padding", ["", "key padding", "additive key padding"]),
         ("extra keys", ["", "extra key and value", "zero attention", "extra key and zero attention"]),
@@ -230,7 +230,9 @@ public sealed record VariantKind(IReadOnlyList<int> Choices)
 
     public bool LogSumExp => Choices[16] == 1;
 
-    public bool Present => Choices[17] == 1;
+    public bool Present => Choices[17] != 0;
+
+    public bool PresentInPlace => Choices[17] == 2;
 
     public bool FewQueries => Choices[18] == 1;
 

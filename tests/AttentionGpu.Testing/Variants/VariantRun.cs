@@ -62,9 +62,16 @@ internal static class VariantRun
             : problem.IsRagged ? Data.Poisoned(problem.Heads, problem.QueryLength)
             : Without(Data.Poisoned(problem.Batch, problem.Heads, problem.QueryLength), leftOut);
         Tensor<T>? Present(int size) =>
-            kind.Present ? Without(Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, size), leftOut) : null;
+            kind.Present && !kind.PresentInPlace ? Without(Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, size), leftOut) : null;
         Tensor<T>? presentKey = Present(problem.HeadSize);
         Tensor<T>? presentValue = Present(problem.ValueSize);
+
+        // On the device and in host memory by turns.
+        PresentBuffer<T>? Buffer(Tensor<float>? past, int size) => !kind.PresentInPlace ? null : new PresentBuffer<T>(
+            Stored(past), [problem.Batch, problem.KeyValueHeads, problem.TotalKeys, size], 1 + size % 3, leftOut, store(float.NaN),
+            problem.TotalKeys % 2 == 0 ? engine : null);
+        using PresentBuffer<T>? keys = Buffer(problem.PastKey, problem.HeadSize);
+        using PresentBuffer<T>? values = Buffer(problem.PastValue, problem.ValueSize);
         bool permuted = !problem.IsRagged && kind.Layout == LayoutForm.Permuted;
         engine.ScaledDotProductAttention(
             new AttentionInputs<T>
@@ -72,8 +79,8 @@ internal static class VariantRun
                 Query = Seen(query, permuted, leftOut),
                 Key = Seen(key, permuted, leftOut),
                 Value = Seen(value, permuted, leftOut),
-                PastKey = Without(Stored(problem.PastKey), leftOut),
-                PastValue = Without(Stored(problem.PastValue), leftOut),
+                PastKey = keys is not null ? keys.Past : Without(Stored(problem.PastKey), leftOut),
+                PastValue = values is not null ? values.Past : Without(Stored(problem.PastValue), leftOut),
                 KeyPaddingMask = Without(problem.Padding, batchLeftOut),
                 KeyPaddingBias = Without(problem.PaddingBias, batchLeftOut),
                 ExtraKey = Stored(problem.ExtraKey),
@@ -101,8 +108,8 @@ internal static class VariantRun
                 Scores = scores,
                 ScoreStage = kind.Scores ?? default,
                 LogSumExp = logSumExp,
-                PresentKey = presentKey,
-                PresentValue = presentValue,
+                PresentKey = keys is not null ? keys.Present : presentKey,
+                PresentValue = values is not null ? values.Present : presentValue,
             },
             problem.Options with
             {
@@ -112,6 +119,8 @@ internal static class VariantRun
                 Heads = joins ? problem.Heads : null,
                 KeyValueHeads = joins ? problem.KeyValueHeads : null,
             });
+        presentKey ??= keys?.Written();
+        presentValue ??= values?.Written();
         return new VariantResult(
             Back(Loaded(output)!, kind, outputLengths, order),
             With(Loaded(scores), kind.Scores == ScoreStage.AverageWeights ? batchLeftOut : leftOut),

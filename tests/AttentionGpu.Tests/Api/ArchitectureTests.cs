@@ -48,6 +48,7 @@ public class ArchitectureTests
         ["AttentionWindow"] = "Operators",
         ["QueryAlignment"] = "Operators",
         ["Causal"] = "Operators",
+        ["TensorScatterMode"] = "Operators",
         ["LayerPositions"] = "Layers",
         ["MultiHeadAttention"] = "Layers",
         ["MultiHeadAttention`1"] = "Layers",

@@ -48,6 +48,52 @@ public class DeviceTensorViewTests
     }
 
     [Theory]
+    [EveryDevice]
+    public void A_slice_of_another_axis_has_gaps_and_is_attended_to_where_it_is(string backend)
+    {
+        AttentionEngine engine = Engines.Get(backend);
+        Tensor<float> source = Data.Random(new Random(1), 2, 7, 5, 6);
+        using DeviceTensor<float> tensor = engine.CreateTensor(source.AsReadOnlyTensorSpan());
+        using DeviceTensor<float> rows = tensor.Slice(1, 3, axis: 2);
+        using DeviceTensor<float> heads = rows.Slice(2, 4, axis: 1);
+        using DeviceTensor<float> part = heads.Slice(1, 5, axis: 3);
+        using DeviceTensor<float> none = rows.Slice(7, 0, axis: 1);
+        using DeviceTensor<float> alone = tensor.Slice(1, 1).Slice(3, 2, axis: 1);
+        Assert.Equal([2, 4, 3, 5], part.Lengths.ToArray());
+        Assert.Equal([2, 0, 3, 6], none.Lengths.ToArray());
+        Assert.Equal(Data.Flat(source)[300..360], Data.Flat(ToHost(alone)));
+        Tensor<float> dense = source[.., 2..6, 1..4, 1..6].ToDenseTensor();
+        Tensor<float> output = Data.Poisoned(2, 4, 3, 5);
+        engine.ScaledDotProductAttention<float>(part, part, part, output);
+        Close.Assert(engine.ScaledDotProductAttention(dense, dense, dense), output, backend);
+
+        // An output with gaps leaves what is in them.
+        engine.ScaledDotProductAttention<float>(dense, dense, dense, part);
+        Tensor<float> expected = Tensor.Create(Data.Flat(source), source.Lengths);
+        output.CopyTo(expected.AsTensorSpan()[.., 2..6, 1..4, 1..6]);
+        Close.Assert(expected, ToHost(tensor), backend);
+    }
+
+    [Fact]
+    public async Task A_slice_with_gaps_has_no_copies_and_no_other_axes()
+    {
+        using DeviceTensor<float> tensor = Engines.Get("simd").CreateTensor<float>(3, 4);
+        using DeviceTensor<float> part = tensor.Slice(1, 2, axis: 1);
+        Tensor<float> host = Data.Poisoned(3, 2);
+        Assert.Throws<InvalidOperationException>(() => part.Reshape(6));
+        Assert.Throws<InvalidOperationException>(() => part.CopyFrom(host.AsReadOnlyTensorSpan()));
+        Assert.Throws<InvalidOperationException>(() => part.CopyTo(host.AsTensorSpan()));
+        CancellationToken token = TestContext.Current.CancellationToken;
+        await Assert.ThrowsAsync<InvalidOperationException>(() => part.CopyFromAsync(host, token));
+        await Assert.ThrowsAsync<InvalidOperationException>(() => part.CopyToAsync(host, token));
+        Assert.All(Data.Flat(host), value => Assert.True(float.IsNaN(value)));
+        foreach (int axis in new[] { -1, 2 })
+            Assert.Equal("axis", Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Slice(0, 1, axis)).ParamName);
+        Assert.Equal("start", Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Slice(5, 0, axis: 1)).ParamName);
+        Assert.Equal("length", Assert.Throws<ArgumentOutOfRangeException>(() => tensor.Slice(1, 4, axis: 1)).ParamName);
+    }
+
+    [Theory]
     [EveryDevice(WithOtherKernels = true)]
     public void Operators_read_and_write_slices_that_start_anywhere(string backend)
     {

@@ -42,7 +42,11 @@ public class ReadmeTableTests
     // The right answers are the definition's: the reference is one of the backends.
     private static string Result(string name, string choice, string backend)
     {
-        VariantKind kind = name == "prefix" ? VariantKind.With("causal, top left", choice) : VariantKind.With(choice);
+        VariantKind kind = VariantKind.With(choice);
+        if (name == "prefix")
+            kind = VariantKind.With("causal, top left", choice);
+        if (kind.PresentInPlace)
+            kind = VariantKind.With("past", choice);
         try
         {
             for (int i = 0; i < Problems; i++)

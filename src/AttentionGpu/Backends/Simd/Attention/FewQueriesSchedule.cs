@@ -16,10 +16,9 @@ internal readonly struct FewQueriesSchedule<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // A block of queries costs its lanes whether there are queries in them or not. With 64 lanes it is as fast as queries one by one from
-    // 13 of them on, and up to twice as fast with 16; with 16 lanes 4 queries take half the time of a block.
+    // A block of queries costs its lanes, or half of them, whether there are queries in them or not. With vectors of 512 bits it takes as
+    // long as 20 queries one by one, with those of 256 bits as long as 7.
     private const int FewQueriesShare = 4;
-    private const int MostQueriesApart = 12;
 
     // States of parts that are kept at once: 16 MiB, and as many as a head has.
     private const long StateFloats = 4 << 20;
@@ -75,7 +74,7 @@ internal readonly struct FewQueriesSchedule<TVector, TOperations>
     /// <summary>What all threads share, and a thread's row block.</summary>
     public ThreadWorkspace Workspace { get; }
 
-    private static int MostFewQueries => Math.Min(RegisterTile<TVector, TOperations>.Lanes / FewQueriesShare, MostQueriesApart);
+    private static int MostFewQueries => RegisterTile<TVector, TOperations>.Lanes / FewQueriesShare;
 
     /// <summary>Whether rows of a sequence are attended to one by one, by its queries.</summary>
     public static bool AreFew(int queries) => queries <= MostFewQueries;

@@ -184,7 +184,8 @@ internal sealed class DecodeReport : IDisposable
         const int suffix = 64;
         int[] lengths = [.. Enumerable.Repeat(prefix + suffix, sessions)];
         _text.Line("");
-        _text.Line($"{sessions} sessions with a prefix of {prefix} keys and {suffix} of their own, one step each in one batch, float32, paged.");
+        _text.Line($"{sessions} sessions with a prefix of {prefix} keys and {suffix} of their own, one step each in one batch, float32, "
+            + "paged.");
         _text.Line("Shared: the prefix is in the cache once, and attended to once. Speed-up: the time of sessions that share nothing over it.");
         _text.Line("");
         _text.Row(

@@ -121,8 +121,8 @@ internal sealed class DecodeSteps : IDisposable
         _output.Dispose();
     }
 
-    // The first set is appended, with a window of one key for speed; the others are copies. Sets of windows are steps apart, so that in
-    // each step as many move rows.
+    // The first set is appended, with a window of one key for speed; the others are copies. Rows that a set shares are in it once, and
+    // its sequences are forks with rows of their own. Sets of windows are steps apart, so that in each step as many move rows.
     private void Fill()
     {
         int room = _settings.Capacity - (_settings.Window ?? 0) + 1;
@@ -131,7 +131,7 @@ internal sealed class DecodeSteps : IDisposable
             Extend(shared, _settings.SharedRows);
         for (int number = 0; number < _sets.Length; number++)
         {
-            using KeyValueSequence? ofSet = shared?.CopyTo(Cache);
+            using KeyValueSequence? ofSet = number == 0 ? shared?.Fork() : shared?.CopyTo(Cache);
             _sets[number] = new KeyValueSequence[_settings.Lengths.Length];
             for (int i = 0; i < _sets[number].Length; i++)
             {

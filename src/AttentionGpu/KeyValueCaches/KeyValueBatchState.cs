@@ -32,6 +32,7 @@ internal sealed class KeyValueBatchState(KeyValueCache cache)
     /// <summary>Whether nothing is left to write.</summary>
     public bool IsComplete => !Appends || Tokens == 0 || !_written.AsSpan().Contains(false);
 
+    /// <summary>Begins a batch, before the sequences have room for it.</summary>
     public KeyValueBatch Begin(ReadOnlySpan<KeyValueSequence> sequences, ReadOnlySpan<int> lengths, ReadOnlySpan<int> parents, bool appends)
     {
         Appends = appends;
@@ -98,7 +99,7 @@ internal sealed class KeyValueBatchState(KeyValueCache cache)
             longest = Math.Max(longest, _starts[i + 1] - _starts[i]);
         Tree.Begin(Tokens, longest);
         for (int i = 0; i < _count; i++)
-            Tree.Add(_starts[i], OldLength(i), parents[_starts[i].._starts[i + 1]]);
+            Tree.Add(_starts[i], _sequences[i].Length, parents[_starts[i].._starts[i + 1]]);
     }
 
     /// <summary>Lets go of the sequences; the batch that it was is over.</summary>

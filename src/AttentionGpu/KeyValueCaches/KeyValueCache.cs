@@ -307,21 +307,28 @@ public sealed partial class KeyValueCache : IDisposable
         {
             RequireOpen();
             BatchRules.Require(this, sequences, lengths, parents, appends);
+            KeyValueBatchState? state = null;
             try
             {
+                state = _idle.TryPop(out KeyValueBatchState? idle) ? idle : new KeyValueBatchState(this);
+                KeyValueBatch batch = state.Begin(sequences, lengths, parents, appends);
                 if (appends)
                     MakeRoom(sequences, lengths);
+                _openBatches++;
+                return batch;
             }
             catch
             {
                 foreach (KeyValueSequence sequence in sequences)
                     sequence.IsInBatch = false;
+                if (state is not null)
+                {
+                    state.Clear();
+                    _idle.Push(state);
+                }
+
                 throw;
             }
-
-            KeyValueBatchState state = _idle.TryPop(out KeyValueBatchState? idle) ? idle : new KeyValueBatchState(this);
-            _openBatches++;
-            return state.Begin(sequences, lengths, parents, appends);
         }
     }
 

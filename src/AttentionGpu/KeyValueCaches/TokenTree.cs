@@ -49,9 +49,9 @@ internal sealed class TokenTree
         _tokens = tokens;
         Words = WordsOf(longest);
         if (_positions.Length < tokens)
-            _positions = new int[BitOperations.RoundUpToPowerOf2((uint)tokens)];
+            _positions = new int[Math.Min(Array.MaxLength, BitOperations.RoundUpToPowerOf2((uint)tokens))];
         if (_ancestors.Length < tokens * Words)
-            _ancestors = new uint[tokens * Words];
+            _ancestors = new uint[Math.Min(Array.MaxLength, BitOperations.RoundUpToPowerOf2((uint)(tokens * Words)))];
     }
 
     /// <summary>Adds a sequence.</summary>

@@ -8,9 +8,13 @@ namespace AttentionGpu.Layers;
 internal static class LayerCacheRules
 {
     /// <summary>Checks the cache's sizes, its layer and its window.</summary>
+    /// <param name="config">The layer's.</param>
+    /// <param name="hasDistances">Whether the layer has ALiBi slopes or distance biases.</param>
+    /// <param name="batch">The batch.</param>
+    /// <param name="cacheLayer">The layer of the cache.</param>
     /// <exception cref="ArgumentException">The cache does not fit the layer, or has no such layer.</exception>
     /// <exception cref="InvalidOperationException">The batch has written the layer already.</exception>
-    public static void Require(MultiHeadAttentionConfig config, KeyValueBatchState batch, int cacheLayer)
+    public static void Require(MultiHeadAttentionConfig config, bool hasDistances, KeyValueBatchState batch, int cacheLayer)
     {
         KeyValueCacheOptions cache = batch.Cache.Options;
         (int heads, int size) = (config.ActualKeyValueHeads, config.ActualHeadSize);
@@ -24,6 +28,14 @@ internal static class LayerCacheRules
         }
 
         CacheRules.RequireLayer(batch, cacheLayer);
+        if (batch.Tree.Exists && (hasDistances || config.Window is not null))
+        {
+            throw BadInput.Because(
+                "cache",
+                "The batch of 'cache' must have no parents: the layer has "
+                + (hasDistances ? "ALiBi slopes or distance biases" : "a window") + ", which go by the order of rows.");
+        }
+
         if (cache.Window is int window && (config.Window?.Left is not int left || left >= window))
         {
             throw Error(

@@ -32,8 +32,9 @@ public sealed partial class MultiHeadAttention<T>
     /// appends, else for all.
     /// </param>
     /// <exception cref="ArgumentException">
-    /// A shape does not fit, the cache does not fit the layer, has no such layer or is another engine's, sequences
-    /// have rotary embeddings that differ by length, a tensor is another engine's, or the output overlaps the input. Nothing is written.
+    /// A shape does not fit, the cache does not fit the layer, has no such layer or is another engine's, the batch's tokens form a tree
+    /// and the layer has a window or goes by distances, sequences have rotary embeddings that differ by length, a tensor is another
+    /// engine's, or the output overlaps the input. Nothing is written.
     /// </exception>
     /// <exception cref="InvalidOperationException">The batch has written the layer already.</exception>
     /// <exception cref="AttentionMemoryException">There is not enough memory. Nothing is written.</exception>
@@ -111,7 +112,8 @@ public sealed partial class MultiHeadAttention<T>
     private void RequireCache(
         scoped in MultiHeadAttentionInputs<T> inputs, KeyValueBatchState cache, AttentionNames names, bool writesOnly)
     {
-        LayerCacheRules.Require(Config, cache, inputs.CacheLayer);
+        bool hasDistances = Parameters.AlibiSlopes is not null || Parameters.DistanceBias is not null;
+        LayerCacheRules.Require(Config, hasDistances, cache, inputs.CacheLayer);
         if (writesOnly)
             CacheRules.RequireAppends(cache);
         else

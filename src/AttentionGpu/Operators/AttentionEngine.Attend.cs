@@ -81,7 +81,7 @@ public sealed partial class AttentionEngine
                 Sinks = call.Input(inputs.Sinks, sinks, "sinks"),
                 QueryDocuments = queryNumbers,
                 KeyDocuments = ofKeys.IsPresent ? call.Input(ofKeys, keyDocuments, "keyDocuments") : queryNumbers,
-                Ancestors = request.Signature.Has(ScoreVariants.Tree) ? call.Input(heads.Cache!.Tree.Ancestors) : default,
+                Ancestors = call.Input(request.Tables.Ancestors),
                 Sequences = call.Input(request.Tables.Sequences),
             };
 

@@ -67,8 +67,8 @@ public ref struct AttentionInputs<T>
 
     /// <summary>
     /// [batch]: how many keys of a batch entry there are; what lies behind them is not read. 0 to the key length each. The ONNX operator's
-    /// <c>nonpad_kv_seqlen</c>, for a cache that <see cref="AttentionEngine.TensorScatter{T}"/> fills. For ragged sequences [sequences]: how many of its keys each uses, from its start on, as FlashAttention's
-    /// <c>seqused_k</c>; 0 to the distance to the next start each.
+    /// <c>nonpad_kv_seqlen</c>, for a cache that <see cref="AttentionEngine.TensorScatter{T}"/> fills. For ragged sequences [sequences]:
+    /// how many of its keys each uses, from its start on, as FlashAttention's <c>seqused_k</c>; 0 to the distance to the next start each.
     /// </summary>
     public ReadOnlySpan<int> KeyLengths;
 

@@ -8,7 +8,8 @@ namespace AttentionGpu;
 /// A present in the memory of its past: both are parts of one buffer [batch, key/value heads, capacity, size], which start at the same
 /// element and have the same strides (the first rows of each head; <see cref="DeviceTensor{T}.Slice"/> of axis 2, or a slice of a tensor
 /// in host memory). Only the new rows are written then, behind the past, and rows behind the present are left alone. Keys and values may
-/// do so each by itself. On a device with memory of its own, a buffer in host memory is copied there for each call: keep it on the device.
+/// do so each by itself; where the batch is more than 1, in buffers of their own. On a device with memory of its own, a buffer in host
+/// memory is copied there for each call: keep it on the device.
 /// </remarks>
 /// <typeparam name="T"><see cref="float"/>, <see cref="Half"/> or <see cref="BFloat16"/>, as for the inputs.</typeparam>
 public ref struct AttentionOutputs<T>

@@ -57,7 +57,6 @@ internal partial struct AttentionRequest
         Extent = Extent with { Sequence = Extent.Sequence with { KeyLength = keys } };
         Prefix = new PrefixStep
         {
-
             // All rows of the pass come before the batch's tokens: a tree hides none of them.
             Signature = Signature with { HasSinks = false, Variants = Signature.Variants & ~ScoreVariants.Tree },
             Extent = Extent with { Batch = passes, Sequence = longest },

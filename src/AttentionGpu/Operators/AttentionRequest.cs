@@ -111,6 +111,8 @@ internal partial struct AttentionRequest : IDisposable
             Scores = extraKeys > 0 && stage == ScoreStage.AverageWeights ? ScoreStage.Weights : stage,
             BatchInvariant = options.BatchInvariant,
         };
+        if (tree is not null)
+            Tables.AddAncestors(tree.Ancestors);
         if (heads.Cache is null)
             LowerRows(heads, inputs, outputs, options, element, rotarySize);
         else

@@ -16,11 +16,13 @@ internal struct RequestTables : IDisposable
     private Sequence[]? _prefixes;
     private int[]? _queryPositions;
     private int[]? _keyPositions;
+    private uint[]? _ancestors;
     private int _sequenceCount;
     private int _prefixCount;
     private int _restCount;
     private int _queryPositionCount;
     private int _keyPositionCount;
+    private int _ancestorCount;
 
     /// <summary>A sequence for each batch entry; empty where all entries are alike.</summary>
     public readonly ReadOnlySpan<Sequence> Sequences => _sequences.AsSpan(0, _sequenceCount);
@@ -51,6 +53,9 @@ internal struct RequestTables : IDisposable
 
     /// <summary>[batch, key length]; empty for those that follow each other.</summary>
     public readonly ReadOnlySpan<int> KeyPositions => _keyPositions.AsSpan(0, _keyPositionCount);
+
+    /// <summary>[tokens, words]: which tokens of a tree each one sees; empty where there is no tree.</summary>
+    public readonly ReadOnlySpan<uint> Ancestors => _ancestors.AsSpan(0, _ancestorCount);
 
     /// <summary>Room for the sequences of a number of batch entries, to fill.</summary>
     /// <param name="count">Batch entries.</param>
@@ -91,6 +96,9 @@ internal struct RequestTables : IDisposable
             Copy(positions, ref _keyPositions, ref _keyPositionCount);
     }
 
+    /// <summary>Takes the ancestors of tokens: the batch that has them may end during the call.</summary>
+    public void AddAncestors(ReadOnlySpan<uint> ancestors) => Copy(ancestors, ref _ancestors, ref _ancestorCount);
+
     /// <summary>Takes the positions of queries.</summary>
     /// <param name="given">The positions.</param>
     /// <param name="rows">The queries.</param>
@@ -115,6 +123,8 @@ internal struct RequestTables : IDisposable
             ArrayPool<int>.Shared.Return(_queryPositions);
         if (_keyPositions is not null)
             ArrayPool<int>.Shared.Return(_keyPositions);
+        if (_ancestors is not null)
+            ArrayPool<uint>.Shared.Return(_ancestors);
         this = default;
     }
 
@@ -126,11 +136,11 @@ internal struct RequestTables : IDisposable
         return positions;
     }
 
-    private static void Copy(ReadOnlySpan<int> positions, ref int[]? array, ref int count)
+    private static void Copy<T>(ReadOnlySpan<T> numbers, ref T[]? array, ref int count)
     {
-        array = ArrayPool<int>.Shared.Rent(positions.Length);
-        count = positions.Length;
-        positions.CopyTo(array);
+        array = ArrayPool<T>.Shared.Rent(numbers.Length);
+        count = numbers.Length;
+        numbers.CopyTo(array);
     }
 
     private static void AddPositions(

@@ -58,14 +58,17 @@ internal static class TensorScatterRules
                 "writeIndices", $"'writeIndices' must have a number for each of the {cache[0]} batch entries; it has {writeIndices.Length}.");
         }
 
-        int most = mode == TensorScatterMode.Linear ? (int)cache[axis] - length : int.MaxValue;
+        bool isLinear = mode == TensorScatterMode.Linear;
+        int most = isLinear ? (int)cache[axis] - length : int.MaxValue;
         foreach (int index in writeIndices)
         {
             if (index < 0 || index > most)
             {
                 throw BadInput.OutOfRange(
                     "writeIndices", index,
-                    $"A number in 'writeIndices' must be 0 to {most}, so that {length} rows fit into the cache's {cache[axis]}.");
+                    isLinear
+                        ? $"A number in 'writeIndices' must be 0 to {most}, so that {length} rows fit into the cache's {cache[axis]}."
+                        : "A number in 'writeIndices' must be at least 0.");
             }
         }
     }
@@ -83,7 +86,7 @@ internal static class TensorScatterRules
         (long heads, nint? headStride) = Join(lengths[1..axis], strides[1..axis]);
         (long size, nint? stride) = Join(lengths[(axis + 1)..], strides[(axis + 1)..lengths.Length]);
         if (headStride is null || stride is null or > 1)
-            throw ShapeRules.Error(lengths, $"must have no gaps between its axes but before axis 1 and axis {axis + 1}", name);
+            throw ShapeRules.Error(lengths, $"must have no gaps between its axes but before axes 1, {axis} and {axis + 1}", name);
         if (Math.Max(heads, size) > int.MaxValue)
             throw ShapeRules.Error(lengths, $"must have at most {int.MaxValue} elements before and behind axis {axis}", name);
         return new HeadTensor(

@@ -120,7 +120,8 @@ public sealed class DeviceTensor<T> : DeviceTensor
         if (ShapeRules.Count(lengths) != FlattenedLength)
         {
             throw new ArgumentException(
-                $"'lengths' must have the {FlattenedLength} elements of {ShapeRules.Format(Lengths)}; it is {ShapeRules.Format(lengths)}.", nameof(lengths));
+                $"'lengths' must have the {FlattenedLength} elements of {ShapeRules.Format(Lengths)}; it is {ShapeRules.Format(lengths)}.",
+                nameof(lengths));
         }
 
         return new DeviceTensor<T>(Share(out long firstByte), lengths, firstByte);
@@ -129,8 +130,8 @@ public sealed class DeviceTensor<T> : DeviceTensor
     /// <summary>A part of an axis. The view shares the memory; dispose of it too.</summary>
     /// <remarks>
     /// A part of an axis behind the first has gaps between its rows. Attention takes such queries, keys, values, past, present and outputs,
-    /// and <see cref="AttentionEngine.TensorScatter{T}"/> such caches and updates; other arguments are refused. It has no copies and no
-    /// other axes: copy the tensor that it is a part of.
+    /// and <see cref="AttentionEngine.TensorScatter{T}"/> such caches, and such updates of caches on the device; other arguments are
+    /// refused. It has no copies and no other axes: copy the tensor that it is a part of.
     /// </remarks>
     /// <param name="start">Where the part starts on the axis.</param>
     /// <param name="length">How long it is on the axis.</param>
@@ -148,7 +149,11 @@ public sealed class DeviceTensor<T> : DeviceTensor
         if (start < 0 || start > whole)
             throw new ArgumentOutOfRangeException(nameof(start), start, $"'start' must be 0 to {whole}, the length of axis {axis}.");
         if (length < 0 || length > whole - start)
-            throw new ArgumentOutOfRangeException(nameof(length), length, $"'length' must be 0 to {whole - start}, what is left of axis {axis}.");
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(length), length, $"'length' must be 0 to {whole - start}, what is left of axis {axis}.");
+        }
+
         nint[] lengths = Lengths.ToArray();
         var strides = new nint[Rank];
         ShapeRules.StridesOf(Lengths, Strides, strides);

@@ -103,7 +103,7 @@ public class TensorScatterTests
                 AssertRefused("writeIndices", "2 batch entries", indices: [1, 1, 1]);
                 AssertRefused("writeIndices", "0 to 3", indices: [3, 4]);
                 AssertRefused("writeIndices", "0 to 3", indices: [-1, 3]);
-                AssertRefused("writeIndices", "0 to 2147483647", indices: [9, -1], mode: TensorScatterMode.Circular);
+                AssertRefused("writeIndices", "at least 0", indices: [9, -1], mode: TensorScatterMode.Circular);
 
                 void AssertRefused(
                     string name, string rule, nint[]? update = null, int[]? indices = null,

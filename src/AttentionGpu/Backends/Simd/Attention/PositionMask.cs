@@ -30,7 +30,9 @@ internal static unsafe class PositionMask<TVector, TOperations>
             HideBefore(block, keys, position - window.Left);
         }
 
-        for (int lane = keys.FirstLane; lane < block.Queries && context.Signature.Has(ScoreVariants.Tree); lane++)
+        if (!context.Signature.Has(ScoreVariants.Tree))
+            return;
+        for (int lane = keys.FirstLane; lane < block.Queries; lane++)
         {
             HideOtherBranches(
                 context, block.Sequence, block.FirstQuery + lane, keys.First, keys.Count, block.Scores + lane, block.Lanes);

@@ -17,8 +17,8 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // Most keys or values of a step, and of one that is converted first: they come to L1 for the first rows, before the next ones take
-    // them.
+    // Most keys or values of a step, and of one that is always converted first: they come to L1 for the first rows, before the next ones
+    // take them. A step is converted for its special codes too, which are rare.
     private const int MaxStep = 128;
     private const int MaxConvertedStep = 32;
 
@@ -29,7 +29,6 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     private readonly int _size;
     private readonly int _groups;
     private readonly int _rows;
-    private readonly int _step;
     private readonly float* _scales;
     private readonly float* _tile;
     private readonly float* _converted;
@@ -45,7 +44,7 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         _size = size;
         _rows = rows;
         int most = element != KeyValueElement.Float32 && rows > MostRowsInRegisters ? MaxConvertedStep : MaxStep;
-        _step = Math.Clamp(stepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
+        Step = Math.Clamp(stepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;
         _tile = _scales + ScaleFloats(element, size);
@@ -57,8 +56,8 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         ScaleFloats(element, size) + WeightTile<TVector, TOperations>.RoomSize(rows, MaxStep)
         + (element == KeyValueElement.Float32 ? 0 : (long)MaxStep * size);
 
-    /// <summary>Keys or values of a step: a multiple of 8, unless they end before.</summary>
-    public int Step => _step;
+    /// <summary>Keys or values of a step: a multiple of 8.</summary>
+    public int Step { get; }
 
     /// <summary><c>scores[i, j] = queries[i] . keys[j]</c>.</summary>
     public void Score(float* queries, in StoredRows keys, in StoredRows ahead, float* scores, nint scoreStride)

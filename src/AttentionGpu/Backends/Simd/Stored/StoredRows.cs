@@ -31,7 +31,7 @@ internal readonly unsafe struct StoredRows
     /// <param name="first">The first row.</param>
     /// <param name="count">How many rows.</param>
     /// <param name="alternate">
-    /// Whether to ask for every other line. A core has a number of requests under way at most, and the processor brings the rest of rows
+    /// Whether to ask for every other line, where rows lie end to end. A core has a number of requests under way at most, and the processor brings the rest of rows
     /// that are read from end to end. Rows that are read in another order would wait for the lines that nobody asks for.
     /// </param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -40,6 +40,7 @@ internal readonly unsafe struct StoredRows
         if (!Sse.IsSupported)
             return;
         int end = Math.Min(first + count, Count);
+        alternate &= Stride == Bytes;
         for (int row = first; row < end; row++)
         {
             byte* line = First + row * Stride;

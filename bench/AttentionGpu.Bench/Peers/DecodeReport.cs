@@ -186,7 +186,7 @@ internal sealed class DecodeReport : IDisposable
         _text.Line("");
         _text.Line($"{sessions} sessions with a prefix of {prefix} keys and {suffix} of their own, one step each in one batch, float32, "
             + "paged.");
-        _text.Line("Shared: the prefix is in the cache once, and attended to once. Speed-up: the time of sessions that share nothing over it.");
+        _text.Line("Shared: the prefix is in the cache once, and attended to once. Speed-up: the time without sharing over it.");
         _text.Line("");
         _text.Row(
             ["key/value heads", "floor, ms", "shared, ms", "GB/s", "memory", "apart, ms", "speed-up predicted", "came"], isHead: true);
@@ -210,7 +210,10 @@ internal sealed class DecodeReport : IDisposable
     {
         float difference = TensorPrimitives.Distance<float>(shared, apart) / TensorPrimitives.Norm<float>(apart);
         if (!(difference < 1e-5f))
-            throw new InvalidOperationException($"The outputs of sessions with a shared prefix are {difference:G3} away from those without.");
+        {
+            throw new InvalidOperationException(
+                $"The outputs of sessions with a shared prefix are {difference:G3} away from those without.");
+        }
     }
 
     private static DecodeSettings Settings(int keyHeads, KeyValueElement element, params int[] lengths) =>

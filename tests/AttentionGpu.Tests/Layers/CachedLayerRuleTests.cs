@@ -75,6 +75,32 @@ public class CachedLayerRuleTests
         Assert.Equal(3, sequence.Length);
     }
 
+    [Theory]
+    [InlineData(true, "a window")]
+    [InlineData(false, "ALiBi slopes")]
+    public void A_layer_that_goes_by_the_order_of_rows_refuses_a_tree(bool isWindow, string reason)
+    {
+        MultiHeadAttentionConfig config = _config with { Window = isWindow ? new AttentionWindow { Left = 4 } : null };
+        MultiHeadAttentionWeights random = MultiHeadAttentionWeights.Random(config, Random.Shared.Next());
+        var weights = new MultiHeadAttentionWeights
+        {
+            Query = random.Query,
+            Key = random.Key,
+            Value = random.Value,
+            Output = random.Output,
+            AlibiSlopes = isWindow ? null : Tensor.CreateFromShape<float>([config.Heads]),
+        };
+        using var layer = new MultiHeadAttention<float>(Engines.Reference, config, weights);
+        using KeyValueCache cache = Engines.Reference.CreateCache(_options);
+        using KeyValueBatch batch = cache.Append([cache.Open()], [3], [-1, 0, 0]);
+        Tensor<float> output = Data.Poisoned(3, 24);
+        ArgumentException error =
+            Assert.ThrowsAny<ArgumentException>(() => Call("tree", layer, Data.Random(new Random(Fuzz.Seed()), 3, 24), output, batch));
+        Assert.Equal("cache", error.ParamName);
+        Assert.Contains(reason, error.Message, StringComparison.Ordinal);
+        Assert.All(Data.Flat(output), number => Assert.True(float.IsNaN(number)));
+    }
+
     [Fact]
     public void A_layer_of_a_batch_is_written_once()
     {

@@ -31,8 +31,9 @@ internal readonly unsafe struct StoredRows
     /// <param name="first">The first row.</param>
     /// <param name="count">How many rows.</param>
     /// <param name="alternate">
-    /// Whether to ask for every other line, where rows lie end to end. A core has a number of requests under way at most, and the processor brings the rest of rows
-    /// that are read from end to end. Rows that are read in another order would wait for the lines that nobody asks for.
+    /// Whether to ask for every other line, where rows lie end to end. A core has a number of requests under way at most, and the
+    /// processor brings the rest of rows that are read in order. Rows that are read in another order would wait for lines that nobody
+    /// asks for.
     /// </param>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Prefetch(int first, int count, bool alternate = false)

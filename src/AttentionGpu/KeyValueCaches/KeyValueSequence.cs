@@ -80,6 +80,10 @@ public sealed partial class KeyValueSequence : IDisposable
     /// Keeps the first rows and those of an accepted path behind them, which move up to the first ones, and drops all others: the end of a
     /// step whose new tokens formed a tree. Rows move as they are, since a path's tokens have the positions of the rows that they get.
     /// </summary>
+    /// <remarks>
+    /// The sequence does not remember the tree: rows that are no path, or branches that nobody drops, are the past of the next step like
+    /// any others, at the positions that they were rotated for.
+    /// </remarks>
     /// <param name="length">The first rows that stay, 0 to <see cref="Length"/>: those before the step.</param>
     /// <param name="accepted">
     /// The other rows that stay, strictly ascending, counted from <paramref name="length"/>: the step's tokens on the path. Row

@@ -12,6 +12,7 @@ internal sealed unsafe class CacheReading : ParallelWork
     private static readonly Way[] _allWays =
     [
         new(64 << 10, 0), new(64 << 10, 512), new(64 << 10, 2048), new(512 << 10, 0), new(512 << 10, 1024), new(512 << 10, 4096),
+        new(512 << 10, 8192, LineStep: 2), new(512 << 10, 16384, LineStep: 2),
     ];
 
     private readonly DecodeSteps _steps;
@@ -20,7 +21,7 @@ internal sealed unsafe class CacheReading : ParallelWork
     // By the size of a piece, then by set.
     private readonly Dictionary<int, (nint Address, long Bytes)[][]> _pieces;
     private (nint Address, long Bytes)[] _current = [];
-    private int _ahead;
+    private Way _way = _allWays[0];
 
     /// <param name="steps">The steps; their cache must be in host memory.</param>
     /// <param name="settings">The settings of the steps.</param>
@@ -42,21 +43,22 @@ internal sealed unsafe class CacheReading : ParallelWork
 
     /// <summary>What the ways are.</summary>
     public static string[] Names => Array.ConvertAll(
-        _allWays, way => $"pieces of {way.PieceBytes >> 10} KiB{(way.Ahead == 0 ? "" : $", prefetch {way.Ahead} bytes ahead")}");
+        _allWays, way => $"pieces of {way.PieceBytes >> 10} KiB{(way.Ahead == 0 ? "" : $", prefetch {way.Ahead} bytes ahead")}"
+            + (way.LineStep == 1 ? "" : $", one line of {way.LineStep}"));
 
     public override void Work()
     {
         while (TryTake(out long item))
         {
             (nint address, long bytes) = _current[item];
-            PlainReading.Read((byte*)address, bytes, _ahead);
+            PlainReading.Read((byte*)address, bytes, _way.Ahead, _way.LineStep);
         }
     }
 
     private void Read(Way way)
     {
         _current = _pieces[way.PieceBytes][_steps.NextSet()];
-        _ahead = way.Ahead;
+        _way = way;
         Run(_current.Length, _threads, double.PositiveInfinity);
     }
 
@@ -115,5 +117,6 @@ internal sealed unsafe class CacheReading : ParallelWork
     /// <summary>A way to read.</summary>
     /// <param name="PieceBytes">Bytes that a thread takes at once.</param>
     /// <param name="Ahead">How many bytes ahead it prefetches; 0 for none.</param>
-    private sealed record Way(int PieceBytes, int Ahead);
+    /// <param name="LineStep">It prefetches one line of so many.</param>
+    private sealed record Way(int PieceBytes, int Ahead, int LineStep = 1);
 }

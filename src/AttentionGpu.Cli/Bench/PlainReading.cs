@@ -10,24 +10,28 @@ internal static unsafe class PlainReading
 {
     private const int CacheLine = 64;
 
+    // Lines further ahead would push others out of L1: they are asked for in L2.
+    private const int MostAheadInLevel1 = 4096;
+
     /// <summary>Reads bytes; those behind the last four vectors are left out.</summary>
     /// <param name="source">The first byte.</param>
     /// <param name="bytes">How many.</param>
     /// <param name="ahead">How many bytes ahead it prefetches; 0 for none.</param>
-    public static void Read(byte* source, long bytes, int ahead)
+    /// <param name="lineStep">It prefetches one line of so many.</param>
+    public static void Read(byte* source, long bytes, int ahead, int lineStep = 1)
     {
         if (Vector512.IsHardwareAccelerated)
-            Read<Vector512<float>, Operations512>(source, bytes, ahead);
+            Read<Vector512<float>, Operations512>(source, bytes, ahead, lineStep * CacheLine);
         else if (Vector256.IsHardwareAccelerated)
-            Read<Vector256<float>, Operations256>(source, bytes, ahead);
+            Read<Vector256<float>, Operations256>(source, bytes, ahead, lineStep * CacheLine);
         else
-            Read<Vector128<float>, Operations128>(source, bytes, ahead);
+            Read<Vector128<float>, Operations128>(source, bytes, ahead, lineStep * CacheLine);
     }
 
-    // Maxima, which take no longer for numbers that a sum would be slow with: the bytes are of any type. Four vectors a turn, and a
-    // prefetch for each line of them.
+    // Maxima, which take no longer for numbers that a sum would be slow with: the bytes are of any type. Four vectors a turn, and
+    // prefetches for the lines of them.
     [MethodImpl(MethodImplOptions.AggressiveOptimization | MethodImplOptions.NoInlining)]
-    private static float Read<TVector, TOperations>(byte* source, long bytes, int ahead)
+    private static float Read<TVector, TOperations>(byte* source, long bytes, int ahead, int aheadStep)
         where TVector : unmanaged
         where TOperations : struct, IVectorOperations<TVector>
     {
@@ -35,12 +39,18 @@ internal static unsafe class PlainReading
         TVector m0 = TOperations.Zero, m1 = TOperations.Zero, m2 = TOperations.Zero, m3 = TOperations.Zero;
         byte* end = source + (bytes / step * step);
         bool prefetches = ahead > 0 && Sse.IsSupported;
+        bool isFar = ahead > MostAheadInLevel1;
         for (; source < end; source += step)
         {
             if (prefetches)
             {
-                for (int line = 0; line < step; line += CacheLine)
-                    Sse.Prefetch0(source + ahead + line);
+                for (int line = 0; line < step; line += aheadStep)
+                {
+                    if (isFar)
+                        Sse.Prefetch1(source + ahead + line);
+                    else
+                        Sse.Prefetch0(source + ahead + line);
+                }
             }
 
             m0 = TOperations.Max(m0, TOperations.Load((float*)source));

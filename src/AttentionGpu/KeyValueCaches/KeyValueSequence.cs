@@ -133,8 +133,7 @@ public sealed partial class KeyValueSequence : IDisposable
     /// <summary>Throws where rows cannot be what <see cref="KeepPath"/> keeps.</summary>
     internal void RequirePath(int length, ReadOnlySpan<int> accepted)
     {
-        if (length < 0 || length > Length)
-            throw BadInput.OutOfRange(nameof(length), length, $"'length' must be 0 to the sequence's length, {Length}; it is {length}.");
+        RequireRows(length);
         for (int i = 0; i < accepted.Length; i++)
         {
             int least = i == 0 ? 0 : accepted[i - 1] + 1;
@@ -158,10 +157,15 @@ public sealed partial class KeyValueSequence : IDisposable
         RequireLength(length + accepted.Length);
     }
 
-    private void RequireLength(int length)
+    private void RequireRows(int length)
     {
         if (length < 0 || length > Length)
             throw BadInput.OutOfRange(nameof(length), length, $"'length' must be 0 to the sequence's length, {Length}; it is {length}.");
+    }
+
+    private void RequireLength(int length)
+    {
+        RequireRows(length);
         if (length < Length && Cache.Window.Dropped(length) != Dropped)
         {
             throw BadInput.OutOfRange(

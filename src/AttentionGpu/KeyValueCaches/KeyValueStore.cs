@@ -151,8 +151,8 @@ internal sealed class KeyValueStore
     /// <param name="count">How many there are.</param>
     public void MoveBack(ReadOnlySpan<int> pages, int source, int target, int count)
     {
-        // Parts that do not leave a page. A device's copy must not overlap its source; the host's may.
-        int shift = _lifetime.Memory.IsHostMemory ? count : source - target;
+        // Parts that neither leave a page nor overlap where they go.
+        int shift = source - target;
         for (int end = source + count; source < end;)
         {
             int from = source % _pageRows;

@@ -1,4 +1,6 @@
 using System.Numerics;
+using AttentionGpu.Kernels.Common.Tiles;
+using AttentionGpu.Kernels.Common.Variants;
 
 namespace AttentionGpu.KeyValueCaches;
 
@@ -8,8 +10,6 @@ namespace AttentionGpu.KeyValueCaches;
 /// </summary>
 internal sealed class TokenTree
 {
-    private const int WordBits = 32;
-
     private uint[] _ancestors = [];
     private int[] _positions = [];
     private int _tokens;
@@ -27,7 +27,7 @@ internal sealed class TokenTree
     public ReadOnlySpan<int> Positions => _positions.AsSpan(0, _tokens);
 
     /// <summary>Words of a row for so many new tokens of the longest sequence.</summary>
-    public static int WordsOf(int longest) => longest / WordBits + (longest % WordBits == 0 ? 0 : 1);
+    public static int WordsOf(int longest) => TileCount.DivideUp(longest, TreeMask.WordBits);
 
     /// <summary>The position of the deepest of a sequence's tokens.</summary>
     /// <param name="start">The number of its first token among all of the batch.</param>
@@ -74,7 +74,7 @@ internal sealed class TokenTree
                 _positions[start + token] = _positions[start + parents[token]] + 1;
             }
 
-            row[token / WordBits] |= 1u << (token % WordBits);
+            row[TreeMask.WordOf(token)] |= TreeMask.BitOf(token);
         }
     }
 

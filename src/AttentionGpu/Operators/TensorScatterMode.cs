@@ -1,6 +1,8 @@
 namespace AttentionGpu;
 
-/// <summary>What <see cref="AttentionEngine.TensorScatter{T}"/> does at the end of the cache: the operator's attribute <c>mode</c>.</summary>
+/// <summary>
+/// How <see cref="AttentionEngine.TensorScatter{T}"/> treats rows behind the end of the cache: the operator's attribute <c>mode</c>.
+/// </summary>
 public enum TensorScatterMode
 {
     /// <summary>Rows that do not fit behind the write index are an error.</summary>

@@ -55,7 +55,8 @@ internal static class TensorScatterRules
         if (!writeIndices.IsEmpty && writeIndices.Length != cache[0])
         {
             throw BadInput.Because(
-                "writeIndices", $"'writeIndices' must have a number for each of the {cache[0]} batch entries; it has {writeIndices.Length}.");
+                "writeIndices",
+                $"'writeIndices' must have a number for each of the {cache[0]} batch entries; it has {writeIndices.Length}.");
         }
 
         bool isLinear = mode == TensorScatterMode.Linear;

@@ -111,7 +111,8 @@ internal ref struct CallMemory : IDisposable
         if (!strided && !tensor.Strides.IsEmpty)
         {
             throw BadInput.Because(
-                name, $"The tensor '{name}' must have no gaps between its rows; it is {ShapeRules.Format(tensor.Lengths)}, a part of another.");
+                name,
+                $"The tensor '{name}' must have no gaps between its rows; it is {ShapeRules.Format(tensor.Lengths)}, a part of another.");
         }
 
         DeviceMemory memory = tensor.Acquire(out SharedMemory shared);

@@ -62,7 +62,9 @@ internal static class VariantRun
             : problem.IsRagged ? Data.Poisoned(problem.Heads, problem.QueryLength)
             : Without(Data.Poisoned(problem.Batch, problem.Heads, problem.QueryLength), leftOut);
         Tensor<T>? Present(int size) =>
-            kind.Present && !kind.PresentInPlace ? Without(Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, size), leftOut) : null;
+            kind.Present && !kind.PresentInPlace
+                ? Without(Poisoned(problem.Batch, problem.KeyValueHeads, problem.TotalKeys, size), leftOut)
+                : null;
         Tensor<T>? presentKey = Present(problem.HeadSize);
         Tensor<T>? presentValue = Present(problem.ValueSize);
 

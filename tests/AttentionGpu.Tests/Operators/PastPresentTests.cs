@@ -205,7 +205,8 @@ public partial class PastPresentTests
             var step = new Step(new Random(9), past: 4, length: 3);
             using PresentBuffer<float> keys = step.Keys(null);
             using PresentBuffer<float> values = step.Values(null);
-            failed = Record.Exception(() => step.Run(engine, keys.Past, values.Past, keys.Present, values.Present)) is AttentionMemoryException;
+            Exception? error = Record.Exception(() => step.Run(engine, keys.Past, values.Past, keys.Present, values.Present));
+            failed = error is AttentionMemoryException;
             if (!failed)
                 continue;
             keys.AssertUnchanged();
@@ -223,7 +224,8 @@ public partial class PastPresentTests
         {
             AttentionEngine engine = Engines.Get(device);
             var step = new Step(new Random(7), past: 3, length: 1);
-            using DeviceTensor<float> memory = engine.CreateTensor(Data.Random(new Random(8), Batch, KeyHeads, 9, Size).AsReadOnlyTensorSpan());
+            using DeviceTensor<float> memory =
+                engine.CreateTensor(Data.Random(new Random(8), Batch, KeyHeads, 9, Size).AsReadOnlyTensorSpan());
             using DeviceTensor<float> past = memory.Slice(0, 3, axis: 2);
             foreach (int start in new[] { 1, 2, 5 })
             {

@@ -16,8 +16,8 @@ internal sealed class TreeVariant : ScoreVariant
     {
         int draft = key - (sequence.KeyLength - sequence.QueryLength);
         return draft < 0
-            || (buffers.Ancestors.Pointer<uint>()[(long)(sequence.QueryStart + query) * extent.AncestorWords + (draft >> 5)]
-                >> (draft & 31) & 1) != 0;
+            || (buffers.Ancestors.Pointer<uint>()[(long)(sequence.QueryStart + query) * extent.AncestorWords + TreeMask.WordOf(draft)]
+                & TreeMask.BitOf(draft)) != 0;
     }
 
     public override bool Hides(in ScorePoint point) =>

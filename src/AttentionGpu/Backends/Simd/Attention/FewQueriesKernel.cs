@@ -33,10 +33,6 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Rows of scores begin in different sets of L1.
     private const int ScoresStride = PartKeys + 16;
 
-    // Keys or values of a step, which come to L1 for all rows. Rows of more bytes at once are read with gaps in time that the processor's
-    // prefetching does not fill; a step of fewer rows reads and writes the sums more often.
-    private const int StepBytes = 8 << 10;
-
     // Keys and values are asked for so much before they are read; a multiple of the rows of a page.
     private const int AheadBytes = 16 << 10;
     private const int MinAheadKeys = 16;
@@ -137,8 +133,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         block.Totals = block.Maxima + MaxRows;
         block.Output = block.Totals + MaxRows;
         float* room = block.Output + ThreadWorkspace.RoundUp(_valueSize);
-        block.KeyProducts = new(_stored, _headSize, block.Rows, StepBytes, room);
-        block.ValueProducts = new(_stored, _valueSize, block.Rows, StepBytes, room);
+        block.KeyProducts = new(_stored, _headSize, block.Rows, room);
+        block.ValueProducts = new(_stored, _valueSize, block.Rows, room);
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Fill(-0f);
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();

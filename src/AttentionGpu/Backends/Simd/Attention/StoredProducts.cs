@@ -17,6 +17,10 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
+    // Keys or values of a step, which come to L1 for all rows. Rows of more bytes at once are read with gaps in time that the processor's
+    // prefetching does not fill; a step of fewer rows reads and writes the sums more often.
+    private const int StepBytes = 8 << 10;
+
     // Most keys or values of a step, and of one that is always converted first: they come to L1 for the first rows, before the next ones
     // take them. A step is converted for its special codes too, which are rare.
     private const int MaxStep = 128;
@@ -36,15 +40,14 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     /// <param name="element">How the keys, or the values, are stored.</param>
     /// <param name="size">Elements of a row.</param>
     /// <param name="rows">The few rows.</param>
-    /// <param name="stepBytes">Bytes of a step.</param>
     /// <param name="memory">Memory of <see cref="RoomSize"/>.</param>
-    public StoredProducts(KeyValueElement element, int size, int rows, int stepBytes, float* memory)
+    public StoredProducts(KeyValueElement element, int size, int rows, float* memory)
     {
         _element = element;
         _size = size;
         _rows = rows;
         int most = element != KeyValueElement.Float32 && rows > MostRowsInRegisters ? MaxConvertedStep : MaxStep;
-        Step = Math.Clamp(stepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
+        Step = Math.Clamp(StepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;
         _tile = _scales + ScaleFloats(element, size);

@@ -33,8 +33,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Rows of scores begin in different sets of L1.
     private const int ScoresStride = PartKeys + 16;
 
-    // Keys and values are asked for so much before they are read; a multiple of the rows of a page.
-    private const int AheadBytes = 16 << 10;
+    // Keys and values are asked for so much before they are read; a multiple of the rows of a page. As much again is in L1, beside the
+    // queries and the scores.
+    private const int AheadBytes = 8 << 10;
     private const int MinAheadKeys = 16;
 
     // Vectors of weights that are added up by themselves.
@@ -176,13 +177,18 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             StoredRows keys = _context.Keys.Rows(block.Batch, keyHead, firstKey + i, Math.Min(block.KeyProducts.Step, count - i));
             int ahead = i + _aheadKeys;
             StoredRows next = ahead < count
-                ? _context.Keys.Rows(block.Batch, keyHead, firstKey + ahead, keys.Count)
+                ? _context.Keys.Rows(block.Batch, keyHead, firstKey + ahead, Math.Min(keys.Count, count - ahead))
                 : FirstValues(block, keyHead, firstKey, count, ahead - count, keys.Count);
             next.PrefetchScales();
+            keys = UpTo(next, keys);
             block.KeyProducts.Score(block.Queries, keys, next, block.Scores + i, ScoresStride);
             i += keys.Count;
         }
     }
+
+    // Rows with each of which one of the next can be asked for; all where there are none.
+    private static StoredRows UpTo(in StoredRows next, in StoredRows rows) =>
+        next.Count == 0 || next.Count >= rows.Count ? rows : rows.Take(next.Count);
 
     // The values from a key of the part on, which are read after its keys.
     private StoredRows FirstValues(in Block block, int keyHead, int firstKey, int count, int first, int wanted) => first < count
@@ -259,6 +265,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             StoredRows values = _context.Values.Rows(block.Batch, keyHead, firstKey + i, Math.Min(block.ValueProducts.Step, count - i));
             StoredRows next = FirstValues(block, keyHead, firstKey, count, i + _aheadKeys, values.Count);
             next.PrefetchScales();
+            values = UpTo(next, values);
             block.ValueProducts.AddValues(block.Scores + i, ScoresStride, values, next, block.Sums, _sumsStride);
             i += values.Count;
         }

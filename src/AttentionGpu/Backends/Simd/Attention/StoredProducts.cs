@@ -17,12 +17,11 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    // Keys or values of a step, which come to L1 for all rows. Rows of more bytes at once are read with gaps in time that the processor's
-    // prefetching does not fill; a step of fewer rows reads and writes the sums more often.
+    // Keys or values of a step, which come to L1 for all rows. A step of fewer rows reads and writes the sums more often.
     private const int StepBytes = 8 << 10;
 
     // Most keys or values of a step, and of one that is always converted first: they come to L1 for the first rows, before the next ones
-    // take them. A step is converted for its special codes too, which are rare.
+    // take them. A step is converted for its special codes too, which are rare. Sums of more values at once would be less exact.
     private const int MaxStep = 128;
     private const int MaxConvertedStep = 32;
 
@@ -47,7 +46,10 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         _size = size;
         _rows = rows;
         int most = element != KeyValueElement.Float32 && rows > MostRowsInRegisters ? MaxConvertedStep : MaxStep;
-        Step = Math.Clamp(StepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
+
+        // Each row is then read once, in order, or by the tile itself in passes that stay in L1: a step is as long as it may be.
+        bool isReadOnce = rows <= WeightTile<TVector, TOperations>.TileRows && element is KeyValueElement.Float32 or KeyValueElement.BFloat16;
+        Step = isReadOnce ? MaxStep : Math.Clamp(StepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;
         _tile = _scales + ScaleFloats(element, size);

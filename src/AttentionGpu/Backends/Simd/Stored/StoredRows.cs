@@ -1,6 +1,3 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
-
 namespace AttentionGpu.Backends.Simd.Stored;
 
 /// <summary>Rows of keys or values as they are stored, a stride apart, and their scales.</summary>
@@ -24,34 +21,10 @@ internal readonly unsafe struct StoredRows
     /// <summary>Bytes of a row.</summary>
     public int Bytes { get; init; }
 
-    /// <summary>
-    /// Asks for some of the rows in L2, as far as there are so many: L1 takes fewer requests at a time, and the next ones wait. The
-    /// processor's own prefetching starts anew at each page of memory.
-    /// </summary>
-    /// <param name="first">The first row.</param>
-    /// <param name="count">How many rows.</param>
-    /// <param name="alternate">
-    /// Whether to ask for every other line, where rows lie end to end. A core has a number of requests under way at most, and the
-    /// processor brings the rest of rows that are read in order. Rows that are read in another order would wait for lines that nobody
-    /// asks for.
-    /// </param>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Prefetch(int first, int count, bool alternate = false)
-    {
-        if (!Sse.IsSupported)
-            return;
-        int end = Math.Min(first + count, Count);
-        alternate &= Stride == Bytes;
-        for (int row = first; row < end; row++)
-        {
-            byte* line = First + row * Stride;
-            byte* last = line + Bytes;
-            if (alternate)
-                line += (nint)line & Memory.Prefetch.LineBytes;
-            for (; line < last; line += alternate ? 2 * Memory.Prefetch.LineBytes : Memory.Prefetch.LineBytes)
-                Sse.Prefetch1(line);
-        }
-    }
+    /// <summary>So many of the rows, from the first on.</summary>
+    /// <param name="count">How many: at most <see cref="Count"/>.</param>
+    public StoredRows Take(int count) =>
+        new() { First = First, Stride = Stride, Scales = Scales, ScaleStride = ScaleStride, Count = count, Bytes = Bytes };
 
     /// <summary>Asks for the scales of all rows in L2: they are read before the rows.</summary>
     public void PrefetchScales() => Memory.Prefetch.Bytes(Scales, (int)(Count * ScaleStride));

@@ -54,59 +54,62 @@ internal static unsafe class DotTile<TVector, TOperations>
         float* left2 = left + Math.Min(2, rows - 1) * depth;
         float* left3 = left + (rows - 1) * depth;
         int count = right.Count;
+        byte* first = right.First;
+        nint stride = right.Stride;
+        float* firstScale = scales.First;
+        nint scaleStride = scales.RowStride;
+        nint groupStride = scales.GroupStride;
+        var next = new RowPrefetch(ahead);
         for (int j = 0; j < count; j += 2)
         {
             int second = Math.Min(j + 1, count - 1);
-            ahead.Prefetch(j, 2);
-            byte* right0 = right.First + j * right.Stride;
-            byte* right1 = right.First + second * right.Stride;
-            float* scale0 = scales.First + j * scales.RowStride;
-            float* scale1 = scales.First + second * scales.RowStride;
+            next.Next();
+            next.Next();
+            byte* right0 = first + j * stride;
+            byte* right1 = first + second * stride;
+            float* scale0 = firstScale + j * scaleStride;
+            float* scale1 = firstScale + second * scaleStride;
             TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
             TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
             int step = 0;
-            while (step + TOperations.Width <= depth)
+            TVector factor0 = TOperations.Zero, factor1 = TOperations.Zero;
+            for (; step + TOperations.Width <= depth; step += TOperations.Width)
             {
-                // A group ends at a multiple of a vector.
-                int end = depth - step > TStored.GroupSize ? step + TStored.GroupSize : depth;
-                TVector factor0 = TOperations.Zero, factor1 = TOperations.Zero;
+                TVector row0 = TStored.Load(right0, step);
+                TVector row1 = TStored.Load(right1, step);
                 if (TStored.GroupSize != int.MaxValue)
                 {
-                    factor0 = TOperations.Broadcast(scale0[step / TStored.GroupSize * scales.GroupStride]);
-                    factor1 = TOperations.Broadcast(scale1[step / TStored.GroupSize * scales.GroupStride]);
-                }
-
-                for (; step + TOperations.Width <= end; step += TOperations.Width)
-                {
-                    TVector row0 = TStored.Load(right0, step);
-                    TVector row1 = TStored.Load(right1, step);
-                    if (TStored.GroupSize != int.MaxValue)
+                    // A group ends at a multiple of a vector.
+                    if (step % TStored.GroupSize == 0)
                     {
-                        row0 = TOperations.Multiply(row0, factor0);
-                        row1 = TOperations.Multiply(row1, factor1);
+                        factor0 = TOperations.Broadcast(scale0[step / TStored.GroupSize * groupStride]);
+                        factor1 = TOperations.Broadcast(scale1[step / TStored.GroupSize * groupStride]);
                     }
 
-                    TVector query = TOperations.Load(left + step);
-                    a0 = TOperations.MultiplyAdd(query, row0, a0);
-                    b0 = TOperations.MultiplyAdd(query, row1, b0);
-                    query = TOperations.Load(left1 + step);
-                    a1 = TOperations.MultiplyAdd(query, row0, a1);
-                    b1 = TOperations.MultiplyAdd(query, row1, b1);
-                    query = TOperations.Load(left2 + step);
-                    a2 = TOperations.MultiplyAdd(query, row0, a2);
-                    b2 = TOperations.MultiplyAdd(query, row1, b2);
-                    query = TOperations.Load(left3 + step);
-                    a3 = TOperations.MultiplyAdd(query, row0, a3);
-                    b3 = TOperations.MultiplyAdd(query, row1, b3);
+                    row0 = TOperations.Multiply(row0, factor0);
+                    row1 = TOperations.Multiply(row1, factor1);
                 }
+
+                TVector query = TOperations.Load(left + step);
+                a0 = TOperations.MultiplyAdd(query, row0, a0);
+                b0 = TOperations.MultiplyAdd(query, row1, b0);
+                query = TOperations.Load(left1 + step);
+                a1 = TOperations.MultiplyAdd(query, row0, a1);
+                b1 = TOperations.MultiplyAdd(query, row1, b1);
+                query = TOperations.Load(left2 + step);
+                a2 = TOperations.MultiplyAdd(query, row0, a2);
+                b2 = TOperations.MultiplyAdd(query, row1, b2);
+                query = TOperations.Load(left3 + step);
+                a3 = TOperations.MultiplyAdd(query, row0, a3);
+                b3 = TOperations.MultiplyAdd(query, row1, b3);
             }
 
             // Pairs of a left row's.
             Vector256<float> sums = TOperations.SumEach(a0, b0, a1, b1, a2, b2, a3, b3);
             for (; step < depth; step++)
             {
-                float row0 = LoadOne<TStored>(right0, step, scale0, scales.GroupStride);
-                float row1 = LoadOne<TStored>(right1, step, scale1, scales.GroupStride);
+                float row0 = LoadOne<TStored>(right0, step, scale0, groupStride);
+                float row1 = LoadOne<TStored>(right1, step, scale1, groupStride);
                 (float query0, float query1, float query2, float query3) = (left[step], left1[step], left2[step], left3[step]);
                 sums += Vector256.Create(query0, query0, query1, query1, query2, query2, query3, query3)
                     * Vector256.Create(row0, row1, row0, row1, row0, row1, row0, row1);
@@ -131,32 +134,38 @@ internal static unsafe class DotTile<TVector, TOperations>
         where TStored : struct, IStoredElements<TVector>
     {
         int count = right.Count;
+        byte* first = right.First;
+        nint stride = right.Stride;
+        float* firstScale = scales.First;
+        nint scaleStride = scales.RowStride;
+        nint groupStride = scales.GroupStride;
+        var next = new RowPrefetch(ahead);
         int whole = depth / TOperations.Width * TOperations.Width;
         for (int j = 0; j < count; j += TileRows)
         {
             int rows = Math.Min(TileRows, count - j);
-            byte* right0 = right.First + j * right.Stride;
-            byte* right1 = right0 + Math.Min(1, rows - 1) * right.Stride;
-            byte* right2 = right0 + Math.Min(2, rows - 1) * right.Stride;
-            byte* right3 = right0 + (rows - 1) * right.Stride;
-            float* scale0 = scales.First + j * scales.RowStride;
-            float* scale1 = scale0 + Math.Min(1, rows - 1) * scales.RowStride;
-            float* scale2 = scale0 + Math.Min(2, rows - 1) * scales.RowStride;
-            float* scale3 = scale0 + (rows - 1) * scales.RowStride;
-            ahead.Prefetch(j, 1, TStored.WaitsForMemory);
-            TVector sum0 = Dot<TStored>(left, whole, right0, scale0, scales.GroupStride);
-            ahead.Prefetch(j + 1, 1, TStored.WaitsForMemory);
-            TVector sum1 = Dot<TStored>(left, whole, right1, scale1, scales.GroupStride);
-            ahead.Prefetch(j + 2, 1, TStored.WaitsForMemory);
-            TVector sum2 = Dot<TStored>(left, whole, right2, scale2, scales.GroupStride);
-            ahead.Prefetch(j + 3, 1, TStored.WaitsForMemory);
-            TVector sum3 = Dot<TStored>(left, whole, right3, scale3, scales.GroupStride);
+            byte* right0 = first + j * stride;
+            byte* right1 = right0 + Math.Min(1, rows - 1) * stride;
+            byte* right2 = right0 + Math.Min(2, rows - 1) * stride;
+            byte* right3 = right0 + (rows - 1) * stride;
+            float* scale0 = firstScale + j * scaleStride;
+            float* scale1 = scale0 + Math.Min(1, rows - 1) * scaleStride;
+            float* scale2 = scale0 + Math.Min(2, rows - 1) * scaleStride;
+            float* scale3 = scale0 + (rows - 1) * scaleStride;
+            next.Next();
+            TVector sum0 = Dot<TStored>(left, whole, right0, scale0, groupStride);
+            next.Next();
+            TVector sum1 = Dot<TStored>(left, whole, right1, scale1, groupStride);
+            next.Next();
+            TVector sum2 = Dot<TStored>(left, whole, right2, scale2, groupStride);
+            next.Next();
+            TVector sum3 = Dot<TStored>(left, whole, right3, scale3, groupStride);
             Vector128<float> sums = TOperations.SumEach(sum0, sum1, sum2, sum3);
             for (int step = whole; step < depth; step++)
             {
                 sums += left[step] * Vector128.Create(
-                    LoadOne<TStored>(right0, step, scale0, scales.GroupStride), LoadOne<TStored>(right1, step, scale1, scales.GroupStride),
-                    LoadOne<TStored>(right2, step, scale2, scales.GroupStride), LoadOne<TStored>(right3, step, scale3, scales.GroupStride));
+                    LoadOne<TStored>(right0, step, scale0, groupStride), LoadOne<TStored>(right1, step, scale1, groupStride),
+                    LoadOne<TStored>(right2, step, scale2, groupStride), LoadOne<TStored>(right3, step, scale3, groupStride));
             }
 
             if (TStored.HasRowScale)

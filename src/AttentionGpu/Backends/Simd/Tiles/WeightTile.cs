@@ -12,7 +12,11 @@ internal static unsafe class WeightTile<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    private const int TileRows = 4;
+    /// <summary>Rows of weights that meet a stored row together.</summary>
+    public const int TileRows = 4;
+
+    // Stored rows that lie in L1 from one pair of rows of weights to the next.
+    private const int PassRows = 32;
 
     // Most pairs of vectors of a single row: a whole stored row of 128 elements where vectors are of 512 bits.
     private const int MostPairs = 4;
@@ -64,6 +68,19 @@ internal static unsafe class WeightTile<TVector, TOperations>
             column += pairs * Lanes;
         }
 
+        while (ReadsWholeRows<TStored>() && rows is > 1 and <= TileRows && column + Lanes <= columns)
+        {
+            int pairs = Math.Min(MostPairs, (columns - column) / Lanes);
+            for (int first = 0; first < values.Count; first += PassRows)
+            {
+                int count = Math.Min(PassRows, values.Count - first);
+                for (int row = 0; row < rows; row += 2)
+                    AddTwo<TStored>(operands, row, Math.Min(2, rows - row), first, count, column, pairs);
+            }
+
+            column += pairs * Lanes;
+        }
+
         while (column < columns)
         {
             int end = columns - column > TStored.GroupSize ? column + TStored.GroupSize : columns;
@@ -79,6 +96,12 @@ internal static unsafe class WeightTile<TVector, TOperations>
             column = end;
         }
     }
+
+    // Where rows wait for memory they are read from end to end, in the order in which the processor fetches them by itself. It takes 16
+    // sums, two weights and an element's vector in registers.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool ReadsWholeRows<TStored>()
+        where TStored : struct, IStoredElements<TVector> => TStored.WaitsForMemory && TOperations.TileVectors == 4;
 
     private static void AddColumns<TStored>(ref Operands operands, int column, int end, float* tail)
         where TStored : struct, IStoredElements<TVector>
@@ -135,17 +158,15 @@ internal static unsafe class WeightTile<TVector, TOperations>
         int count = operands.Values.Count;
         TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
         TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
-        int aheadCount = row == 0 ? operands.Ahead.Count : 0;
-        int nextByte = operands.Ahead.Bytes * column / operands.Columns;
-        byte* next = operands.Ahead.First + nextByte;
 
-        // Where a line has the columns of more tiles, the first one asks for it.
-        int nextBytes = nextByte % Prefetch.LineBytes == 0 ? operands.Ahead.Bytes * Lanes / operands.Columns : 0;
+        // The same columns of the rows that are read next. Where a line has the columns of more tiles, the first one asks for it.
+        int nextByte = operands.Ahead.Bytes * column / operands.Columns;
+        RowPrefetch next = row == 0 && nextByte % Prefetch.LineBytes == 0
+            ? new RowPrefetch(operands.Ahead, 0, nextByte, operands.Ahead.Bytes * Lanes / operands.Columns)
+            : default;
         for (int j = 0; j < count; j++)
         {
-            // The same columns of the rows that are read next.
-            if (j < aheadCount)
-                Prefetch.Bytes(next + j * operands.Ahead.Stride, nextBytes);
+            next.Next();
             TVector first = TStored.Load(value, column);
             TVector second = TStored.Load(value, column + TOperations.Width);
             TVector weight = TOperations.Broadcast(weights0[j]);
@@ -209,10 +230,10 @@ internal static unsafe class WeightTile<TVector, TOperations>
         int toFourth = GroupOf<TStored>(3) * count;
         TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
         TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
+        RowPrefetch next = column == 0 ? new RowPrefetch(operands.Ahead) : default;
         for (int j = 0; j < count; j++)
         {
-            if (column == 0)
-                operands.Ahead.Prefetch(j, 1, TStored.WaitsForMemory);
+            next.Next();
             TVector weight = TOperations.Broadcast(weights[j]);
             a0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column), a0);
             b0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + TOperations.Width), b0);
@@ -251,6 +272,87 @@ internal static unsafe class WeightTile<TVector, TOperations>
             Take(sums + 2 * Lanes, a2, b2);
         if (pairs > 3)
             Take(sums + 3 * Lanes, a3, b3);
+    }
+
+    /// <summary>
+    /// One or two rows of up to four pairs of vectors, which are next to each other. A stored row costs 16 multiply-adds, 8 loads, 8
+    /// conversions and 2 broadcasts, with 16 + 2 + 1 registers. Its lines are asked for by the first two rows of weights alone.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void AddTwo<TStored>(in Operands operands, int row, int rows, int firstRow, int count, int column, int pairs)
+        where TStored : struct, IStoredElements<TVector>
+    {
+        float* weights = operands.Weights + row * operands.WeightStride + firstRow;
+        float* secondWeights = weights + (rows - 1) * operands.WeightStride;
+        byte* value = operands.Values.First + firstRow * operands.Values.Stride + operands.Values.Bytes * column / operands.Columns;
+        nint stride = operands.Values.Stride;
+        RowPrefetch next = row == 0 && column == 0 ? new RowPrefetch(operands.Ahead, firstRow) : default;
+        TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
+        TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
+        TVector c0 = TOperations.Zero, c1 = TOperations.Zero, c2 = TOperations.Zero, c3 = TOperations.Zero;
+        TVector d0 = TOperations.Zero, d1 = TOperations.Zero, d2 = TOperations.Zero, d3 = TOperations.Zero;
+        for (int j = 0; j < count; j++)
+        {
+            next.Next();
+            TVector weight = TOperations.Broadcast(weights[j]);
+            TVector second = TOperations.Broadcast(secondWeights[j]);
+            TVector element = TStored.Load(value, 0);
+            a0 = TOperations.MultiplyAdd(weight, element, a0);
+            c0 = TOperations.MultiplyAdd(second, element, c0);
+            element = TStored.Load(value, TOperations.Width);
+            b0 = TOperations.MultiplyAdd(weight, element, b0);
+            d0 = TOperations.MultiplyAdd(second, element, d0);
+            if (pairs > 1)
+            {
+                element = TStored.Load(value, 2 * TOperations.Width);
+                a1 = TOperations.MultiplyAdd(weight, element, a1);
+                c1 = TOperations.MultiplyAdd(second, element, c1);
+                element = TStored.Load(value, 3 * TOperations.Width);
+                b1 = TOperations.MultiplyAdd(weight, element, b1);
+                d1 = TOperations.MultiplyAdd(second, element, d1);
+            }
+
+            if (pairs > 2)
+            {
+                element = TStored.Load(value, 4 * TOperations.Width);
+                a2 = TOperations.MultiplyAdd(weight, element, a2);
+                c2 = TOperations.MultiplyAdd(second, element, c2);
+                element = TStored.Load(value, 5 * TOperations.Width);
+                b2 = TOperations.MultiplyAdd(weight, element, b2);
+                d2 = TOperations.MultiplyAdd(second, element, d2);
+            }
+
+            if (pairs > 3)
+            {
+                element = TStored.Load(value, 6 * TOperations.Width);
+                a3 = TOperations.MultiplyAdd(weight, element, a3);
+                c3 = TOperations.MultiplyAdd(second, element, c3);
+                element = TStored.Load(value, 7 * TOperations.Width);
+                b3 = TOperations.MultiplyAdd(weight, element, b3);
+                d3 = TOperations.MultiplyAdd(second, element, d3);
+            }
+
+            value += stride;
+        }
+
+        float* sums = operands.Sums + row * operands.SumsStride + column;
+        Take(sums, a0, b0);
+        if (pairs > 1)
+            Take(sums + Lanes, a1, b1);
+        if (pairs > 2)
+            Take(sums + 2 * Lanes, a2, b2);
+        if (pairs > 3)
+            Take(sums + 3 * Lanes, a3, b3);
+        if (rows == 1)
+            return;
+        sums += operands.SumsStride;
+        Take(sums, c0, d0);
+        if (pairs > 1)
+            Take(sums + Lanes, c1, d1);
+        if (pairs > 2)
+            Take(sums + 2 * Lanes, c2, d2);
+        if (pairs > 3)
+            Take(sums + 3 * Lanes, c3, d3);
     }
 
     // The group of a pair of vectors, from the first pair's on.

@@ -48,6 +48,9 @@ public unsafe class SimdTests
         {
             (1, 1, 700, 64, 64), (4, 1, 700, 128, 128), (3, 1, 700, 80, 72), (1, 3, 700, 33, 17), (12, 3, 700, 40, 130), (2, 1, 700, 1, 1),
 
+            // More elements than a pass over whole rows takes at once.
+            (4, 1, 700, 40, 170), (3, 1, 700, 40, 290), (1, 1, 700, 40, 290),
+
             // Several blocks of keys.
             (1, 2, 9001, 20, 8),
         })

@@ -48,7 +48,8 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         int most = element != KeyValueElement.Float32 && rows > MostRowsInRegisters ? MaxConvertedStep : MaxStep;
 
         // Each row is then read once, in order, or by the tile itself in passes that stay in L1: a step is as long as it may be.
-        bool isReadOnce = rows <= WeightTile<TVector, TOperations>.TileRows && element is KeyValueElement.Float32 or KeyValueElement.BFloat16;
+        bool isReadOnce = rows <= WeightTile<TVector, TOperations>.TileRows
+            && element is KeyValueElement.Float32 or KeyValueElement.BFloat16;
         Step = isReadOnce ? MaxStep : Math.Clamp(StepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;

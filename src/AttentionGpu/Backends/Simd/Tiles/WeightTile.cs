@@ -265,13 +265,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
         }
 
         float* sums = operands.Sums + column;
-        Take(sums, a0, b0);
-        if (pairs > 1)
-            Take(sums + Lanes, a1, b1);
-        if (pairs > 2)
-            Take(sums + 2 * Lanes, a2, b2);
-        if (pairs > 3)
-            Take(sums + 3 * Lanes, a3, b3);
+        Take(sums, pairs, a0, b0, a1, b1, a2, b2, a3, b3);
     }
 
     /// <summary>
@@ -336,23 +330,9 @@ internal static unsafe class WeightTile<TVector, TOperations>
         }
 
         float* sums = operands.Sums + row * operands.SumsStride + column;
-        Take(sums, a0, b0);
-        if (pairs > 1)
-            Take(sums + Lanes, a1, b1);
-        if (pairs > 2)
-            Take(sums + 2 * Lanes, a2, b2);
-        if (pairs > 3)
-            Take(sums + 3 * Lanes, a3, b3);
-        if (rows == 1)
-            return;
-        sums += operands.SumsStride;
-        Take(sums, c0, d0);
-        if (pairs > 1)
-            Take(sums + Lanes, c1, d1);
-        if (pairs > 2)
-            Take(sums + 2 * Lanes, c2, d2);
-        if (pairs > 3)
-            Take(sums + 3 * Lanes, c3, d3);
+        Take(sums, pairs, a0, b0, a1, b1, a2, b2, a3, b3);
+        if (rows > 1)
+            Take(sums + operands.SumsStride, pairs, c0, d0, c1, d1, c2, d2, c3, d3);
     }
 
     // The group of a pair of vectors, from the first pair's on.
@@ -360,6 +340,20 @@ internal static unsafe class WeightTile<TVector, TOperations>
     private static int GroupOf<TStored>(int pair)
         where TStored : struct, IStoredElements<TVector> =>
         TStored.GroupSize == int.MaxValue ? 0 : pair * Lanes / TStored.GroupSize;
+
+    // Of up to four pairs of vectors.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Take(
+        float* sums, int pairs, TVector a0, TVector b0, TVector a1, TVector b1, TVector a2, TVector b2, TVector a3, TVector b3)
+    {
+        Take(sums, a0, b0);
+        if (pairs > 1)
+            Take(sums + Lanes, a1, b1);
+        if (pairs > 2)
+            Take(sums + 2 * Lanes, a2, b2);
+        if (pairs > 3)
+            Take(sums + 3 * Lanes, a3, b3);
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Take(float* sums, TVector first, TVector second)

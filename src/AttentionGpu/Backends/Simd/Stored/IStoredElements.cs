@@ -11,7 +11,7 @@ internal unsafe interface IStoredElements<TVector>
     static abstract bool HasRowScale { get; }
 
     /// <summary>
-    /// Whether elements are read with so few instructions that the products of a single row wait for memory.
+    /// Whether elements are read with so few instructions that the products of a few rows wait for memory.
     /// </summary>
     static abstract bool WaitsForMemory { get; }
 

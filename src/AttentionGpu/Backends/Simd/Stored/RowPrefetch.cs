@@ -5,8 +5,8 @@ using AttentionGpu.Backends.Simd.Memory;
 namespace AttentionGpu.Backends.Simd.Stored;
 
 /// <summary>
-/// Asks for rows that are read soon in L1, a row a call. It is a local of the loop that reads, so that its fields are in registers: a loop
-/// whose end depends on a load waits behind the requests themselves, and with it everything after it.
+/// Asks for rows that are read soon in L1, a row a call. It is a local of the loop that reads, so that its fields are in registers: with
+/// bounds that were loaded anew for each row, keys of four queries took 21 to 22 ns a row, in place of 16 to 17 (Zen 5, float32, 128).
 /// </summary>
 internal unsafe struct RowPrefetch
 {

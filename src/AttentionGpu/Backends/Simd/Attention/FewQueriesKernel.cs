@@ -33,8 +33,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     // Rows of scores begin in different sets of L1.
     private const int ScoresStride = PartKeys + 16;
 
-    // Keys and values are asked for so much before they are read; a multiple of the rows of a page. As much again is in L1, beside the
-    // queries and the scores.
+    // Keys and values are asked for so much before they are read; a multiple of the rows of a page. They wait in L1, beside the queries
+    // and the scores.
     private const int AheadBytes = 8 << 10;
     private const int MinAheadKeys = 16;
 
@@ -186,9 +186,9 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         }
     }
 
-    // Rows with each of which one of the next can be asked for; all where there are none.
+    // No more rows than there are next ones, which are asked for one with each; all where there are no next ones.
     private static StoredRows UpTo(in StoredRows next, in StoredRows rows) =>
-        next.Count == 0 || next.Count >= rows.Count ? rows : rows.Take(next.Count);
+        next.Count == 0 || next.Count >= rows.Count ? rows : rows with { Count = next.Count };
 
     // The values from a key of the part on, which are read after its keys.
     private StoredRows FirstValues(in Block block, int keyHead, int firstKey, int count, int first, int wanted) => first < count

@@ -47,10 +47,10 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
         _rows = rows;
         int most = element != KeyValueElement.Float32 && rows > MostRowsInRegisters ? MaxConvertedStep : MaxStep;
 
-        // Each row is then read once, in order, or by the tile itself in passes that stay in L1: a step is as long as it may be.
-        bool isReadOnce = rows <= WeightTile<TVector, TOperations>.TileRows
+        // Rows that are read in order need not be in L1 together.
+        bool isInOrder = WeightTile<TVector, TOperations>.ReadsWholeRows(rows)
             && element is KeyValueElement.Float32 or KeyValueElement.BFloat16;
-        Step = isReadOnce ? MaxStep : Math.Clamp(StepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
+        Step = isInOrder ? MaxStep : Math.Clamp(StepBytes / element.RowBytes(size), MinStep, most) / MinStep * MinStep;
         _groups = element == KeyValueElement.Int4 ? KeyValueElements.Int4Groups(size) : 0;
         _scales = memory;
         _tile = _scales + ScaleFloats(element, size);

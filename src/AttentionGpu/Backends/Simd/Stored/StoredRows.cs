@@ -21,11 +21,6 @@ internal readonly unsafe struct StoredRows
     /// <summary>Bytes of a row.</summary>
     public int Bytes { get; init; }
 
-    /// <summary>So many of the rows, from the first on.</summary>
-    /// <param name="count">How many: at most <see cref="Count"/>.</param>
-    public StoredRows Take(int count) =>
-        new() { First = First, Stride = Stride, Scales = Scales, ScaleStride = ScaleStride, Count = count, Bytes = Bytes };
-
     /// <summary>Asks for the scales of all rows in L2: they are read before the rows.</summary>
     public void PrefetchScales() => Memory.Prefetch.Bytes(Scales, (int)(Count * ScaleStride));
 }

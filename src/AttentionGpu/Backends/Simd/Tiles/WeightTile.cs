@@ -12,8 +12,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    /// <summary>Rows of weights that meet a stored row together.</summary>
-    public const int TileRows = 4;
+    private const int TileRows = 4;
 
     // Stored rows that lie in L1 from one pair of rows of weights to the next.
     private const int PassRows = 32;
@@ -27,6 +26,13 @@ internal static unsafe class WeightTile<TVector, TOperations>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         get => 2 * TOperations.Width;
     }
+
+    /// <summary>
+    /// Whether stored rows that wait for memory are read from end to end, in the order in which the processor fetches them by itself. Two
+    /// rows of weights take 16 sums, two weights and a vector of elements in registers, which vectors of 512 bits have.
+    /// </summary>
+    /// <param name="rows">Rows of weights.</param>
+    public static bool ReadsWholeRows(int rows) => rows == 1 || (rows <= TileRows && TOperations.TileVectors == 4);
 
     /// <summary>Floats of room for some stored rows.</summary>
     public static long RoomSize(int weightRows, int storedRows) => (long)(weightRows + Lanes) * storedRows;
@@ -68,7 +74,7 @@ internal static unsafe class WeightTile<TVector, TOperations>
             column += pairs * Lanes;
         }
 
-        while (ReadsWholeRows<TStored>() && rows is > 1 and <= TileRows && column + Lanes <= columns)
+        while (TStored.WaitsForMemory && rows > 1 && ReadsWholeRows(rows) && column + Lanes <= columns)
         {
             int pairs = Math.Min(MostPairs, (columns - column) / Lanes);
             for (int first = 0; first < values.Count; first += PassRows)
@@ -96,12 +102,6 @@ internal static unsafe class WeightTile<TVector, TOperations>
             column = end;
         }
     }
-
-    // Where rows wait for memory they are read from end to end, in the order in which the processor fetches them by itself. It takes 16
-    // sums, two weights and an element's vector in registers.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static bool ReadsWholeRows<TStored>()
-        where TStored : struct, IStoredElements<TVector> => TStored.WaitsForMemory && TOperations.TileVectors == 4;
 
     private static void AddColumns<TStored>(ref Operands operands, int column, int end, float* tail)
         where TStored : struct, IStoredElements<TVector>

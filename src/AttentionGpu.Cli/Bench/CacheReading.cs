@@ -84,7 +84,7 @@ internal sealed unsafe class CacheReading : ParallelWork
                     left -= rows;
                     for (int head = 0; head < settings.KeyValueHeads; head++)
                     {
-                        long first = (page * store.PageRowCount) + ((long)head * pageRows);
+                        long first = store.FirstRow(page, head);
                         Add(runs, start + (nint)(first * rowBytes), (long)rows * rowBytes);
                     }
                 }

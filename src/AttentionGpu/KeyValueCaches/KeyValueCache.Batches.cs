@@ -103,11 +103,11 @@ public sealed partial class KeyValueCache
 
         int first = sequence.Pages.Length;
         if (WritesSharedPage(sequence))
-            OwnPage(ref sequence.Pages[--first]);
+            OwnPage(sequence, --first);
 
         int pages = PagesOf(sequence.ResidentLength + length);
         while (sequence.Pages.Length < pages)
-            sequence.AddPage(_pages.Take());
+            AddPage(sequence);
         sequence.Length += length;
         if (first < pages)
             _table?.Write(sequence.Slot, first, sequence.Pages[first..]);

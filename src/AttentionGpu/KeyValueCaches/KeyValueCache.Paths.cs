@@ -42,10 +42,10 @@ public sealed partial class KeyValueCache
         if (needed == 0)
             return;
         RequirePages(needed);
-        foreach (ref int page in sequence.Pages[first..end])
+        for (int i = first; i < end; i++)
         {
-            if (_pages.IsShared(page))
-                OwnPage(ref page);
+            if (_pages.IsShared(sequence.Pages[i]))
+                OwnPage(sequence, i);
         }
 
         _table?.Write(sequence.Slot, first, sequence.Pages[first..end]);

@@ -40,7 +40,7 @@ public sealed partial class KeyValueCache : IDisposable
             throw;
         }
 
-        _pages = new PagePool(options.ActualPages);
+        _pages = new PagePool(options.ActualPages, options.GroupPages);
         _slots = new KeyValueSequence?[options.Sequences];
     }
 
@@ -220,7 +220,7 @@ public sealed partial class KeyValueCache : IDisposable
         if (_table is null && resident > 0)
         {
             // As many pages as places: there is one.
-            fork.AddPage(_pages.Take());
+            fork.AddPage(_pages.Take(previous: -1));
             _store.CopyPage(source.Pages[0], fork.Pages[0]);
             return fork;
         }
@@ -251,7 +251,7 @@ public sealed partial class KeyValueCache : IDisposable
         int needed = PagesOf(sequence.ResidentLength);
         RequirePages(needed);
         for (int i = 0; i < needed; i++)
-            sequence.AddPage(_pages.Take());
+            AddPage(sequence);
         _table?.Write(sequence.Slot, 0, sequence.Pages);
     }
 
@@ -267,10 +267,14 @@ public sealed partial class KeyValueCache : IDisposable
         return _table is null ? layout with { BatchStride = 0 } : layout;
     }
 
-    // Copies a page that others hold too.
-    private void OwnPage(ref int page)
+    private void AddPage(KeyValueSequence sequence) =>
+        sequence.AddPage(_pages.Take(sequence.Pages.IsEmpty ? -1 : sequence.Pages[^1]));
+
+    // Copies a page of a sequence that others hold too.
+    private void OwnPage(KeyValueSequence sequence, int index)
     {
-        int own = _pages.Take();
+        ref int page = ref sequence.Pages[index];
+        int own = _pages.Take(index == 0 ? -1 : sequence.Pages[index - 1]);
         _store.CopyPage(page, own);
         _pages.Release(page);
         page = own;

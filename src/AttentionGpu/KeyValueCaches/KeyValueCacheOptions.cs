@@ -12,6 +12,9 @@ public sealed record KeyValueCacheOptions
     private const int SmallestPage = 16;
     private const int LargestPage = 256;
 
+    // Rows that lie in order are read twice as fast as pages of 16 anywhere; more than so many, hardly faster.
+    private const int GroupRows = 1024;
+
     /// <summary>Heads of keys and values of a layer; at least 1.</summary>
     public required int KeyValueHeads { get; init; }
 
@@ -72,6 +75,9 @@ public sealed record KeyValueCacheOptions
 
     /// <summary>Pages of all sequences.</summary>
     internal int ActualPages => Pages ?? checked(Sequences * PagesPerSequence);
+
+    /// <summary>Pages of which a sequence takes those that follow each other, while others begin elsewhere.</summary>
+    internal int GroupPages => Kind == KeyValueCacheKind.Paged ? GroupRows / PageRows : 1;
 
     /// <summary>How the form is told to plans.</summary>
     internal KeyValueForm Form => new(

@@ -5,7 +5,8 @@ using AttentionGpu.Problems;
 namespace AttentionGpu.KeyValueCaches;
 
 /// <summary>
-/// One of the memories of a layer: keys or values, [page][head][row][bytes], and the scales beside them where they are quantised.
+/// One of the memories of a layer: keys or values, and the scales beside them where they are quantised. [page][head][row][bytes]; pages of
+/// host memory are [head][page][row][bytes], so that those in order are one run of a head's rows.
 /// </summary>
 /// <param name="Rows">The rows.</param>
 /// <param name="Scales">Their scales; null where there are none.</param>
@@ -22,6 +23,8 @@ internal sealed class KeyValueStore
     private readonly bool _isLatent;
     private readonly int _heads;
     private readonly int _pageRows;
+    private readonly int _pages;
+    private readonly bool _headsAreOuter;
 
     // Of a cache whose rows move: what lies between where they were and where they go.
     private readonly DeviceMemory _between;
@@ -31,6 +34,10 @@ internal sealed class KeyValueStore
     {
         _lifetime = lifetime;
         (_element, _isLatent, _heads, _pageRows) = (options.Element, options.ValuesInKeys, options.KeyValueHeads, options.PageRows);
+        _pages = options.ActualPages;
+
+        // A device copies a page with one command.
+        _headsAreOuter = options.Kind == KeyValueCacheKind.Paged && lifetime.Memory.IsHostMemory;
         KeySize = options.HeadSize;
         ValueSize = options.Form.StoredValueSize(options.HeadSize, options.ActualValueHeadSize);
         _keys = new KeyValueMemory[options.Layers];
@@ -69,6 +76,15 @@ internal sealed class KeyValueStore
     /// <summary>Bytes of a page in all memories of all layers.</summary>
     public long PageBytes => PageRowCount * _memories.Sum(memory => (long)memory.RowBytes);
 
+    // Rows of a page that lie in one place.
+    private long BlockRows => _headsAreOuter ? _pageRows : PageRowCount;
+
+    private int Blocks => _headsAreOuter ? _heads : 1;
+
+    /// <summary>Where a page's rows of a head begin, in rows from a memory's start.</summary>
+    public long FirstRow(int page, int head) =>
+        _headsAreOuter ? ((long)head * _pages + page) * _pageRows : ((long)page * _heads + head) * _pageRows;
+
     public KeyValueMemory Keys(int layer) => _keys[layer];
 
     public KeyValueMemory Values(int layer) => _values[layer];
@@ -78,7 +94,7 @@ internal sealed class KeyValueStore
     public TensorLayout Layout(int size)
     {
         long unit = _element.IsQuantised() ? 1 : size;
-        return new TensorLayout(PageRowCount * unit, _pageRows * unit, unit);
+        return new TensorLayout(FirstRow(1, 0) * unit, FirstRow(0, 1) * unit, unit);
     }
 
     /// <summary>
@@ -94,7 +110,7 @@ internal sealed class KeyValueStore
     public void CopyPage(int source, int target)
     {
         foreach ((SharedMemory memory, int rowBytes) in _memories)
-            _lifetime.Memory.Copy(Page(memory, source, rowBytes), Page(memory, target, rowBytes));
+            CopyPage(memory.Peek(), rowBytes, source, target);
     }
 
     /// <summary>Moves every page p to page numbers[p], in all memories.</summary>
@@ -114,18 +130,19 @@ internal sealed class KeyValueStore
                     continue;
 
                 // A cycle: each page takes the next one's place, the first by way of the spare one.
-                DeviceMemory kept = spare.Slice<byte>(0, PageRowCount * rowBytes);
-                _lifetime.Memory.Copy(Page(memory, first, rowBytes), kept);
+                for (int block = 0; block < Blocks; block++)
+                    _lifetime.Memory.Copy(Block(memory.Peek(), FirstRow(first, block), rowBytes), Block(spare, block * BlockRows, rowBytes));
                 int target = first;
                 while (left[target] != first)
                 {
                     int source = left[target];
-                    _lifetime.Memory.Copy(Page(memory, source, rowBytes), Page(memory, target, rowBytes));
+                    CopyPage(memory.Peek(), rowBytes, source, target);
                     left[target] = target;
                     target = source;
                 }
 
-                _lifetime.Memory.Copy(kept, Page(memory, target, rowBytes));
+                for (int block = 0; block < Blocks; block++)
+                    _lifetime.Memory.Copy(Block(spare, block * BlockRows, rowBytes), Block(memory.Peek(), FirstRow(target, block), rowBytes));
                 left[target] = target;
             }
         }
@@ -174,11 +191,11 @@ internal sealed class KeyValueStore
     }
 
     private DeviceMemory Rows(SharedMemory memory, int rowBytes, int page, int head, int first, int count) =>
-        memory.Peek().Slice<byte>((page * PageRowCount + (long)head * _pageRows + first) * rowBytes, (long)count * rowBytes);
+        memory.Peek().Slice<byte>((FirstRow(page, head) + first) * rowBytes, (long)count * rowBytes);
 
     private void MoveToStart(DeviceMemory memory, int rowBytes, int page, int head, int first, int count)
     {
-        long start = (page * PageRowCount + (long)head * _pageRows) * rowBytes;
+        long start = FirstRow(page, head) * rowBytes;
         long bytes = (long)count * rowBytes;
         DeviceMemory source = memory.Slice<byte>(start + (long)first * rowBytes, bytes);
         if (first < count)
@@ -199,8 +216,17 @@ internal sealed class KeyValueStore
             memory.Release();
     }
 
-    private DeviceMemory Page(SharedMemory memory, int page, int rowBytes) =>
-        memory.Peek().Slice<byte>(page * PageRowCount * rowBytes, PageRowCount * rowBytes);
+    private void CopyPage(DeviceMemory memory, int rowBytes, int source, int target)
+    {
+        for (int block = 0; block < Blocks; block++)
+        {
+            _lifetime.Memory.Copy(
+                Block(memory, FirstRow(source, block), rowBytes), Block(memory, FirstRow(target, block), rowBytes));
+        }
+    }
+
+    private DeviceMemory Block(DeviceMemory memory, long firstRow, int rowBytes) =>
+        memory.Slice<byte>(firstRow * rowBytes, BlockRows * rowBytes);
 
     private KeyValueMemory Rent(long rows, int size)
     {

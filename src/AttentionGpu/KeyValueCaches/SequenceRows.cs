@@ -28,14 +28,13 @@ internal readonly struct SequenceRows(KeyValueStore store, IDeviceMemory memory,
     {
         (SharedMemory shared, int rowBytes) = store.Memories[index];
         DeviceMemory device = shared.Peek();
-        int headBytes = pageRows * rowBytes;
         for (int i = 0; i < pages.Length; i++)
         {
             int first = i * pageRows;
             int bytes = Math.Min(rows - first, pageRows) * rowBytes;
             for (int head = 0; head < heads; head++)
             {
-                DeviceMemory part = device.Slice<byte>(((long)pages[i] * heads + head) * headBytes, bytes);
+                DeviceMemory part = device.Slice<byte>(store.FirstRow(pages[i], head) * rowBytes, bytes);
                 Span<byte> ofHost = host.Slice((head * rows + first) * rowBytes, bytes);
                 if (isUpload)
                     memory.Upload(ofHost, part);

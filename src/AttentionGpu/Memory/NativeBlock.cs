@@ -11,13 +11,26 @@ internal sealed unsafe class NativeBlock : IDisposable
     // A block that starts at a cache line only made attention of short lengths 2 to 10 % slower, from process to process.
     private const int Page = 4096;
 
+    // Linux gives a block large pages where it is told to: caches of keys and values are read up to a tenth faster. Of a block of few
+    // pages much could lie outside of whole ones.
+    private const int LargePage = 2 << 20;
+    private const int LeastLargePages = 4;
+    private const int LargePagesAdvice = 14;
+
+    private static readonly delegate* unmanaged<void*, nuint, int, int> _advise = FindAdvise();
+
     private void* _address;
 
     /// <exception cref="OutOfMemoryException">The system has no room for it.</exception>
     public NativeBlock(long byteLength)
     {
         ByteLength = byteLength;
-        _address = NativeMemory.AlignedAlloc((nuint)byteLength, Page);
+        bool isLarge = _advise != null && byteLength >= LeastLargePages * LargePage;
+        _address = NativeMemory.AlignedAlloc((nuint)byteLength, (nuint)(isLarge ? LargePage : Page));
+
+        // Where the system refuses, pages stay small.
+        if (isLarge)
+            _ = _advise(_address, (nuint)byteLength, LargePagesAdvice);
 
         // Tensors that nobody disposes of are found by a collection sooner.
         GC.AddMemoryPressure(byteLength);
@@ -43,4 +56,10 @@ internal sealed unsafe class NativeBlock : IDisposable
         _address = null;
         GC.RemoveMemoryPressure(ByteLength);
     }
+
+    // The function "madvise" of the C library, which every .NET process on Linux has, whatever its name.
+    private static delegate* unmanaged<void*, nuint, int, int> FindAdvise() =>
+        OperatingSystem.IsLinux() && NativeLibrary.TryGetExport(NativeLibrary.GetMainProgramHandle(), "madvise", out nint address)
+            ? (delegate* unmanaged<void*, nuint, int, int>)address
+            : null;
 }

@@ -21,14 +21,14 @@ public sealed class KeyPartTests : IDisposable
     public void A_sequence_has_the_same_bits_alone_and_in_a_batch(int width) =>
         AssertIndependent(
             width, heads: 6, groupSize: 3, headSize: 20, valueSize: 33, [1, 1, 2, 0, 30, 1],
-            [1300, 40, 600, 9, 100, 512], few: 2);
+            [2300, 40, 1100, 9, 100, 1024], few: 2);
 
     /// <summary>More states than there is memory for at once: they are merged in rounds, which end between heads of three parts.</summary>
     [Fact]
     public void States_in_rounds_have_the_same_bits()
     {
         int[] queries = [.. Enumerable.Repeat(1, 100)];
-        int[] keys = [.. Enumerable.Range(0, 100).Select(i => 1030 + i)];
+        int[] keys = [.. Enumerable.Range(0, 100).Select(i => 2060 + i)];
         AssertIndependent(256, heads: 32, groupSize: 32, headSize: 4, valueSize: 510, queries, keys, few: 1, shareKeys: true);
     }
 

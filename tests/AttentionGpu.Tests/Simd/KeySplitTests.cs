@@ -17,7 +17,8 @@ namespace AttentionGpu.Tests.Simd;
 public sealed class KeySplitTests : IDisposable
 {
     private const int Threads = 16;
-    private const int Keys = 800;
+    private const int Keys = 1300;
+    private const int Hidden = 1100;
     private const int FewQueries = 2;
 
     // Blocks of queries at every width: one with half the lanes of 512 bits, two with 256, three with 128.
@@ -74,13 +75,13 @@ public sealed class KeySplitTests : IDisposable
     [InlineData(ManyQueries)]
     public void Parts_that_a_row_does_not_see_add_nothing(int queries)
     {
-        // Row 0 sees no key, row 1 one of the last part, the others all but the first 500.
+        // Row 0 sees no key, row 1 one of the last part, the others all but the first 1,100.
         VariantCase problem = Create(queries, "sinks", "log-sum-exp", "additive mask");
         var bias = new float[queries * Keys];
         bias.AsSpan(0, Keys).Fill(float.NegativeInfinity);
         bias.AsSpan(Keys, Keys - 1).Fill(float.NegativeInfinity);
         for (int query = 2; query < queries; query++)
-            bias.AsSpan(query * Keys, 500).Fill(float.NegativeInfinity);
+            bias.AsSpan(query * Keys, Hidden).Fill(float.NegativeInfinity);
         problem = problem with { Bias = Tensor.Create(bias, [queries, Keys]) };
         AssertSplit(problem, "hidden parts with sinks");
         AssertSplit(

@@ -13,7 +13,7 @@ public sealed class SimdAllocationTests : IDisposable
 {
     private const int Heads = 2;
     private const int Size = 16;
-    private const int Length = 600;
+    private const int Length = 1100;
     private const int Rows = 400;
 
     private readonly PlanMemory _memory = new();

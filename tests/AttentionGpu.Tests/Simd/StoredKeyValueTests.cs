@@ -23,12 +23,12 @@ public sealed class StoredKeyValueTests : IDisposable
     // Head sizes, queries that share a head, and the sequences' queries and keys: few and many, parts and single ones.
     private static readonly Case[] _cases =
     [
-        new(1, 1, 1, [1, 0, 3], [600, 5, 40]),
+        new(1, 1, 1, [1, 0, 3], [1100, 5, 40]),
         new(13, 13, 4, [1, 1, 2, 1], [1, 17, 40, 1100]),
         new(33, 20, 3, [2, 25, 1], [100, 90, 1041]),
         new(64, 64, 1, [1, 1, 18], [1025, 33, 50]),
-        new(96, 64, 12, [1, 3], [530, 64]),
-        new(128, 128, 2, [1, 40], [512, 100]),
+        new(96, 64, 12, [1, 3], [1060, 64]),
+        new(128, 128, 2, [1, 40], [1024, 100]),
         new(576, 512, 9, [1], [70]),
     ];
 
@@ -62,7 +62,7 @@ public sealed class StoredKeyValueTests : IDisposable
         int seed = Random.Shared.Next();
         var random = new Random(seed);
         using var backend = new SimdBackend(width, threads: 3);
-        var one = new Case(40, 40, 2, [1, 3, 20], [70, 600, 50]);
+        var one = new Case(40, 40, 2, [1, 3, 20], [70, 1100, 50]);
         foreach (KeyValueForm form in Forms(one))
         {
             foreach (float value in new[] { float.NaN, float.PositiveInfinity, float.NegativeInfinity })
@@ -87,7 +87,7 @@ public sealed class StoredKeyValueTests : IDisposable
         foreach (int offset in new[] { 1, 37 })
         {
             Check(
-                backend, new Case(40, 40, 4, [1, 3], [70, 600]), new KeyValueForm(element), new Random(offset),
+                backend, new Case(40, 40, 4, [1, 3], [70, 1100]), new KeyValueForm(element), new Random(offset),
                 (tensor, last) => tensor.SetCode(0, last, offset, code), $"{element}, {code}, {offset}");
         }
     }

@@ -27,6 +27,7 @@ internal readonly unsafe struct KeyValueView
     private readonly int _longestRun;
     private readonly int _pageShift;
     private readonly int _pageMask;
+    private readonly bool _joinsPages;
 
     /// <param name="memory">The memory of all rows.</param>
     /// <param name="scales">The memory of their scales, where they are quantised.</param>
@@ -59,6 +60,7 @@ internal readonly unsafe struct KeyValueView
             _pages = pages.Pointer<int>();
             _pageShift = pageShift;
             _pageMask = (1 << pageShift) - 1;
+            _joinsPages = layout.BatchStride == layout.RowStride << pageShift;
         }
     }
 
@@ -79,7 +81,7 @@ internal readonly unsafe struct KeyValueView
     /// <param name="head">The key/value head.</param>
     /// <param name="row">The first row, counted from the tensor's.</param>
     /// <param name="count">The rows that are wanted; at least 1.</param>
-    /// <returns>Those wanted, or those up to the end of a run.</returns>
+    /// <returns>Those wanted, or those up to the end of a run: of a page, or of pages that follow each other.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public StoredRows Rows(int batch, int head, int row, int count)
     {
@@ -91,9 +93,10 @@ internal readonly unsafe struct KeyValueView
         }
         else
         {
+            int* page = _pages + (row >> _pageShift);
             int inPage = row & _pageMask;
-            count = Math.Min(count, _pageMask + 1 - inPage);
-            offset = _layout.Offset(_pages[row >> _pageShift], head, inPage);
+            offset = _layout.Offset(*page, head, inPage);
+            count = Math.Min(count, RunFrom(page, inPage, count));
         }
 
         return new StoredRows
@@ -105,6 +108,19 @@ internal readonly unsafe struct KeyValueView
             Count = count,
             Bytes = _rowBytes,
         };
+    }
+
+    // Rows of a page and of those behind it that follow in memory too; no more pages are looked at than are wanted.
+    private int RunFrom(int* page, int inPage, int wanted)
+    {
+        int rows = _pageMask + 1 - inPage;
+        if (_joinsPages)
+        {
+            for (; rows < wanted && page[1] == page[0] + 1; page++)
+                rows += _pageMask + 1;
+        }
+
+        return rows;
     }
 
     /// <summary>Rows as floats: where they lie if they are floats in long runs, else converted, or put together.</summary>

@@ -6,6 +6,7 @@ namespace AttentionGpu.Tests.Engine;
 public unsafe class HostMemoryTests
 {
     private const int CacheLine = 64;
+    private const int LargePage = 2 << 20;
 
     [Theory]
     [InlineData(1)]
@@ -44,6 +45,8 @@ public unsafe class HostMemoryTests
     {
         using var pool = new HostMemory("host", long.MaxValue);
         DeviceMemory block = pool.Rent(bytes);
+        if (OperatingSystem.IsLinux())
+            Assert.Equal(0, (nint)block.Pointer<byte>() % LargePage);
         block.Pointer<byte>()[0] = 1;
         block.Pointer<byte>()[bytes - 1] = 2;
         Assert.Equal((1, 2), (block.Pointer<byte>()[0], block.Slice<byte>(bytes - 1, 1).Pointer<byte>()[0]));

@@ -77,15 +77,14 @@ internal sealed unsafe class CacheReading : ParallelWork
 
                 // Shared rows are read once.
                 int sharedPages = i == 0 ? 0 : settings.SharedRows / pageRows;
-                int left = settings.VisibleRows(settings.Lengths[i]) - (sharedPages * pageRows);
-                foreach (int page in steps.Set(set)[i].Pages[sharedPages..])
+                ReadOnlySpan<int> pages = steps.Set(set)[i].Pages[sharedPages..];
+                int visible = settings.VisibleRows(settings.Lengths[i]) - (sharedPages * pageRows);
+                for (int head = 0; head < settings.KeyValueHeads; head++)
                 {
-                    int rows = Math.Min(left, pageRows);
-                    left -= rows;
-                    for (int head = 0; head < settings.KeyValueHeads; head++)
+                    for (int page = 0; page < pages.Length; page++)
                     {
-                        long first = store.FirstRow(page, head);
-                        Add(runs, start + (nint)(first * rowBytes), (long)rows * rowBytes);
+                        int rows = Math.Min(visible - (page * pageRows), pageRows);
+                        Add(runs, start + (nint)(store.FirstRow(pages[page], head) * rowBytes), (long)rows * rowBytes);
                     }
                 }
             }

@@ -17,7 +17,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
-// dotnet run -c Release --project bench/AttentionGpu.Bench -- ptx
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- ptx [FOLDER]
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- overhead DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- soak URL PROCESS CLIENTS MINUTES (bench/soak starts the service)
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- hostile URL PROCESS MINUTES (bench/soak --hostile starts the service)
@@ -38,8 +38,8 @@ else if (args is ["kernels", var timed])
     KernelReport.Run(timed);
 else if (args is ["sources", var written, var folder])
     KernelSources.Write(written, folder);
-else if (args is ["ptx"])
-    PtxReport.Run();
+else if (args is ["ptx", ..])
+    PtxReport.Run(args.ElementAtOrDefault(1));
 else if (args is ["overhead", var called])
     OverheadReport.Run(called);
 else if (args is ["soak", var url, var process, var clients, var minutes])

@@ -20,13 +20,22 @@ internal static class PtxReport
     private static readonly (string Name, double Single, double Tensor, double Bandwidth)[] _devices =
         [("H100", 67e12, 989e12, 3.35e12), ("A10", 31.2e12, 125e12, 0.6e12)];
 
-    /// <summary>Prints the tables.</summary>
-    public static void Run()
+    /// <summary>Prints the tables, and writes each kernel's PTX into a file of its own.</summary>
+    /// <param name="folder">Where the files go; null for none.</param>
+    public static void Run(string? folder)
     {
+        if (folder is not null)
+            Directory.CreateDirectory(folder);
         Console.WriteLine("| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop | ptxas |");
         Console.WriteLine("|---|---|---|---|---|---|---|");
         foreach ((string name, MethodInfo kernel, Type[] arguments) in Kernels())
-            Console.WriteLine(Row(name, PtxCompiler.Compile(CudaArchitecture.SM_80, kernel, arguments)));
+        {
+            string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, kernel, arguments);
+            Console.WriteLine(Row(name, ptx));
+            if (folder is not null)
+                File.WriteAllText(Path.Combine(folder, FileName(name)), ptx);
+        }
+
         Console.WriteLine();
         Console.WriteLine("| problem | operations | bytes | H100: arithmetic, memory | A10: arithmetic, memory |");
         Console.WriteLine("|---|---|---|---|---|");
@@ -81,6 +90,9 @@ internal static class PtxReport
         yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!,
             [typeof(SingleElement), PtxKernels.Rows(typeof(SingleElement))]);
     }
+
+    private static string FileName(string kernel) =>
+        string.Join('-', kernel.Split([' ', ',', ':'], StringSplitOptions.RemoveEmptyEntries)) + ".ptx";
 
     private static string Row(string name, string ptx)
     {

@@ -27,5 +27,5 @@ public struct ValuePanels : IMatrixRows
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly float Load(long address, int column) => Elements[
         ((FirstPanel + column / PanelArguments.RightLanes) * Lines + address) * PanelArguments.RightLanes
-        + column % PanelArguments.RightLanes];
+        + (column & (PanelArguments.RightLanes - 1))];
 }

@@ -86,9 +86,9 @@ public static class TensorCoreAttentionKernel
         int queryRow = queryTile + warpQuery * rowBytes + leftRow;
 
         // The thread's two rows of scores, and the first of its columns.
-        int row0 = firstQuery + warpQuery + TensorCoreTiles.Lane / 4;
+        int row0 = firstQuery + warpQuery + (TensorCoreTiles.Lane >> 2);
         int row1 = row0 + 8;
-        int column = TensorCoreTiles.Lane % 4 * 2;
+        int column = (TensorCoreTiles.Lane & 3) * 2;
         int first0 = range.FirstKey(sequence, row0);
         int first1 = range.FirstKey(sequence, row1);
         int end0 = range.EndKey(sequence, row0);
@@ -169,8 +169,8 @@ public static class TensorCoreAttentionKernel
         long valueOrigin = value.Origin(matrix, sequence.KeyStart);
         for (int i = 0; i < TSize.Columns / 2; i++)
         {
-            int query = i % 2 == 0 ? row0 : row1;
-            int outputColumn = column + i / 4 * TensorCoreTiles.PieceElements + i / 2 % 2;
+            int query = (i & 1) == 0 ? row0 : row1;
+            int outputColumn = column + (i >> 2) * TensorCoreTiles.PieceElements + ((i >> 1) & 1);
             if (query < sequence.QueryLength && outputColumn < shape.Attention.ValueHeadSize)
             {
                 long element = shape.Attention.Output.Base(matrix) + shape.Attention.Output.Row(sequence.QueryStart + query) + outputColumn;

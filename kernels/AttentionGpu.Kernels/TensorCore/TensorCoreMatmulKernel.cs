@@ -44,7 +44,7 @@ public static class TensorCoreMatmulKernel
         int leftPiece = TensorCoreTiles.LeftPiece;
         int rightRow = TensorCoreTiles.RightRow * RowBytes;
         int rightPiece = TensorCoreTiles.RightPiece;
-        int column = TensorCoreTiles.Lane % 4 * 2;
+        int column = (TensorCoreTiles.Lane & 3) * 2;
 
         CudaAsm.Emit(TensorCoreText.Declare);
         TTensor.StartWith(shape.Bias + (firstColumn + column) * TensorCoreTiles.ElementBytes, shape.Bias != 0 ? columns : 0);
@@ -69,7 +69,7 @@ public static class TensorCoreMatmulKernel
 
         CudaAsm.Emit(TensorCoreText.WaitForAll);
         CudaAsm.Emit(TensorCoreText.KeepSums);
-        int row = firstRow + TensorCoreTiles.FirstRow + TensorCoreTiles.Lane / 4;
+        int row = firstRow + TensorCoreTiles.FirstRow + (TensorCoreTiles.Lane >> 2);
         int columns0 = row < shape.Sizes.Rows ? columns : 0;
         int columns1 = row + 8 < shape.Sizes.Rows ? columns : 0;
         if (shape.IsResultSplit != 0)

@@ -26,19 +26,20 @@ public static class TensorCoreTiles
     public const int PieceElements = 8;
 
     private const int WarpSize = 32;
+    private const int WarpShift = 5;
 
     /// <summary>The thread's place in its warp.</summary>
     public static int Lane
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Group.IdxX % WarpSize;
+        get => Group.IdxX & (WarpSize - 1);
     }
 
     /// <summary>The first of the 16 rows of the group's tile that are the warp's.</summary>
     public static int FirstRow
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Group.IdxX / WarpSize * WarpRows;
+        get => (Group.IdxX >> WarpShift) * WarpRows;
     }
 
     /// <summary>
@@ -47,7 +48,7 @@ public static class TensorCoreTiles
     public static int LeftRow
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Lane / 8 % 2 * 8 + Lane % 8;
+        get => Lane & 15;
     }
 
     /// <summary>
@@ -56,21 +57,21 @@ public static class TensorCoreTiles
     public static int LeftPiece
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Lane / 16 ^ Lane % 8;
+        get => (Lane >> 4) ^ (Lane & 7);
     }
 
     /// <summary>The row, of 16, that the thread names of a right operand whose rows are columns of the product.</summary>
     public static int RightRow
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Lane / 16 * 8 + Lane % 8;
+        get => ((Lane >> 4) << 3) + (Lane & 7);
     }
 
     /// <summary>As <see cref="LeftPiece"/>, for <see cref="RightRow"/>.</summary>
     public static int RightPiece
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Lane / 8 % 2 ^ Lane % 8;
+        get => ((Lane >> 3) & 1) ^ (Lane & 7);
     }
 
     /// <summary>
@@ -91,11 +92,11 @@ public static class TensorCoreTiles
         for (int i = Group.IdxX; i < tileRows * pieces; i += Threads)
         {
             int row = i / pieces;
-            int piece = i % pieces;
+            int piece = i & (pieces - 1);
             bool isThere = row < rows && piece * PieceElements < columns;
             CudaAsm.Emit(
                 TensorCoreText.Copy,
-                tile + row * pieces * PieceBytes + (piece ^ row % 8) * PieceBytes,
+                tile + row * pieces * PieceBytes + (piece ^ (row & 7)) * PieceBytes,
                 isThere ? source + (row * stride + piece * PieceElements) * ElementBytes : source,
                 isThere ? PieceBytes : 0);
         }

@@ -152,6 +152,7 @@ public partial class PtxTests
             Assert.Equal((4 + columns / 4, 3 + columns / 8), (keys.Count("mma."), keys.Count("ldmatrix.")));
             Assert.DoesNotContain(keys.Instructions, line => line.Contains(".local", StringComparison.Ordinal));
             AssertAddressSpaces(keys);
+            AssertNoConstantDivisors(ptx);
             Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
         }
     }
@@ -164,17 +165,24 @@ public partial class PtxTests
         string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorMatmul, element);
         PtxLoop loop = PtxLoop.Find(ptx).MaxBy(loop => loop.Count("mma."))!;
         Assert.Equal((16, 9), (loop.Count("mma."), loop.Count("ldmatrix.")));
+        AssertNoConstantDivisors(ptx);
         Assert.All(PtxLoop.FindOutermost(ptx), outer => Assert.DoesNotContain(outer.Instructions, line => line.Contains(".local", StringComparison.Ordinal)));
         Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
     }
 
     [Fact]
-    public void Small_kernels_use_no_local_memory()
+    public void Small_kernels_use_no_local_memory_and_no_constant_divisors()
     {
-        Assert.All(PtxCompiler.CompileAll(_softmax, typeof(AllRanges), typeof(AllVariants)), AssertNoLocalMemory);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertNoLocalMemory);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>)), AssertNoLocalMemory);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>)), AssertNoLocalMemory);
+        Assert.All(PtxCompiler.CompileAll(_softmax, typeof(AllRanges), typeof(AllVariants)), AssertSmall);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertSmall);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>)), AssertSmall);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>)), AssertSmall);
+    
+        static void AssertSmall(string ptx)
+        {
+            AssertNoLocalMemory(ptx);
+            AssertNoConstantDivisors(ptx);
+        }
     }
 
     [Fact]
@@ -193,6 +201,14 @@ public partial class PtxTests
             Assert.InRange(lengths[0], HotLoop, scoreLoop);
             Assert.InRange(lengths[1], HotLoop, valueLoop);
         }
+    }
+
+    [Fact]
+    public void The_check_sees_divisions_by_constants()
+    {
+        AssertNoConstantDivisors("div.s32 %r1, %r2, %r3;\nrem.u64 %rd1, %rd2, %rd3;\nshr.s32 %r1, %r2, 5;\ndiv.rn.f32 %f1, %f2, 0f40000000;");
+        foreach (string line in new[] { "rem.s32 %r1, %r2, 32;", "div.u32 %r1, %r2, 8;", "@%p1 rem.s64 %rd1, %rd2, 4;" })
+            Assert.ThrowsAny<Exception>(() => AssertNoConstantDivisors(line));
     }
 
     [Theory]
@@ -232,6 +248,7 @@ public partial class PtxTests
     private static void AssertHotLoops(string ptx, int hotLoops)
     {
         AssertNoLocalMemory(ptx);
+        AssertNoConstantDivisors(ptx);
         PtxLoop[] hot = [.. PtxLoop.Find(ptx).Where(loop => loop.MultiplyAdds >= HotLoop)];
         Assert.Equal(hotLoops, hot.Length);
         Assert.All(hot, loop =>
@@ -250,6 +267,9 @@ public partial class PtxTests
     private static void AssertAddressSpaces(PtxLoop loop) =>
         Assert.DoesNotContain(loop.Instructions, line => GenericAccess().IsMatch(line));
 
+    // NVIDIA's assembler makes 13 to 19 instructions of a division or remainder by a power of two, and more of others.
+    private static void AssertNoConstantDivisors(string ptx) => Assert.Empty(ConstantDivisor().Matches(ptx).Select(match => match.Value));
+
     private static void AssertNoLocalMemory(string ptx)
     {
         Assert.DoesNotContain("ld.local", ptx, StringComparison.Ordinal);
@@ -259,6 +279,9 @@ public partial class PtxTests
 
     [GeneratedRegex(@"\b(?:ld|st)\.(?:v\d\.)?[bfsu]\d")]
     private static partial Regex GenericAccess();
+
+    [GeneratedRegex(@"\b(?:rem|div)\.[su](?:32|64)\s+%\w+, %\w+, -?\d+;")]
+    private static partial Regex ConstantDivisor();
 
     [GeneratedRegex(@"\.shared[^\[]*\[(\d+)\];")]
     private static partial Regex SharedArray();

@@ -265,8 +265,8 @@ public static class AttentionKernel
     {
         for (int i = 0; i < 8 * 4 * groups; i++)
         {
-            int query = sink.FirstQuery + sink.Thread.TileRow(i % 8);
-            int column = firstColumn + i / 32 * stride + i / 8 % 4;
+            int query = sink.FirstQuery + sink.Thread.TileRow(i & 7);
+            int column = firstColumn + (i >> 5) * stride + ((i >> 3) & 3);
             if (query < sink.Queries && column < sink.Columns)
             {
                 ValuePass.AddVisible(

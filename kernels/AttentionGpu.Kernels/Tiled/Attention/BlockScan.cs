@@ -14,9 +14,9 @@ public static class BlockScan
 {
     /// <summary>
     /// Flags in shared memory: one is written and read in this round, one is being cleared for the next, and one may still be read by
-    /// threads that are late in the round before.
+    /// threads that are late in the round before. One more makes them a power of two.
     /// </summary>
-    public const int Flags = 3;
+    public const int Flags = 4;
 
     /// <summary>Clears the flag of round 0. A barrier must follow before the first scan.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -38,7 +38,7 @@ public static class BlockScan
         for (int i = Group.IdxX; i < ThreadPosition<TTile>.TileRows * tileKeys; i += ThreadPosition<TTile>.Threads)
         {
             int query = change.FirstQuery + i / tileKeys;
-            int key = firstKey + i % tileKeys;
+            int key = firstKey + (i & (tileKeys - 1));
             if (query < change.Head.Sequence.QueryLength
                 && key >= change.Range.FirstKey(change.Head.Sequence, query)
                 && key < change.Range.EndKey(change.Head.Sequence, query)
@@ -49,10 +49,10 @@ public static class BlockScan
         }
 
         if (visible)
-            flags[round % Flags] = 1;
+            flags[round & (Flags - 1)] = 1;
         if (Group.IdxX == 0)
-            flags[(round + 1) % Flags] = 0;
+            flags[(round + 1) & (Flags - 1)] = 0;
         Group.Barrier();
-        return flags[round % Flags] != 0;
+        return flags[round & (Flags - 1)] != 0;
     }
 }

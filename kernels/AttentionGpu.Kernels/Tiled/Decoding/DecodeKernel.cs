@@ -110,7 +110,7 @@ public static class DecodeKernel
                 {
                     int column = depth + i / RowCount;
                     queryPanel.Cast<float>()[i] =
-                        column < shape.Attention.HeadSize ? query.Load(addresses[i % RowCount], column) : 0f;
+                        column < shape.Attention.HeadSize ? query.Load(addresses[i & (RowCount - 1)], column) : 0f;
                 }
 
                 Group.Barrier();

@@ -29,7 +29,7 @@ public static class PanelLoader
     {
         for (int i = Group.IdxX; i < panelRows * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
-            int line = i % TTile.Depth;
+            int line = i & (TTile.Depth - 1);
             int panelRow = i / TTile.Depth;
             int row = firstRow + panelRow;
             int column = firstColumn + line;
@@ -51,7 +51,7 @@ public static class PanelLoader
         for (int i = Group.IdxX; i < panelColumns * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
             int row = firstRow + i / panelColumns;
-            int column = firstColumn + i % panelColumns;
+            int column = firstColumn + (i & (panelColumns - 1));
             panel[i] = row < rows && column < columns ? source.Load(source.Row(origin, row), column) : 0f;
         }
     }
@@ -66,7 +66,7 @@ public static class PanelLoader
         for (int i = Group.IdxX; i < panelColumns * TTile.Depth; i += ThreadPosition<TTile>.Threads)
         {
             int row = firstRow + i / panelColumns;
-            int column = firstColumn + i % panelColumns;
+            int column = firstColumn + (i & (panelColumns - 1));
             float value = row < rows && column < columns ? source.Load(source.Row(origin, row), column) : 0f;
             panel[i] = ValuePass.IsFinite(value) ? value : 0f;
         }

@@ -18,7 +18,7 @@ public readonly struct ThreadPosition<TTile>
     private ThreadPosition(int thread)
     {
         Row = thread / TTile.ColumnThreads;
-        Column = thread % TTile.ColumnThreads;
+        Column = thread & (TTile.ColumnThreads - 1);
     }
 
     /// <summary>The position of the calling thread.</summary>

@@ -12,7 +12,7 @@ public sealed record KeyValueCacheOptions
     private const int SmallestPage = 16;
     private const int LargestPage = 256;
 
-    // Rows that lie in order are read twice as fast as pages of 16 anywhere; more than so many, hardly faster.
+    // Rows in order are read up to twice as fast as pages of 16 rows that lie anywhere; longer runs, hardly faster.
     private const int GroupRows = 1024;
 
     /// <summary>Heads of keys and values of a layer; at least 1.</summary>

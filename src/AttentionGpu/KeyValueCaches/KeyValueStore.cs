@@ -77,9 +77,9 @@ internal sealed class KeyValueStore
     public long PageBytes => PageRowCount * _memories.Sum(memory => (long)memory.RowBytes);
 
     // Rows of a page that lie in one place.
-    private long BlockRows => _headsAreOuter ? _pageRows : PageRowCount;
+    private long RunRows => _headsAreOuter ? _pageRows : PageRowCount;
 
-    private int Blocks => _headsAreOuter ? _heads : 1;
+    private int Runs => _headsAreOuter ? _heads : 1;
 
     /// <summary>Where a page's rows of a head begin, in rows from a memory's start.</summary>
     public long FirstRow(int page, int head) =>
@@ -130,8 +130,8 @@ internal sealed class KeyValueStore
                     continue;
 
                 // A cycle: each page takes the next one's place, the first by way of the spare one.
-                for (int block = 0; block < Blocks; block++)
-                    _lifetime.Memory.Copy(Block(memory.Peek(), FirstRow(first, block), rowBytes), Block(spare, block * BlockRows, rowBytes));
+                for (int run = 0; run < Runs; run++)
+                    _lifetime.Memory.Copy(Run(memory.Peek(), FirstRow(first, run), rowBytes), Run(spare, run * RunRows, rowBytes));
                 int target = first;
                 while (left[target] != first)
                 {
@@ -141,8 +141,8 @@ internal sealed class KeyValueStore
                     target = source;
                 }
 
-                for (int block = 0; block < Blocks; block++)
-                    _lifetime.Memory.Copy(Block(spare, block * BlockRows, rowBytes), Block(memory.Peek(), FirstRow(target, block), rowBytes));
+                for (int run = 0; run < Runs; run++)
+                    _lifetime.Memory.Copy(Run(spare, run * RunRows, rowBytes), Run(memory.Peek(), FirstRow(target, run), rowBytes));
                 left[target] = target;
             }
         }
@@ -218,15 +218,15 @@ internal sealed class KeyValueStore
 
     private void CopyPage(DeviceMemory memory, int rowBytes, int source, int target)
     {
-        for (int block = 0; block < Blocks; block++)
+        for (int run = 0; run < Runs; run++)
         {
             _lifetime.Memory.Copy(
-                Block(memory, FirstRow(source, block), rowBytes), Block(memory, FirstRow(target, block), rowBytes));
+                Run(memory, FirstRow(source, run), rowBytes), Run(memory, FirstRow(target, run), rowBytes));
         }
     }
 
-    private DeviceMemory Block(DeviceMemory memory, long firstRow, int rowBytes) =>
-        memory.Slice<byte>(firstRow * rowBytes, BlockRows * rowBytes);
+    private DeviceMemory Run(DeviceMemory memory, long firstRow, int rowBytes) =>
+        memory.Slice<byte>(firstRow * rowBytes, RunRows * rowBytes);
 
     private KeyValueMemory Rent(long rows, int size)
     {

@@ -177,7 +177,7 @@ public partial class PtxTests
         Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertSmall);
         Assert.All(PtxCompiler.CompileAll(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>)), AssertSmall);
         Assert.All(PtxCompiler.CompileAll(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>)), AssertSmall);
-    
+
         static void AssertSmall(string ptx)
         {
             AssertNoLocalMemory(ptx);

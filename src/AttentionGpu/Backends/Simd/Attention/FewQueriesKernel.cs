@@ -26,9 +26,8 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     /// <summary>
     /// Keys of a part. The processor's own prefetching follows one stream at a time: all keys of a part are read from end to end, then as
-    /// many values, while the scores stay near. Parts of 512 keys took 2 to 7 % longer (Zen 5). Parts of 2,048 took up to
-    /// 3 % less, but of 4,096 keys and 8 heads they are 16 only. A part's state costs 1 % of its work, and float32 sums of so many terms are
-    /// exact enough.
+    /// many values, while the scores stay near. Parts of 512 keys took 2 to 7 % longer (Zen 5). Parts of 2,048 took up to 3 % less, but of
+    /// 4,096 keys and 8 heads they are 16 only. A part's state costs 1 % of its work, and float32 sums of so many terms are exact enough.
     /// </summary>
     public const int PartKeys = 1024;
 

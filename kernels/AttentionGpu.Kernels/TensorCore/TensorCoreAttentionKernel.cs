@@ -78,6 +78,9 @@ public static class TensorCoreAttentionKernel
         long keys = Address(shape.Key, shape.KeyRows, matrix, sequence.KeyStart);
         long values = Address(shape.Value, shape.ValueRows, matrix, sequence.KeyStart);
 
+        long keyBytes = shape.KeyRows.RowStride * ElementBytes;
+        long valueBytes = shape.ValueRows.RowStride * ElementBytes;
+
         int warpQuery = TensorCoreTiles.FirstRow;
         int leftRow = TensorCoreTiles.LeftRow * rowBytes;
         int leftPiece = TensorCoreTiles.LeftPiece;
@@ -111,7 +114,9 @@ public static class TensorCoreAttentionKernel
             CudaAsm.Emit(TensorCoreText.Clear);
             TensorCoreTiles.Copy<TSize>(
                 queryTile, Queries, queries, shape.QueryRows.RowStride, sequence.QueryLength - firstQuery, shape.Attention.HeadSize);
-            CopyBlock<TSize>(shape, sequence, keyTiles, valueTiles, keys, values, startKey);
+            long nextKeys = keys + startKey * keyBytes;
+            long nextValues = values + startKey * valueBytes;
+            CopyBlock<TSize>(shape, keyTiles, valueTiles, nextKeys, nextValues, sequence.KeyLength - startKey);
             CudaAsm.Emit(TensorCoreText.Commit);
             int stage = 0;
             for (int firstKey = startKey; firstKey < endKey; firstKey += Keys)
@@ -119,9 +124,16 @@ public static class TensorCoreAttentionKernel
                 int keyTile = keyTiles + stage * blockBytes;
                 int valueTile = valueTiles + stage * blockBytes;
                 stage = 1 - stage;
-                CopyBlock<TSize>(
-                    shape, sequence, keyTiles + stage * blockBytes, valueTiles + stage * blockBytes, keys, values,
-                    IntrinsicMath.Min(firstKey + Keys, sequence.KeyLength));
+
+                // Behind the last block nothing is read, and the addresses must be inside.
+                int left = sequence.KeyLength - firstKey - Keys;
+                if (left > 0)
+                {
+                    nextKeys += Keys * keyBytes;
+                    nextValues += Keys * valueBytes;
+                }
+
+                CopyBlock<TSize>(shape, keyTiles + stage * blockBytes, valueTiles + stage * blockBytes, nextKeys, nextValues, left);
                 CudaAsm.Emit(TensorCoreText.Commit);
                 CudaAsm.Emit(TensorCoreText.WaitForAllButLast);
                 Group.Barrier();
@@ -205,14 +217,11 @@ public static class TensorCoreAttentionKernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void CopyBlock<TSize>(
-        TensorCoreAttentionArguments shape, Sequence sequence, int keyTile, int valueTile, long keys, long values, int firstKey)
+        TensorCoreAttentionArguments shape, int keyTile, int valueTile, long keys, long values, int rows)
         where TSize : struct, ITensorCoreSize
     {
-        int rows = sequence.KeyLength - firstKey;
-        long keyStride = shape.KeyRows.RowStride;
-        long valueStride = shape.ValueRows.RowStride;
-        TensorCoreTiles.Copy<TSize>(keyTile, Keys, keys + firstKey * keyStride * ElementBytes, keyStride, rows, shape.Attention.HeadSize);
-        TensorCoreTiles.Copy<TSize>(valueTile, Keys, values + firstKey * valueStride * ElementBytes, valueStride, rows, shape.Attention.ValueHeadSize);
+        TensorCoreTiles.Copy<TSize>(keyTile, Keys, keys, shape.KeyRows.RowStride, rows, shape.Attention.HeadSize);
+        TensorCoreTiles.Copy<TSize>(valueTile, Keys, values, shape.ValueRows.RowStride, rows, shape.Attention.ValueHeadSize);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -88,17 +88,24 @@ public static class TensorCoreTiles
     public static void Copy<TSize>(int tile, int tileRows, long source, long stride, int rows, int columns)
         where TSize : struct, ITensorCoreSize
     {
+        // A thread's pieces are in one column, and their rows a multiple of 8 apart: addresses grow by the same number from piece to piece.
+        // A copy costs 2 additions, 1 comparison and 2 selections.
         int pieces = TSize.Columns / PieceElements;
-        for (int i = Group.IdxX; i < tileRows * pieces; i += Threads)
+        int piece = Group.IdxX & (pieces - 1);
+        int firstRow = Group.IdxX / pieces;
+        int rowStep = Threads / pieces;
+        int target = tile + (firstRow * pieces + (piece ^ (firstRow & 7))) * PieceBytes;
+        long from = source + (firstRow * stride + piece * PieceElements) * ElementBytes;
+        long fromStep = rowStep * stride * ElementBytes;
+        int rowsThere = piece * PieceElements < columns ? rows : 0;
+
+        // The number of turns is a constant: of a loop with a bound of rows the assembler made four copies.
+        for (int i = 0; i < tileRows * pieces / Threads; i++)
         {
-            int row = i / pieces;
-            int piece = i & (pieces - 1);
-            bool isThere = row < rows && piece * PieceElements < columns;
-            CudaAsm.Emit(
-                TensorCoreText.Copy,
-                tile + row * pieces * PieceBytes + (piece ^ (row & 7)) * PieceBytes,
-                isThere ? source + (row * stride + piece * PieceElements) * ElementBytes : source,
-                isThere ? PieceBytes : 0);
+            bool isThere = firstRow + i * rowStep < rowsThere;
+            CudaAsm.Emit(TensorCoreText.Copy, target, isThere ? from : source, isThere ? PieceBytes : 0);
+            target += Threads * PieceBytes;
+            from += fromStep;
         }
     }
 }

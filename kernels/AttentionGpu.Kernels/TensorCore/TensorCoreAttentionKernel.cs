@@ -77,7 +77,6 @@ public static class TensorCoreAttentionKernel
         long queries = Address(shape.Query, shape.QueryRows, matrix, sequence.QueryStart + firstQuery);
         long keys = Address(shape.Key, shape.KeyRows, matrix, sequence.KeyStart);
         long values = Address(shape.Value, shape.ValueRows, matrix, sequence.KeyStart);
-
         long keyBytes = shape.KeyRows.RowStride * ElementBytes;
         long valueBytes = shape.ValueRows.RowStride * ElementBytes;
 

@@ -143,7 +143,7 @@ public sealed partial class KeyValueCache : IDisposable
             if (_table is null)
                 return;
             int[] numbers = PageOrder.Sequential(_slots, _pages.Count);
-            DeviceMemory spare = call.Rent(_store.LargestPageBytes);
+            DeviceMemory spare = call.Rent(_store.LargestRunBytes);
             _store.Permute(numbers, spare);
             _pages.Renumber(numbers);
             foreach (KeyValueSequence? sequence in _slots)

@@ -76,7 +76,7 @@ internal sealed class KeyValueStore
     /// <summary>Bytes of a page in all memories of all layers.</summary>
     public long PageBytes => PageRowCount * _memories.Sum(memory => (long)memory.RowBytes);
 
-    // Rows of a page that lie in one place.
+    // Of the runs of a page: rows that lie in one place.
     private long RunRows => _headsAreOuter ? _pageRows : PageRowCount;
 
     private int Runs => _headsAreOuter ? _heads : 1;
@@ -103,19 +103,22 @@ internal sealed class KeyValueStore
     /// </summary>
     public IReadOnlyList<(SharedMemory Memory, int RowBytes)> Memories => _memories;
 
-    /// <summary>Bytes of a page in the memory where it is largest.</summary>
-    public long LargestPageBytes => PageRowCount * _memories.Max(memory => memory.RowBytes);
+    /// <summary>Bytes of a page's run in the memory where it is largest.</summary>
+    public long LargestRunBytes => RunRows * _memories.Max(memory => memory.RowBytes);
 
     /// <summary>Copies a page to another, in all memories.</summary>
     public void CopyPage(int source, int target)
     {
         foreach ((SharedMemory memory, int rowBytes) in _memories)
-            CopyPage(memory.Peek(), rowBytes, source, target);
+        {
+            for (int run = 0; run < Runs; run++)
+                _lifetime.Memory.Copy(Run(memory, rowBytes, source, run), Run(memory, rowBytes, target, run));
+        }
     }
 
     /// <summary>Moves every page p to page numbers[p], in all memories.</summary>
     /// <param name="numbers">New numbers by old ones.</param>
-    /// <param name="spare">Memory of <see cref="LargestPageBytes"/>.</param>
+    /// <param name="spare">Memory of <see cref="LargestRunBytes"/>.</param>
     public void Permute(ReadOnlySpan<int> numbers, DeviceMemory spare)
     {
         int[] sources = new int[numbers.Length];
@@ -123,28 +126,8 @@ internal sealed class KeyValueStore
             sources[numbers[page]] = page;
         foreach ((SharedMemory memory, int rowBytes) in _memories)
         {
-            int[] left = (int[])sources.Clone();
-            for (int first = 0; first < left.Length; first++)
-            {
-                if (left[first] == first)
-                    continue;
-
-                // A cycle: each page takes the next one's place, the first by way of the spare one.
-                for (int run = 0; run < Runs; run++)
-                    _lifetime.Memory.Copy(Run(memory.Peek(), FirstRow(first, run), rowBytes), Run(spare, run * RunRows, rowBytes));
-                int target = first;
-                while (left[target] != first)
-                {
-                    int source = left[target];
-                    CopyPage(memory.Peek(), rowBytes, source, target);
-                    left[target] = target;
-                    target = source;
-                }
-
-                for (int run = 0; run < Runs; run++)
-                    _lifetime.Memory.Copy(Run(spare, run * RunRows, rowBytes), Run(memory.Peek(), FirstRow(target, run), rowBytes));
-                left[target] = target;
-            }
+            for (int run = 0; run < Runs; run++)
+                Permute(memory, rowBytes, run, (int[])sources.Clone(), spare.Slice<byte>(0, RunRows * rowBytes));
         }
     }
 
@@ -216,17 +199,32 @@ internal sealed class KeyValueStore
             memory.Release();
     }
 
-    private void CopyPage(DeviceMemory memory, int rowBytes, int source, int target)
+    // A cycle of pages: each takes the next one's place, the first by way of the spare memory.
+    private void Permute(SharedMemory memory, int rowBytes, int run, int[] left, DeviceMemory spare)
     {
-        for (int run = 0; run < Runs; run++)
+        for (int first = 0; first < left.Length; first++)
         {
-            _lifetime.Memory.Copy(
-                Run(memory, FirstRow(source, run), rowBytes), Run(memory, FirstRow(target, run), rowBytes));
+            if (left[first] == first)
+                continue;
+
+            _lifetime.Memory.Copy(Run(memory, rowBytes, first, run), spare);
+            int target = first;
+            while (left[target] != first)
+            {
+                int source = left[target];
+                _lifetime.Memory.Copy(Run(memory, rowBytes, source, run), Run(memory, rowBytes, target, run));
+                left[target] = target;
+                target = source;
+            }
+
+            _lifetime.Memory.Copy(spare, Run(memory, rowBytes, target, run));
+            left[target] = target;
         }
     }
 
-    private DeviceMemory Run(DeviceMemory memory, long firstRow, int rowBytes) =>
-        memory.Slice<byte>(firstRow * rowBytes, RunRows * rowBytes);
+    // Rows of a page that lie in one place.
+    private DeviceMemory Run(SharedMemory memory, int rowBytes, int page, int run) =>
+        memory.Peek().Slice<byte>(FirstRow(page, run) * rowBytes, RunRows * rowBytes);
 
     private KeyValueMemory Rent(long rows, int size)
     {

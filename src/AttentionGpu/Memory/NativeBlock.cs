@@ -11,8 +11,8 @@ internal sealed unsafe class NativeBlock : IDisposable
     // A block that starts at a cache line only made attention of short lengths 2 to 10 % slower, from process to process.
     private const int Page = 4096;
 
-    // Linux gives a block large pages where it is told to: caches of keys and values are read up to a tenth faster. Of a block of few
-    // pages much could lie outside of whole ones.
+    // Linux gives a block large pages where it is asked to (MADV_HUGEPAGE): caches of keys and values are read up to a tenth faster.
+    // Aligned to a large page, a short block would waste as much address space as it has.
     private const int LargePage = 2 << 20;
     private const int LeastLargePages = 4;
     private const int LargePagesAdvice = 14;

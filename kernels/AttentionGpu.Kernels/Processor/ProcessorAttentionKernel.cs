@@ -301,6 +301,10 @@ public static class ProcessorAttentionKernel
     {
         public ArrayView<Float4> Rows;
 
+        public readonly void MoveTo(int column)
+        {
+        }
+
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Write(int row, int column, Float4 values) => Rows[row * WeightPitch + column] = values;
     }
@@ -309,6 +313,10 @@ public static class ProcessorAttentionKernel
     {
         public ArrayView<Float4> Rows;
         public ArrayView<float> Factors;
+
+        public readonly void MoveTo(int column)
+        {
+        }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Write(int row, int column, Float4 values)

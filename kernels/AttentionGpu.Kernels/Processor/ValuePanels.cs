@@ -21,6 +21,10 @@ public struct ValuePanels : IMatrixRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Skip(long origin, int rows) => origin + rows;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Row(long origin, int row) => origin + row;
 
     /// <inheritdoc/>

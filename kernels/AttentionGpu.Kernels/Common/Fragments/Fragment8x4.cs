@@ -97,6 +97,7 @@ public struct Fragment8x4 : IBlockFragment
     public readonly void Store<TSink>(TSink sink, int column, int stride)
         where TSink : struct, IFragmentSink
     {
+        sink.MoveTo(column);
         sink.Write(0, column, R0);
         sink.Write(1, column, R1);
         sink.Write(2, column, R2);

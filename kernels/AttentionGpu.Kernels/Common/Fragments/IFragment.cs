@@ -44,7 +44,11 @@ public interface IBlockFragment : IFragment
 /// <summary>Takes finished accumulators: computes their address, drops what lies outside the matrix and writes the rest.</summary>
 public interface IFragmentSink
 {
-    /// <summary>Writes four columns of one row.</summary>
+    /// <summary>Begins four columns, whose rows follow: computes what depends on the column alone.</summary>
+    /// <param name="column">The first of the four columns.</param>
+    void MoveTo(int column);
+
+    /// <summary>Writes one row of the four columns.</summary>
     /// <param name="row">The row among the thread's eight: 0 to 3 in the first half of the tile, 4 to 7 in the second.</param>
     /// <param name="column">The first of the four columns.</param>
     /// <param name="values">The accumulators.</param>

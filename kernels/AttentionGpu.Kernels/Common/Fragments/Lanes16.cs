@@ -93,10 +93,18 @@ public struct Lanes16
     public readonly void Store<TSink>(TSink sink, int row, int column, int stride)
         where TSink : struct, IFragmentSink
     {
-        sink.Write(row, column, _a);
-        sink.Write(row, column + stride, _b);
-        sink.Write(row, column + 2 * stride, _c);
-        sink.Write(row, column + 3 * stride, _d);
+        Store(sink, row, column, _a);
+        Store(sink, row, column + stride, _b);
+        Store(sink, row, column + 2 * stride, _c);
+        Store(sink, row, column + 3 * stride, _d);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store<TSink>(TSink sink, int row, int column, Float4 lanes)
+        where TSink : struct, IFragmentSink
+    {
+        sink.MoveTo(column);
+        sink.Write(row, column, lanes);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

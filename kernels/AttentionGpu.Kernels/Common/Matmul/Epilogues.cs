@@ -7,8 +7,11 @@ namespace AttentionGpu.Kernels.Common.Matmul;
 /// <summary>What happens to a finished element of a product before it is stored.</summary>
 public interface IEpilogue
 {
+    /// <summary>The number that the elements of a column are changed by.</summary>
+    float Operand(int column);
+
     /// <summary>The value to store.</summary>
-    float Apply(float value, int column);
+    float Apply(float value, float operand);
 }
 
 /// <summary>Multiplies by a constant.</summary>
@@ -19,7 +22,11 @@ public struct ScaleEpilogue : IEpilogue
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly float Apply(float value, int column) => value * Scale;
+    public readonly float Operand(int column) => Scale;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly float Apply(float value, float operand) => value * operand;
 }
 
 /// <summary>Adds a bias per column.</summary>
@@ -31,5 +38,9 @@ public struct BiasEpilogue<TElement> : IEpilogue
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly float Apply(float value, int column) => value + Bias[column].ToSingle();
+    public readonly float Operand(int column) => Bias[column].ToSingle();
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly float Apply(float value, float operand) => value + operand;
 }

@@ -45,6 +45,10 @@ public struct ByteRows<TByte> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Skip(long origin, int rows) => Row(origin, rows);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Row(long origin, int row) => origin + Layout.Row(row);
 
     /// <inheritdoc/>

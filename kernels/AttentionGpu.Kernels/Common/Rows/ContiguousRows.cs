@@ -34,6 +34,10 @@ public struct ContiguousRows<TElement> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Skip(long origin, int rows) => Row(origin, rows);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Row(long origin, int row) => origin + Layout.Row(row);
 
     /// <inheritdoc/>

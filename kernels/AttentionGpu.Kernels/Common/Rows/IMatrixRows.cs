@@ -12,6 +12,9 @@ public interface IMatrixRows
     /// <param name="firstRow">The row from which <see cref="Row"/> counts: where a sequence starts.</param>
     long Origin(int matrix, int firstRow);
 
+    /// <summary>The origin that counts from <paramref name="rows"/> rows later: a loop over rows carries it.</summary>
+    long Skip(long origin, int rows);
+
     /// <summary>The address of the row that comes <paramref name="row"/> rows after the origin.</summary>
     long Row(long origin, int row);
 

@@ -52,6 +52,10 @@ public struct Int4Rows : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Skip(long origin, int rows) => Row(origin, rows);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Row(long origin, int row) => origin + Layout.Row(row);
 
     /// <inheritdoc/>

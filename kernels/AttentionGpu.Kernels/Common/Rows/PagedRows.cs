@@ -42,6 +42,10 @@ public struct PagedRows<TRows> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Skip(long origin, int rows) => origin + rows;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Row(long origin, int row)
     {
         int number = (int)origin + row;

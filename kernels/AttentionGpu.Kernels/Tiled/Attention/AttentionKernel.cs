@@ -90,7 +90,8 @@ public static class AttentionKernel
         };
         int queryLength = head.Sequence.QueryLength;
         int keyLength = head.Sequence.KeyLength;
-        long queryOrigin = query.Origin(matrix, head.Sequence.QueryStart);
+        // What a branch has chosen ILGPU leaves where it is; else it would divide by the heads again for each block of keys.
+        long queryOrigin = firstQuery < queryLength ? query.Origin(matrix, head.Sequence.QueryStart + firstQuery) : 0L;
         long keyOrigin = key.Origin(matrix, head.Sequence.KeyStart);
         long valueOrigin = value.Origin(matrix, head.Sequence.KeyStart);
 
@@ -142,7 +143,11 @@ public static class AttentionKernel
                 int stretchEnd = TElement.HoldsSingle && endKey - stretchKey > StretchKeys ? stretchKey + StretchKeys : endKey;
                 isLast = stretchEnd == endKey;
                 TValues sums = default;
-                for (int firstKey = stretchKey; firstKey < stretchEnd; firstKey += tileKeys)
+                long keyAt = key.Skip(keyOrigin, stretchKey);
+                long valueAt = value.Skip(valueOrigin, stretchKey);
+                for (int firstKey = stretchKey;
+                    firstKey < stretchEnd;
+                    firstKey += tileKeys, keyAt = key.Skip(keyAt, tileKeys), valueAt = value.Skip(valueAt, tileKeys))
                 {
                     if (TVariant.ScansBlocks && !BlockScan.AnyVisible(flags, (firstKey - startKey) / tileKeys, change, firstKey, tileKeys))
                         continue;
@@ -151,10 +156,10 @@ public static class AttentionKernel
                     for (int depth = 0; depth < shape.HeadSize; depth += TTile.Depth)
                     {
                         PanelLoader.LoadTransposed<TTile, ContiguousRows<TElement>>(
-                            panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, firstQuery, queryLength, depth,
+                            panel.Cast<float>(), 4 * rowPitch, tileRows, query, queryOrigin, queryLength - firstQuery, depth,
                             shape.HeadSize);
                         PanelLoader.LoadTransposed<TTile, TKeyValues>(
-                            keyPanel.Cast<float>(), 4 * keyPitch, tileKeys, key, keyOrigin, firstKey, keyLength, depth, shape.HeadSize);
+                            keyPanel.Cast<float>(), 4 * keyPitch, tileKeys, key, keyAt, keyLength - firstKey, depth, shape.HeadSize);
                         Group.Barrier();
                         for (int line = 0; line < TTile.Depth; line++)
                             scores.MultiplyAdd(thread.LoadRows(panel, line), keyPanel, line * keyPitch + thread.Column, 0);
@@ -173,24 +178,26 @@ public static class AttentionKernel
                         scores.RowMax, weights, thread.Row, TTile.RowThreads, thread.Column, TTile.ColumnThreads);
                     Rows8 shrinks = softmax.Advance(ref scores, maxima);
                     sums.StartBlock(shrinks);
-                    if (pass == ValuePass.Scaled)
-                        scores.Scale(Rows8.Uniform(ValuePass.Shrink));
+                    scores.Scale(Rows8.Uniform(pass == ValuePass.Scaled ? ValuePass.Shrink : 1f));
                     scores.StoreTransposed(weights, 4 * thread.Column * rowPitch + thread.Row, rowPitch, TTile.RowThreads);
 
+                    long linesAt = valueAt;
                     for (int depth = 0; depth < tileKeys; depth += TTile.Depth)
                     {
                         if (pass == ValuePass.Plain)
                         {
                             PanelLoader.Load<TTile, TKeyValues>(
-                                panel.Cast<float>(), tileValues, value, valueOrigin, firstKey + depth, keyLength, firstValue,
-                                shape.ValueHeadSize);
+                                panel.Cast<float>(), tileValues, value, linesAt, keyLength - firstKey - depth, firstValue,
+                                shape.ValueHeadSize, onlyFinite: false);
                         }
                         else
                         {
-                            PanelLoader.LoadFinite<TTile, TKeyValues>(
-                                panel.Cast<float>(), tileValues, value, valueOrigin, firstKey + depth, keyLength, firstValue,
-                                shape.ValueHeadSize);
+                            PanelLoader.Load<TTile, TKeyValues>(
+                                panel.Cast<float>(), tileValues, value, linesAt, keyLength - firstKey - depth, firstValue,
+                                shape.ValueHeadSize, onlyFinite: true);
                         }
+
+                        linesAt = value.Skip(linesAt, TTile.Depth);
 
                         Group.Barrier();
                         for (int line = 0; line < TTile.Depth; line++)

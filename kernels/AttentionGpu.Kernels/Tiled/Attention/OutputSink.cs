@@ -60,6 +60,11 @@ public struct OutputSink<TTile, TElement> : IFragmentSink
     public readonly long Element(int query, int column) => MatrixBase + Layout.Row(query) + column;
 
     /// <inheritdoc/>
+    public readonly void MoveTo(int column)
+    {
+    }
+
+    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Write(int row, int column, Float4 values)
     {

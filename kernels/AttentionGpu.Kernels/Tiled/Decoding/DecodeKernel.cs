@@ -95,8 +95,8 @@ public static class DecodeKernel
             Range = range,
             Variant = variant,
         };
-        long keyOrigin = key.Origin(matrix, sequence.KeyStart);
         int firstBlock = partKey + (startKey - partKey) / threads * threads;
+        long keyAt = key.Origin(matrix, sequence.KeyStart + firstBlock);
         Rows8 maxima = Rows8.Uniform(float.NegativeInfinity);
         Group.Barrier();
         for (int block = firstBlock; block < endKey; block += threads)
@@ -105,7 +105,7 @@ public static class DecodeKernel
             for (int depth = 0; depth < shape.Attention.HeadSize; depth += TTile.Depth)
             {
                 PanelLoader.LoadTransposed<TTile, TKeyValues>(
-                    keyPanel, pitch, threads, key, keyOrigin, block, endKey, depth, shape.Attention.HeadSize);
+                    keyPanel, pitch, threads, key, keyAt, endKey - block, depth, shape.Attention.HeadSize);
                 for (int i = thread; i < RowCount * TTile.Depth; i += threads)
                 {
                     int column = depth + i / RowCount;
@@ -124,6 +124,7 @@ public static class DecodeKernel
             Rows8 scores = rows.Scores(products, block + thread);
             scores.Store(weights, (block - partKey + thread) * 2, 1);
             maxima = Rows8.Maximum(maxima, scores);
+            keyAt = key.Skip(keyAt, threads);
         }
 
         // A thread reads and writes the weights of its own keys alone, until the barriers of the sums.

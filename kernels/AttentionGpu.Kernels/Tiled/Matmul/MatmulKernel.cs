@@ -53,8 +53,9 @@ public static class MatmulKernel
         int firstColumn = Grid.IdxX % columnTiles * tileColumns;
         int firstRow = Grid.IdxX / columnTiles % rowTiles * ThreadPosition<TTile>.TileRows;
         int matrix = Grid.IdxX / columnTiles / rowTiles;
-        long leftOrigin = left.Origin(matrix, 0);
-        long rightOrigin = right.Origin(matrix, 0);
+        // What a branch has chosen ILGPU leaves where it is; else it would divide by the heads again in each pass.
+        long leftOrigin = shape.Depth > 0 ? left.Origin(matrix, firstRow) : 0L;
+        long rightOrigin = shape.Depth > 0 ? right.Origin(matrix, firstColumn) : 0L;
 
         ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
         FragmentPair<Fragment8x4> sums = default;
@@ -62,9 +63,9 @@ public static class MatmulKernel
         {
             PanelLoader.LoadTransposed<TTile, TLeft>(
                 leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows,
-                left, leftOrigin, firstRow, shape.Rows, depth, shape.Depth);
+                left, leftOrigin, shape.Rows - firstRow, depth, shape.Depth);
             PanelLoader.LoadTransposed<TTile, TRight>(
-                rightPanel.Cast<float>(), 4 * columnPitch, tileColumns, right, rightOrigin, firstColumn, shape.Columns, depth, shape.Depth);
+                rightPanel.Cast<float>(), 4 * columnPitch, tileColumns, right, rightOrigin, shape.Columns - firstColumn, depth, shape.Depth);
             Group.Barrier();
             for (int line = 0; line < TTile.Depth; line++)
             {

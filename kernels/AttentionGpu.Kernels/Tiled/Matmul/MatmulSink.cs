@@ -39,6 +39,23 @@ public struct MatmulSink<TTile, TElement, TLayout, TEpilogue> : IFragmentSink
     /// <summary>Columns of the result.</summary>
     public int Columns;
 
+    private long _offset0;
+    private long _offset1;
+    private long _offset2;
+    private long _offset3;
+    private Float4 _operands;
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void MoveTo(int column)
+    {
+        _offset0 = Layout.Column(column);
+        _offset1 = Layout.Column(column + 1);
+        _offset2 = Layout.Column(column + 2);
+        _offset3 = Layout.Column(column + 3);
+        _operands = new Float4(Operand(column), Operand(column + 1), Operand(column + 2), Operand(column + 3));
+    }
+
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly void Write(int row, int column, Float4 values)
@@ -47,16 +64,19 @@ public struct MatmulSink<TTile, TElement, TLayout, TEpilogue> : IFragmentSink
         if (matrixRow >= Rows)
             return;
         long rowBase = MatrixBase + Layout.Row(matrixRow);
-        Write(rowBase, column, values.X);
-        Write(rowBase, column + 1, values.Y);
-        Write(rowBase, column + 2, values.Z);
-        Write(rowBase, column + 3, values.W);
+        Write(rowBase + _offset0, column, values.X, _operands.X);
+        Write(rowBase + _offset1, column + 1, values.Y, _operands.Y);
+        Write(rowBase + _offset2, column + 2, values.Z, _operands.Z);
+        Write(rowBase + _offset3, column + 3, values.W, _operands.W);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly void Write(long rowBase, int column, float value)
+    private readonly float Operand(int column) => column < Columns ? Epilogue.Operand(column) : 0f;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly void Write(long element, int column, float value, float operand)
     {
         if (column < Columns)
-            Result[rowBase + Layout.Column(column)] = TElement.FromSingle(Epilogue.Apply(value, column));
+            Result[element] = TElement.FromSingle(Epilogue.Apply(value, operand));
     }
 }

@@ -85,8 +85,8 @@ internal static class PtxReport
 
         Type scores = typeof(MaskedSoftmaxKernel);
         yield return ("softmax of scores", scores.GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!, [typeof(CausalRange), typeof(NoVariant)]);
-        yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(HalfElement), typeof(CausalRange), typeof(NoVariant)]);
-        yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(HalfElement)]);
+        yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(NativeHalfElement), typeof(CausalRange), typeof(NoVariant)]);
+        yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(NativeHalfElement)]);
         yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!,
             [typeof(SingleElement), PtxKernels.Rows(typeof(SingleElement))]);
     }

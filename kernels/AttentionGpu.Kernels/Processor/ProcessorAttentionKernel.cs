@@ -71,19 +71,19 @@ public static class ProcessorAttentionKernel
         int valuePanels = TileCount.DivideUp(shape.ValueHeadSize, PanelArguments.RightLanes);
         int valueTiles = TileCount.DivideUp(shape.ValueHeadSize, GroupValues);
         int queryTiles = TileCount.DivideUp(shape.QueryLength, Queries);
-        int firstValue = Grid.IdxX % valueTiles * GroupValues;
+        var place = new GroupPlace(valueTiles, queryTiles, shape.Heads);
+        int firstValue = place.Column * GroupValues;
 
         // Late queries see the most keys under a causal mask: they start first, so that the short ones fill the gaps at the end.
-        int queryTile = queryTiles - 1 - Grid.IdxX / valueTiles % queryTiles;
+        int queryTile = queryTiles - 1 - place.Row;
         int firstQuery = queryTile * Queries;
-        int matrix = Grid.IdxX / valueTiles / queryTiles;
+        int matrix = place.Matrix;
         int keyMatrix = matrix / shape.GroupSize;
-        Sequence sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence;
         var head = new SequenceHead
         {
-            Batch = matrix / shape.Heads,
-            Head = matrix % shape.Heads,
-            Sequence = sequence,
+            Batch = place.Batch,
+            Head = place.Head,
+            Sequence = shape.HasSequences != 0 ? tables.Sequences[place.Batch] : shape.Sequence,
         };
         int queryLength = head.Sequence.QueryLength;
         if (firstQuery >= queryLength)

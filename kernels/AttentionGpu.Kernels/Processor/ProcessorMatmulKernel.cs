@@ -38,9 +38,10 @@ public static class ProcessorMatmulKernel
         const int columnElements = PanelArguments.RightLanes / 4;
         int columnTiles = TileCount.DivideUp(shape.Columns, PanelArguments.RightLanes);
         int rowTiles = TileCount.DivideUp(shape.Rows, PanelArguments.LeftLanes);
-        int columnTile = Grid.IdxX % columnTiles;
-        int rowTile = Grid.IdxX / columnTiles % rowTiles;
-        int matrix = Grid.IdxX / columnTiles / rowTiles;
+        var place = new GroupPlace(columnTiles, rowTiles);
+        int columnTile = place.Column;
+        int rowTile = place.Row;
+        int matrix = place.Matrix;
         ArrayView<Float4> rows = left.SubView(((long)matrix * rowTiles + rowTile) * shape.Depth * rowElements, shape.Depth * rowElements);
         ArrayView<Float4> columns =
             right.SubView(((long)matrix * columnTiles + columnTile) * shape.Depth * columnElements, shape.Depth * columnElements);

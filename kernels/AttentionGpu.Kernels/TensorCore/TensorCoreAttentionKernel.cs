@@ -8,6 +8,7 @@ using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
 using ILGPU;
+using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Kernels.TensorCore;
@@ -30,6 +31,15 @@ public static class TensorCoreAttentionKernel
 
     // exp(x) = 2^(x * log2(e)).
     private const float Log2E = 1.44269504f;
+
+    // Head sizes up to 64 take 96 registers then. Above, shared memory has room for three groups.
+    private const int ResidentGroups64 = 5;
+    private const int ResidentGroups128 = 3;
+
+    /// <summary>Limits registers to those that leave as many groups resident.</summary>
+    /// <param name="columns">See <see cref="ITensorCoreSize.Columns"/>.</param>
+    public static KernelSpecialization Specialization(int columns) =>
+        new(TensorCoreTiles.Threads, columns <= TensorCoreSize64.Columns ? ResidentGroups64 : ResidentGroups128);
 
     /// <summary>The number of groups to launch.</summary>
     public static long GroupCount(int batch, int heads, int queryLength) => (long)batch * heads * TileCount.DivideUp(queryLength, Queries);
@@ -69,14 +79,15 @@ public static class TensorCoreAttentionKernel
         int valueTiles = keyTiles + 2 * blockBytes;
 
         int queryGroups = TileCount.DivideUp(shape.Attention.QueryLength, Queries);
-        int firstQuery = (queryGroups - 1 - Grid.IdxX % queryGroups) * Queries;
-        int matrix = Grid.IdxX / queryGroups;
-        Sequence sequence = shape.Attention.HasSequences != 0 ? sequences[matrix / shape.Attention.Heads] : shape.Attention.Sequence;
+        var place = new GroupPlace(queryGroups, 1, shape.Attention.Heads, shape.Attention.GroupSize);
+        int firstQuery = (queryGroups - 1 - place.Column) * Queries;
+        Sequence sequence = shape.Attention.HasSequences != 0 ? sequences[place.Batch] : shape.Attention.Sequence;
         if (firstQuery >= sequence.QueryLength)
             return;
-        long queries = Address(shape.Query, shape.QueryRows, matrix, sequence.QueryStart + firstQuery);
-        long keys = Address(shape.Key, shape.KeyRows, matrix, sequence.KeyStart);
-        long values = Address(shape.Value, shape.ValueRows, matrix, sequence.KeyStart);
+
+        long queries = Address(shape.Query, shape.QueryRows, place.Batch, place.Head, sequence.QueryStart + firstQuery);
+        long keys = Address(shape.Key, shape.KeyRows, place.Batch, place.KeyHead, sequence.KeyStart);
+        long values = Address(shape.Value, shape.ValueRows, place.Batch, place.KeyHead, sequence.KeyStart);
         long keyBytes = shape.KeyRows.RowStride * ElementBytes;
         long valueBytes = shape.ValueRows.RowStride * ElementBytes;
 
@@ -100,8 +111,8 @@ public static class TensorCoreAttentionKernel
         int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
         int startKey = range.FirstKey(sequence, firstQuery);
         int endKey = range.EndKey(sequence, lastQuery);
-        long output0 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row0) + column * ElementBytes;
-        long output1 = Address(shape.Output, shape.Attention.Output, matrix, sequence.QueryStart + row1) + column * ElementBytes;
+        long output0 = Address(shape.Output, shape.Attention.Output, place.Batch, place.Head, sequence.QueryStart + row0) + column * ElementBytes;
+        long output1 = Address(shape.Output, shape.Attention.Output, place.Batch, place.Head, sequence.QueryStart + row1) + column * ElementBytes;
         int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int pass = ValuePass.Plain;
@@ -176,15 +187,16 @@ public static class TensorCoreAttentionKernel
 
         if (pass == ValuePass.Plain)
             return;
-        var head = new SequenceHead { Batch = matrix / shape.Attention.Heads, Head = matrix % shape.Attention.Heads, Sequence = sequence };
-        long valueOrigin = value.Origin(matrix, sequence.KeyStart);
+        var head = new SequenceHead { Batch = place.Batch, Head = place.Head, Sequence = sequence };
+        long valueOrigin = value.Layout.Batch.Base(place.Batch, place.KeyHead) + value.Layout.Row(sequence.KeyStart);
         for (int i = 0; i < TSize.Columns / 2; i++)
         {
             int query = (i & 1) == 0 ? row0 : row1;
             int outputColumn = column + (i >> 2) * TensorCoreTiles.PieceElements + ((i >> 1) & 1);
             if (query < sequence.QueryLength && outputColumn < shape.Attention.ValueHeadSize)
             {
-                long element = shape.Attention.Output.Base(matrix) + shape.Attention.Output.Row(sequence.QueryStart + query) + outputColumn;
+                long element = shape.Attention.Output.Batch.Base(place.Batch, place.Head)
+                    + shape.Attention.Output.Row(sequence.QueryStart + query) + outputColumn;
                 ValuePass.AddVisible(output, element, value, valueOrigin, outputColumn, head, query, range, default(NoVariant));
             }
         }
@@ -224,5 +236,6 @@ public static class TensorCoreAttentionKernel
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static long Address(long tensor, RowLayout layout, int matrix, int row) => tensor + (layout.Base(matrix) + layout.Row(row)) * ElementBytes;
+    private static long Address(long tensor, RowLayout layout, int batch, int head, int row) =>
+        tensor + (layout.Batch.Base(batch, head) + layout.Row(row)) * ElementBytes;
 }

@@ -37,8 +37,9 @@ public static class TensorCoreMatmulKernel
         int leftTiles = tiles;
         int rightTiles = leftTiles + 2 * LeftBytes;
         int columnTiles = TileCount.DivideUp(shape.Sizes.Columns, Columns);
-        int firstColumn = Grid.IdxX % columnTiles * Columns;
-        int firstRow = Grid.IdxX / columnTiles * Rows;
+        var place = new GroupPlace(columnTiles, TileCount.DivideUp(shape.Sizes.Rows, Rows));
+        int firstColumn = place.Column * Columns;
+        int firstRow = place.Row * Rows;
         int columns = IntrinsicMath.Min(shape.Sizes.Columns - firstColumn, Columns);
         int leftRow = (TensorCoreTiles.FirstRow + TensorCoreTiles.LeftRow) * RowBytes;
         int leftPiece = TensorCoreTiles.LeftPiece;

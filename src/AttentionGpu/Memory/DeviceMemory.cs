@@ -87,11 +87,15 @@ internal readonly struct DeviceMemory
     public long DeviceAddress => ((MemoryBuffer)_owner!).NativePtr + _address;
 
     /// <summary>
-    /// Whether the first element's address on an accelerator is a multiple of a number of bytes; true where the accelerator has no
-    /// addresses, and in host memory.
+    /// Whether the first element's address on an accelerator is a multiple of a number of bytes, at most 16; true in host memory, and where
+    /// there is no memory. An OpenCL buffer has no address, and starts at a multiple of 16 bytes at least.
     /// </summary>
-    public bool StartsAtMultipleOf(int bytes) =>
-        _owner is not MemoryBuffer { AcceleratorType: not AcceleratorType.OpenCL } || DeviceAddress % bytes == 0;
+    public bool StartsAtMultipleOf(int bytes) => _owner switch
+    {
+        MemoryBuffer { AcceleratorType: AcceleratorType.OpenCL } => _address % bytes == 0,
+        MemoryBuffer => DeviceAddress % bytes == 0,
+        _ => true,
+    };
 
     /// <summary>The address of the first element; only in host memory.</summary>
     public unsafe T* Pointer<T>()

@@ -71,7 +71,7 @@ public class CacheKernelTests
             PtxKernels.Attention, typeof(Tile8x8), typeof(BlockedFragment8x4), typeof(WarpRowReduction), typeof(SingleElement),
             typeof(PagedRows<ByteRows<Int8Element>>), typeof(CausalRange), typeof(NoVariant));
         AssertAgrees((memory, output) => Bind(new PtxMachine(program, memory).With(0, _shape), memory)
-            .With(4, new View(output))
+            .With(4, new PtxView(output))
             .Run((int)AttentionKernel.GroupCount<Tile8x8, BlockedFragment8x4>(_shape, 1), ThreadPosition<Tile8x8>.Threads));
     }
 
@@ -83,7 +83,7 @@ public class CacheKernelTests
             typeof(NoVariant));
         AssertAgrees((memory, output) =>
         {
-            var shape = new Arguments(_shape, 1, new View(output), new View(memory.Add<float>(new float[Heads * Queries])));
+            var shape = new Arguments(_shape, 1, new PtxView(output), new PtxView(memory.Add<float>(new float[Heads * Queries])));
             var sizes = new DecodeArguments { Attention = _shape, Parts = 1 };
             Bind(new PtxMachine(program, memory).With(0, shape), memory)
                 .Run((int)DecodeKernel.GroupCount(sizes, 1), ThreadPosition<Tile1x128>.Threads);
@@ -94,15 +94,15 @@ public class CacheKernelTests
     public void Kernels_that_split_keys_use_no_local_memory()
     {
         foreach ((Type rows, Type variant) in
-            new[] { (typeof(ContiguousRows<HalfElement>), typeof(Softcap)), (typeof(PagedRows<Int4Rows>), typeof(TreeMask)) })
+            new[] { (typeof(ContiguousRows<NativeHalfElement>), typeof(Softcap)), (typeof(PagedRows<Int4Rows>), typeof(TreeMask)) })
         {
             string part = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, _part, typeof(Tile1x128), typeof(HalfElement), rows, typeof(CausalRange), variant);
+                CudaArchitecture.SM_80, _part, typeof(Tile1x128), typeof(NativeHalfElement), rows, typeof(CausalRange), variant);
             Assert.DoesNotContain(".local", part, StringComparison.Ordinal);
             Assert.InRange(new PtxProgram(part).SharedBytes, 1, 48 * 1024);
         }
 
-        string merge = PtxCompiler.Compile(CudaArchitecture.SM_80, _merge, typeof(HalfElement), typeof(CausalRange));
+        string merge = PtxCompiler.Compile(CudaArchitecture.SM_80, _merge, typeof(NativeHalfElement), typeof(CausalRange));
         Assert.DoesNotContain(".local", merge, StringComparison.Ordinal);
     }
 
@@ -121,8 +121,9 @@ public class CacheKernelTests
         ulong scales = memory.Add<float>(_scales);
         ulong pages = memory.Add<int>(_pages);
         PagedBytes Paged(byte[] elements) => new(
-            new View(memory.Add<byte>(elements)), new View(scales), Rows(PageRows, 1), Size, new View(pages), PageShift, Heads * PageRows);
-        return machine.With(1, new Contiguous(new View(memory.Add<float>(_queries)), Rows(Queries * Size, Size)))
+            new PtxByteRows(new PtxView(memory.Add<byte>(elements)), new PtxView(scales), Rows(PageRows, 1), Size), new PtxView(pages),
+            PageShift, Heads * PageRows);
+        return machine.With(1, new PtxContiguousRows(new PtxView(memory.Add<float>(_queries)), Rows(Queries * Size, Size)))
             .With(2, Paged(_keys)).With(3, Paged(_values));
     }
 
@@ -159,39 +160,22 @@ public class CacheKernelTests
         return (sbyte)elements[row * Size + column] * (double)_scales[row];
     }
 
-    // The kernels' structs as a device sees them: a view is an address and a length.
+    // The kernels' structs as a device sees them.
     [StructLayout(LayoutKind.Sequential)]
-    private readonly struct View(ulong address)
+    private readonly struct PagedBytes(PtxByteRows first, PtxView pages, long shift, long pageStride)
     {
-        private readonly ulong _address = address;
-        private readonly long _length = long.MaxValue;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private readonly struct Contiguous(View elements, RowLayout layout)
-    {
-        private readonly View _elements = elements;
-        private readonly RowLayout _layout = layout;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private readonly struct PagedBytes(View elements, View scales, RowLayout layout, long rowBytes, View pages, long shift, long pageStride)
-    {
-        private readonly View _elements = elements;
-        private readonly View _scales = scales;
-        private readonly RowLayout _layout = layout;
-        private readonly long _rowBytes = rowBytes;
-        private readonly View _pages = pages;
+        private readonly PtxByteRows _first = first;
+        private readonly PtxView _pages = pages;
         private readonly long _shift = shift;
         private readonly long _pageStride = pageStride;
     }
 
     [StructLayout(LayoutKind.Sequential)]
-    private readonly struct Arguments(AttentionArguments attention, long parts, View outputs, View sums)
+    private readonly struct Arguments(AttentionArguments attention, long parts, PtxView outputs, PtxView sums)
     {
         private readonly AttentionArguments _attention = attention;
         private readonly long _parts = parts;
-        private readonly View _outputs = outputs;
-        private readonly View _sums = sums;
+        private readonly PtxView _outputs = outputs;
+        private readonly PtxView _sums = sums;
     }
 }

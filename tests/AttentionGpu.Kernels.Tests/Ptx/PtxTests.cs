@@ -99,9 +99,9 @@ public partial class PtxTests
             ptx => AssertHotLoops(ptx, hotLoops: 2));
 
     [Theory]
-    [InlineData(typeof(SingleElement), typeof(HalfElement))]
-    [InlineData(typeof(HalfElement), typeof(SingleElement))]
-    [InlineData(typeof(BFloat16Element), typeof(HalfElement))]
+    [InlineData(typeof(SingleElement), typeof(NativeHalfElement))]
+    [InlineData(typeof(NativeHalfElement), typeof(SingleElement))]
+    [InlineData(typeof(BFloat16Element), typeof(NativeHalfElement))]
     public void Keys_and_values_of_another_type_cost_the_hot_loops_nothing(Type element, Type keys)
     {
         (Type tile, Type values) = PtxKernels.AttentionTiles[1];
@@ -119,14 +119,14 @@ public partial class PtxTests
     [Theory]
     [InlineData(typeof(ByteRows<Int8Element>))]
     [InlineData(typeof(Int4Rows))]
-    [InlineData(typeof(PagedRows<ContiguousRows<HalfElement>>))]
+    [InlineData(typeof(PagedRows<ContiguousRows<NativeHalfElement>>))]
     [InlineData(typeof(PagedRows<ByteRows<Float8Element>>))]
     [InlineData(typeof(PagedRows<Int4Rows>))]
     public void Forms_of_a_cache_cost_the_hot_loops_nothing(Type keys)
     {
         (Type tile, Type values) = PtxKernels.AttentionTiles[2];
         string ptx = PtxCompiler.Compile(
-            CudaArchitecture.SM_80, PtxKernels.Attention, tile, values, typeof(WarpRowReduction), typeof(HalfElement), keys,
+            CudaArchitecture.SM_80, PtxKernels.Attention, tile, values, typeof(WarpRowReduction), typeof(NativeHalfElement), keys,
             typeof(CausalRange), typeof(NoVariant));
         AssertHotLoops(ptx, hotLoops: 2);
     }
@@ -174,7 +174,7 @@ public partial class PtxTests
     public void Small_kernels_use_no_local_memory_and_no_constant_divisors()
     {
         Assert.All(PtxCompiler.CompileAll(_softmax, typeof(AllRanges), typeof(AllVariants)), AssertSmall);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(HalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertSmall);
+        Assert.All(PtxCompiler.CompileAll(_rows, typeof(NativeHalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertSmall);
         Assert.All(PtxCompiler.CompileAll(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>)), AssertSmall);
         Assert.All(PtxCompiler.CompileAll(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>)), AssertSmall);
 

@@ -71,9 +71,9 @@ public class TensorCoreKernelTests
     }
 
     [Theory]
-    [InlineData(typeof(HalfElement), typeof(AllKeys), typeof(WarpRowReduction))]
+    [InlineData(typeof(NativeHalfElement), typeof(AllKeys), typeof(WarpRowReduction))]
     [InlineData(typeof(BFloat16Element), typeof(CausalRange), typeof(WarpRowReduction))]
-    [InlineData(typeof(HalfElement), typeof(WindowRange), typeof(SharedRowReduction))]
+    [InlineData(typeof(NativeHalfElement), typeof(WindowRange), typeof(SharedRowReduction))]
     public void The_kernel_without_tensor_cores_agrees_too(Type element, Type range, Type reduction)
     {
         var random = new Random();
@@ -84,9 +84,9 @@ public class TensorCoreKernelTests
             PtxKernels.Rows(element), range, typeof(NoVariant)));
         for (int problem = 0; problem < FewProblems; problem++)
         {
-            TensorCoreProblem.Random(random, 128, element == typeof(HalfElement))
+            TensorCoreProblem.Random(random, 128, element == typeof(NativeHalfElement))
                 .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(program, range, $"seed {seed}, problem {problem}");
-            TensorCoreProblem.Random(random, 128, element == typeof(HalfElement)).WithGarbage(random)
+            TensorCoreProblem.Random(random, 128, element == typeof(NativeHalfElement)).WithGarbage(random)
                 .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(
                     program, range, $"seed {seed}, problem {problem} with garbage");
         }

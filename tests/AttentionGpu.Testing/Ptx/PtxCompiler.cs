@@ -2,7 +2,6 @@ using System.Reflection;
 using ILGPU;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Backends.PTX;
-using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
@@ -32,7 +31,7 @@ internal static class PtxCompiler
     {
         using var backend = new PTXBackend(context, architecture, CudaInstructionSet.ISA_80, null!);
         var compiled = (PTXCompiledKernel)backend.Compile(
-            EntryPointDescription.FromExplicitlyGroupedKernel(arguments.Length == 0 ? kernel : kernel.MakeGenericMethod(arguments)), new KernelSpecialization());
+            EntryPointDescription.FromExplicitlyGroupedKernel(arguments.Length == 0 ? kernel : kernel.MakeGenericMethod(arguments)), PtxKernels.Specialization(kernel, arguments));
         return compiled.PTXAssembly;
     }
 }

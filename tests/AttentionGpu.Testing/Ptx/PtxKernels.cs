@@ -7,6 +7,7 @@ using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.Tiled.Attention;
 using AttentionGpu.Kernels.Tiled.Matmul;
 using AttentionGpu.Kernels.Tiled.Tiles;
+using ILGPU.Runtime;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
@@ -23,9 +24,19 @@ internal static class PtxKernels
     /// The arguments of <see cref="TensorAttention"/>: the tensor core's element, that in memory, the size and the range.
     /// </summary>
     public static Type[] TensorArguments(Type tensor, Type size, Type range) =>
-        [tensor, tensor == typeof(HalfTensorCore) ? typeof(HalfElement) : typeof(BFloat16Element), size, range];
+        [tensor, tensor == typeof(HalfTensorCore) ? typeof(NativeHalfElement) : typeof(BFloat16Element), size, range];
 
     public static MethodInfo TensorMatmul { get; } = typeof(TensorCoreMatmulKernel).GetMethod(nameof(TensorCoreMatmulKernel.Multiply))!;
+
+    /// <summary>The limits that the planner gives a kernel.</summary>
+    public static KernelSpecialization Specialization(MethodInfo kernel, Type[] arguments) =>
+        kernel == Attention ? AttentionKernel.Specialization(Threads(arguments[0]))
+        : kernel == TensorAttention ? TensorCoreAttentionKernel.Specialization(
+            arguments.Contains(typeof(TensorCoreSize64)) ? TensorCoreSize64.Columns : TensorCoreSize128.Columns)
+        : KernelSpecialization.Empty;
+
+    private static int Threads(Type tile) =>
+        (int)typeof(ThreadPosition<>).MakeGenericType(tile).GetProperty(nameof(ThreadPosition<Tile1x1>.Threads))!.GetValue(null)!;
 
     public static (Type Tile, Type Values)[] AttentionTiles { get; } =
     [
@@ -38,7 +49,7 @@ internal static class PtxKernels
     /// <summary>Rows of an element type, as keys, values and operands are read.</summary>
     public static Type Rows(Type element) => typeof(ContiguousRows<>).MakeGenericType(element);
 
-    public static Type[] Elements { get; } = [typeof(SingleElement), typeof(HalfElement), typeof(BFloat16Element)];
+    public static Type[] Elements { get; } = [typeof(SingleElement), typeof(NativeHalfElement), typeof(BFloat16Element)];
 
     public static Type[] Ranges { get; } =
     [

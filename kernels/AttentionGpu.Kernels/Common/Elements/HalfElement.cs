@@ -42,7 +42,7 @@ public struct HalfElement : IElement<HalfElement>
         uint sign = (Bits & SignBit) << 16;
         uint exponent = size >= InfinityBits ? SpecialDifference : ExponentDifference;
         uint normal = (size << FractionShift) + (exponent << SingleFractionBits);
-        float value = size < 1u << FractionBits ? size * SmallestStep : Interop.IntAsFloat(normal);
+        float value = size < 1u << FractionBits ? (int)size * SmallestStep : Interop.IntAsFloat(normal);
         return sign != 0 ? -value : value;
     }
 

@@ -1,5 +1,6 @@
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
 using ILGPU;
 using ILGPU.Algorithms;
@@ -81,17 +82,18 @@ public static class ExtraKeysKernel
         where TElement : unmanaged, IElement<TElement>
     {
         ArrayView<float> products = SharedMemory.Allocate<float>(MaxThreads);
-        int row = Grid.IdxX % shape.Length;
-        int matrix = Grid.IdxX / shape.Length;
-        int keyHead = matrix % shape.Heads / shape.GroupSize;
-        long sumAt = shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(row);
+        var place = new GroupPlace(shape.Length, 1, shape.Heads);
+        int row = place.Column;
+        int keyHead = place.Head / shape.GroupSize;
+        long sumAt = shape.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.LogSumExp.Row(row);
         float before = logSumExp[sumAt];
         float product = 0f;
         if (shape.HasKey != 0)
         {
             product = shape.Scale
                 * Dot(
-                    products, query, shape.Query.Base(matrix) + shape.Query.Row(row), key, (long)keyHead * shape.HeadSize, shape.HeadSize);
+                    products, query, shape.Query.Batch.Base(place.Batch, place.Head) + shape.Query.Row(row), key,
+                    (long)keyHead * shape.HeadSize, shape.HeadSize);
         }
 
         float score = shape.Softcap > 0f ? shape.Softcap * Softcap.Tanh(product / shape.Softcap) : product;
@@ -105,10 +107,11 @@ public static class ExtraKeysKernel
         float total = sum == 0f ? 1f : sum;
         float factor = beforeShare / total;
         float keyWeight = keyShare / total;
-        long outputAt = shape.Output.Base(matrix) + shape.Output.Row(row);
-        for (int i = Group.IdxX; i < shape.ValueHeadSize; i += Group.DimX)
+        long outputAt = shape.Output.Batch.Base(place.Batch, place.Head) + shape.Output.Row(row);
+        long valueAt = (long)keyHead * shape.ValueHeadSize + Group.IdxX;
+        for (int i = Group.IdxX; i < shape.ValueHeadSize; i += Group.DimX, valueAt += Group.DimX)
         {
-            float added = shape.HasKey != 0 ? keyWeight * value[(long)keyHead * shape.ValueHeadSize + i].ToSingle() : 0f;
+            float added = shape.HasKey != 0 ? keyWeight * value[valueAt].ToSingle() : 0f;
             output[outputAt + i] = TElement.FromSingle(factor * output[outputAt + i].ToSingle() + added);
         }
 
@@ -131,22 +134,27 @@ public static class ExtraKeysKernel
         where TElement : unmanaged, IElement<TElement>
     {
         long element = (long)Grid.IdxX * Group.DimX + Group.IdxX;
-        if (element >= scores.Length)
-            return;
-        int width = shape.KeyLength + shape.HasKey + shape.HasZeroKey;
-        int column = (int)(element % width);
-        long row = element / width;
-        int heads = 1;
-        if (shape.Averages != 0)
+        int heads = 0;
+        int column = 0;
+        long own = 0;
+
+        // As in GroupPlace: the divisions stay in the branch.
+        if (element < scores.Length)
         {
-            heads = shape.Heads;
-            row = row / shape.Length * shape.Heads * shape.Length + row % shape.Length;
+            int width = shape.KeyLength + shape.HasKey + shape.HasZeroKey;
+            own = element / width;
+            column = (int)(element - own * width);
+            heads = 1;
+            if (shape.Averages != 0)
+            {
+                heads = shape.Heads;
+                own = own / shape.Length * shape.Heads * shape.Length + own % shape.Length;
+            }
         }
 
         float sum = 0f;
-        for (int head = 0; head < heads; head++)
+        for (int head = 0; head < heads; head++, own += shape.Length)
         {
-            long own = row + (long)head * shape.Length;
             long first = own * RowNumbers;
             float score = column >= shape.KeyLength
                 ? numbers[first + (column == shape.KeyLength && shape.HasKey != 0 ? 1 : 2)]
@@ -156,7 +164,8 @@ public static class ExtraKeysKernel
             sum += score;
         }
 
-        scores[element] = TElement.FromSingle(sum / heads);
+        if (heads > 0)
+            scores[element] = TElement.FromSingle(sum / heads);
     }
 
     // A logarithm of -inf has no share, even where the largest is -inf too.
@@ -168,8 +177,10 @@ public static class ExtraKeysKernel
         where TElement : unmanaged, IElement<TElement>
     {
         float sum = 0f;
-        for (int i = Group.IdxX; i < size; i += Group.DimX)
-            sum += query[queryAt + i].ToSingle() * key[keyAt + i].ToSingle();
+        queryAt += Group.IdxX;
+        keyAt += Group.IdxX;
+        for (int i = Group.IdxX; i < size; i += Group.DimX, queryAt += Group.DimX, keyAt += Group.DimX)
+            sum += query[queryAt].ToSingle() * key[keyAt].ToSingle();
         products[Group.IdxX] = sum;
         Group.Barrier();
         for (int distance = Group.DimX / 2; distance > 0; distance /= 2)

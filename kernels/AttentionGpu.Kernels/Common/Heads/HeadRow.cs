@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Common.Heads;
@@ -20,7 +21,7 @@ internal struct HeadRow<TElement>
     public long First;
 
     /// <summary>A factor for each element of a normalised row.</summary>
-    public ArrayView<float> Norm;
+    public ArrayView<SingleElement> Norm;
 
     /// <summary>A factor of all elements, which keeps their squares within float32.</summary>
     public float Range;
@@ -29,33 +30,99 @@ internal struct HeadRow<TElement>
     public float Factor;
 
     /// <summary>The cosines of all positions.</summary>
-    public ArrayView<float> Cosine;
+    public ArrayView<SingleElement> Cosine;
 
     /// <summary>The sines of all positions.</summary>
-    public ArrayView<float> Sine;
+    public ArrayView<SingleElement> Sine;
 
     /// <summary>The first of the row's cosines and sines.</summary>
     public long FirstAngle;
 
-    /// <summary>An element as it is stored: 2 loads, and 4 more where it is rotated.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly float Value(int element)
+    /// <summary>Whether rows, factors, cosines and sines are read four at once.</summary>
+    public readonly bool IsAligned
     {
-        float value = Normalised(element);
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        get => Shape.IsAligned != 0;
+    }
+
+    /// <summary>Four elements as they are; 0 behind the row's end.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly Float4 Load(int column) => Quad<TElement>.Load(Source, First + column, Shape.Size - column, IsAligned);
+
+    /// <summary>
+    /// Four elements as they are stored, from a column that is a multiple of four: 2 loads, and 4 more where they are rotated.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly Float4 Values(int column)
+    {
+        Float4 values = Normalised(column);
+        if (column >= Shape.RotarySize)
+            return values;
+        if (Shape.IsInterleaved != 0)
+            return Interleaved(values, column);
+        if (!IsAligned)
+        {
+            return new Float4(
+                Rotated(values.X, column), Rotated(values.Y, column + 1), Rotated(values.Z, column + 2), Rotated(values.W, column + 3));
+        }
+
+        int half = Shape.RotarySize >> 1;
+        bool isFirst = column < half;
+        int pair = isFirst ? column : column - half;
+        Float4 partners = Normalised(isFirst ? column + half : pair);
+        partners.Scale(isFirst ? -1f : 1f);
+        Float4 cosines = Quad<SingleElement>.Load(Cosine, FirstAngle + pair, 4, isAligned: true);
+        Float4 sines = Quad<SingleElement>.Load(Sine, FirstAngle + pair, 4, isAligned: true);
+        return new Float4(
+            values.X * cosines.X + partners.X * sines.X, values.Y * cosines.Y + partners.Y * sines.Y,
+            values.Z * cosines.Z + partners.Z * sines.Z, values.W * cosines.W + partners.W * sines.W);
+    }
+
+    // Two pairs of neighbours, of which only the first may be rotated.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly Float4 Interleaved(Float4 values, int column)
+    {
+        long angle = FirstAngle + (column >> 1);
+        float cosine = Cosine[angle].Value;
+        float sine = Sine[angle].Value;
+        bool isWhole = column + 2 < Shape.RotarySize;
+        float nextCosine = isWhole ? Cosine[angle + 1].Value : 1f;
+        float nextSine = isWhole ? Sine[angle + 1].Value : 0f;
+        return new Float4(
+            values.X * cosine + -values.Y * sine,
+            values.Y * cosine + values.X * sine,
+            isWhole ? values.Z * nextCosine + -values.W * nextSine : values.Z,
+            isWhole ? values.W * nextCosine + values.Z * nextSine : values.W);
+    }
+
+    // An element whose partner is half the rotary size away, wherever that is.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private readonly float Rotated(float value, int element)
+    {
         if (element >= Shape.RotarySize)
             return value;
         int half = Shape.RotarySize >> 1;
-        bool isFirst = Shape.IsInterleaved != 0 ? (element & 1) == 0 : element < half;
-        int distance = Shape.IsInterleaved != 0 ? 1 : half;
-        int pair = Shape.IsInterleaved != 0 ? element >> 1 : isFirst ? element : element - half;
-        float partner = Normalised(isFirst ? element + distance : element - distance);
-        return value * Cosine[FirstAngle + pair] + (isFirst ? -partner : partner) * Sine[FirstAngle + pair];
+        bool isFirst = element < half;
+        int pair = isFirst ? element : element - half;
+        int other = isFirst ? element + half : pair;
+        float partner = Source[First + other].ToSingle();
+        if (Shape.HasNorm != 0)
+            partner = partner * Range * Factor * Norm[other].Value;
+        return value * Cosine[FirstAngle + pair].Value + (isFirst ? -partner : partner) * Sine[FirstAngle + pair].Value;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly float Normalised(int element)
+    private readonly Float4 Normalised(int column)
     {
-        float value = Source[First + element].ToSingle();
-        return Shape.HasNorm != 0 ? value * Range * Factor * Norm[element] : value;
+        Float4 values = Load(column);
+        if (Shape.HasNorm != 0)
+        {
+            Float4 factors = Quad<SingleElement>.Load(Norm, column, Shape.Size - column, IsAligned);
+            values = new Float4(
+                values.X * Range * Factor * factors.X, values.Y * Range * Factor * factors.Y, values.Z * Range * Factor * factors.Z,
+                values.W * Range * Factor * factors.W);
+        }
+
+        return values;
     }
 }

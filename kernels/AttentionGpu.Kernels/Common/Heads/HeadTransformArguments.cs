@@ -47,6 +47,18 @@ public struct HeadTransformArguments
     /// </summary>
     public int FollowsPast;
 
+    /// <summary>Rows in all: of all batch entries and heads.</summary>
+    public int Rows;
+
+    /// <summary>2 to the power of this neighbouring threads share a row.</summary>
+    public int LaneShift;
+
+    /// <summary>
+    /// Not 0 where four elements are read and written at once: the size of a row and, unless pairs are neighbours, half the rotary size are
+    /// multiples of four, and all rows and tables start at a multiple of the size of four elements.
+    /// </summary>
+    public int IsAligned;
+
     /// <summary>Where the rows come from.</summary>
     public RowLayout Source;
 }

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
 using ILGPU;
@@ -25,9 +26,9 @@ public static class HeadTransformKernel
     private const float Shrink = 8.2718061e-25f;
 
     /// <summary>
-    /// One group a row. An element takes one load and one store, and a load of its partner and of sine and cosine where it is rotated:
-    /// bound by memory. Normalisation adds a pass over the row and log2(threads) barriers; quantisation another pass, for the largest
-    /// elements.
+    /// Neighbouring threads share a row and take four of its elements at once; a group has several rows. Four elements take one load and
+    /// one store, and where they are rotated loads of their partners, cosines and sines: bound by memory. Normalisation adds a pass over
+    /// the row and log2(threads of a row) barriers; quantisation another pass, for the largest elements.
     /// </summary>
     /// <param name="shape">Sizes and layouts.</param>
     /// <param name="source">The rows.</param>
@@ -38,137 +39,166 @@ public static class HeadTransformKernel
     /// <param name="positions">The position of each row: [batch, length], or [tokens] where there are sequences.</param>
     /// <param name="sequences">A sequence a batch entry.</param>
     public static void Transform<TSource, TTarget>(
-        HeadTransformArguments shape, ArrayView<TSource> source, TTarget target,
-        ArrayView<float> norm, ArrayView<float> cosine, ArrayView<float> sine, ArrayView<int> positions, ArrayView<Sequence> sequences)
+        HeadTransformArguments shape, ArrayView<TSource> source, TTarget target, ArrayView<SingleElement> norm,
+        ArrayView<SingleElement> cosine, ArrayView<SingleElement> sine, ArrayView<int> positions, ArrayView<Sequence> sequences)
         where TSource : unmanaged, IElement<TSource>
         where TTarget : struct, IStoredRows
     {
-        ArrayView<float> shared = SharedMemory.Allocate<float>(MaxThreads);
-        int row = Grid.IdxX % shape.Length;
-        int matrix = Grid.IdxX / shape.Length;
-        int position = shape.FirstPosition + row;
-        long positionIndex = (long)(matrix / shape.Heads) * shape.Length + row;
-        int targetRow = row;
-        if (shape.HasSequences != 0)
-        {
-            Sequence sequence = sequences[matrix / shape.Heads];
+        ArrayView<Float4> shared = SharedMemory.Allocate<Float4>(MaxThreads);
+        int index = Grid.IdxX * (Group.DimX >> shape.LaneShift) + (Group.IdxX >> shape.LaneShift);
+        int lane = Group.IdxX & ((1 << shape.LaneShift) - 1);
 
-            // Sequences that are shorter than the longest leave groups without a row.
-            bool areKeys = shape.RowsAreKeys != 0;
-            if (row >= (areKeys && shape.FollowsPast == 0 ? sequence.KeyLength : sequence.QueryLength))
-                return;
-            int past = sequence.KeyLength - sequence.QueryLength;
-            if (shape.FollowsPast != 0)
-                position += sequence.DroppedKeys + past;
-            targetRow += !areKeys ? sequence.QueryStart : shape.FollowsPast != 0 ? sequence.KeyStart + past : sequence.KeyStart;
-            row += areKeys && shape.FollowsPast == 0 ? sequence.KeyStart : sequence.QueryStart;
-            positionIndex = row;
+        // Threads without a row take part in the barriers. What a branch has chosen ILGPU leaves there, and divides by lengths and heads
+        // once a row.
+        int size = 0;
+        long first = 0;
+        long firstAngle = 0;
+        long address = 0;
+        if (index < shape.Rows)
+        {
+            int matrix = index / shape.Length;
+            int batch = matrix / shape.Heads;
+            int row = index - matrix * shape.Length;
+            int position = shape.FirstPosition + row;
+            long positionIndex = (long)batch * shape.Length + row;
+            int targetRow = row;
+            size = shape.Size;
+            if (shape.HasSequences != 0)
+            {
+                Sequence sequence = sequences[batch];
+                bool areKeys = shape.RowsAreKeys != 0;
+                int past = sequence.KeyLength - sequence.QueryLength;
+
+                // Sequences that are shorter than the longest leave threads without a row.
+                if (row >= (areKeys && shape.FollowsPast == 0 ? sequence.KeyLength : sequence.QueryLength))
+                    size = 0;
+                if (shape.FollowsPast != 0)
+                    position += sequence.DroppedKeys + past;
+                targetRow += !areKeys ? sequence.QueryStart : shape.FollowsPast != 0 ? sequence.KeyStart + past : sequence.KeyStart;
+                row += areKeys && shape.FollowsPast == 0 ? sequence.KeyStart : sequence.QueryStart;
+                positionIndex = row;
+            }
+
+            if (size > 0)
+            {
+                if (shape.HasPositions != 0)
+                    position = positions[positionIndex];
+                firstAngle = ((long)batch * shape.TableStride + position) * (shape.RotarySize >> 1);
+                first = shape.Source.Base(matrix) + shape.Source.Row(row);
+                address = target.Row(target.Origin(matrix, targetRow), 0);
+            }
         }
 
-        if (shape.HasPositions != 0)
-            position = positions[positionIndex];
-        long tableRow = (long)(matrix / shape.Heads) * shape.TableStride + position;
         var line = new HeadRow<TSource>
         {
             Shape = shape,
             Source = source,
-            First = shape.Source.Base(matrix) + shape.Source.Row(row),
+            First = first,
             Norm = norm,
             Range = 1f,
             Factor = 1f,
             Cosine = cosine,
             Sine = sine,
-            FirstAngle = tableRow * (shape.RotarySize >> 1),
+            FirstAngle = firstAngle,
         };
         if (shape.HasNorm != 0)
         {
-            float mean = MeanOfSquares(shape, shared, source, line.First, line.Range);
+            Float4 means = MeansOfSquares(line, shared, lane, size);
+            float mean = means.X + shape.Epsilon;
             if (!(mean >= SmallestMean && mean <= float.MaxValue))
             {
-                // Squares overflow, or lose their digits, where the row itself does not. All threads have the same mean.
+                // Squares overflow, or lose their digits, where the row itself does not.
                 line.Range = mean < SmallestMean ? Grow : Shrink;
-                Group.Barrier();
-                mean = MeanOfSquares(shape, shared, source, line.First, line.Range);
+                mean = (mean < SmallestMean ? means.Y : means.Z) + shape.Epsilon * line.Range * line.Range;
             }
 
             line.Factor = XMath.Rsqrt(mean);
         }
 
-        long address = target.Row(target.Origin(matrix, targetRow), 0);
         if (TTarget.HasScales)
         {
-            Quantise(shape, line, target, address, shared);
+            Quantise(line, target, address, shared.Cast<float>(), lane, size);
         }
         else
         {
-            for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
-                target.Store(address, i, line.Value(i), 0f, 1f);
+            for (int i = 4 * lane; i < size; i += 4 << shape.LaneShift)
+                target.Store(address, i, line.Values(i), size - i, line.IsAligned, 1f);
         }
     }
 
-    // As many threads as a group of elements has, or all, share a group of elements. Threads without one take part in the barriers.
+    // As many threads as a group of elements has fours, or all of the row's, share a group of elements.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Quantise<TSource, TTarget>(
-        HeadTransformArguments shape, HeadRow<TSource> line, TTarget target, long address, ArrayView<float> largest)
+        HeadRow<TSource> line, TTarget target, long address, ArrayView<float> largest, int lane, int size)
         where TSource : unmanaged, IElement<TSource>
         where TTarget : struct, IStoredRows
     {
-        int lanes = IntrinsicMath.Min(Group.DimX, 1 << TTarget.GroupShift);
-        int lane = Group.IdxX & (lanes - 1);
-        int groups = ((shape.Size - 1) >> TTarget.GroupShift) + 1;
-        int groupsAtOnce = Group.DimX / lanes;
-        int ownGroup = Group.IdxX / lanes;
-        for (int firstGroup = 0; firstGroup < groups; firstGroup += groupsAtOnce)
+        int shift = IntrinsicMath.Min(line.Shape.LaneShift, TTarget.GroupShift - 2);
+        int groupLane = lane & ((1 << shift) - 1);
+        int groups = ((line.Shape.Size - 1) >> TTarget.GroupShift) + 1;
+        for (int firstGroup = 0; firstGroup < groups; firstGroup += 1 << (line.Shape.LaneShift - shift))
         {
-            int group = firstGroup + ownGroup;
+            int group = firstGroup + (lane >> shift);
             int start = group << TTarget.GroupShift;
-            int end = IntrinsicMath.Min(shape.Size, start + (1 << TTarget.GroupShift));
-            float size = 0f;
-            for (int i = start + lane; i < end; i += lanes)
-                size = XMath.Max(size, FiniteSize(line.Value(i)));
+            int end = IntrinsicMath.Min(size, start + (1 << TTarget.GroupShift));
+            float largestOfThread = 0f;
+            for (int i = start + 4 * groupLane; i < end; i += 4 << shift)
+                largestOfThread = XMath.Max(largestOfThread, FiniteSize(line.Values(i)));
             Group.Barrier();
-            largest[Group.IdxX] = size;
+            largest[Group.IdxX] = largestOfThread;
             Group.Barrier();
-            for (int distance = lanes >> 1; distance > 0; distance >>= 1)
+            for (int distance = (1 << shift) >> 1; distance > 0; distance >>= 1)
             {
-                if (lane < distance)
+                if (groupLane < distance)
                     largest[Group.IdxX] = XMath.Max(largest[Group.IdxX], largest[Group.IdxX + distance]);
                 Group.Barrier();
             }
 
-            float scale = TTarget.Scale(largest[Group.IdxX - lane]);
-            if (lane == 0 && start < shape.Size)
+            float scale = TTarget.Scale(largest[Group.IdxX - groupLane]);
+            if (groupLane == 0 && start < size)
                 target.StoreScale(address, group, scale);
-            for (int i = start + lane * TTarget.StoreWidth; i < end; i += lanes * TTarget.StoreWidth)
-                target.Store(address, i, line.Value(i), TTarget.StoreWidth > 1 && i + 1 < end ? line.Value(i + 1) : 0f, scale);
+            for (int i = start + 4 * groupLane; i < end; i += 4 << shift)
+                target.Store(address, i, line.Values(i), end - i, line.IsAligned, scale);
         }
     }
 
     // Infinity for what is not finite: a maximum with NaN differs among devices.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float FiniteSize(Float4 values) =>
+        new Float4(FiniteSize(values.X), FiniteSize(values.Y), FiniteSize(values.Z), FiniteSize(values.W)).Max;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static float FiniteSize(float value) => ValuePass.IsFinite(value) ? XMath.Abs(value) : float.PositiveInfinity;
 
-    // Of the row times the scale, in units of the scale's square; the epsilon is in it.
-    private static float MeanOfSquares<TElement>(
-        HeadTransformArguments shape, ArrayView<float> squares, ArrayView<TElement> source, long sourceBase, float scale)
+    // Of the row as it is, and times either factor of the range.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Float4 MeansOfSquares<TElement>(HeadRow<TElement> line, ArrayView<Float4> sums, int lane, int size)
         where TElement : unmanaged, IElement<TElement>
     {
-        float sum = 0f;
-        for (int i = Group.IdxX; i < shape.Size; i += Group.DimX)
+        Float4 sum = default;
+        for (int i = 4 * lane; i < size; i += 4 << line.Shape.LaneShift)
         {
-            float value = source[sourceBase + i].ToSingle() * scale;
-            sum += value * value;
+            Float4 values = line.Load(i);
+            sum = Float4.Add(sum, new Float4(Squares(values, 1f), Squares(values, Grow), Squares(values, Shrink), 0f));
         }
 
-        squares[Group.IdxX] = sum;
+        sums[Group.IdxX] = sum;
         Group.Barrier();
-        for (int distance = Group.DimX / 2; distance > 0; distance /= 2)
+        for (int distance = (1 << line.Shape.LaneShift) >> 1; distance > 0; distance >>= 1)
         {
-            if (Group.IdxX < distance)
-                squares[Group.IdxX] += squares[Group.IdxX + distance];
+            if (lane < distance)
+                sums[Group.IdxX] = Float4.Add(sums[Group.IdxX], sums[Group.IdxX + distance]);
             Group.Barrier();
         }
 
-        return squares[0] / shape.Size + shape.Epsilon * scale * scale;
+        sum = sums[Group.IdxX - lane];
+        return new Float4(sum.X / line.Shape.Size, sum.Y / line.Shape.Size, sum.Z / line.Shape.Size, 0f);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Squares(Float4 values, float factor)
+    {
+        values = new Float4(values.X * factor, values.Y * factor, values.Z * factor, values.W * factor);
+        return (values.X * values.X + values.Y * values.Y) + (values.Z * values.Z + values.W * values.W);
     }
 }

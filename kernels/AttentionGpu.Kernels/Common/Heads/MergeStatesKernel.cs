@@ -1,6 +1,7 @@
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Softmax;
+using AttentionGpu.Kernels.Common.Tiles;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Common.Heads;
@@ -44,14 +45,14 @@ public static class MergeStatesKernel
         ArrayView<float> logSumExp)
         where TElement : unmanaged, IElement<TElement>
     {
-        int matrix = Grid.IdxX / shape.Length;
-        int query = Grid.IdxX - matrix * shape.Length;
-        long sumAt = shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(query);
+        var place = new GroupPlace(shape.Length, 1, shape.Output.Batch.Heads);
+        int query = place.Column;
+        long sumAt = shape.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.LogSumExp.Row(query);
         var state = new OnlineSoftmax { Maximum = float.NegativeInfinity, Sum = 0f };
         for (int part = 0; part < shape.Parts; part++)
             state.Add(logSumExps[sumAt + part * shape.Rows]);
         float normalizer = state.Normalizer;
-        long first = shape.Output.Base(matrix) + shape.Output.Row(query);
+        long first = shape.Output.Batch.Base(place.Batch, place.Head) + shape.Output.Row(query);
         for (int column = Group.IdxX; column < shape.ValueHeadSize; column += Group.DimX)
         {
             float mean = 0f;

@@ -23,6 +23,10 @@ public struct MatrixBatch
     /// <summary>A single matrix.</summary>
     public static MatrixBatch One => new() { Heads = 1, HeadsPerMatrix = 1 };
 
+    /// <summary>The first element of the matrix of a head of a batch entry, where no heads share one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Base(int batch, int head) => batch * BatchStride + head * HeadStride;
+
     /// <summary>The first element of a matrix.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Base(int matrix) =>

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using ILGPU;
 
@@ -32,9 +33,6 @@ public struct ByteRows<TByte> : IStoredRows
     public static int GroupShift => 30;
 
     /// <inheritdoc/>
-    public static int StoreWidth => 1;
-
-    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Scale(float largest) =>
         ValuePass.IsFinite(largest) ? largest / TByte.Largest : Interop.IntAsFloat(SingleElement.NaNBits);
@@ -61,6 +59,21 @@ public struct ByteRows<TByte> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Store(long address, int column, float first, float second, float scale) =>
-        Elements[address * RowBytes + column] = scale != 0f && ValuePass.IsFinite(scale) ? TByte.FromSingle(first / scale) : (byte)0;
+    public readonly void Store(long address, int column, Float4 values, int count, bool isAligned, float scale)
+    {
+        long first = address * RowBytes + column;
+        if (isAligned)
+        {
+            Elements.Cast<uint>()[first >> 2] =
+                Bits(values.X, scale) | (Bits(values.Y, scale) << 8) | (Bits(values.Z, scale) << 16) | (Bits(values.W, scale) << 24);
+        }
+        else
+        {
+            for (int i = 0; i < IntrinsicMath.Min(count, 4); i++)
+                Elements[first + i] = (byte)Bits(values[i], scale);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint Bits(float value, float scale) => scale != 0f && ValuePass.IsFinite(scale) ? TByte.FromSingle(value / scale) : 0u;
 }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using ILGPU;
 
@@ -20,9 +21,6 @@ public struct ContiguousRows<TElement> : IStoredRows
 
     /// <inheritdoc/>
     public static int GroupShift => 0;
-
-    /// <inheritdoc/>
-    public static int StoreWidth => 1;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -51,6 +49,6 @@ public struct ContiguousRows<TElement> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Store(long address, int column, float first, float second, float scale) =>
-        Elements[address + column] = TElement.FromSingle(first);
+    public readonly void Store(long address, int column, Float4 values, int count, bool isAligned, float scale) =>
+        Quad<TElement>.Store(Elements, address + column, count, isAligned, values);
 }

@@ -1,3 +1,5 @@
+using AttentionGpu.Kernels.Common.Fragments;
+
 namespace AttentionGpu.Kernels.Common.Rows;
 
 /// <summary>
@@ -12,9 +14,6 @@ public interface IStoredRows : IMatrixRows
     /// <summary>2 to the power of this elements share a scale; 30 where a whole row does.</summary>
     static abstract int GroupShift { get; }
 
-    /// <summary>Elements that are stored at once; a power of two that divides a group.</summary>
-    static abstract int StoreWidth { get; }
-
     /// <summary>
     /// The scale of a group, as it is stored: 0 where all elements are 0, NaN where one is not finite or the scale is too large.
     /// </summary>
@@ -24,11 +23,12 @@ public interface IStoredRows : IMatrixRows
     /// <summary>Stores the scale of a group of a row.</summary>
     void StoreScale(long address, int group, float scale);
 
-    /// <summary>Stores <see cref="StoreWidth"/> elements of a row.</summary>
+    /// <summary>Stores four neighbouring elements of a row, or as many as there are.</summary>
     /// <param name="address">What <see cref="IMatrixRows.Row"/> returned.</param>
-    /// <param name="column">The first element's place in the row; a multiple of the step.</param>
-    /// <param name="first">The first element.</param>
-    /// <param name="second">The second; 0 where the row has none, and not stored where the step is 1.</param>
+    /// <param name="column">The first element's place in the row; a multiple of four.</param>
+    /// <param name="values">The elements; 0 where the row has none.</param>
+    /// <param name="count">How many the row has from there on; at least 1.</param>
+    /// <param name="isAligned">Whether rows have a multiple of four elements, and start at a multiple of the size of four.</param>
     /// <param name="scale">What <see cref="Scale"/> returned.</param>
-    void Store(long address, int column, float first, float second, float scale);
+    void Store(long address, int column, Float4 values, int count, bool isAligned, float scale);
 }

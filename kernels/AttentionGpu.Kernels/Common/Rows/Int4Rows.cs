@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using ILGPU;
 
@@ -34,9 +35,6 @@ public struct Int4Rows : IStoredRows
 
     /// <inheritdoc/>
     public static int GroupShift => 5;
-
-    /// <inheritdoc/>
-    public static int StoreWidth => 2;
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -73,8 +71,13 @@ public struct Int4Rows : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Store(long address, int column, float first, float second, float scale) =>
-        Elements[address * RowBytes + (column >> 1)] = (byte)(Bits(first, scale) | (Bits(second, scale) << 4));
+    public readonly void Store(long address, int column, Float4 values, int count, bool isAligned, float scale)
+    {
+        long first = address * RowBytes + (column >> 1);
+        Elements[first] = (byte)(Bits(values.X, scale) | (Bits(values.Y, scale) << 4));
+        if (count > 2)
+            Elements[first + 1] = (byte)(Bits(values.Z, scale) | (Bits(values.W, scale) << 4));
+    }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static int Bits(float value, float scale) =>

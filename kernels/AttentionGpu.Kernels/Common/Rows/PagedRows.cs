@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Fragments;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Common.Rows;
@@ -30,9 +31,6 @@ public struct PagedRows<TRows> : IStoredRows
     public static int GroupShift => TRows.GroupShift;
 
     /// <inheritdoc/>
-    public static int StoreWidth => TRows.StoreWidth;
-
-    /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Scale(float largest) => TRows.Scale(largest);
 
@@ -62,6 +60,6 @@ public struct PagedRows<TRows> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly void Store(long address, int column, float first, float second, float scale) =>
-        First.Store(address, column, first, second, scale);
+    public readonly void Store(long address, int column, Float4 values, int count, bool isAligned, float scale) =>
+        First.Store(address, column, values, count, isAligned, scale);
 }

@@ -13,6 +13,7 @@ using AttentionGpu.Kernels.Tiled.Reductions;
 using AttentionGpu.Kernels.Tiled.Softmax;
 using AttentionGpu.Kernels.Tiled.Tiles;
 using ILGPU;
+using ILGPU.Runtime;
 
 namespace AttentionGpu.Kernels.Tiled.Attention;
 
@@ -25,6 +26,16 @@ public static class AttentionKernel
     // Sums over more keys go on from 0, and what there was is kept in the output: their rounding errors grow with the length of a stretch
     // and the number of stretches. A multiple of every tile's keys.
     private const int StretchKeys = 1024;
+
+    // On a multiprocessor of 65,536 registers, which leaves 170 to a thread.
+    private const int ResidentThreads = 384;
+
+    /// <summary>
+    /// Limits registers, so that three groups of 128 threads are resident. NVIDIA's assembler else takes 195 to 225 where 157 are alive at
+    /// most, and two groups are resident.
+    /// </summary>
+    /// <param name="threads">Threads in a group.</param>
+    public static KernelSpecialization Specialization(int threads) => new(threads, ResidentThreads / threads);
 
     /// <summary>Columns of the output that a group computes; wider values take more groups, each with its own scores.</summary>
     public static int TileValues<TTile, TValues>()
@@ -76,24 +87,34 @@ public static class AttentionKernel
 
         int valueTiles = TileCount.DivideUp(shape.ValueHeadSize, tileValues);
         int queryTiles = TileCount.DivideUp(shape.QueryLength, tileRows);
-        int firstValue = Grid.IdxX % valueTiles * tileValues;
+        var place = new GroupPlace(valueTiles, queryTiles, shape.Heads);
+        int firstValue = place.Column * tileValues;
 
         // Late queries see the most keys under a causal mask: they start first, so that the short ones fill the gaps at the end.
-        int firstQuery = (queryTiles - 1 - Grid.IdxX / valueTiles % queryTiles) * tileRows;
-        int matrix = Grid.IdxX / valueTiles / queryTiles;
-        Sequence sequence = shape.HasSequences != 0 ? tables.Sequences[matrix / shape.Heads] : shape.Sequence;
+        int firstQuery = (queryTiles - 1 - place.Row) * tileRows;
         var head = new SequenceHead
         {
-            Batch = matrix / shape.Heads,
-            Head = matrix % shape.Heads,
-            Sequence = sequence,
+            Batch = place.Batch,
+            Head = place.Head,
+            Sequence = shape.HasSequences != 0 ? tables.Sequences[place.Batch] : shape.Sequence,
         };
         int queryLength = head.Sequence.QueryLength;
         int keyLength = head.Sequence.KeyLength;
-        // What a branch has chosen ILGPU leaves where it is; else it would divide by the heads again for each block of keys.
-        long queryOrigin = firstQuery < queryLength ? query.Origin(matrix, head.Sequence.QueryStart + firstQuery) : 0L;
-        long keyOrigin = key.Origin(matrix, head.Sequence.KeyStart);
-        long valueOrigin = value.Origin(matrix, head.Sequence.KeyStart);
+
+        // Sequences that are shorter than the longest leave groups without queries. As in GroupPlace, divisions are inside the branch.
+        long queryOrigin = 0;
+        long keyOrigin = 0;
+        long valueOrigin = 0;
+        long outputBase = 0;
+        long sumBase = 0;
+        if (firstQuery < queryLength)
+        {
+            queryOrigin = query.Origin(place.Matrix, head.Sequence.QueryStart + firstQuery);
+            keyOrigin = key.Origin(place.Matrix, head.Sequence.KeyStart);
+            valueOrigin = value.Origin(place.Matrix, head.Sequence.KeyStart);
+            outputBase = shape.Output.Base(place.Matrix) + shape.Output.Row(head.Sequence.QueryStart);
+            sumBase = shape.LogSumExp.Base(place.Matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart);
+        }
 
         ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
         var change = new ScoreChange<TTile, TRange, TVariant>
@@ -104,7 +125,6 @@ public static class AttentionKernel
             Head = head,
             FirstQuery = firstQuery,
         };
-        // Sequences that are shorter than the longest leave groups without queries.
         int lastQuery = IntrinsicMath.Min(firstQuery + tileRows, queryLength) - 1;
         int startKey = range.FirstKey(head.Sequence, firstQuery);
         int endKey = firstQuery < queryLength ? range.EndKey(head.Sequence, lastQuery) : 0;
@@ -112,7 +132,7 @@ public static class AttentionKernel
         {
             Result = output,
             Layout = shape.Output,
-            MatrixBase = shape.Output.Base(matrix) + shape.Output.Row(head.Sequence.QueryStart),
+            MatrixBase = outputBase,
             Thread = thread,
             FirstQuery = firstQuery,
             Queries = queryLength,
@@ -240,9 +260,7 @@ public static class AttentionKernel
 
             if (pass == ValuePass.Plain && shape.HasLogSumExp != 0 && thread.Column == 0 && firstValue == 0)
             {
-                StoreRows(
-                    softmax.LogSumExp, tables.LogSumExp, shape.LogSumExp,
-                    shape.LogSumExp.Base(matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart), thread, firstQuery, queryLength);
+                StoreRows(softmax.LogSumExp, tables.LogSumExp, shape.LogSumExp, sumBase, thread, firstQuery, queryLength);
             }
 
             isDone = pass == ValuePass.Scaled;

@@ -60,10 +60,11 @@ public static class DecodeKernel
         int group = shape.Attention.GroupSize;
         int rowTiles = RowTiles(shape.Attention);
         int keyHeads = shape.Attention.Heads / group;
-        int part = Grid.IdxX % shape.Parts;
-        int firstRow = Grid.IdxX / shape.Parts % rowTiles * RowCount;
-        int matrix = Grid.IdxX / shape.Parts / rowTiles;
-        int batch = matrix / keyHeads;
+        var place = new GroupPlace(shape.Parts, rowTiles, keyHeads);
+        int part = place.Column;
+        int firstRow = place.Row * RowCount;
+        int matrix = place.Matrix;
+        int batch = place.Batch;
         Sequence sequence = shape.Sequence(sequences, batch);
         int firstQuery = firstRow / group;
         int lastQuery = IntrinsicMath.Min((firstRow + RowCount - 1) / group, sequence.QueryLength - 1);
@@ -78,12 +79,20 @@ public static class DecodeKernel
         int thread = Group.IdxX;
         for (int row = thread; row < RowCount; row += threads)
         {
-            int own = (firstRow + row) / group;
-            int head = matrix % keyHeads * group + (firstRow + row) % group;
+            // A row's query and its head in the group, without a division in the loop.
+            int own = firstQuery;
+            int ofGroup = firstRow + row - firstQuery * group;
+            while (ofGroup >= group)
+            {
+                ofGroup -= group;
+                own++;
+            }
+
             bool exists = own <= lastQuery;
+            int head = place.Head * group + ofGroup;
             queries[row] = exists ? own : -1;
             heads[row] = head;
-            addresses[row] = query.Row(query.Origin(batch * shape.Attention.Heads + head, sequence.QueryStart), exists ? own : 0);
+            addresses[row] = query.Layout.Batch.Base(batch, head) + query.Layout.Row(sequence.QueryStart + (exists ? own : 0));
         }
 
         var rows = new DecodeRows<TRange, TVariant>
@@ -150,14 +159,16 @@ public static class DecodeKernel
         }
 
         Group.Barrier();
-        long valueOrigin = value.Origin(matrix, sequence.KeyStart);
+        long valueOrigin = thread < shape.Attention.ValueHeadSize ? value.Origin(matrix, sequence.KeyStart + startKey) : 0L;
         for (int column = thread; column < shape.Attention.ValueHeadSize; column += threads)
         {
             Rows8 means = default;
             bool isFinite = true;
+            long valueAt = valueOrigin;
             for (int i = startKey; i < endKey; i++)
             {
-                float one = value.Load(value.Row(valueOrigin, i), column);
+                float one = value.Load(value.Row(valueAt, 0), column);
+                valueAt = value.Skip(valueAt, 1);
                 if (ValuePass.IsFinite(one))
                 {
                     MultiplyAdd(ref means, one, weights, i - partKey);

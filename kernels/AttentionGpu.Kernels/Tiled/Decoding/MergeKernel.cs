@@ -4,6 +4,7 @@ using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
+using AttentionGpu.Kernels.Common.Tiles;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Tiled.Decoding;
@@ -24,9 +25,10 @@ public static class MergeKernel
         where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange
     {
-        int query = Grid.IdxX % shape.Attention.QueryLength;
-        int matrix = Grid.IdxX / shape.Attention.QueryLength;
-        Sequence sequence = shape.Sequence(tables.Sequences, matrix / shape.Attention.Heads);
+        var place = new GroupPlace(shape.Attention.QueryLength, 1, shape.Attention.Heads);
+        int query = place.Column;
+        int matrix = place.Matrix;
+        Sequence sequence = shape.Sequence(tables.Sequences, place.Batch);
         if (query >= sequence.QueryLength)
             return;
 
@@ -37,14 +39,14 @@ public static class MergeKernel
         long end = endKey > firstKey ? shape.Part(matrix, query, (endKey - 1) / DecodeArguments.PartKeys) + 1 : first;
         var state = new OnlineSoftmax
         {
-            Maximum = shape.Attention.HasSinks != 0 ? tables.Sinks[matrix % shape.Attention.Heads] : float.NegativeInfinity,
+            Maximum = shape.Attention.HasSinks != 0 ? tables.Sinks[place.Head] : float.NegativeInfinity,
             Sum = shape.Attention.HasSinks != 0 ? 1f : 0f,
         };
         for (long part = first; part < end; part++)
             state.Add(shape.LogSumExp[part]);
         float normalizer = state.Normalizer;
         int row = sequence.QueryStart + query;
-        long outputRow = shape.Attention.Output.Base(matrix) + shape.Attention.Output.Row(row);
+        long outputRow = shape.Attention.Output.Batch.Base(place.Batch, place.Head) + shape.Attention.Output.Row(row);
         for (int column = Group.IdxX; column < shape.Attention.ValueHeadSize; column += Group.DimX)
         {
             float mean = 0f;
@@ -63,7 +65,7 @@ public static class MergeKernel
         }
 
         if (shape.Attention.HasLogSumExp != 0 && Group.IdxX == 0)
-            tables.LogSumExp[shape.Attention.LogSumExp.Base(matrix) + shape.Attention.LogSumExp.Row(row)] = state.LogSumExp;
+            tables.LogSumExp[shape.Attention.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.Attention.LogSumExp.Row(row)] = state.LogSumExp;
     }
 
     /// <summary>No mean of finite values is larger than the largest finite value; rounding can make it so.</summary>

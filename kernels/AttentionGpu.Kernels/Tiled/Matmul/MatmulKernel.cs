@@ -50,12 +50,13 @@ public static class MatmulKernel
 
         int columnTiles = TileCount.DivideUp(shape.Columns, tileColumns);
         int rowTiles = TileCount.DivideUp(shape.Rows, ThreadPosition<TTile>.TileRows);
-        int firstColumn = Grid.IdxX % columnTiles * tileColumns;
-        int firstRow = Grid.IdxX / columnTiles % rowTiles * ThreadPosition<TTile>.TileRows;
-        int matrix = Grid.IdxX / columnTiles / rowTiles;
-        // What a branch has chosen ILGPU leaves where it is; else it would divide by the heads again in each pass.
-        long leftOrigin = shape.Depth > 0 ? left.Origin(matrix, firstRow) : 0L;
-        long rightOrigin = shape.Depth > 0 ? right.Origin(matrix, firstColumn) : 0L;
+        var place = new GroupPlace(columnTiles, rowTiles);
+        int firstColumn = place.Column * tileColumns;
+        int firstRow = place.Row * ThreadPosition<TTile>.TileRows;
+
+        // As in GroupPlace: the divisions by heads stay in the branch.
+        long leftOrigin = shape.Depth > 0 ? left.Origin(place.Matrix, firstRow) : 0L;
+        long rightOrigin = shape.Depth > 0 ? right.Origin(place.Matrix, firstColumn) : 0L;
 
         ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;
         FragmentPair<Fragment8x4> sums = default;
@@ -81,7 +82,7 @@ public static class MatmulKernel
             {
                 Result = result,
                 Layout = resultLayout,
-                MatrixBase = resultLayout.Base(matrix),
+                MatrixBase = resultLayout.Base(place.Matrix),
                 Epilogue = epilogue,
                 Thread = thread,
                 FirstRow = firstRow,

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Elements;
+using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
@@ -8,41 +9,6 @@ using ILGPU;
 
 namespace AttentionGpu.Kernels.Tiled.Softmax;
 
-/// <summary>The sizes of a stack of score matrices [batch, heads, queries, keys], contiguous.</summary>
-public struct SoftmaxArguments
-{
-    /// <summary>Query heads in a batch entry.</summary>
-    public int Heads;
-
-    /// <summary>Rows of a matrix.</summary>
-    public int QueryLength;
-
-    /// <summary>Columns of a matrix.</summary>
-    public int KeyLength;
-
-    /// <summary>Every batch entry's lengths and positions, unless there is a table.</summary>
-    public Sequence Sequence;
-
-    /// <summary>Not 0 where the batch entries' sequences come from a table.</summary>
-    public int HasSequences;
-
-    /// <summary>Not 0 where each head has a sink.</summary>
-    public int HasSinks;
-
-    /// <summary>The head of a row of the stack.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly SequenceHead Head(long row, ArrayView<Sequence> sequences)
-    {
-        int batch = (int)(row / QueryLength / Heads);
-        return new SequenceHead
-        {
-            Batch = batch,
-            Head = (int)(row / QueryLength % Heads),
-            Sequence = HasSequences != 0 ? sequences[batch] : Sequence,
-        };
-    }
-}
-
 /// <summary>Turns scaled scores into attention weights, or into what they are on the way, for callers who ask to see them.</summary>
 public static class MaskedSoftmaxKernel
 {
@@ -50,25 +16,38 @@ public static class MaskedSoftmaxKernel
     public const int MaxThreads = 256;
 
     /// <summary>
-    /// The weights, in place. One group a row: each thread runs a softmax over its share of the keys, the states merge in shared memory
-    /// (log2(threads) barriers), and a second pass writes the weights. Two reads and one write a score. A row that sees no key becomes
-    /// zeros.
+    /// The weights, in place. One group a row: each thread runs a softmax over its share of the keys, four at a time, the states merge in
+    /// shared memory (log2(threads) barriers), and a second pass writes the weights. The first four scores of a thread stay in registers;
+    /// the others are read twice. Nine exponentials for four scores. A row that sees no key becomes zeros.
     /// </summary>
+    /// <param name="shape">Sizes; all threads of a group share a row.</param>
+    /// <param name="scores">The scores, and then the weights.</param>
+    /// <param name="sequences">A sequence a batch entry.</param>
+    /// <param name="sinks">A last score a head, which has no weight.</param>
+    /// <param name="range">The keys that a query can see.</param>
+    /// <param name="variant">What else becomes of a score.</param>
     public static void Normalize<TRange, TVariant>(
-        SoftmaxArguments shape, ArrayView<float> scores, ArrayView<Sequence> sequences, ArrayView<float> sinks, TRange range, TVariant variant)
+        SoftmaxArguments shape, ArrayView<SingleElement> scores, ArrayView<Sequence> sequences, ArrayView<float> sinks, TRange range,
+        TVariant variant)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
         ArrayView<OnlineSoftmax> states = SharedMemory.Allocate<OnlineSoftmax>(MaxThreads);
-        int row = Grid.IdxX;
-        int query = row % shape.QueryLength;
-        SequenceHead head = shape.Head(row, sequences);
-        long rowBase = (long)row * shape.KeyLength;
+        var row = ScoreRow<TRange, TVariant>.Create(shape, Grid.IdxX, scores, sequences, range, variant);
         int thread = Group.IdxX;
+        int firstKey = 4 * thread;
+        int step = 4 * Group.DimX;
 
         OnlineSoftmax state = OnlineSoftmax.Empty;
-        for (int key = thread; key < shape.KeyLength; key += Group.DimX)
-            state.Add(Change(scores[rowBase + key], head, query, key, range, variant));
+        Float4 first = default;
+        if (firstKey < row.Length)
+        {
+            first = row.Load(firstKey);
+            Add(ref state, first);
+        }
+
+        for (int key = firstKey + step; key < row.Length; key += step)
+            Add(ref state, row.Load(key));
         states[thread] = state;
         Group.Barrier();
         for (int distance = Group.DimX / 2; distance > 0; distance /= 2)
@@ -79,38 +58,48 @@ public static class MaskedSoftmaxKernel
         }
 
         state = states[0];
-        state.Finish(shape.HasSinks != 0 ? sinks[head.Head] : float.NegativeInfinity);
+        state.Finish(shape.HasSinks != 0 ? sinks[row.Head.Head] : float.NegativeInfinity);
         float normalizer = state.Normalizer;
-        for (int key = thread; key < shape.KeyLength; key += Group.DimX)
-        {
-            scores[rowBase + key] =
-                state.Weight(Change(scores[rowBase + key], head, query, key, range, variant)) * normalizer;
-        }
+        if (firstKey < row.Length)
+            row.Store(scores, firstKey, Weights(state, first, normalizer));
+        for (int key = firstKey + step; key < row.Length; key += step)
+            row.Store(scores, key, Weights(state, row.Load(key), normalizer));
     }
 
     /// <summary>
-    /// Scores as a range and a variant leave them, -inf where a key is hidden, as elements of any kind; one thread a score. May work in
-    /// place. One read and one write a score: bound by memory.
+    /// Scores as a range and a variant leave them, -inf where a key is hidden, as elements of any kind; the threads of a row four of its
+    /// scores each at once. May work in place. One read and one write of four scores: bound by memory.
     /// </summary>
+    /// <param name="shape">Sizes.</param>
+    /// <param name="scores">The scores.</param>
+    /// <param name="target">Where they go: [batch, heads, queries, keys], contiguous.</param>
+    /// <param name="sequences">A sequence a batch entry.</param>
+    /// <param name="range">The keys that a query can see.</param>
+    /// <param name="variant">What else becomes of a score.</param>
     public static void Store<TElement, TRange, TVariant>(
-        SoftmaxArguments shape, ArrayView<float> scores, ArrayView<TElement> target, ArrayView<Sequence> sequences, TRange range, TVariant variant)
+        SoftmaxArguments shape, ArrayView<SingleElement> scores, ArrayView<TElement> target, ArrayView<Sequence> sequences, TRange range,
+        TVariant variant)
         where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        long element = (long)Grid.IdxX * Group.DimX + Group.IdxX;
-        if (element >= scores.Length)
-            return;
-        long row = element / shape.KeyLength;
-        target[element] = TElement.FromSingle(Change(
-            scores[element], shape.Head(row, sequences), (int)(row % shape.QueryLength), (int)(element % shape.KeyLength), range, variant));
+        var row = ScoreRow<TRange, TVariant>.Create(shape, shape.Row, scores, sequences, range, variant);
+        for (int key = 4 * shape.Lane; key < row.Length; key += 4 << shape.LaneShift)
+            row.Store(target, key, row.Load(key));
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static float Change<TRange, TVariant>(float score, SequenceHead head, int query, int key, TRange range, TVariant variant)
-        where TRange : struct, IKeyRange
-        where TVariant : struct, IScoreVariant =>
-        key >= range.FirstKey(head.Sequence, query) && key < range.EndKey(head.Sequence, query)
-            ? variant.Apply(score, head, query, key)
-            : float.NegativeInfinity;
+    private static void Add(ref OnlineSoftmax state, Float4 scores)
+    {
+        state.Raise(scores.Max);
+        state.Sum += new Float4(state.Weight(scores.X), state.Weight(scores.Y), state.Weight(scores.Z), state.Weight(scores.W)).Sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Float4 Weights(OnlineSoftmax state, Float4 scores, float normalizer)
+    {
+        var weights = new Float4(state.Weight(scores.X), state.Weight(scores.Y), state.Weight(scores.Z), state.Weight(scores.W));
+        weights.Scale(normalizer);
+        return weights;
+    }
 }

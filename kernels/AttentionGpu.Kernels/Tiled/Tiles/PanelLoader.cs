@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Rows;
+using AttentionGpu.Kernels.Common.Tiles;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Tiled.Tiles;
@@ -33,7 +34,7 @@ public static class PanelLoader
         if (ThreadPosition<TTile>.Threads >= TTile.Depth)
         {
             int first = Group.IdxX / TTile.Depth;
-            int step = ThreadPosition<TTile>.Threads / TTile.Depth;
+            int step = TileCount.DivideUp(ThreadPosition<TTile>.Threads, TTile.Depth);
             LoadColumn(
                 panel, line * pitch + first, step, source, origin, first, step, panelRows / step, rows, firstColumn + line, columns,
                 onlyFinite: false);
@@ -65,7 +66,7 @@ public static class PanelLoader
         int column = Group.IdxX & (panelColumns - 1);
         if (ThreadPosition<TTile>.Threads >= panelColumns)
         {
-            int step = ThreadPosition<TTile>.Threads / panelColumns;
+            int step = TileCount.DivideUp(ThreadPosition<TTile>.Threads, panelColumns);
             LoadColumn(
                 panel, Group.IdxX, ThreadPosition<TTile>.Threads, source, origin, Group.IdxX / panelColumns, step, TTile.Depth / step, rows,
                 firstColumn + column, columns, onlyFinite);

@@ -53,13 +53,13 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
     private IPlan<AttentionExtent, AttentionBuffers> PlanElement<TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        signature.Element.Visit(new QueryElement<TRange, TVariant>(this, rules));
+        loader.Visit(signature.Element, new QueryElement<TRange, TVariant>(this, rules));
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanKeyValues<TElement, TRange, TVariant>(ScoreRules<TRange, TVariant> rules)
         where TElement : unmanaged, IElement<TElement>
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant =>
-        RowBinder.Visit(signature.KeyValue, new KeyValues<TElement, TRange, TVariant>(this, rules));
+        RowBinder.Visit(signature.KeyValue, loader, new KeyValues<TElement, TRange, TVariant>(this, rules));
 
     private IPlan<AttentionExtent, AttentionBuffers> PlanScores<TElement, TKeyValues, TRange, TVariant>(
         IRowBinder<TKeyValues> binder, ScoreRules<TRange, TVariant> rules)

@@ -14,7 +14,7 @@ namespace AttentionGpu.Backends.Accelerator;
 internal static class ExtraKeysPlanner
 {
     public static IPlan<ExtraKeysExtent, ExtraKeysBuffers> Plan(ExtraKeysSignature signature, KernelLoader loader) =>
-        signature.Element.Visit(new OfElement(signature, loader));
+        loader.Visit(signature.Element, new OfElement(signature, loader));
 
     private sealed class OfElement(ExtraKeysSignature signature, KernelLoader loader)
         : IElementVisitor<IPlan<ExtraKeysExtent, ExtraKeysBuffers>>

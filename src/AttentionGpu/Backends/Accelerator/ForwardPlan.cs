@@ -42,7 +42,8 @@ internal sealed class ForwardPlan<TTile, TValues, TReduction, TElement, TKeyValu
         _rules = rules;
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, AttentionArguments, ContiguousRows<TElement>, TKeyValues, TKeyValues,
             ArrayView<TElement>, AttentionTables, TRange, TVariant>>(
-            AttentionKernel.Forward<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>);
+            AttentionKernel.Forward<TTile, TValues, TReduction, TElement, TKeyValues, TRange, TVariant>,
+            AttentionKernel.Specialization(ThreadPosition<TTile>.Threads));
     }
 
     public long WorkspaceBytes(in AttentionExtent extent)

@@ -1,4 +1,4 @@
-using System.Numerics;
+using System.Runtime.CompilerServices;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Heads;
@@ -15,14 +15,14 @@ namespace AttentionGpu.Backends.Accelerator;
 internal static class HeadTransformPlanner
 {
     public static IPlan<HeadTransformExtent, HeadTransformBuffers> Plan(HeadTransformSignature signature, KernelLoader loader) =>
-        signature.Element.Visit(new SourceElement(signature, loader));
+        loader.Visit(signature.Element, new SourceElement(signature, loader));
 
     private sealed class SourceElement(HeadTransformSignature signature, KernelLoader loader)
         : IElementVisitor<IPlan<HeadTransformExtent, HeadTransformBuffers>>
     {
         public IPlan<HeadTransformExtent, HeadTransformBuffers> Visit<TSource>()
             where TSource : unmanaged, IElement<TSource> =>
-            RowBinder.Visit(signature.Target, new Target<TSource>(signature, loader));
+            RowBinder.Visit(signature.Target, loader, new Target<TSource>(signature, loader));
     }
 
     private sealed class Target<TSource>(HeadTransformSignature signature, KernelLoader loader)
@@ -39,23 +39,25 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
     where TSource : unmanaged, IElement<TSource>
     where TTarget : struct, IStoredRows
 {
+    // Elements that a thread takes at once.
+    private const int RowElements = 4;
+
     private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
-        ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>> _kernel;
+        ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<int>, ArrayView<Sequence>> _kernel;
 
     private readonly HeadTransformSignature _signature;
     private readonly KernelLoader _loader;
     private readonly IRowBinder<TTarget> _target;
-    private readonly int _threads;
+    private readonly RowLaunch _launch;
 
     public HeadTransformPlan(HeadTransformSignature signature, KernelLoader loader, IRowBinder<TTarget> target)
     {
         _signature = signature;
         _loader = loader;
         _target = target;
-        int threads = Math.Min(HeadTransformKernel.MaxThreads, loader.Accelerator.MaxNumThreadsPerGroup);
-        _threads = Math.Min(1 << BitOperations.Log2((uint)threads), (int)BitOperations.RoundUpToPowerOf2((uint)signature.Size));
+        _launch = RowLaunch.For(loader.Accelerator, HeadTransformKernel.MaxThreads, signature.Size);
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
-            ArrayView<float>, ArrayView<float>, ArrayView<float>, ArrayView<int>, ArrayView<Sequence>>>(
+            ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<int>, ArrayView<Sequence>>>(
             HeadTransformKernel.Transform<TSource, TTarget>);
     }
 
@@ -84,6 +86,9 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
             HasSequences = _signature.HasSequences ? 1 : 0,
             RowsAreKeys = extent.RowsAreKeys ? 1 : 0,
             FollowsPast = _signature.FollowsPast ? 1 : 0,
+            Rows = checked((int)RowCount(extent)),
+            LaneShift = _launch.LaneShift,
+            IsAligned = IsAligned(extent, buffers) ? 1 : 0,
             Source = AttentionLayouts.Rows(extent.Source, extent.Heads),
         };
         TTarget target = _target.Rows(
@@ -92,11 +97,24 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
         using AcceleratorGate.Scope gate = _loader.Enter();
         _kernel(
             _loader.Stream, Groups(extent), arguments, buffers.Source.View<TSource>(), target,
-            buffers.Norm.Or(buffers.Source).View<float>(), buffers.Cosine.Or(buffers.Source).View<float>(),
-            buffers.Sine.Or(buffers.Source).View<float>(), buffers.Positions.Or(buffers.Source).View<int>(),
+            buffers.Norm.Or(buffers.Source).View<SingleElement>(), buffers.Cosine.Or(buffers.Source).View<SingleElement>(),
+            buffers.Sine.Or(buffers.Source).View<SingleElement>(), buffers.Positions.Or(buffers.Source).View<int>(),
             buffers.Sequences.Or(buffers.Source).View<Sequence>());
     }
 
-    private KernelConfig Groups(in HeadTransformExtent extent) =>
-        KernelLoader.Groups((long)extent.Batch * extent.Heads * extent.Length, _threads);
+    private static long RowCount(in HeadTransformExtent extent) => (long)extent.Batch * extent.Heads * extent.Length;
+
+    private KernelConfig Groups(in HeadTransformExtent extent) => _launch.Groups(RowCount(extent));
+
+    // Quantised rows are counted, not measured in elements: they are as far apart as they are long.
+    private bool IsAligned(in HeadTransformExtent extent, in HeadTransformBuffers buffers) =>
+        _signature.Size % RowElements == 0
+        && (_signature.IsInterleaved || _signature.RotarySize % (2 * RowElements) == 0)
+        && extent.Source.IsMultipleOf(RowElements)
+        && buffers.Source.StartsAtMultipleOf(RowElements * Unsafe.SizeOf<TSource>())
+        && (TTarget.HasScales || extent.Target.IsMultipleOf(RowElements))
+        && buffers.Target.StartsAtMultipleOf(RowElements * sizeof(float))
+        && buffers.Norm.StartsAtMultipleOf(RowElements * sizeof(float))
+        && buffers.Cosine.StartsAtMultipleOf(RowElements * sizeof(float))
+        && buffers.Sine.StartsAtMultipleOf(RowElements * sizeof(float));
 }

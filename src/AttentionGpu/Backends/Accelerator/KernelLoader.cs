@@ -1,5 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using AttentionGpu.Elements;
+using AttentionGpu.Kernels.Common.Elements;
 using ILGPU;
 using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
@@ -23,14 +25,19 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
     /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
     public AcceleratorGate.Scope Enter() => gate.Enter();
 
+    /// <summary>Calls the visitor with the struct of an element type that the device converts best.</summary>
+    public TResult Visit<TResult>(ElementType element, IElementVisitor<TResult> visitor) =>
+        element == ElementType.Float16 && tiles.HasNativeHalf ? visitor.Visit<NativeHalfElement>() : element.Visit(visitor);
+
     /// <summary>
     /// The launcher of a kernel of one-dimensional groups, compiled once. One thread compiles at a time, while others launch what is
     /// compiled already.
     /// </summary>
     /// <typeparam name="TLauncher">An action of a stream, a <see cref="KernelConfig"/> and the kernel's parameters.</typeparam>
     /// <param name="kernel">The kernel's method in one specialisation.</param>
+    /// <param name="specialization">Limits of threads and registers, always the same for a kernel; of CUDA devices alone.</param>
     /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
-    public TLauncher Load<TLauncher>(Delegate kernel)
+    public TLauncher Load<TLauncher>(Delegate kernel, KernelSpecialization specialization = default)
         where TLauncher : Delegate
     {
         if (_launchers.TryGetValue(kernel.Method, out Delegate? known))
@@ -38,7 +45,7 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
         using AcceleratorGate.Scope open = gate.KeepOpen();
         lock (_compilation)
         {
-            return (TLauncher)_launchers.GetOrAdd(kernel.Method, Compile<TLauncher>);
+            return (TLauncher)_launchers.GetOrAdd(kernel.Method, method => Compile<TLauncher>(method, specialization));
         }
     }
 
@@ -51,13 +58,14 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
                 $"The problem needs {groups:N0} thread groups in one launch; a device takes at most {int.MaxValue:N0}. Split the batch.");
 
     // ILGPU's own cache of kernels holds, while it compiles, the lock that allocations take; so this goes past it.
-    private TLauncher Compile<TLauncher>(MethodInfo kernel)
+    private TLauncher Compile<TLauncher>(MethodInfo kernel, KernelSpecialization specialization)
         where TLauncher : Delegate
     {
         probe.Compiling?.Invoke();
         accelerator.Bind();
         CompiledKernel compiled = accelerator.GetBackend().Compile(
-            EntryPointDescription.FromExplicitlyGroupedKernel(kernel), KernelSpecialization.Empty);
+            EntryPointDescription.FromExplicitlyGroupedKernel(kernel),
+            accelerator.AcceleratorType == AcceleratorType.Cuda ? specialization : KernelSpecialization.Empty);
         return accelerator.LoadKernel(compiled).CreateLauncherDelegate<TLauncher>();
     }
 }

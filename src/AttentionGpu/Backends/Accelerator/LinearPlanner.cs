@@ -25,7 +25,7 @@ internal static class LinearPlanner
         extent.Output.InnerRows >= extent.Rows && extent.Output.HeadSize >= signature.Columns;
 
     private static IPlan<LinearExtent, LinearBuffers> PlanGeneral(LinearSignature signature, KernelLoader loader) =>
-        signature.Element.Visit(new GeneralPlan(signature, loader));
+        loader.Visit(signature.Element, new GeneralPlan(signature, loader));
 
     private sealed class GeneralPlan(LinearSignature signature, KernelLoader loader) : IElementVisitor<IPlan<LinearExtent, LinearBuffers>>
     {

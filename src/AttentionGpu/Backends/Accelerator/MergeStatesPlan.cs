@@ -13,7 +13,7 @@ namespace AttentionGpu.Backends.Accelerator;
 internal static class MergeStatesPlanner
 {
     public static IPlan<MergeStatesExtent, MergeStatesBuffers> Plan(MergeStatesSignature signature, KernelLoader loader) =>
-        signature.Element.Visit(new OfElement(signature, loader));
+        loader.Visit(signature.Element, new OfElement(signature, loader));
 
     private sealed class OfElement(MergeStatesSignature signature, KernelLoader loader)
         : IElementVisitor<IPlan<MergeStatesExtent, MergeStatesBuffers>>

@@ -40,9 +40,10 @@ internal static class RowBinder
 {
     /// <summary>Calls the visitor with the kernels' struct of a form.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such form.</exception>
-    public static TResult Visit<TResult>(KeyValueForm form, IRowVisitor<TResult> visitor) => form.Element switch
+    public static TResult Visit<TResult>(KeyValueForm form, KernelLoader loader, IRowVisitor<TResult> visitor) => form.Element switch
     {
         KeyValueElement.Float32 => VisitRows(form, new TensorRowBinder<SingleElement>(), visitor),
+        KeyValueElement.Float16 when loader.Tiles.HasNativeHalf => VisitRows(form, new TensorRowBinder<NativeHalfElement>(), visitor),
         KeyValueElement.Float16 => VisitRows(form, new TensorRowBinder<HalfElement>(), visitor),
         KeyValueElement.BFloat16 => VisitRows(form, new TensorRowBinder<BFloat16Element>(), visitor),
         KeyValueElement.Int8 => VisitRows(form, new ByteRowBinder<Int8Element>(), visitor),

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Attention;
 using AttentionGpu.Kernels.Common.Elements;
@@ -6,7 +7,6 @@ using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.Tiled.Softmax;
 using AttentionGpu.Memory;
@@ -26,7 +26,10 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
     where TRange : struct, IKeyRange
     where TVariant : struct, IScoreVariant
 {
-    private const int ElementThreads = 128;
+    private const int RowThreads = 128;
+
+    // Scores that a thread takes at once.
+    private const int RowElements = 4;
 
     private readonly AttentionSignature _signature;
     private readonly ScoreStage _stage;
@@ -36,8 +39,8 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
     private readonly IPlan<AttentionExtent, AttentionBuffers> _forward;
     private readonly IMatmulLaunch<ContiguousRows<TElement>, TKeyValues, SingleElement, RowLayout, ScaleEpilogue> _products;
     private readonly ScoreStore? _store;
-    private readonly Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>, ArrayView<float>,
-        TRange, TVariant>? _softmax;
+    private readonly Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<SingleElement>, ArrayView<Sequence>,
+        ArrayView<float>, TRange, TVariant>? _softmax;
 
     public ScoresPlan(
         AttentionSignature signature, ScoreStage stage, KernelLoader loader, KeyValueBinder<TKeyValues> keyValues,
@@ -53,7 +56,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
             loader, signature.BatchInvariant);
         if (stage is ScoreStage.Weights or ScoreStage.AverageWeights)
         {
-            _softmax = loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<Sequence>,
+            _softmax = loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<SingleElement>, ArrayView<Sequence>,
                 ArrayView<float>, TRange, TVariant>>(MaskedSoftmaxKernel.Normalize<TRange, TVariant>);
         }
 
@@ -61,7 +64,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
     }
 
     private delegate void ScoreStore(
-        in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers, AttentionTables tables);
+        in AttentionExtent extent, SoftmaxArguments shape, DeviceMemory scores, in AttentionBuffers buffers, AttentionTables tables);
 
     private bool IsSingle => _signature.Element == ElementType.Float32;
 
@@ -74,7 +77,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         if (extent.KeyLength == 0)
             return forward;
         SoftmaxGroups(extent);
-        Elements(extent.ScoreCount);
+        Rows(extent).Groups(RowCount(extent));
         return Math.Max(forward, Workspace.Aligned(ScoreBytes(extent)) + _products.WorkspaceBytes(Sizes(extent), Matrices(extent)));
     }
 
@@ -87,8 +90,11 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
             return;
         var parts = new Workspace(workspace);
         DeviceMemory memory = IsInPlace ? buffers.Scores : parts.Take(ScoreBytes(extent));
-        ArrayView<float> scores = memory.Slice<float>(0, extent.ScoreCount).View<float>();
+        memory = memory.Slice<float>(0, extent.ScoreCount);
+        ArrayView<SingleElement> scores = memory.View<SingleElement>();
         SoftmaxArguments shape = AttentionLayouts.Softmax(_signature, extent);
+        shape.Rows = checked((int)RowCount(extent));
+        shape.IsAligned = IsAligned(extent, memory) ? 1 : 0;
         AttentionTables tables = AttentionLayouts.Tables(buffers);
         var query = new ContiguousRows<TElement>
         {
@@ -98,13 +104,14 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         using AcceleratorGate.Scope gate = _loader.Enter();
         _products.Launch(
             Sizes(extent), Matrices(extent), query, _keyValues.Keys(extent, buffers, extent.Heads, _signature.GroupSize),
-            scores.Cast<SingleElement>(),
+            scores,
             AttentionLayouts.Rows(TensorLayout.Contiguous(extent.Heads, extent.QueryLength, extent.KeyLength), extent.Heads),
             new ScaleEpilogue { Scale = extent.Scale }, parts.Rest());
         _softmax?.Invoke(
             _loader.Stream, SoftmaxGroups(extent), shape, scores, tables.Sequences, tables.Sinks, _rules.Range(extent),
             _rules.Variant(extent, buffers));
-        _store?.Invoke(extent, shape, scores, buffers, tables);
+        shape.LaneShift = Rows(extent).LaneShift;
+        _store?.Invoke(extent, shape, memory, buffers, tables);
     }
 
     private static int Matrices(in AttentionExtent extent) => extent.Batch * extent.Heads;
@@ -114,8 +121,16 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
 
     private long ScoreBytes(in AttentionExtent extent) => IsInPlace ? 0 : extent.ScoreCount * sizeof(float);
 
-    private KernelConfig SoftmaxGroups(in AttentionExtent extent) =>
-        KernelLoader.Groups((long)Matrices(extent) * extent.QueryLength, _loader.Tiles.SoftmaxThreads);
+    private static long RowCount(in AttentionExtent extent) => (long)Matrices(extent) * extent.QueryLength;
+
+    private static bool IsAligned(in AttentionExtent extent, DeviceMemory scores) =>
+        extent.KeyLength % RowElements == 0 && scores.StartsAtMultipleOf(RowElements * sizeof(float));
+
+    // The threads of a group share a row, as many as there are fours of scores in it.
+    private KernelConfig SoftmaxGroups(in AttentionExtent extent) => KernelLoader.Groups(
+        RowCount(extent), Math.Min(_loader.Tiles.SoftmaxThreads, 1 << RowLaunch.Lanes(extent.KeyLength)));
+
+    private RowLaunch Rows(in AttentionExtent extent) => RowLaunch.For(_loader.Accelerator, RowThreads, extent.KeyLength);
 
     /// <summary>The kernel that brings scores from float32 memory to where they are wanted; null where they are there already.</summary>
     private ScoreStore? PlanStore() => _stage switch
@@ -135,32 +150,32 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         where TStoredRange : struct, IKeyRange
         where TStoredVariant : struct, IScoreVariant
     {
-        var store = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>,
+        var store = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<SingleElement>, ArrayView<TElement>,
             ArrayView<Sequence>, TStoredRange, TStoredVariant>>(MaskedSoftmaxKernel.Store<TElement, TStoredRange, TStoredVariant>);
         return (
-            in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers,
-            AttentionTables tables) =>
+            in AttentionExtent extent, SoftmaxArguments shape, DeviceMemory scores, in AttentionBuffers buffers, AttentionTables tables) =>
+        {
+            shape.IsAligned &= StartsAligned(buffers.Scores);
             store(
-                _loader.Stream, Elements(extent.ScoreCount), shape, scores, buffers.Scores.View<TElement>(), tables.Sequences,
-                rules.Range(extent), rules.Variant(extent, buffers));
+                _loader.Stream, Rows(extent).Groups(RowCount(extent)), shape, scores.View<SingleElement>(), buffers.Scores.View<TElement>(),
+                tables.Sequences, rules.Range(extent), rules.Variant(extent, buffers));
+        };
     }
 
     private ScoreStore PlanAverage()
     {
-        var average = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<float>, ArrayView<TElement>>>(
+        var average = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<SingleElement>, ArrayView<TElement>>>(
             AverageHeadsKernel.Average<TElement>);
         return (
-            in AttentionExtent extent, in SoftmaxArguments shape, ArrayView<float> scores, in AttentionBuffers buffers,
-            AttentionTables _) =>
+            in AttentionExtent extent, SoftmaxArguments shape, DeviceMemory scores, in AttentionBuffers buffers, AttentionTables _) =>
         {
-            long count = extent.ScoreCount / extent.Heads;
-            average(_loader.Stream, Elements(count), shape, scores, buffers.Scores.Slice<TElement>(0, count).View<TElement>());
+            DeviceMemory means = buffers.Scores.Slice<TElement>(0, extent.ScoreCount / extent.Heads);
+            shape.Rows /= extent.Heads;
+            shape.IsAligned &= StartsAligned(means);
+            average(
+                _loader.Stream, Rows(extent).Groups(shape.Rows), shape, scores.View<SingleElement>(), means.View<TElement>());
         };
     }
 
-    private KernelConfig Elements(long count)
-    {
-        int threads = Math.Min(ElementThreads, _loader.Accelerator.MaxNumThreadsPerGroup);
-        return KernelLoader.Groups(TileCount.DivideUp(count, threads), threads);
-    }
+    private static int StartsAligned(DeviceMemory target) => target.StartsAtMultipleOf(RowElements * Unsafe.SizeOf<TElement>()) ? 1 : 0;
 }

@@ -55,7 +55,7 @@ internal static class TensorCoreForwardPlan
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant => signature.Element switch
         {
-            ElementType.Float16 => Create<HalfTensorCore, HalfElement, TRange>(signature, loader, rules.Range, general),
+            ElementType.Float16 => Create<HalfTensorCore, NativeHalfElement, TRange>(signature, loader, rules.Range, general),
             ElementType.BFloat16 => Create<BFloat16TensorCore, BFloat16Element, TRange>(signature, loader, rules.Range, general),
             _ => throw ElementTypes.Unknown(signature.Element),
         };
@@ -97,7 +97,8 @@ internal sealed class TensorCoreForwardPlan<TTensor, TElement, TSize, TRange> : 
         _range = range;
         _general = new Lazy<IPlan<AttentionExtent, AttentionBuffers>>(general);
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange,
-            ContiguousRows<TElement>, ArrayView<TElement>>>(TensorCoreAttentionKernel.Forward<TTensor, TElement, TSize, TRange>);
+            ContiguousRows<TElement>, ArrayView<TElement>>>(
+            TensorCoreAttentionKernel.Forward<TTensor, TElement, TSize, TRange>, TensorCoreAttentionKernel.Specialization(TSize.Columns));
     }
 
     public long WorkspaceBytes(in AttentionExtent extent)

@@ -20,6 +20,9 @@ internal sealed record TileChoice
     /// <summary>Whether there are tensor cores with the instructions of SM_80.</summary>
     public required bool HasTensorCores { get; init; }
 
+    /// <summary>Whether half precision is converted by instructions.</summary>
+    public required bool HasNativeHalf { get; init; }
+
     /// <summary>Whether the threads of a row can exchange values by warp shuffles.</summary>
     public required bool UsesWarps { get; init; }
 
@@ -43,6 +46,8 @@ internal sealed record TileChoice
             Emulated = emulated,
             Processor = accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU },
             HasTensorCores = accelerator is CudaAccelerator { Architecture.Major: >= 8 },
+
+            HasNativeHalf = accelerator.AcceleratorType == AcceleratorType.Cuda,
 
             // OpenCL has shuffles only with sub-groups, whose width ILGPU cannot promise; PoCL reports warps of 4,096. A row has as many
             // threads as its tile has columns of threads.

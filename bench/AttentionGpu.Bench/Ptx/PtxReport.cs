@@ -23,8 +23,8 @@ internal static class PtxReport
             Directory.CreateDirectory(folder);
         Console.WriteLine("| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop |");
         Console.WriteLine("|---|---|---|---|---|---|");
-        var texts = new Dictionary<CudaKernel, string>();
-        foreach (CudaKernel kernel in CudaKernels.Products.Concat(CudaKernels.Rows))
+        var texts = new Dictionary<CountedKernel, string>();
+        foreach (CountedKernel kernel in CountedKernels.Products.Concat(CountedKernels.Rows))
         {
             string ptx = kernel.Compile(CudaArchitecture.SM_80);
             texts.Add(kernel, ptx);

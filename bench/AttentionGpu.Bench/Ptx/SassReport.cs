@@ -14,7 +14,7 @@ internal sealed class SassReport
     private readonly ReportText _text = new();
     private readonly ConcurrentDictionary<string, AssembledKernel[]> _assembled = [];
 
-    private SassReport(IReadOnlyDictionary<CudaKernel, string> ptx)
+    private SassReport(IReadOnlyDictionary<CountedKernel, string> ptx)
     {
         Parallel.ForEach(ptx, pair => _assembled[pair.Key.Name] = [.. GpuModel.All.Select(model => CudaTools.Assemble(pair.Value, model.Architecture))]);
     }
@@ -22,7 +22,7 @@ internal sealed class SassReport
     /// <summary>Prints the tables.</summary>
     /// <param name="ptx">The kernels' texts.</param>
     /// <param name="folder">The folder of RESULTS.md, where they go too; null to print only.</param>
-    public static void Run(IReadOnlyDictionary<CudaKernel, string> ptx, string? folder)
+    public static void Run(IReadOnlyDictionary<CountedKernel, string> ptx, string? folder)
     {
         var report = new SassReport(ptx);
         report.WriteProducts(ptx.Keys.Where(kernel => kernel.Products > 0));
@@ -33,7 +33,7 @@ internal sealed class SassReport
 
     private static string Devices => string.Join(", ", GpuModel.All.Select(model => model.Name));
 
-    private void WriteProducts(IEnumerable<CudaKernel> kernels)
+    private void WriteProducts(IEnumerable<CountedKernel> kernels)
     {
         _text.Line($"ptxas {CudaTools.Version}. Each cell of four has {Devices}, for which the kernels are assembled as");
         _text.Line($"{string.Join(", ", GpuModel.All.Select(model => model.Architecture))}. Instructions are those of SM_80, for each `HMMA` of a warp "
@@ -46,7 +46,7 @@ internal sealed class SassReport
                 "busiest pipe",
             ],
             isHead: true);
-        foreach (CudaKernel kernel in kernels)
+        foreach (CountedKernel kernel in kernels)
         {
             AssembledKernel[] assembled = _assembled[kernel.Name];
             KernelCount[] counts = Array.ConvertAll(assembled, one => KernelCount.Of(kernel, one));
@@ -60,7 +60,7 @@ internal sealed class SassReport
         }
     }
 
-    private void WriteRows(IEnumerable<CudaKernel> kernels)
+    private void WriteRows(IEnumerable<CountedKernel> kernels)
     {
         _text.Line("");
         _text.Line("Kernels that should be bound by memory: a thread's instructions for an element, from its start to its end, and what share of the");
@@ -68,7 +68,7 @@ internal sealed class SassReport
         _text.Line("");
         _text.Row(
             ["kernel", "instructions", "bytes", "share of bandwidth", "registers", "spilled bytes", "shared bytes", "resident groups"], isHead: true);
-        foreach (CudaKernel kernel in kernels)
+        foreach (CountedKernel kernel in kernels)
         {
             AssembledKernel[] assembled = _assembled[kernel.Name];
             double instructions = KernelCount.Of(kernel, assembled[^1]).All.Total / kernel.Elements;
@@ -81,7 +81,7 @@ internal sealed class SassReport
     }
 
     // Registers, spills, shared memory and resident groups.
-    private static string[] Needs(CudaKernel kernel, AssembledKernel[] assembled) =>
+    private static string[] Needs(CountedKernel kernel, AssembledKernel[] assembled) =>
     [
         Join(assembled.Select(one => $"{one.Resources.Registers}")), Join(assembled.Select(one => $"{one.Resources.SpillBytes}")),
         Join(assembled.Select(one => $"{one.Resources.SharedBytes}")),

@@ -41,12 +41,12 @@ public partial class AssembledKernelTests
     }
 
     [Fact]
-    public void Every_product_has_one_ceiling() => Assert.All(CudaKernels.Products, kernel => KernelCeilings.Of(kernel));
+    public void Every_product_has_one_ceiling() => Assert.All(CountedKernels.Products, kernel => KernelCeilings.Of(kernel));
 
     [Fact]
     public void Names_of_kernels_and_files_are_different()
     {
-        CudaKernel[] all = [.. CudaKernels.Products, .. CudaKernels.Rows];
+        CountedKernel[] all = [.. CountedKernels.Products, .. CountedKernels.Rows];
         Assert.Equal(all.Length, all.Select(kernel => kernel.FileName).Distinct(StringComparer.OrdinalIgnoreCase).Count());
         Assert.All(_always, name => Assert.Single(all, kernel => kernel.Name == name));
     }
@@ -55,7 +55,7 @@ public partial class AssembledKernelTests
     public void A_spill_too_many_instructions_and_too_few_groups_are_faults()
     {
         SkipWithoutAssembler();
-        CudaKernel kernel = CudaKernels.Products.Single(kernel => kernel.Name == _always[0]);
+        CountedKernel kernel = CountedKernels.Products.Single(kernel => kernel.Name == _always[0]);
         string ptx = kernel.Compile(CudaArchitecture.SM_80);
         Assert.Empty(Faults(kernel, ptx, null, []));
         Assert.Contains(Faults(kernel, ptx.Replace("\n{", "\n.maxnreg 40\n{", StringComparison.Ordinal), null, []), IsOf("spill"));
@@ -74,7 +74,7 @@ public partial class AssembledKernelTests
     [InlineData("softmax of scores")]
     public void The_text_is_the_same_for_every_device_but_for_its_target(string name)
     {
-        CudaKernel kernel = CudaKernels.Products.Concat(CudaKernels.Rows).Single(kernel => kernel.Name == name);
+        CountedKernel kernel = CountedKernels.Products.Concat(CountedKernels.Rows).Single(kernel => kernel.Name == name);
         CudaArchitecture[] devices =
         [
             kernel.HasTensorCores ? CudaArchitecture.SM_86 : CudaArchitecture.SM_75, CudaArchitecture.SM_89, CudaArchitecture.SM_90,
@@ -90,7 +90,7 @@ public partial class AssembledKernelTests
     private static string ForTarget(string ptx, string architecture) =>
         ptx.Replace(".target sm_80", $".target {architecture}", StringComparison.Ordinal);
 
-    private static IEnumerable<string> Faults(CudaKernel kernel, string ptx, KernelCeilings? ceilings, ConcurrentBag<string> lines)
+    private static IEnumerable<string> Faults(CountedKernel kernel, string ptx, KernelCeilings? ceilings, ConcurrentBag<string> lines)
     {
         if (!kernel.HasTensorCores && CudaTools.Resources(ForTarget(ptx, Oldest), Oldest).SpillBytes > 0)
             yield return $"{Oldest}: spills";
@@ -117,10 +117,10 @@ public partial class AssembledKernelTests
             yield return $"{said} instructions for a product";
     }
 
-    private static CudaKernel[] Drawn()
+    private static CountedKernel[] Drawn()
     {
-        CudaKernel[] all = [.. CudaKernels.Products, .. CudaKernels.Rows];
-        CudaKernel[] others = [.. all.Where(kernel => !_always.Contains(kernel.Name))];
+        CountedKernel[] all = [.. CountedKernels.Products, .. CountedKernels.Rows];
+        CountedKernel[] others = [.. all.Where(kernel => !_always.Contains(kernel.Name))];
         new Random(Fuzz.Seed()).Shuffle(others);
         return [.. all.Where(kernel => _always.Contains(kernel.Name)), .. others.Take(Fuzz.Problems(DrawnKernels))];
     }

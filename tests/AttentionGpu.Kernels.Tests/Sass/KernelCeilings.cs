@@ -9,7 +9,7 @@ internal sealed record KernelCeilings(string Names, double InstructionsOfProduct
     /// <summary>The assembler's version.</summary>
     public const string Version = "12.4";
 
-    /// <summary>Every kernel of <see cref="CudaKernels.Products"/> has one.</summary>
+    /// <summary>Every kernel of <see cref="CountedKernels.Products"/> has one.</summary>
     public static IReadOnlyList<KernelCeilings> All { get; } =
     [
         new("attention, tensor cores, head size 64", 14, [5, 4, 4, 5]),
@@ -22,6 +22,6 @@ internal sealed record KernelCeilings(string Names, double InstructionsOfProduct
         new("product, tile 8x8", 5.2, [10, 10, 10, 10]),
     ];
 
-    public static KernelCeilings Of(CudaKernel kernel) =>
+    public static KernelCeilings Of(CountedKernel kernel) =>
         All.Single(ceilings => kernel.Name.StartsWith(ceilings.Names + ',', StringComparison.Ordinal));
 }

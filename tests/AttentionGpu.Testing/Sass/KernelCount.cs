@@ -14,7 +14,7 @@ internal sealed record KernelCount(SassCount All, SassCount? Main, long MainProd
     /// <exception cref="InvalidOperationException">
     /// The loops are not as the kernel declares them, or the products that come of its passes are not those that the problem needs.
     /// </exception>
-    public static KernelCount Of(CudaKernel kernel, AssembledKernel assembled)
+    public static KernelCount Of(CountedKernel kernel, AssembledKernel assembled)
     {
         Dictionary<SassLoop, int> passes;
         IReadOnlyDictionary<SassBlock, long> times;
@@ -50,7 +50,7 @@ internal sealed record KernelCount(SassCount All, SassCount? Main, long MainProd
         SassCount In(SassLoop loop) => new(times.Where(pair => loop.Body.Contains(pair.Key)));
     }
 
-    private static double MostOf(CudaKernel kernel) => kernel.HasTensorCores ? kernel.Products : kernel.Products * (1 + OtherMultiplyAdds);
+    private static double MostOf(CountedKernel kernel) => kernel.HasTensorCores ? kernel.Products : kernel.Products * (1 + OtherMultiplyAdds);
 
     // A pass without masks. The head may run once more than the passes, and is on every one of them.
     private static IEnumerable<KeyValuePair<SassBlock, long>> OnePass(SassLoop loop, IReadOnlyDictionary<SassBlock, long> times)

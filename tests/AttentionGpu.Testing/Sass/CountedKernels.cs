@@ -20,7 +20,7 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 /// Problems: attention of 2,048 queries and keys, the group of the last queries; products of depth 2,048; rows of 2,048 scores; 32 heads;
 /// heads of 128 elements.
 /// </remarks>
-internal static class CudaKernels
+internal static class CountedKernels
 {
     /// <summary>Keys, or the depth of a product.</summary>
     public const int Length = 2048;
@@ -35,12 +35,12 @@ internal static class CudaKernels
     ];
 
     /// <summary>Products: attention and projections.</summary>
-    public static IReadOnlyList<CudaKernel> Products { get; } = [.. TensorAttention(), .. TensorMatmul(), .. Attention(), .. Matmul()];
+    public static IReadOnlyList<CountedKernel> Products { get; } = [.. TensorAttention(), .. TensorMatmul(), .. Attention(), .. Matmul()];
 
     /// <summary>Kernels that should be bound by memory.</summary>
-    public static IReadOnlyList<CudaKernel> Rows { get; } = [.. Decoding(), .. Softmax(), .. HeadRows()];
+    public static IReadOnlyList<CountedKernel> Rows { get; } = [.. Decoding(), .. Softmax(), .. HeadRows()];
 
-    private static IEnumerable<CudaKernel> TensorAttention()
+    private static IEnumerable<CountedKernel> TensorAttention()
     {
         const int queries = 16;
         foreach ((Type element, string name, Type? tensor, _) in _elements)
@@ -54,7 +54,7 @@ internal static class CudaKernels
             {
                 foreach ((Type range, string variant, int masks) in Ranges(Length / 32))
                 {
-                    yield return new CudaKernel(
+                    yield return new CountedKernel(
                         $"attention, tensor cores, head size {columns}, {name}, {variant}", PtxKernels.TensorAttention,
                         PtxKernels.TensorArguments(tensor, size, range), TensorCoreTiles.Threads)
                     {
@@ -72,8 +72,8 @@ internal static class CudaKernels
     private static (Type Range, string Variant, int MaskedBlocks)[] Ranges(int blocks) =>
         [(typeof(AllKeys), "all keys", 0), (typeof(CausalRange), "causal", blocks * 64 / Length)];
 
-    private static IEnumerable<CudaKernel> TensorMatmul() => _elements.Where(one => one.Tensor is not null).Select(one =>
-        new CudaKernel($"product, tensor cores, {one.Name}", PtxKernels.TensorMatmul, [one.Tensor!], TensorCoreTiles.Threads)
+    private static IEnumerable<CountedKernel> TensorMatmul() => _elements.Where(one => one.Tensor is not null).Select(one =>
+        new CountedKernel($"product, tensor cores, {one.Name}", PtxKernels.TensorMatmul, [one.Tensor!], TensorCoreTiles.Threads)
         {
             Trips = "4 8 4 8 32(4 8 4)",
             Products = 16L * 128 * Length / MultiplyAddsOfMma,
@@ -81,7 +81,7 @@ internal static class CudaKernels
         });
 
     // In float32 the keys are gone through in stretches of 1,024.
-    private static IEnumerable<CudaKernel> Attention()
+    private static IEnumerable<CountedKernel> Attention()
     {
         (int Tile, string Name, int Threads, int Blocks, string Block, int Reduction, int Columns)[] tiles =
         [
@@ -96,7 +96,7 @@ internal static class CudaKernels
             {
                 foreach ((Type range, string variant, int masks) in Ranges(blocks))
                 {
-                    yield return new CudaKernel(
+                    yield return new CountedKernel(
                         $"attention, tile {name}, head size {columns}, {type}, {variant}", PtxKernels.Attention,
                         [types.Tile, types.Values, typeof(WarpRowReduction), element, PtxKernels.Rows(element), range, typeof(NoVariant)], threads)
                     {
@@ -110,11 +110,11 @@ internal static class CudaKernels
         }
     }
 
-    private static IEnumerable<CudaKernel> Matmul()
+    private static IEnumerable<CountedKernel> Matmul()
     {
         (Type Tile, string Name, int Threads, string Trips)[] tiles =
             [(typeof(Tile16x16), "16x16", 256, "128(8 8 16)"), (typeof(Tile8x8), "8x8", 64, "128(16 16 16)")];
-        return tiles.SelectMany(_ => _elements, (tile, element) => new CudaKernel(
+        return tiles.SelectMany(_ => _elements, (tile, element) => new CountedKernel(
             $"product, tile {tile.Name}, {element.Name}", PtxKernels.Matmul,
             [
                 tile.Tile, PtxKernels.Rows(element.Element), PtxKernels.Rows(element.Element), element.Element, typeof(HeadLayout),
@@ -127,13 +127,13 @@ internal static class CudaKernels
         });
     }
 
-    private static IEnumerable<CudaKernel> Decoding()
+    private static IEnumerable<CountedKernel> Decoding()
     {
         MethodInfo part = typeof(DecodeKernel).GetMethod(nameof(DecodeKernel.Part))!;
         MethodInfo merge = typeof(MergeKernel).GetMethod(nameof(MergeKernel.Merge))!;
         foreach ((Type element, string name, _, int bytes) in _elements)
         {
-            yield return new CudaKernel(
+            yield return new CountedKernel(
                 $"decoding, a part of the keys, {name}", part,
                 [typeof(Tile1x128), element, PtxKernels.Rows(element), typeof(AllKeys), typeof(NoVariant)], 128)
             {
@@ -141,7 +141,7 @@ internal static class CudaKernels
                 Elements = 2.0 * DecodeArguments.PartKeys * 128 / 128,
                 ElementBytes = bytes,
             };
-            yield return new CudaKernel($"decoding, parts joined, {name}", merge, [element, typeof(AllKeys)], 128)
+            yield return new CountedKernel($"decoding, parts joined, {name}", merge, [element, typeof(AllKeys)], 128)
             {
                 Trips = $"{Length / DecodeArguments.PartKeys} 1({Length / DecodeArguments.PartKeys})",
                 Elements = Length / DecodeArguments.PartKeys,
@@ -150,17 +150,17 @@ internal static class CudaKernels
         }
     }
 
-    private static IEnumerable<CudaKernel> Softmax()
+    private static IEnumerable<CountedKernel> Softmax()
     {
         Type scores = typeof(MaskedSoftmaxKernel);
-        yield return new CudaKernel(
+        yield return new CountedKernel(
             "softmax of scores", scores.GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!, [typeof(CausalRange), typeof(NoVariant)], 256)
         {
             Trips = "8 8 8",
             Elements = Length / 256,
             ElementBytes = 12,
         };
-        yield return new CudaKernel(
+        yield return new CountedKernel(
             "scores into their tensor, float16", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!,
             [typeof(HalfElement), typeof(CausalRange), typeof(NoVariant)], 256)
         {
@@ -168,7 +168,7 @@ internal static class CudaKernels
             Elements = 1,
             ElementBytes = 6,
         };
-        yield return new CudaKernel(
+        yield return new CountedKernel(
             "mean of the heads' weights, float16", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!,
             [typeof(HalfElement)], 256)
         {
@@ -178,12 +178,12 @@ internal static class CudaKernels
         };
     }
 
-    private static IEnumerable<CudaKernel> HeadRows()
+    private static IEnumerable<CountedKernel> HeadRows()
     {
         MethodInfo transform = typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!;
         foreach ((Type element, string name, _, int bytes) in _elements)
         {
-            yield return new CudaKernel($"norm and rotary embedding, {name}", transform, [element, PtxKernels.Rows(element)], 128)
+            yield return new CountedKernel($"norm and rotary embedding, {name}", transform, [element, PtxKernels.Rows(element)], 128)
             {
                 Trips = "1 7 0 0 1",
                 Elements = 1,
@@ -191,7 +191,7 @@ internal static class CudaKernels
             };
         }
 
-        yield return new CudaKernel(
+        yield return new CountedKernel(
             "parts of the keys joined, float16", typeof(MergeStatesKernel).GetMethod(nameof(MergeStatesKernel.Merge))!, [typeof(HalfElement)], 128)
         {
             Trips = "2 1(2)",

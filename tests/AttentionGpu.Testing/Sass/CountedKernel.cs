@@ -10,7 +10,7 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 /// <param name="Method">The kernel.</param>
 /// <param name="Arguments">Its type arguments.</param>
 /// <param name="Threads">Of a group.</param>
-internal sealed partial record CudaKernel(string Name, MethodInfo Method, Type[] Arguments, int Threads)
+internal sealed partial record CountedKernel(string Name, MethodInfo Method, Type[] Arguments, int Threads)
 {
     /// <summary>Passes of its loops in the problem, as <see cref="LoopTrips"/> has them. They are those of a group that has the most to do.</summary>
     public required string Trips { get; init; }

@@ -16,7 +16,9 @@ internal sealed class SassReport
 
     private SassReport(IReadOnlyDictionary<CountedKernel, string> ptx)
     {
-        Parallel.ForEach(ptx, pair => _assembled[pair.Key.Name] = [.. GpuModel.All.Select(model => CudaTools.Assemble(pair.Value, model.Architecture))]);
+        // Without a bound there are as many processes as threads that wait for one.
+        Parallel.ForEach(ptx, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, pair =>
+            _assembled[pair.Key.Name] = [.. GpuModel.All.Select(model => CudaTools.Assemble(pair.Value, model.Architecture))]);
     }
 
     /// <summary>Prints the tables.</summary>

@@ -1,3 +1,5 @@
+using AttentionGpu.Kernels.Tests.ControlFlow;
+
 namespace AttentionGpu.Kernels.Tests.Sass;
 
 /// <summary>A natural loop, and the loops inside it by address.</summary>
@@ -12,19 +14,8 @@ internal sealed record SassLoop(SassBlock Head, IReadOnlySet<SassBlock> Body, IR
     /// <summary>The loops that no other loop holds, by address.</summary>
     public static IReadOnlyList<SassLoop> Find(SassGraph graph)
     {
-        var dominators = new SassDominators(graph);
-        var bodies = new Dictionary<SassBlock, HashSet<SassBlock>>();
-        foreach (SassBlock block in graph.Blocks)
-        {
-            foreach (SassBlock head in block.Next.Where(next => dominators.Dominates(next, block)))
-            {
-                if (!bodies.TryGetValue(head, out HashSet<SassBlock>? body))
-                    bodies.Add(head, body = [head]);
-                AddBackwards(block, body, dominators);
-            }
-        }
-
-        return Nest([.. bodies.OrderBy(pair => pair.Key.Address)]);
+        var dominators = new Dominators<SassBlock>(graph.Blocks[0], block => block.Next);
+        return Nest([.. NaturalLoops.Find(dominators).OrderBy(pair => pair.Key.Address)]);
     }
 
     /// <summary>The nesting, with what each loop has that tells it from others.</summary>
@@ -39,18 +30,6 @@ internal sealed record SassLoop(SassBlock Head, IReadOnlySet<SassBlock> Body, IR
         string inner = loop.Inner.Count == 0 ? "" : $"({Describe(loop.Inner)})";
         return $"[{loop.Head.Address:x4}: {string.Join(", ", found)}]{inner}";
     }));
-
-    private static void AddBackwards(SassBlock latch, HashSet<SassBlock> body, SassDominators dominators)
-    {
-        var open = new Stack<SassBlock>([latch]);
-        while (open.TryPop(out SassBlock? block))
-        {
-            if (!body.Add(block))
-                continue;
-            foreach (SassBlock before in dominators.Predecessors[block])
-                open.Push(before);
-        }
-    }
 
     private static SassLoop[] Nest(KeyValuePair<SassBlock, HashSet<SassBlock>>[] loops) =>
     [

@@ -21,7 +21,8 @@ internal static class PtxReport
     {
         if (folder is not null)
             Directory.CreateDirectory(folder);
-        Console.WriteLine("| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop |");
+        Console.WriteLine(
+            "| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop |");
         Console.WriteLine("|---|---|---|---|---|---|");
         var texts = new Dictionary<CountedKernel, string>();
         foreach (CountedKernel kernel in CountedKernels.Products.Concat(CountedKernels.Rows))

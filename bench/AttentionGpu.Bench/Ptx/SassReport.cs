@@ -7,7 +7,7 @@ namespace AttentionGpu.Bench.Ptx;
 /// <summary>What NVIDIA's assembler makes of the kernels, as tables for <c>bench/RESULTS.md</c>. No GPU is needed.</summary>
 internal sealed class SassReport
 {
-    // 132 multiprocessors of four schedulers, which issue a warp's instruction a cycle, at the 1.98 GHz of the 67 TFLOP/s of its data sheet.
+    // H100: 132 multiprocessors of four schedulers, which issue a warp's instruction a cycle, at the 1.98 GHz that make its 67 TFLOP/s.
     private const double ThreadInstructions = 132 * 4 * 32 * 1.98e9;
     private const double Bandwidth = 3.35e12;
 
@@ -38,14 +38,14 @@ internal sealed class SassReport
     private void WriteProducts(IEnumerable<CountedKernel> kernels)
     {
         _text.Line($"ptxas {CudaTools.Version}. Each cell of four has {Devices}, for which the kernels are assembled as");
-        _text.Line($"{string.Join(", ", GpuModel.All.Select(model => model.Architecture))}. Instructions are those of SM_80, for each `HMMA` of a warp "
-            + "or `FFMA` of a thread that the products need.");
+        string architectures = string.Join(", ", GpuModel.All.Select(model => model.Architecture));
+        _text.Line($"{architectures}. Instructions are those of SM_80, for each `HMMA` of a warp or `FFMA` of a thread that the products need.");
         _text.Line("Bound: the cycles of the products over those of the busiest pipe, if pipes overlap perfectly.");
         _text.Line("");
         _text.Row(
             [
-                "kernel", "whole group", "main loop", "outside of it, of all", "registers", "spilled bytes", "shared bytes", "resident groups", "bound",
-                "busiest pipe",
+                "kernel", "whole group", "main loop", "outside of it, of all", "registers", "spilled bytes", "shared bytes",
+                "resident groups", "bound", "busiest pipe",
             ],
             isHead: true);
         foreach (CountedKernel kernel in kernels)
@@ -57,7 +57,8 @@ internal sealed class SassReport
             _text.Row([
                 kernel.Name, Figures.Text((double)count.All.Total / kernel.Products, "F2"),
                 Figures.Text((double)count.Main!.Total / count.MainProducts, "F2"), Figures.Text((double)count.Outside / count.All.Total, "P0"),
-                .. Needs(kernel, assembled), Join(bounds.Select(bound => Figures.Text(bound.Share, "P0"))), Join(bounds.Select(bound => bound.Pipe)),
+                .. Needs(kernel, assembled), Join(bounds.Select(bound => Figures.Text(bound.Share, "P0"))),
+                Join(bounds.Select(bound => bound.Pipe)),
             ]);
         }
     }
@@ -65,11 +66,12 @@ internal sealed class SassReport
     private void WriteRows(IEnumerable<CountedKernel> kernels)
     {
         _text.Line("");
-        _text.Line("Kernels that should be bound by memory: a thread's instructions for an element on H100, from its start to its end, and what share of");
-        _text.Line("3.35 TB/s they leave time for at 1.98 GHz.");
+        _text.Line("Kernels that should be bound by memory: a thread's instructions for an element on H100, from its start to its end, and");
+        _text.Line("what share of 3.35 TB/s they leave time for at 1.98 GHz.");
         _text.Line("");
         _text.Row(
-            ["kernel", "instructions", "bytes", "share of bandwidth", "registers", "spilled bytes", "shared bytes", "resident groups"], isHead: true);
+            ["kernel", "instructions", "bytes", "share of bandwidth", "registers", "spilled bytes", "shared bytes", "resident groups"],
+            isHead: true);
         foreach (CountedKernel kernel in kernels)
         {
             AssembledKernel[] assembled = _assembled[kernel.Name];

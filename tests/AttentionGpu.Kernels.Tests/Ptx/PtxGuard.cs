@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Reflection;
 using AttentionGpu.Kernels.Common.Heads;
 using AttentionGpu.Kernels.TensorCore;
@@ -46,7 +45,8 @@ internal static class PtxGuard
     }
 
     /// <summary>Divisions and remainders of integers in the loops of a kernel.</summary>
-    public static string[] Divisions(string ptx) => [.. PtxNaturalLoop.Find(new PtxProgram(ptx)).SelectMany(loop => loop.Divisions).Distinct()];
+    public static string[] Divisions(string ptx) =>
+        [.. PtxNaturalLoop.Find(new PtxProgram(ptx)).SelectMany(loop => loop.Divisions).Distinct()];
 
     /// <summary>Loops with products that have too many instructions for them.</summary>
     public static string[] LongLoops(string ptx)
@@ -58,7 +58,7 @@ internal static class PtxGuard
         return
         [
             .. loops.Where(one => one.Loop.Instructions.Count > one.Most * one.Products)
-                .Select(one => string.Create(CultureInfo.InvariantCulture, $"{one.Loop.Instructions.Count} instructions for {one.Products} products")),
+                .Select(one => $"{one.Loop.Instructions.Count} instructions for {one.Products} products"),
         ];
     }
 

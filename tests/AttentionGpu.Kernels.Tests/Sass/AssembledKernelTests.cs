@@ -7,7 +7,8 @@ using ILGPU.Runtime.Cuda;
 namespace AttentionGpu.Kernels.Tests.Sass;
 
 /// <summary>
-/// What NVIDIA's assembler makes of the kernels, where it is on the path: no spills, and no more instructions and registers than there were.
+/// What NVIDIA's assembler makes of the kernels, where it is on the path: no spills, no more instructions and no fewer groups at once than
+/// there were.
 /// </summary>
 public partial class AssembledKernelTests
 {
@@ -63,7 +64,8 @@ public partial class AssembledKernelTests
         Assert.Equal(GpuModel.All.Count, faults.Count(fault => fault.Contains("groups", StringComparison.Ordinal)));
         Assert.Contains(faults, IsOf("instructions for a product"));
         Assert.Contains(
-            "passes", Assert.Throws<InvalidOperationException>(() => Faults(kernel with { Products = 2049 }, ptx, null, []).ToArray()).Message,
+            "passes",
+            Assert.Throws<InvalidOperationException>(() => Faults(kernel with { Products = 2049 }, ptx, null, []).ToArray()).Message,
             StringComparison.Ordinal);
 
         static Predicate<string> IsOf(string word) => fault => fault.Contains(word, StringComparison.Ordinal);

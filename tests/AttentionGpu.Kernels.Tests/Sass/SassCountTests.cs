@@ -109,8 +109,8 @@ public class SassCountTests
     [Fact]
     public void Loops_with_several_entries_and_tables_of_branches_are_refused()
     {
-        string entries =
-            "/*0000*/ @P0 BRA `(.L_x_1) ;\n.L_x_0:\n/*0010*/ FADD R2, R2, R3 ;\n.L_x_1:\n/*0020*/ @P1 BRA `(.L_x_0) ;\n/*0030*/ EXIT ;";
+        string entries = "/*0000*/ @P0 BRA `(.L_x_1) ;\n.L_x_0:\n/*0010*/ FADD R2, R2, R3 ;\n"
+            + ".L_x_1:\n/*0020*/ @P1 BRA `(.L_x_0) ;\n/*0030*/ EXIT ;";
         Assert.Contains("several entries", Assert.Throws<NotSupportedException>(() => Count(entries, "")).Message, StringComparison.Ordinal);
         Assert.Throws<NotSupportedException>(() => Count("/*0000*/ BRX R4 -0x10 ;\n/*0010*/ EXIT ;", ""));
         Assert.Throws<NotSupportedException>(() => Count("/*0000*/ BRA `(.L_x_9) ;\n/*0010*/ EXIT ;", ""));
@@ -130,7 +130,7 @@ public class SassCountTests
     public void Names_have_a_kind(string name, string kind) => Assert.Equal(kind, SassKinds.Of(name).ToString());
 
     internal static SassGraph Graph(string code) =>
-        SassGraph.Build(new SassListing($"//--------------------- .text.Kernel_Test --------\n{code}\n//--------------------- .nv.info ----\n"));
+        SassGraph.Build(new SassListing($"//--------- .text.Kernel_Test --------\n{code}\n//--------- .nv.info --------\n"));
 
     private static SassCount Count(string code, string trips, int maskPasses = 0)
     {

@@ -12,7 +12,9 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 /// <param name="Threads">Of a group.</param>
 internal sealed partial record CountedKernel(string Name, MethodInfo Method, Type[] Arguments, int Threads)
 {
-    /// <summary>Passes of its loops in the problem, as <see cref="LoopTrips"/> has them. They are those of a group that has the most to do.</summary>
+    /// <summary>
+    /// Passes of its loops in the problem, as <see cref="LoopTrips"/> has them. They are those of a group that has the most to do.
+    /// </summary>
     public required string Trips { get; init; }
 
     /// <summary>How often a warp hides scores in the problem.</summary>

@@ -16,9 +16,9 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 
 /// <summary>The kernels whose instructions are counted, each with the passes of its loops in its problem.</summary>
 /// <remarks>
-/// A change of a kernel's loops shows as an exception that names the kernel and describes its loops: its line of passes is then written anew.
-/// Problems: attention of 2,048 queries and keys, the group of the last queries; products of depth 2,048; rows of 2,048 scores; 32 heads;
-/// heads of 128 elements.
+/// A change of a kernel's loops shows as an exception that names the kernel and describes its loops: its line of passes is then written
+/// anew. Problems: attention of 2,048 queries and keys, the group of the last queries; products of depth 2,048; rows of 2,048 scores; 32
+/// heads; heads of 128 elements.
 /// </remarks>
 internal static class CountedKernels
 {
@@ -98,7 +98,8 @@ internal static class CountedKernels
                 {
                     yield return new CountedKernel(
                         $"attention, tile {name}, head size {columns}, {type}, {variant}", PtxKernels.Attention,
-                        [types.Tile, types.Values, typeof(WarpRowReduction), element, PtxKernels.Rows(element), range, typeof(NoVariant)], threads)
+                        [types.Tile, types.Values, typeof(WarpRowReduction), element, PtxKernels.Rows(element), range, typeof(NoVariant)],
+                        threads)
                     {
                         Trips = element == typeof(SingleElement)
                             ? $"1(2({blocks / 2}({block}) {reduction})) 0(0)" : $"1({blocks}({block}) {reduction}) 0(0)",
@@ -192,7 +193,8 @@ internal static class CountedKernels
         }
 
         yield return new CountedKernel(
-            "parts of the keys joined, float16", typeof(MergeStatesKernel).GetMethod(nameof(MergeStatesKernel.Merge))!, [typeof(HalfElement)], 128)
+            "parts of the keys joined, float16", typeof(MergeStatesKernel).GetMethod(nameof(MergeStatesKernel.Merge))!,
+            [typeof(HalfElement)], 128)
         {
             Trips = "2 1(2)",
             Elements = 2,

@@ -4,7 +4,9 @@ using System.Text.RegularExpressions;
 
 namespace AttentionGpu.Kernels.Tests.Sass;
 
-/// <summary>NVIDIA's assembler and disassembler, where they are on the path: <c>bench/cuda-tools</c> fetches them. No GPU is needed.</summary>
+/// <summary>
+/// NVIDIA's assembler and disassembler, where they are on the path: <c>bench/cuda-tools</c> fetches them. No GPU is needed.
+/// </summary>
 internal static partial class CudaTools
 {
     private static readonly Lazy<string?> _version = new(FindVersion);

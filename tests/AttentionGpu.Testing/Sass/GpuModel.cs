@@ -23,13 +23,26 @@ internal sealed record GpuModel
     /// <summary>A device of each architecture that the kernels are assembled for.</summary>
     public static IReadOnlyList<GpuModel> All { get; } =
     [
-        new() { Name = "A100", Architecture = "sm_80", TensorCycles = 8, MultiplyAddCycles = 2, SharedKilobytes = 164, Warps = 64, Groups = 32 },
-        new() { Name = "A10", Architecture = "sm_86", TensorCycles = 16, MultiplyAddCycles = 1, SharedKilobytes = 100, Warps = 48, Groups = 16 },
         new()
         {
-            Name = "RTX 4090", Architecture = "sm_89", TensorCycles = 32, MultiplyAddCycles = 1, SharedKilobytes = 100, Warps = 48, Groups = 24,
+            Name = "A100", Architecture = "sm_80", TensorCycles = 8, MultiplyAddCycles = 2, SharedKilobytes = 164, Warps = 64,
+            Groups = 32,
         },
-        new() { Name = "H100", Architecture = "sm_90", TensorCycles = 4, MultiplyAddCycles = 1, SharedKilobytes = 228, Warps = 64, Groups = 32 },
+        new()
+        {
+            Name = "A10", Architecture = "sm_86", TensorCycles = 16, MultiplyAddCycles = 1, SharedKilobytes = 100, Warps = 48,
+            Groups = 16,
+        },
+        new()
+        {
+            Name = "RTX 4090", Architecture = "sm_89", TensorCycles = 32, MultiplyAddCycles = 1, SharedKilobytes = 100, Warps = 48,
+            Groups = 24,
+        },
+        new()
+        {
+            Name = "H100", Architecture = "sm_90", TensorCycles = 4, MultiplyAddCycles = 1, SharedKilobytes = 228, Warps = 64,
+            Groups = 32,
+        },
     ];
 
     public required string Name { get; init; }
@@ -68,14 +81,17 @@ internal sealed record GpuModel
         ["tensor"] = TensorCycles * count.Of(SassKind.TensorProduct),
         ["special functions"] = SpecialFunctionCycles * count.Of(SassKind.SpecialFunction, SassKind.Conversion),
         ["multiply-adds"] = MultiplyAddCycles
-            * (count.Of(SassKind.MultiplyAdd, SassKind.Addition, SassKind.Multiplication, SassKind.IntegerMultiplyAdd) + Named(count, "IMAD.MOV", "IMAD.U32")),
+            * (count.Of(SassKind.MultiplyAdd, SassKind.Addition, SassKind.Multiplication, SassKind.IntegerMultiplyAdd)
+                + Named(count, "IMAD.MOV", "IMAD.U32")),
         ["integers"] = IntegerCycles
             * (count.Of(SassKind.Maximum, SassKind.Comparison, SassKind.Integer, SassKind.Packing) + Named(count, "MOV")),
         ["issue"] = count.Total,
         ["shared memory"] = Schedulers * SharedCycles * count.Names.Sum(pair => pair.Value * SharedLines(pair.Key)),
     };
 
-    /// <summary>The products' share of the time of the busiest pipe: what a kernel reaches at most if all pipes overlap perfectly.</summary>
+    /// <summary>
+    /// The products' share of the time of the busiest pipe: what a kernel reaches at most if all pipes overlap perfectly.
+    /// </summary>
     /// <param name="count">What a warp issues.</param>
     /// <param name="multiplyAdds">Of the products, where they are not on tensor cores.</param>
     public (double Share, string Pipe) Bound(SassCount count, long multiplyAdds)

@@ -50,12 +50,14 @@ internal sealed record KernelCount(SassCount All, SassCount? Main, long MainProd
         SassCount In(SassLoop loop) => new(times.Where(pair => loop.Body.Contains(pair.Key)));
     }
 
-    private static double MostOf(CountedKernel kernel) => kernel.HasTensorCores ? kernel.Products : kernel.Products * (1 + OtherMultiplyAdds);
+    private static double MostOf(CountedKernel kernel) =>
+        kernel.HasTensorCores ? kernel.Products : kernel.Products * (1 + OtherMultiplyAdds);
 
     // A pass without masks. The head may run once more than the passes, and is on every one of them.
     private static IEnumerable<KeyValuePair<SassBlock, long>> OnePass(SassLoop loop, IReadOnlyDictionary<SassBlock, long> times)
     {
         long passes = loop.Body.Where(block => block.Next.Contains(loop.Head)).Max(block => times.GetValueOrDefault(block));
-        return times.Where(pair => loop.Body.Contains(pair.Key) && !pair.Key.IsMask).Select(pair => KeyValuePair.Create(pair.Key, pair.Value / passes));
+        return times.Where(pair => loop.Body.Contains(pair.Key) && !pair.Key.IsMask)
+            .Select(pair => KeyValuePair.Create(pair.Key, pair.Value / passes));
     }
 }

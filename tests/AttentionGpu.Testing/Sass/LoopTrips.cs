@@ -3,8 +3,8 @@ using System.Globalization;
 namespace AttentionGpu.Kernels.Tests.Sass;
 
 /// <summary>
-/// How often each loop of a kernel goes round in a problem: <c>1(4 64(2 8)) 0</c> are a loop of one pass, in which are one of 4 and one of 64
-/// that has two more, and a loop that is not entered. Loops of one level stand in the order of their addresses.
+/// How often each loop of a kernel goes round in a problem: <c>1(4 64(2 8)) 0</c> are a loop of one pass, in which are one of 4 and one of
+/// 64 that has two more, and a loop that is not entered. Loops of one level stand in the order of their addresses.
 /// </summary>
 /// <param name="Passes">Of one loop; each time that it is entered.</param>
 /// <param name="Inner">Of the loops inside it.</param>

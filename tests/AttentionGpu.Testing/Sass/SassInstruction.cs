@@ -7,7 +7,9 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 /// <param name="Operands">The rest of the line.</param>
 internal readonly record struct SassInstruction(int Address, string Guard, string Name, string Operands)
 {
-    /// <summary>Whether its predicate is always false: the assembler pads batches of copies with such loads. They take an issue slot.</summary>
+    /// <summary>
+    /// Whether its predicate is always false: the assembler pads batches of copies with such loads. They take an issue slot.
+    /// </summary>
     public bool IsNever => Guard == "@!PT";
 
     /// <summary>Whether it is skipped by some threads or passes.</summary>

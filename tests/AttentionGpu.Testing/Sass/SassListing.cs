@@ -45,9 +45,8 @@ internal sealed partial class SassListing
 
     /// <summary>The address that an instruction names: the first label among its operands; null where it has none.</summary>
     public int? Target(SassInstruction instruction) =>
-        Reference().Match(instruction.Operands) is { Success: true } match && _labels.TryGetValue(match.Groups["name"].Value, out int address)
-            ? address
-            : null;
+        Reference().Match(instruction.Operands) is { Success: true } match
+            && _labels.TryGetValue(match.Groups["name"].Value, out int address) ? address : null;
 
     [GeneratedRegex(@"^(?<name>[.$\w]+):")]
     private static partial Regex Label();

@@ -23,7 +23,8 @@ internal sealed record SassLoop(SassBlock Head, IReadOnlySet<SassBlock> Body, IR
     {
         SassKind[] kinds =
         [
-            SassKind.TensorProduct, SassKind.MultiplyAdd, SassKind.AsyncCopy, SassKind.SharedLoad, SassKind.GlobalLoad, SassKind.SpecialFunction,
+            SassKind.TensorProduct, SassKind.MultiplyAdd, SassKind.AsyncCopy, SassKind.SharedLoad, SassKind.GlobalLoad,
+            SassKind.SpecialFunction,
         ];
         IEnumerable<string> found = kinds.Select(kind => (Kind: kind, Count: loop.Body.Sum(block => block.Count(kind))))
             .Where(pair => pair.Count > 0).Select(pair => $"{pair.Count} {pair.Kind}");

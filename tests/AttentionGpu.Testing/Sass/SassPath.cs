@@ -1,12 +1,12 @@
 namespace AttentionGpu.Kernels.Tests.Sass;
 
 /// <summary>
-/// How often a warp runs each block: on the longest way through the kernel, on which each loop goes round as often as is declared. Of the two
-/// sides of a branch only the longer one counts.
+/// How often a warp runs each block: on the longest way through the kernel, on which each loop goes round as often as is declared. Of the
+/// two sides of a branch only the longer one counts.
 /// </summary>
 /// <remarks>
-/// A loop whose exit is at the end of a pass makes its passes; one with an earlier exit makes one more up to there. The exit that comes first
-/// is the loop's own. Blocks that hide scores run as often as is declared, whatever the passes of their loop are.
+/// A loop whose exit is at the end of a pass makes its passes; one with an earlier exit makes one more up to there. The exit that comes
+/// first is the loop's own. Blocks that hide scores run as often as is declared, whatever the passes of their loop are.
 /// </remarks>
 internal sealed class SassPath
 {

@@ -1,6 +1,8 @@
 namespace AttentionGpu.Kernels.Tests.Sass;
 
-/// <summary>One pass of a loop, or a whole kernel, without the ways back: inner loops are one node each, which their heads stand for.</summary>
+/// <summary>
+/// One pass of a loop, or a whole kernel, without the ways back: inner loops are one node each, which their heads stand for.
+/// </summary>
 internal sealed class SassRegion
 {
     private readonly SassLoop _loop;

@@ -17,7 +17,7 @@ using BenchmarkDotNet.Running;
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- textbook DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- kernels DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- sources DEVICE FOLDER
-// dotnet run -c Release --project bench/AttentionGpu.Bench -- ptx [FOLDER]
+// dotnet run -c Release --project bench/AttentionGpu.Bench -- ptx [FOLDER] (bench/cuda-tools has the assembler)
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- overhead DEVICE
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- soak URL PROCESS CLIENTS MINUTES (bench/soak starts the service)
 // dotnet run -c Release --project bench/AttentionGpu.Bench -- hostile URL PROCESS MINUTES (bench/soak --hostile starts the service)

@@ -1,39 +1,37 @@
-using System.Reflection;
 using AttentionGpu.Bench.Peers;
-using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Heads;
-using AttentionGpu.Kernels.Common.Layouts;
-using AttentionGpu.Kernels.Common.Matmul;
-using AttentionGpu.Kernels.Common.Ranges;
-using AttentionGpu.Kernels.Common.Variants;
-using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.Tests.Ptx;
-using AttentionGpu.Kernels.Tiled.Reductions;
-using AttentionGpu.Kernels.Tiled.Softmax;
+using AttentionGpu.Kernels.Tests.Sass;
+using AttentionGpu.Tests.Shared;
 using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Bench.Ptx;
 
-/// <summary>What ILGPU makes of every kernel for SM_80, and the floor under its time on two devices. No GPU is needed; <c>ptxas</c> is used where it is.</summary>
+/// <summary>What ILGPU makes of every kernel for SM_80, and the floor under its time on two devices. No GPU is needed.</summary>
 internal static class PtxReport
 {
     private static readonly (string Name, double Single, double Tensor, double Bandwidth)[] _devices =
         [("H100", 67e12, 989e12, 3.35e12), ("A10", 31.2e12, 125e12, 0.6e12)];
 
-    /// <summary>Prints the tables, and writes each kernel's PTX into a file of its own.</summary>
-    /// <param name="folder">Where the files go; null for none.</param>
+    /// <summary>
+    /// Prints the tables, and writes each kernel's PTX into a file of its own. Where the assembler is, its tables follow, and go into
+    /// <c>bench/RESULTS.md</c>.
+    /// </summary>
+    /// <param name="folder">Where the files go; null to print only.</param>
     public static void Run(string? folder)
     {
         if (folder is not null)
             Directory.CreateDirectory(folder);
-        Console.WriteLine("| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop | ptxas |");
-        Console.WriteLine("|---|---|---|---|---|---|---|");
-        foreach ((string name, MethodInfo kernel, Type[] arguments) in Kernels())
+        Console.WriteLine(
+            "| kernel | registers alive | shared bytes | hot loops: multiply-adds / shared loads | mma / ldmatrix | local in a loop |");
+        Console.WriteLine("|---|---|---|---|---|---|");
+        var texts = new Dictionary<CountedKernel, string>();
+        foreach (CountedKernel kernel in CountedKernels.Products.Concat(CountedKernels.Rows))
         {
-            string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, kernel, arguments);
-            Console.WriteLine(Row(name, ptx));
+            string ptx = kernel.Compile(CudaArchitecture.SM_80);
+            texts.Add(kernel, ptx);
+            Console.WriteLine(Row(kernel.Name, ptx));
             if (folder is not null)
-                File.WriteAllText(Path.Combine(folder, FileName(name)), ptx);
+                File.WriteAllText(Path.Combine(folder, kernel.FileName), ptx);
         }
 
         Console.WriteLine();
@@ -49,50 +47,12 @@ internal static class PtxReport
 
         const double side = 4096;
         Console.WriteLine(Floor("product, 4096 x 4096 x 4096, float32", 2 * side * side * side, 3 * 4 * side * side, tensor: false));
+        Console.WriteLine();
+        if (CudaTools.Version is null)
+            Console.WriteLine("ptxas and nvdisasm are not on the path: bench/cuda-tools fetches them.");
+        else
+            SassReport.Run(texts, folder is null ? null : Repository.PathOf("bench"));
     }
-
-    private static IEnumerable<(string Name, MethodInfo Kernel, Type[] Arguments)> Kernels()
-    {
-        foreach ((Type tile, Type values) in PtxKernels.AttentionTiles)
-        {
-            foreach (Type element in PtxKernels.Elements)
-            {
-                yield return (
-                    $"attention, {tile.Name}, {(values.IsGenericType ? "two groups" : "one group")} of values, {element.Name}", PtxKernels.Attention,
-                    [tile, values, typeof(WarpRowReduction), element, PtxKernels.Rows(element), typeof(CausalRange), typeof(NoVariant)]);
-            }
-        }
-
-        foreach (Type tile in PtxKernels.MatmulTiles)
-        {
-            yield return (
-                $"matmul, {tile.Name}", PtxKernels.Matmul,
-                [
-                    tile, PtxKernels.Rows(typeof(SingleElement)), PtxKernels.Rows(typeof(SingleElement)), typeof(SingleElement),
-                    typeof(HeadLayout),
-                    typeof(BiasEpilogue<SingleElement>),
-                ]);
-        }
-
-        foreach (Type element in new[] { typeof(HalfTensorCore), typeof(BFloat16TensorCore) })
-        {
-            foreach (Type size in new[] { typeof(TensorCoreSize64), typeof(TensorCoreSize128) })
-                yield return (
-                    $"attention, {element.Name}, {size.Name}", PtxKernels.TensorAttention,
-                    PtxKernels.TensorArguments(element, size, typeof(CausalRange)));
-            yield return ($"matmul, {element.Name}", PtxKernels.TensorMatmul, [element]);
-        }
-
-        Type scores = typeof(MaskedSoftmaxKernel);
-        yield return ("softmax of scores", scores.GetMethod(nameof(MaskedSoftmaxKernel.Normalize))!, [typeof(CausalRange), typeof(NoVariant)]);
-        yield return ("scores into their tensor", scores.GetMethod(nameof(MaskedSoftmaxKernel.Store))!, [typeof(NativeHalfElement), typeof(CausalRange), typeof(NoVariant)]);
-        yield return ("mean of the heads' weights", typeof(AverageHeadsKernel).GetMethod(nameof(AverageHeadsKernel.Average))!, [typeof(NativeHalfElement)]);
-        yield return ("rows: norm and rotary embedding", typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!,
-            [typeof(SingleElement), PtxKernels.Rows(typeof(SingleElement))]);
-    }
-
-    private static string FileName(string kernel) =>
-        string.Join('-', kernel.Split([' ', ',', ':'], StringSplitOptions.RemoveEmptyEntries)) + ".ptx";
 
     private static string Row(string name, string ptx)
     {
@@ -103,7 +63,7 @@ internal static class PtxReport
         PtxLoop? keys = PtxLoop.FindProducts(ptx);
         string tensor = keys is not null ? $"{keys.Count("mma.")} / {keys.Count("ldmatrix.")}" : "";
         int local = PtxLoop.FindOutermost(ptx).Sum(loop => loop.Instructions.Count(line => line.Contains(".local", StringComparison.Ordinal)));
-        return $"| {name} | {PtxRegisters.Estimate(program)} | {program.SharedBytes} | {string.Join("; ", hot)} | {tensor} | {local} | {PtxAssembler.Describe(ptx, "sm_80")} |";
+        return $"| {name} | {PtxRegisters.Estimate(program)} | {program.SharedBytes} | {string.Join("; ", hot)} | {tensor} | {local} |";
     }
 
     private static string Floor(string problem, double operations, double bytes, bool tensor)

@@ -96,7 +96,7 @@ public partial class PtxTests
     public void Attention_keeps_its_tiles_in_registers(Type tile, Type values, Type reduction, Type element, Type range, Type variant) =>
         Assert.All(
             PtxCompiler.CompileAll(PtxKernels.Attention, tile, values, reduction, element, PtxKernels.Rows(element), range, variant),
-            ptx => AssertHotLoops(ptx, hotLoops: 2));
+            ptx => AssertKernel(ptx, hotLoops: 2));
 
     [Theory]
     [InlineData(typeof(SingleElement), typeof(NativeHalfElement))]
@@ -109,7 +109,7 @@ public partial class PtxTests
             [tile, values, typeof(WarpRowReduction), element, PtxKernels.Rows(rows), typeof(CausalRange), typeof(NoVariant)];
         string same = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.Attention, Arguments(element));
         string other = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.Attention, Arguments(keys));
-        AssertHotLoops(other, hotLoops: 2);
+        AssertKernel(other, hotLoops: 2);
         Assert.Equal(HotLengths(same), HotLengths(other));
 
         static int[] HotLengths(string ptx) =>
@@ -128,14 +128,14 @@ public partial class PtxTests
         string ptx = PtxCompiler.Compile(
             CudaArchitecture.SM_80, PtxKernels.Attention, tile, values, typeof(WarpRowReduction), typeof(NativeHalfElement), keys,
             typeof(CausalRange), typeof(NoVariant));
-        AssertHotLoops(ptx, hotLoops: 2);
+        AssertKernel(ptx, hotLoops: 2);
     }
 
     [Theory]
     [MemberData(nameof(MatmulKernels))]
     public void Matmul_keeps_its_tiles_in_registers(Type tile, Type element, Type output, Type result, Type epilogue) => Assert.All(
         PtxCompiler.CompileAll(PtxKernels.Matmul, tile, PtxKernels.Rows(element), PtxKernels.Rows(element), output, result, epilogue),
-        ptx => AssertHotLoops(ptx, hotLoops: 1));
+        ptx => AssertKernel(ptx, hotLoops: 1));
 
     [Theory]
     [InlineData(typeof(HalfTensorCore), typeof(TensorCoreSize64), 64)]
@@ -153,6 +153,7 @@ public partial class PtxTests
             Assert.DoesNotContain(keys.Instructions, line => line.Contains(".local", StringComparison.Ordinal));
             AssertAddressSpaces(keys);
             AssertNoConstantDivisors(ptx);
+            PtxGuard.Check(ptx);
             Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
         }
     }
@@ -166,6 +167,7 @@ public partial class PtxTests
         PtxLoop loop = PtxLoop.Find(ptx).MaxBy(loop => loop.Count("mma."))!;
         Assert.Equal((16, 9), (loop.Count("mma."), loop.Count("ldmatrix.")));
         AssertNoConstantDivisors(ptx);
+        PtxGuard.Check(ptx);
         Assert.All(PtxLoop.FindOutermost(ptx), outer => Assert.DoesNotContain(outer.Instructions, line => line.Contains(".local", StringComparison.Ordinal)));
         Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
     }
@@ -173,16 +175,17 @@ public partial class PtxTests
     [Fact]
     public void Small_kernels_use_no_local_memory_and_no_constant_divisors()
     {
-        Assert.All(PtxCompiler.CompileAll(_softmax, typeof(AllRanges), typeof(AllVariants)), AssertSmall);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(NativeHalfElement), PtxKernels.Rows(typeof(SingleElement))), AssertSmall);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>)), AssertSmall);
-        Assert.All(PtxCompiler.CompileAll(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>)), AssertSmall);
+        AssertSmall(_softmax, typeof(AllRanges), typeof(AllVariants));
+        AssertSmall(_rows, typeof(NativeHalfElement), PtxKernels.Rows(typeof(SingleElement)));
+        AssertSmall(_rows, typeof(SingleElement), typeof(PagedRows<Int4Rows>));
+        AssertSmall(_rows, typeof(BFloat16Element), typeof(ByteRows<Float8Element>));
 
-        static void AssertSmall(string ptx)
+        static void AssertSmall(MethodInfo kernel, params Type[] arguments) => Assert.All(PtxCompiler.CompileAll(kernel, arguments), ptx =>
         {
             AssertNoLocalMemory(ptx);
             AssertNoConstantDivisors(ptx);
-        }
+            PtxGuard.Check(ptx);
+        });
     }
 
     [Fact]
@@ -244,6 +247,12 @@ public partial class PtxTests
         Assert.ThrowsAny<Exception>(
             () => AssertHotLoops($"{shared}L_1:\n{Loads(HotLoop / MultiplyAddsPerLoad + 1)}{products}bra.uni L_1;\n", hotLoops: 1));
         Assert.ThrowsAny<Exception>(() => AssertNoLocalMemory(".local .align 4 .b8 x[4];"));
+    }
+
+    private static void AssertKernel(string ptx, int hotLoops)
+    {
+        PtxGuard.Check(ptx);
+        AssertHotLoops(ptx, hotLoops);
     }
 
     private static void AssertHotLoops(string ptx, int hotLoops)

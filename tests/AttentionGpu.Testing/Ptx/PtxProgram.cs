@@ -117,6 +117,20 @@ internal sealed partial class PtxProgram
     /// <summary>The instruction that a branch goes to.</summary>
     public int Target(PtxInstruction branch) => _labels[branch.Text[(branch.Text.LastIndexOfAny([' ', '\t']) + 1)..]];
 
+    /// <summary>The instructions that may run after one.</summary>
+    public int[] Next(int index)
+    {
+        PtxInstruction instruction = _instructions[index];
+        int[] following = index + 1 < _instructions.Count ? [index + 1] : [];
+        return instruction.Opcode[0] switch
+        {
+            "ret" => [],
+            "bra" when instruction.Guard < 0 => [Target(instruction)],
+            "bra" => [Target(instruction), .. following],
+            _ => following,
+        };
+    }
+
     // "[", "%r1]" and "[%r1", "+16]" are one operand each.
     private static IEnumerable<string> Join(string[] parts)
     {

@@ -13,7 +13,7 @@ internal static class PtxRegisters
         IReadOnlyList<PtxInstruction> instructions = program.Instructions;
         int[][] written = [.. instructions.Select(instruction => Registers(instruction.Operands[..WrittenCount(instruction)]))];
         int[][] read = [.. instructions.Select(instruction => Registers(instruction.Operands[WrittenCount(instruction)..]))];
-        int[][] next = [.. instructions.Select((instruction, index) => Successors(program, instruction, index))];
+        int[][] next = [.. instructions.Select((_, index) => program.Next(index))];
         BitArray[] alive = [.. instructions.Select(_ => new BitArray(program.RegisterCount))];
         for (bool changed = true; changed;)
         {
@@ -59,16 +59,4 @@ internal static class PtxRegisters
         "ld" or "ldmatrix" => instruction.Operands.Length - 1,
         _ => 1,
     };
-
-    private static int[] Successors(PtxProgram program, PtxInstruction instruction, int index)
-    {
-        int[] following = index + 1 < program.Instructions.Count ? [index + 1] : [];
-        return instruction.Opcode[0] switch
-        {
-            "ret" => [],
-            "bra" when instruction.Guard < 0 => [program.Target(instruction)],
-            "bra" => [program.Target(instruction), .. following],
-            _ => following,
-        };
-    }
 }

@@ -1,0 +1,27 @@
+namespace AttentionGpu.Kernels.Tests.Sass;
+
+/// <summary>What a kernel may take at most under the assembler of <see cref="Version"/>, another of which makes other code.</summary>
+/// <param name="Names">What the kernels' names start with.</param>
+/// <param name="InstructionsOfProduct">Instructions of a warp for each product, SM_80, from the start of a group to its end.</param>
+/// <param name="ResidentGroups">The fewest groups at once on a multiprocessor of each of <see cref="GpuModel.All"/>.</param>
+internal sealed record KernelCeilings(string Names, double InstructionsOfProduct, int[] ResidentGroups)
+{
+    /// <summary>The assembler's version.</summary>
+    public const string Version = "12.4";
+
+    /// <summary>Every kernel of <see cref="CountedKernels.Products"/> has one.</summary>
+    public static IReadOnlyList<KernelCeilings> All { get; } =
+    [
+        new("attention, tensor cores, head size 64", 14, [5, 4, 4, 5]),
+        new("attention, tensor cores, head size 128", 11, [3, 2, 2, 3]),
+        new("product, tensor cores", 10, [3, 2, 2, 4]),
+        new("attention, tile 8x8, head size 32", 4.8, [4, 4, 4, 4]),
+        new("attention, tile 8x16, head size 64", 3.8, [2, 2, 2, 2]),
+        new("attention, tile 8x16, two groups of values, head size 128", 3.6, [2, 2, 2, 2]),
+        new("product, tile 16x16", 3.3, [2, 2, 2, 2]),
+        new("product, tile 8x8", 5.2, [10, 10, 10, 10]),
+    ];
+
+    public static KernelCeilings Of(CountedKernel kernel) =>
+        All.Single(ceilings => kernel.Name.StartsWith(ceilings.Names + ',', StringComparison.Ordinal));
+}

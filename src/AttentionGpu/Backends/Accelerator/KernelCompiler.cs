@@ -14,8 +14,8 @@ namespace AttentionGpu.Backends.Accelerator;
 /// <remarks>
 /// A context of ILGPU has one frontend: its threads wait for each other for most of a compilation, and what it keeps of intrinsic functions
 /// is written without a lock. It keeps the intermediate code of every kernel as well, and how it optimises one depends on those before it.
-/// So each compilation for a GPU has a context of its own, which goes with it: compilations share nothing, and a kernel's text does not
-/// depend on its order.
+/// So each compilation for a GPU has a context of its own, which goes with it: compilations share nothing, and a kernel has the same text
+/// whatever is compiled before it or beside it.
 /// </remarks>
 internal sealed class KernelCompiler
 {
@@ -64,7 +64,9 @@ internal sealed class KernelCompiler
 
         using Context context = Context.Create(builder => builder.EnableAlgorithms().Optimize(_level));
         using Backend backend = _createBackend!(context);
-        return Compile(backend, kernel);
+        CompiledKernel compiled = Compile(backend, kernel);
+        KernelText.Renumber(compiled);
+        return compiled;
     }
 
     // ILGPU's own cache of kernels holds, while it compiles, the lock that allocations take; so this goes past it.

@@ -29,7 +29,7 @@ public sealed partial class AttentionEngine
         AttentionOverlaps.Check(heads, inputs, outputs, names);
         if (heads.PreparesOnly)
         {
-            Prepare(request, heads, steps);
+            Prepare(ref call, request, heads, steps);
             return;
         }
 

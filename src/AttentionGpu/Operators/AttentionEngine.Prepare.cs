@@ -1,6 +1,7 @@
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Operators;
 using AttentionGpu.Problems;
+using AttentionGpu.Tensors;
 
 namespace AttentionGpu;
 
@@ -41,12 +42,15 @@ public sealed partial class AttentionEngine
     /// Makes the plans of a call and compiles its kernels, and computes nothing. Where keys are in a cache, kernels are compiled for as many
     /// as a sequence can have there too.
     /// </summary>
-    private void Prepare<TSteps>(in AttentionRequest request, in AttentionHeads heads, TSteps steps)
+    private void Prepare<TSteps>(ref CallMemory call, in AttentionRequest request, in AttentionHeads heads, TSteps steps)
         where TSteps : IAttentionSteps
     {
         MakePlans(request, steps);
         steps.WorkspaceBytes(this);
-        WorkspaceBytes(request, default);
+        var memory = default(AttentionMemory);
+        if (heads.Cache is { } cache)
+            (memory.Cache, _) = Use(ref call, cache, heads.CacheLayer, default);
+        WorkspaceBytes(request, memory);
         if (heads.Cache is not { } batch || request.Extent.IsEmpty)
             return;
         Sequence longest = request.Extent.Sequence;

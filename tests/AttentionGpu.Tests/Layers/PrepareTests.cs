@@ -11,13 +11,16 @@ public class PrepareTests
 
     private static readonly MultiHeadAttentionConfig _config = new() { EmbeddingSize = 8, Heads = 2, Rotary = new RotaryEmbedding() };
 
-    [Fact]
-    public void A_call_that_was_prepared_compiles_nothing_and_preparing_writes_nothing()
+    [Theory]
+    [InlineData(KeyValueElement.Float32)]
+    [InlineData(KeyValueElement.Int8)]
+    public void A_call_that_was_prepared_compiles_nothing_and_preparing_writes_nothing(KeyValueElement element)
     {
         int compiled = 0;
         using AttentionEngine engine = Create(() => Interlocked.Increment(ref compiled));
         using var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, seed: 1));
-        using KeyValueCache cache = engine.CreateCache(new() { KeyValueHeads = 2, HeadSize = 4, Capacity = 1024, Sequences = 1 });
+        using KeyValueCache cache = engine.CreateCache(
+            new() { KeyValueHeads = 2, HeadSize = 4, Capacity = 1024, Sequences = 1, Element = element });
         using KeyValueSequence sequence = cache.Open();
         Tensor<float> input = Tensor.Create<float>(new float[Tokens * 8], [Tokens, 8]);
         Tensor<float> output = Tensor.Create<float>([.. Enumerable.Repeat(float.NaN, Tokens * 8)], [Tokens, 8]);

@@ -107,9 +107,9 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
         Run(inputs, outputs, AttentionNames.Layer);
 
     /// <summary>
-    /// Compiles what a call of these shapes needs, several kernels at once, and computes nothing: a first call takes seconds on a GPU. Other
-    /// layers with the same configuration need the same kernels. With a batch of a cache, the kernels for sequences that fill it are compiled
-    /// too; the batch stays as it was.
+    /// Compiles what a call of these shapes needs, several kernels at once, and computes nothing: a first call takes seconds on a GPU.
+    /// Other layers with the same configuration need the same kernels. With a batch of a cache, the kernels for sequences that fill it are
+    /// compiled too; the batch stays as it was.
     /// </summary>
     /// <param name="inputs">The inputs of the call; of tensors the shapes alone count.</param>
     /// <param name="outputs">Its outputs; none is written.</param>

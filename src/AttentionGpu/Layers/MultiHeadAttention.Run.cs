@@ -59,7 +59,13 @@ public sealed partial class MultiHeadAttention<T>
             AttentionInputs<T> attention = Lower(inputs, key, value, shapes, ref tables);
             Engine.Attend(
                 ref call,
-                shapes.Heads(isFused) with { Cache = cache, CacheLayer = inputs.CacheLayer, WritesOnly = writesOnly, PreparesOnly = preparesOnly },
+                shapes.Heads(isFused) with
+                {
+                    Cache = cache,
+                    CacheLayer = inputs.CacheLayer,
+                    WritesOnly = writesOnly,
+                    PreparesOnly = preparesOnly,
+                },
                 attention,
                 new AttentionOutputs<T>
                 {

@@ -39,8 +39,8 @@ public sealed partial class AttentionEngine
     }
 
     /// <summary>
-    /// Makes the plans of a call and compiles its kernels, and computes nothing. Where keys are in a cache, kernels are compiled for as many
-    /// as a sequence can have there too.
+    /// Makes the plans of a call and compiles its kernels, and computes nothing. Where keys are in a cache, kernels are compiled for as
+    /// many as a sequence can have there too.
     /// </summary>
     private void Prepare<TSteps>(ref CallMemory call, in AttentionRequest request, in AttentionHeads heads, TSteps steps)
         where TSteps : IAttentionSteps

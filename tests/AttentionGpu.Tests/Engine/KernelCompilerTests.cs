@@ -32,7 +32,8 @@ public class KernelCompilerTests
         Assert.Distinct(alone);
         var beside = new string[kernels.Length];
         Parallel.For(
-            0, kernels.Length, new ParallelOptions { MaxDegreeOfParallelism = kernels.Length }, i => beside[^(i + 1)] = Text(kernels[^(i + 1)]));
+            0, kernels.Length, new ParallelOptions { MaxDegreeOfParallelism = kernels.Length },
+            i => beside[^(i + 1)] = Text(kernels[^(i + 1)]));
         Assert.Equal(alone, beside);
 
         string Text(MethodInfo kernel) => ((PTXCompiledKernel)compiler.Compile(kernel)).PTXAssembly;
@@ -40,9 +41,11 @@ public class KernelCompilerTests
 
     [Fact]
     public void Names_are_numbered_in_the_order_of_the_text_and_nothing_else_is_changed() => Assert.Equal(
-        ".target sm_80\n\t.param .b32 _shape_0, _shape_1;\n\tmov.b32 %r_x, [_shape_0+12];\nL_2:\n\t@%p2 bra.uni\tL_2;\n#pragma OPENCL cl_x_3\n",
+        ".target sm_80\n\t.param .b32 _shape_0, _shape_1;\n\tmov.b32 %r_x, [_shape_0+12];\n"
+            + "L_2:\n\t@%p2 bra.uni\tL_2;\n#pragma OPENCL cl_x_3\n",
         KernelText.Renumber(
-            ".target sm_80\n\t.param .b32 _shape_71, _shape_1;\n\tmov.b32 %r_x, [_shape_71+12];\nL_9315:\n\t@%p2 bra.uni\tL_9315;\n#pragma OPENCL cl_x_3\n"));
+            ".target sm_80\n\t.param .b32 _shape_71, _shape_1;\n\tmov.b32 %r_x, [_shape_71+12];\n"
+                + "L_9315:\n\t@%p2 bra.uni\tL_9315;\n#pragma OPENCL cl_x_3\n"));
 
     private static MethodInfo Matmul(Type element) => PtxKernels.Matmul.MakeGenericMethod(
         PtxKernels.MatmulTiles[1], PtxKernels.Rows(element), PtxKernels.Rows(element), element, typeof(RowLayout), typeof(ScaleEpilogue));

@@ -66,10 +66,11 @@ public class PrepareTests
         using AttentionEngine engine = Create(() => { });
         using var layer = new MultiHeadAttention<float>(engine, _config, MultiHeadAttentionWeights.Random(_config, seed: 1));
         Assert.Throws<ArgumentException>(() => layer.Prepare(
-            new() { Query = Tensor.CreateFromShape<float>([1, Tokens, 7]) }, new() { Output = Tensor.CreateFromShape<float>([1, Tokens, 8]) }));
+            new() { Query = Tensor.CreateFromShape<float>([1, Tokens, 7]) },
+            new() { Output = Tensor.CreateFromShape<float>([1, Tokens, 8]) }));
     }
 
     private static AttentionEngine Create(Action compiling) => new(new AcceleratorBackend(
-        Engines.Get(AcceleratorDevices.EmulatorName).Device, AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName), TileChoice.For,
-        probe: new() { Compiling = compiling }));
+        Engines.Get(AcceleratorDevices.EmulatorName).Device, AcceleratorDevices.CreateContext(AcceleratorDevices.EmulatorName),
+        TileChoice.For, probe: new() { Compiling = compiling }));
 }

@@ -10,7 +10,7 @@ namespace AttentionGpu.Backends.Accelerator;
 internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, AcceleratorGate gate, TileChoice tiles, AcceleratorProbe probe)
     : IDisposable
 {
-    // A compilation takes 150 MB at most while it lasts: on a host with many cores their number would be that of the memory.
+    // A compilation takes 150 to 200 MB while it lasts: on a host with many cores they would take tens of gigabytes.
     private const int MaxCompilations = 8;
 
     private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();

@@ -107,15 +107,8 @@ public sealed class AttentionCacheOptions
     /// <exception cref="AttentionMemoryException">There is not enough memory.</exception>
     internal KeyValueCache Create(AttentionEngine engine, MultiHeadAttentionConfig config)
     {
-        var options = new KeyValueCacheOptions
+        KeyValueCacheOptions options = Of(config, Sessions + (PrefixBytes > 0 ? MostPrefixes : 0)) with
         {
-            KeyValueHeads = config.KeyValueHeads ?? config.Heads,
-            HeadSize = config.HeadSize ?? config.EmbeddingSize / config.Heads,
-            Element = Element,
-            Kind = Kind,
-            Capacity = Capacity,
-            Sequences = Sessions + (PrefixBytes > 0 ? MostPrefixes : 0),
-            PageSize = PageSize,
             Pages = Pages ?? (IsPaged ? PagesOf(Sessions) : null),
         };
         if (MemoryBytes is not long bytes)
@@ -136,6 +129,11 @@ public sealed class AttentionCacheOptions
             : options with { Sequences = (int)Math.Min(count, Sessions) });
     }
 
+    /// <summary>Makes a cache like it with room for one sequence of some rows.</summary>
+    /// <exception cref="AttentionMemoryException">There is not enough memory.</exception>
+    internal KeyValueCache CreateForOne(AttentionEngine engine, MultiHeadAttentionConfig config, int rows) =>
+        engine.CreateCache(Of(config, sequences: 1) with { Pages = IsPaged ? (rows + PageRows - 1) / PageRows : null });
+
     /// <summary>Prefixes that are kept at most, whatever their bytes: each takes a row of the table of pages.</summary>
     internal const int MostPrefixes = 256;
 
@@ -147,6 +145,17 @@ public sealed class AttentionCacheOptions
     internal int PageRows => IsPaged ? PageSize ?? KeyValueCacheOptions.DefaultPageSize : Capacity;
 
     private bool IsPaged => Kind == KeyValueCacheKind.Paged;
+
+    private KeyValueCacheOptions Of(MultiHeadAttentionConfig config, int sequences) => new()
+    {
+        KeyValueHeads = config.KeyValueHeads ?? config.Heads,
+        HeadSize = config.HeadSize ?? config.EmbeddingSize / config.Heads,
+        Element = Element,
+        Kind = Kind,
+        Capacity = Capacity,
+        Sequences = sequences,
+        PageSize = PageSize,
+    };
 
     private int PagesOf(int sequences) => (int)Math.Min(int.MaxValue, (long)sequences * ((Capacity + (long)PageRows - 1) / PageRows));
 }

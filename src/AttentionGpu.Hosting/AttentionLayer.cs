@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using AttentionGpu.Hosting.Devices;
 using AttentionGpu.Hosting.Scheduling;
 
@@ -71,6 +72,11 @@ internal abstract class AttentionLayer(AttentionService service, string name, Ca
 
     /// <summary>Joins requests of this layer.</summary>
     public abstract ForwardBatch Join(IReadOnlyList<ForwardRequest> requests, BatchMemory memory);
+
+    /// <summary>What compiles the kernels of each kind of request; they may run at the same time, and beside the queue.</summary>
+    /// <param name="engine">The engine that the layer is on.</param>
+    /// <param name="tokens">Tokens of a request of many.</param>
+    public abstract IEnumerable<Action> Preparations(AttentionEngine engine, int tokens);
 
     /// <summary>A request of some tokens whose result nobody reads.</summary>
     public abstract Task WarmUpAsync(int tokens, CancellationToken cancellationToken);
@@ -151,6 +157,26 @@ internal sealed class AttentionLayer<T> : AttentionLayer
         new ForwardBatch<T>(this, requests, memory);
 
     /// <inheritdoc/>
+    public override IEnumerable<Action> Preparations(AttentionEngine engine, int tokens)
+    {
+        MultiHeadAttention<T> layer = Current;
+        yield return () =>
+        {
+            ReadOnlySpan<int> starts = [0, tokens];
+            (Tensor<T> input, Tensor<T> output) = (Rows(tokens), Rows(tokens));
+            layer.Prepare(
+                new MultiHeadAttentionInputs<T> { Query = input, CumulativeLengths = starts, Causal = Causal },
+                new MultiHeadAttentionOutputs<T> { Output = output });
+        };
+        if (Sessions is null)
+            yield break;
+
+        // Many tokens and one run by other kernels.
+        yield return () => PrepareStep(engine, layer, Sessions.Options, Math.Min(tokens, Sessions.Options.Capacity));
+        yield return () => PrepareStep(engine, layer, Sessions.Options, 1);
+    }
+
+    /// <inheritdoc/>
     public override async Task WarmUpAsync(int tokens, CancellationToken cancellationToken)
     {
         var input = new T[tokens * Config.EmbeddingSize];
@@ -167,6 +193,19 @@ internal sealed class AttentionLayer<T> : AttentionLayer
                 .ConfigureAwait(false);
         }
     }
+
+    // In a cache of its own: that of the sessions is the scheduler's.
+    private void PrepareStep(AttentionEngine engine, MultiHeadAttention<T> layer, AttentionCacheOptions options, int tokens)
+    {
+        using KeyValueCache cache = options.CreateForOne(engine, layer.Config, tokens);
+        using KeyValueSequence sequence = cache.Open();
+        using KeyValueBatch batch = cache.Append([sequence], [tokens]);
+        (Tensor<T> input, Tensor<T> output) = (Rows(tokens), Rows(tokens));
+        layer.Prepare(
+            new MultiHeadAttentionInputs<T> { Query = input, Cache = batch }, new MultiHeadAttentionOutputs<T> { Output = output });
+    }
+
+    private Tensor<T> Rows(int tokens) => Tensor.CreateFromShape<T>([tokens, Config.EmbeddingSize]);
 
     // Queries, keys and values of a request are the same tokens.
     private static void RequireSelfAttention(MultiHeadAttentionConfig config, string name, int? size)

@@ -101,6 +101,7 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
     /// <inheritdoc/>
     public async Task WarmUpAsync(CancellationToken cancellationToken)
     {
+        await PrepareAsync(cancellationToken).ConfigureAwait(false);
         foreach (AttentionLayer layer in Layers.Values.Cast<AttentionLayer>())
         {
             long start = Stopwatch.GetTimestamp();
@@ -251,6 +252,27 @@ internal sealed class AttentionService : IAttentionService, IAsyncDisposable, ID
         if (deadline is { } given && (given <= TimeSpan.Zero || given > _longestDeadline))
             throw new ArgumentOutOfRangeException(nameof(deadline), given, "It must be more than 0 and at most one day.");
     }
+
+    // Kernels are compiled beside the queue, whose one thread would compile one call's after another's.
+    private Task PrepareAsync(CancellationToken cancellationToken) => Device.Kind is DeviceKind.Simd or DeviceKind.Reference
+        ? Task.CompletedTask
+        : Parallel.ForEachAsync(
+        Layers.Values.Cast<AttentionLayer>().SelectMany(layer => layer.Preparations(_devices.Engine, WarmUpTokens)),
+        new ParallelOptions { CancellationToken = cancellationToken, MaxDegreeOfParallelism = Environment.ProcessorCount },
+        (prepare, _) =>
+        {
+            try
+            {
+                prepare();
+            }
+            catch (Exception exception)
+            {
+                // The request that follows fails too, and its failure is handled as any other's: it may move to the fallback.
+                _log.NotPrepared(exception);
+            }
+
+            return ValueTask.CompletedTask;
+        });
 
     private IAttentionLayer Add<T>(
         string name, MultiHeadAttentionConfig config, MultiHeadAttentionWeights weights, AttentionCacheOptions? cache)

@@ -11,6 +11,8 @@ internal sealed partial class ServiceLog(ILogger logger, string service)
 
     public void Warm(string layer, double milliseconds) => Guard(() => LogWarm(service, layer, milliseconds));
 
+    public void NotPrepared(Exception exception) => Guard(() => LogNotPrepared(exception, service));
+
     /// <summary>A batch failed. If it is not for the device, its callers are told, and nobody else needs to know.</summary>
     public void Failed(Exception exception, string device, int requests, bool isOfDevice) => Guard(
         () =>
@@ -54,6 +56,9 @@ internal sealed partial class ServiceLog(ILogger logger, string service)
 
     [LoggerMessage(LogLevel.Information, "Attention service '{Service}' uses {Device} ({Description}).")]
     private partial void LogStarted(string service, string device, string description);
+
+    [LoggerMessage(LogLevel.Debug, "Attention service '{Service}' could not compile the kernels of a call before it runs.")]
+    private partial void LogNotPrepared(Exception exception, string service);
 
     [LoggerMessage(LogLevel.Information, "Attention service '{Service}' has warmed layer '{Layer}' up in {Milliseconds:F0} ms.")]
     private partial void LogWarm(string service, string layer, double milliseconds);

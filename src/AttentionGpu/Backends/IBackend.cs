@@ -29,6 +29,9 @@ internal interface IOperators
     /// </summary>
     int PanelRows(ElementType element);
 
+    /// <summary>Whether plans compile kernels, so that several are better made at once.</summary>
+    bool CompilesKernels => false;
+
     /// <summary>Picks the kernels of a signature. A plan is made once for each signature and shared by all threads.</summary>
     /// <exception cref="NotSupportedException">The device has no operator of this class.</exception>
     IPlan<TExtent, TBuffers> Plan<TSignature, TExtent, TBuffers>(TSignature signature)

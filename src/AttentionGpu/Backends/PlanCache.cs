@@ -11,6 +11,14 @@ internal sealed class PlanCache(IOperators operators)
 
     private readonly ConcurrentDictionary<Type, object> _byType = new();
 
+    /// <summary>Whether the plan of a signature has been made.</summary>
+    public bool Has<TSignature, TExtent, TBuffers>(TSignature signature)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
+        where TBuffers : struct =>
+        _byType.TryGetValue(typeof(TSignature), out object? plans)
+        && ((ConcurrentDictionary<TSignature, IPlan<TExtent, TBuffers>>)plans).ContainsKey(signature);
+
     /// <summary>The plan of a signature, made once.</summary>
     public IPlan<TExtent, TBuffers> Get<TSignature, TExtent, TBuffers>(TSignature signature)
         where TSignature : struct, ISignature<TExtent, TBuffers>

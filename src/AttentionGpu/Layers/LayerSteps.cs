@@ -60,6 +60,21 @@ internal readonly struct LayerSteps : IAttentionSteps
         return Math.Max(bytes, WorkspaceBytes(engine, _parameters.Value, KeyValueHeads, _shapes.KeyLength));
     }
 
+    public void AddTo(ref NewPlans plans)
+    {
+        Add(ref plans, JoinSignature, JoinExtent);
+        if (IsFused)
+        {
+            Add(ref plans, SplitSignature(_parameters.Query, _config.Heads + 2 * KeyValueHeads),
+                SplitExtent(_config.Heads + 2 * KeyValueHeads, _shapes.QueryLength));
+            return;
+        }
+
+        Add(ref plans, SplitSignature(_parameters.Query, _config.Heads), SplitExtent(_config.Heads, _shapes.QueryLength));
+        Add(ref plans, SplitSignature(_parameters.Key, KeyValueHeads), SplitExtent(KeyValueHeads, _shapes.KeyLength));
+        Add(ref plans, SplitSignature(_parameters.Value, KeyValueHeads), SplitExtent(KeyValueHeads, _shapes.KeyLength));
+    }
+
     public AttentionBuffers Before(AttentionEngine engine, in AttentionBuffers buffers, DeviceMemory intermediate, DeviceMemory workspace)
     {
         var parts = new Workspace(intermediate);
@@ -126,6 +141,12 @@ internal readonly struct LayerSteps : IAttentionSteps
         DeviceMemory key = IsFused ? query : parts.Take(keyBytes);
         DeviceMemory value = IsFused ? query : parts.Take(keyBytes);
         return (query, key, value, parts.Take(queryBytes));
+    }
+
+    private static void Add(ref NewPlans plans, LinearSignature signature, in LinearExtent extent)
+    {
+        if (extent.Rows != 0)
+            plans.Add<LinearSignature, LinearExtent, LinearBuffers>(signature, extent);
     }
 
     private long WorkspaceBytes(AttentionEngine engine, Parameter weight, int heads, int length) =>

@@ -106,6 +106,20 @@ public sealed partial class MultiHeadAttention<T> : MultiHeadAttention
     public void Forward(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs) =>
         Run(inputs, outputs, AttentionNames.Layer);
 
+    /// <summary>
+    /// Compiles what a call of these shapes needs, several kernels at once, and computes nothing: a first call takes seconds on a GPU.
+    /// Other layers with the same configuration need the same kernels. With a batch of a cache, the kernels for sequences that fill it are
+    /// compiled too; the batch stays as it was.
+    /// </summary>
+    /// <param name="inputs">The inputs of the call; of tensors the shapes alone count.</param>
+    /// <param name="outputs">Its outputs; none is written.</param>
+    /// <exception cref="ArgumentException">The call would be refused.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A length or a position is out of range.</exception>
+    /// <exception cref="AttentionMemoryException">There is not enough memory.</exception>
+    /// <exception cref="ObjectDisposedException">The layer, its engine or a tensor is disposed.</exception>
+    public void Prepare(in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs) =>
+        Run(inputs, outputs, AttentionNames.Layer, preparesOnly: true);
+
     /// <summary>Cross-attention: queries from one tensor, keys and values from others.</summary>
     /// <param name="query">[batch, query length, embedding size] (or length first).</param>
     /// <param name="key">[batch, key length, key size] (or length first); the same tensor as the query for self-attention.</param>

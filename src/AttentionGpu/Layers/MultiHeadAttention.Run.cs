@@ -26,7 +26,8 @@ public sealed partial class MultiHeadAttention<T>
     })];
 
     private void Run(
-        in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names, bool writesOnly = false)
+        in MultiHeadAttentionInputs<T> inputs, in MultiHeadAttentionOutputs<T> outputs, AttentionNames names, bool writesOnly = false,
+        bool preparesOnly = false)
     {
         var call = new CallMemory(Engine.Lifetime);
         RotaryTables.Pair? tables = null;
@@ -58,7 +59,13 @@ public sealed partial class MultiHeadAttention<T>
             AttentionInputs<T> attention = Lower(inputs, key, value, shapes, ref tables);
             Engine.Attend(
                 ref call,
-                shapes.Heads(isFused) with { Cache = cache, CacheLayer = inputs.CacheLayer, WritesOnly = writesOnly },
+                shapes.Heads(isFused) with
+                {
+                    Cache = cache,
+                    CacheLayer = inputs.CacheLayer,
+                    WritesOnly = writesOnly,
+                    PreparesOnly = preparesOnly,
+                },
                 attention,
                 new AttentionOutputs<T>
                 {

@@ -27,6 +27,12 @@ public sealed partial class AttentionEngine
             throw BadInput.Because("cache", "'cache' must be a batch of a cache of this engine; it is another engine's.");
         using AttentionRequest request = AttentionRequest.Create(heads, inputs, outputs, options, names, IsBatchInvariant);
         AttentionOverlaps.Check(heads, inputs, outputs, names);
+        if (heads.PreparesOnly)
+        {
+            Prepare(ref call, request, heads, steps);
+            return;
+        }
+
         bool strided = steps.TakesStridedRows;
         fixed (T* query = inputs.Query.Host, key = inputs.Key.Host, value = inputs.Value.Host)
         fixed (T* pastKey = inputs.PastKey.Host, pastValue = inputs.PastValue.Host)
@@ -91,6 +97,7 @@ public sealed partial class AttentionEngine
                 RequireAlignment(inputs, outputs, buffers, memory, names);
 
             // The last memory of the call: after it nothing fails for want of memory.
+            MakePlans(request, steps);
             long intermediateBytes = steps.IntermediateBytes;
             long workspaceBytes = Math.Max(steps.WorkspaceBytes(this), WorkspaceBytes(request, memory));
             var parts = new Workspace(call.Rent(checked(Workspace.Aligned(intermediateBytes) + workspaceBytes)));

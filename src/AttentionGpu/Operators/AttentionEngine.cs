@@ -155,6 +155,12 @@ public sealed partial class AttentionEngine : IDisposable
             _backend.Dispose();
     }
 
+    /// <summary>Whether the plan of a signature has been made.</summary>
+    internal bool HasPlan<TSignature, TExtent, TBuffers>(TSignature signature)
+        where TSignature : struct, ISignature<TExtent, TBuffers>
+        where TExtent : struct
+        where TBuffers : struct => _plans.Has<TSignature, TExtent, TBuffers>(signature);
+
     /// <summary>The plan of a signature, made once.</summary>
     internal IPlan<TExtent, TBuffers> Plan<TSignature, TExtent, TBuffers>(TSignature signature)
         where TSignature : struct, ISignature<TExtent, TBuffers>

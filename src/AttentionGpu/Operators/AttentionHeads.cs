@@ -35,6 +35,9 @@ internal readonly struct AttentionHeads
     /// <summary>Whether the call has no queries and no output: it writes rows of the cache.</summary>
     public bool WritesOnly { get; init; }
 
+    /// <summary>Whether the call is planned, and not run.</summary>
+    public bool PreparesOnly { get; init; }
+
     /// <summary>Whether several sequences lie one after another in one batch entry.</summary>
     public bool IsRagged { get; init; }
 

@@ -15,6 +15,9 @@ internal interface IAttentionSteps
     /// <summary>Bytes of memory that a step takes while it runs.</summary>
     long WorkspaceBytes(AttentionEngine engine);
 
+    /// <summary>Adds the plans of the steps to those that are made at once.</summary>
+    void AddTo(ref NewPlans plans);
+
     /// <summary>Makes the queries, keys and values of attention, and room for its output.</summary>
     /// <param name="engine">Runs the step.</param>
     /// <param name="buffers">The tensors of the call.</param>
@@ -34,6 +37,10 @@ internal readonly struct NoSteps : IAttentionSteps
     public long IntermediateBytes => 0;
 
     public long WorkspaceBytes(AttentionEngine engine) => 0;
+
+    public void AddTo(ref NewPlans plans)
+    {
+    }
 
     public AttentionBuffers Before(AttentionEngine engine, in AttentionBuffers buffers, DeviceMemory intermediate, DeviceMemory workspace) => buffers;
 

@@ -31,9 +31,11 @@ internal static class AcceleratorRun
     }
 
     /// <summary>Makes a plan whose kernel <see cref="AssertComputes"/> does not use.</summary>
-    public static void PlanAnother(AcceleratorBackend backend) =>
+    public static void PlanAnother(
+        AcceleratorBackend backend, ScoreVariants variants = ScoreVariants.Softcap, CausalKind causal = CausalKind.None,
+        bool hasWindow = false) =>
         backend.Operators.Plan<AttentionSignature, AttentionExtent, AttentionBuffers>(
-            _problem.Signature with { Variants = ScoreVariants.Softcap });
+            _problem.Signature with { Variants = variants, Causal = causal, HasWindow = hasWindow });
 
     private static DeviceMemory Upload(IDeviceMemory memory, params float[] values)
     {

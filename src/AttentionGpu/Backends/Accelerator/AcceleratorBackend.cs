@@ -11,6 +11,7 @@ internal sealed class AcceleratorBackend : IBackend
     private readonly AcceleratorGate _gate = new();
     private readonly ILGPU.Runtime.Accelerator _accelerator;
     private readonly AcceleratorMemory _memory;
+    private readonly KernelLoader _kernels;
 
     // Null where the accelerator is the caller's.
     private readonly Context? _context;
@@ -53,7 +54,8 @@ internal sealed class AcceleratorBackend : IBackend
         {
             probe ??= new AcceleratorProbe();
             _memory = new AcceleratorMemory(device.Name, accelerator, _gate, memoryLimit, probe);
-            Operators = new AcceleratorOperators(new KernelLoader(accelerator, _gate, chooseTiles(accelerator), probe));
+            _kernels = new KernelLoader(accelerator, _gate, chooseTiles(accelerator), probe);
+            Operators = new AcceleratorOperators(_kernels);
         }
         catch
         {
@@ -73,6 +75,7 @@ internal sealed class AcceleratorBackend : IBackend
     {
         if (!_gate.Close())
             return;
+        _kernels.Dispose();
         _memory.Dispose();
         DisposeOfOwn();
     }

@@ -17,6 +17,8 @@ internal sealed class AcceleratorOperators : IOperators
 
     public int PanelRows(ElementType element) => 0;
 
+    public bool CompilesKernels => true;
+
     public IPlan<TExtent, TBuffers> Plan<TSignature, TExtent, TBuffers>(TSignature signature)
         where TSignature : struct, ISignature<TExtent, TBuffers>
         where TExtent : struct

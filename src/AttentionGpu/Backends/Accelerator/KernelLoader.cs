@@ -4,16 +4,23 @@ using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using ILGPU;
 using ILGPU.Backends;
-using ILGPU.Backends.EntryPoints;
 using ILGPU.Runtime;
 
 namespace AttentionGpu.Backends.Accelerator;
 
 /// <summary>Compiles kernels once for each specialisation, and gives plans what they need to launch them.</summary>
 internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, AcceleratorGate gate, TileChoice tiles, AcceleratorProbe probe)
+    : IDisposable
 {
-    private readonly ConcurrentDictionary<MethodInfo, Delegate> _launchers = new();
-    private readonly Lock _compilation = new();
+    // A compilation takes 150 to 200 MB while it lasts: on a host with many cores they would take tens of gigabytes.
+    private const int MaxCompilations = 8;
+
+    private readonly ConcurrentDictionary<MethodInfo, Lazy<Delegate>> _launchers = new();
+    private readonly SemaphoreSlim _compilations = new(Compilations);
+    private readonly KernelCompiler _compiler = KernelCompiler.For(accelerator);
+
+    /// <summary>How many kernels are compiled at once.</summary>
+    public static int Compilations => Math.Min(Environment.ProcessorCount, MaxCompilations);
 
     public ILGPU.Runtime.Accelerator Accelerator => accelerator;
 
@@ -30,8 +37,8 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
         element == ElementType.Float16 && tiles.HasNativeHalf ? visitor.Visit<NativeHalfElement>() : element.Visit(visitor);
 
     /// <summary>
-    /// The launcher of a kernel of one-dimensional groups, compiled once. One thread compiles at a time, while others launch what is
-    /// compiled already.
+    /// The launcher of a kernel of one-dimensional groups, compiled once. Threads compile different kernels at the same time, while others
+    /// launch; those that need the same kernel wait for the first of them, and all get its exception if it fails. The next one tries again.
     /// </summary>
     /// <typeparam name="TLauncher">An action of a stream, a <see cref="KernelConfig"/> and the kernel's parameters.</typeparam>
     /// <param name="kernel">The kernel's method in one specialisation.</param>
@@ -40,12 +47,19 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
     public TLauncher Load<TLauncher>(Delegate kernel, KernelSpecialization specialization = default)
         where TLauncher : Delegate
     {
-        if (_launchers.TryGetValue(kernel.Method, out Delegate? known))
-            return (TLauncher)known;
+        MethodInfo method = kernel.Method;
+        if (_launchers.TryGetValue(method, out Lazy<Delegate>? known) && known.IsValueCreated)
+            return (TLauncher)known.Value;
         using AcceleratorGate.Scope open = gate.KeepOpen();
-        lock (_compilation)
+        Lazy<Delegate> launcher = _launchers.GetOrAdd(method, key => new Lazy<Delegate>(() => Compile<TLauncher>(key, specialization)));
+        try
         {
-            return (TLauncher)_launchers.GetOrAdd(kernel.Method, method => Compile<TLauncher>(method, specialization));
+            return (TLauncher)launcher.Value;
+        }
+        catch
+        {
+            _launchers.TryRemove(KeyValuePair.Create(method, launcher));
+            throw;
         }
     }
 
@@ -57,15 +71,23 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
             : throw new NotSupportedException(
                 $"The problem needs {groups:N0} thread groups in one launch; a device takes at most {int.MaxValue:N0}. Split the batch.");
 
-    // ILGPU's own cache of kernels holds, while it compiles, the lock that allocations take; so this goes past it.
+    /// <summary>When the gate is closed: nobody compiles any more.</summary>
+    public void Dispose() => _compilations.Dispose();
+
+    // Drivers load modules from many threads; ILGPU makes the launcher under a lock of its own.
     private TLauncher Compile<TLauncher>(MethodInfo kernel, KernelSpecialization specialization)
         where TLauncher : Delegate
     {
-        probe.Compiling?.Invoke();
-        accelerator.Bind();
-        CompiledKernel compiled = accelerator.GetBackend().Compile(
-            EntryPointDescription.FromExplicitlyGroupedKernel(kernel),
-            accelerator.AcceleratorType == AcceleratorType.Cuda ? specialization : KernelSpecialization.Empty);
-        return accelerator.LoadKernel(compiled).CreateLauncherDelegate<TLauncher>();
+        _compilations.Wait();
+        try
+        {
+            probe.Compiling?.Invoke();
+            CompiledKernel compiled = _compiler.Compile(kernel, specialization);
+            return accelerator.LoadKernel(compiled).CreateLauncherDelegate<TLauncher>();
+        }
+        finally
+        {
+            _compilations.Release();
+        }
     }
 }

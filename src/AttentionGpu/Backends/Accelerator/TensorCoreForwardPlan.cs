@@ -95,7 +95,7 @@ internal sealed class TensorCoreForwardPlan<TTensor, TElement, TSize, TRange> : 
         _signature = signature;
         _loader = loader;
         _range = range;
-        _general = new Lazy<IPlan<AttentionExtent, AttentionBuffers>>(general);
+        _general = new Lazy<IPlan<AttentionExtent, AttentionBuffers>>(general, LazyThreadSafetyMode.PublicationOnly);
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, TensorCoreAttentionArguments, ArrayView<Sequence>, TRange,
             ContiguousRows<TElement>, ArrayView<TElement>>>(
             TensorCoreAttentionKernel.Forward<TTensor, TElement, TSize, TRange>, TensorCoreAttentionKernel.Specialization(TSize.Columns));

@@ -61,7 +61,7 @@ internal sealed class TensorCoreLinearPlan<TTensor> : IPlan<LinearExtent, Linear
     {
         _signature = signature;
         _loader = loader;
-        _general = new Lazy<IPlan<LinearExtent, LinearBuffers>>(general);
+        _general = new Lazy<IPlan<LinearExtent, LinearBuffers>>(general, LazyThreadSafetyMode.PublicationOnly);
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, TensorCoreMatmulArguments>>(TensorCoreMatmulKernel.Multiply<TTensor>);
     }
 

@@ -188,7 +188,7 @@ public static class TensorCoreAttentionKernel
         if (pass == ValuePass.Plain)
             return;
         var head = new SequenceHead { Batch = place.Batch, Head = place.Head, Sequence = sequence };
-        long valueOrigin = value.Layout.Batch.Base(place.Batch, place.KeyHead) + value.Layout.Row(sequence.KeyStart);
+        long valueOrigin = value.Address(place.Batch, place.KeyHead, sequence.KeyStart);
         for (int i = 0; i < TSize.Columns / 2; i++)
         {
             int query = (i & 1) == 0 ? row0 : row1;

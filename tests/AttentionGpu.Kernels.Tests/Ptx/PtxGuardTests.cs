@@ -1,4 +1,3 @@
-using System.Reflection;
 using AttentionGpu.Kernels.Tests.Sass;
 using ILGPU.Runtime.Cuda;
 

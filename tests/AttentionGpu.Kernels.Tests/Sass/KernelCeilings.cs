@@ -15,11 +15,11 @@ internal sealed record KernelCeilings(string Names, double InstructionsOfProduct
         new("attention, tensor cores, head size 64", 14, [5, 4, 4, 5]),
         new("attention, tensor cores, head size 128", 11, [3, 2, 2, 3]),
         new("product, tensor cores", 10, [3, 2, 2, 4]),
-        new("attention, tile 8x8, head size 32", 4.8, [4, 4, 4, 4]),
-        new("attention, tile 8x16, head size 64", 3.8, [2, 2, 2, 2]),
-        new("attention, tile 8x16, two groups of values, head size 128", 3.6, [2, 2, 2, 2]),
-        new("product, tile 16x16", 3.3, [2, 2, 2, 2]),
-        new("product, tile 8x8", 5.2, [10, 10, 10, 10]),
+        new("attention, tile 8x8, head size 32", 2.4, [6, 6, 6, 6]),
+        new("attention, tile 8x16, head size 64", 2.2, [3, 3, 3, 3]),
+        new("attention, tile 8x16, two groups of values, head size 128", 2, [3, 3, 3, 3]),
+        new("product, tile 16x16", 1.7, [2, 2, 2, 2]),
+        new("product, tile 8x8", 2, [10, 10, 10, 10]),
     ];
 
     public static KernelCeilings Of(CountedKernel kernel) =>

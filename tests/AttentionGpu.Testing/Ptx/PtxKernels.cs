@@ -31,6 +31,7 @@ internal static class PtxKernels
     /// <summary>The limits that the planner gives a kernel.</summary>
     public static KernelSpecialization Specialization(MethodInfo kernel, Type[] arguments) =>
         kernel == Attention ? AttentionKernel.Specialization(Threads(arguments[0]))
+        : kernel == Matmul ? MatmulKernel.Specialization(Threads(arguments[0]))
         : kernel == TensorAttention ? TensorCoreAttentionKernel.Specialization(
             arguments.Contains(typeof(TensorCoreSize64)) ? TensorCoreSize64.Columns : TensorCoreSize128.Columns)
         : KernelSpecialization.Empty;

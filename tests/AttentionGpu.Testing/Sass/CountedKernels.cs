@@ -189,8 +189,8 @@ internal static class CountedKernels
         {
             yield return new CountedKernel($"norm and rotary embedding, {name}", transform, [element, PtxKernels.Rows(element)], 128)
             {
-                Trips = "1 5 1",
-                Elements = 4,
+                Trips = "4 3 4",
+                Elements = HeadTransformKernel.ThreadElements,
                 ElementBytes = 2.0 * bytes,
             };
         }

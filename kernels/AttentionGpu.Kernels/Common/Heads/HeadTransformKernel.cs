@@ -18,6 +18,12 @@ public static class HeadTransformKernel
     /// <summary>Most threads in a group; the group's size is a power of two up to it.</summary>
     public const int MaxThreads = 128;
 
+    /// <summary>
+    /// Elements of a row for each of its threads, fewer in the last: the more they are, the less do the row's place and the sums of its
+    /// threads cost an element.
+    /// </summary>
+    public const int ThreadElements = 16;
+
     // Below it, squares of float32 have lost digits.
     private const float SmallestMean = 1e-30f;
 
@@ -58,6 +64,7 @@ public static class HeadTransformKernel
         {
             int matrix = index / shape.Length;
             int batch = matrix / shape.Heads;
+            int head = matrix - batch * shape.Heads;
             int row = index - matrix * shape.Length;
             int position = shape.FirstPosition + row;
             long positionIndex = (long)batch * shape.Length + row;
@@ -84,8 +91,8 @@ public static class HeadTransformKernel
                 if (shape.HasPositions != 0)
                     position = positions[positionIndex];
                 firstAngle = ((long)batch * shape.TableStride + position) * (shape.RotarySize >> 1);
-                first = shape.Source.Base(matrix) + shape.Source.Row(row);
-                address = target.Row(target.Origin(matrix, targetRow), 0);
+                first = shape.Source.Batch.Base(batch, head) + shape.Source.Row(row);
+                address = target.Address(batch, head, targetRow);
             }
         }
 
@@ -191,8 +198,9 @@ public static class HeadTransformKernel
             Group.Barrier();
         }
 
-        sum = sums[Group.IdxX - lane];
-        return new Float4(sum.X / line.Shape.Size, sum.Y / line.Shape.Size, sum.Z / line.Shape.Size, 0f);
+        Float4 means = sums[Group.IdxX - lane];
+        means.Scale(1f / line.Shape.Size);
+        return means;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

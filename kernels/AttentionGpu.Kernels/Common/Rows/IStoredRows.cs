@@ -14,6 +14,9 @@ public interface IStoredRows : IMatrixRows
     /// <summary>2 to the power of this elements share a scale; 30 where a whole row does.</summary>
     static abstract int GroupShift { get; }
 
+    /// <summary>The address of a row of the matrix of a head, where no heads share one.</summary>
+    long Address(int batch, int head, int row);
+
     /// <summary>
     /// The scale of a group, as it is stored: 0 where all elements are 0, NaN where one is not finite or the scale is too large.
     /// </summary>

@@ -50,6 +50,10 @@ public struct Int4Rows : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Address(int batch, int head, int row) => Layout.Batch.Base(batch, head) + Layout.Row(row);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Skip(long origin, int rows) => Row(origin, rows);
 
     /// <inheritdoc/>

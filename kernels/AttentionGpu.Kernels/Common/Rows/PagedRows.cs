@@ -40,6 +40,10 @@ public struct PagedRows<TRows> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Address(int batch, int head, int row) => Row((First.Address(batch, head, 0) << 32) | (uint)row, 0);
+
+    /// <inheritdoc/>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Skip(long origin, int rows) => origin + rows;
 
     /// <inheritdoc/>

@@ -109,11 +109,11 @@ public static class AttentionKernel
         long sumBase = 0;
         if (firstQuery < queryLength)
         {
-            queryOrigin = query.Origin(place.Matrix, head.Sequence.QueryStart + firstQuery);
+            queryOrigin = query.Address(place.Batch, place.Head, head.Sequence.QueryStart + firstQuery);
             keyOrigin = key.Origin(place.Matrix, head.Sequence.KeyStart);
             valueOrigin = value.Origin(place.Matrix, head.Sequence.KeyStart);
-            outputBase = shape.Output.Base(place.Matrix) + shape.Output.Row(head.Sequence.QueryStart);
-            sumBase = shape.LogSumExp.Base(place.Matrix) + shape.LogSumExp.Row(head.Sequence.QueryStart);
+            outputBase = shape.Output.Batch.Base(place.Batch, place.Head) + shape.Output.Row(head.Sequence.QueryStart);
+            sumBase = shape.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.LogSumExp.Row(head.Sequence.QueryStart);
         }
 
         ThreadPosition<TTile> thread = ThreadPosition<TTile>.Current;

@@ -92,7 +92,7 @@ public static class DecodeKernel
             int head = place.Head * group + ofGroup;
             queries[row] = exists ? own : -1;
             heads[row] = head;
-            addresses[row] = query.Layout.Batch.Base(batch, head) + query.Layout.Row(sequence.QueryStart + (exists ? own : 0));
+            addresses[row] = query.Address(batch, head, sequence.QueryStart + (exists ? own : 0));
         }
 
         var rows = new DecodeRows<TRange, TVariant>

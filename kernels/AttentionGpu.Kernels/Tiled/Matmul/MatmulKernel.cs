@@ -6,12 +6,20 @@ using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Tiled.Tiles;
 using ILGPU;
+using ILGPU.Runtime;
 
 namespace AttentionGpu.Kernels.Tiled.Matmul;
 
 /// <summary>The matrix product of the projections, and of attention when its weights are asked for.</summary>
 public static class MatmulKernel
 {
+    // On a multiprocessor of 65,536 registers, which leaves 102 to a thread.
+    private const int ResidentThreads = 640;
+
+    /// <summary>Limits registers, so that ten groups of 64 threads are resident, or two of 256.</summary>
+    /// <param name="threads">Threads in a group.</param>
+    public static KernelSpecialization Specialization(int threads) => new(threads, ResidentThreads / threads);
+
     /// <summary>Columns of the result that a group of <typeparamref name="TTile"/> computes.</summary>
     public static int TileColumns<TTile>()
         where TTile : struct, ITile => 4 * TTile.ColumnThreads * FragmentPair<Fragment8x4>.Groups;

@@ -55,7 +55,8 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
         _signature = signature;
         _loader = loader;
         _target = target;
-        _launch = RowLaunch.For(loader.Accelerator, HeadTransformKernel.MaxThreads, signature.Size);
+        _launch = RowLaunch.For(
+            loader.Accelerator, HeadTransformKernel.MaxThreads, signature.Size, HeadTransformKernel.ThreadElements);
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
             ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<int>, ArrayView<Sequence>>>(
             HeadTransformKernel.Transform<TSource, TTarget>);

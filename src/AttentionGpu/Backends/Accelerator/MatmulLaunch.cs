@@ -103,7 +103,8 @@ internal sealed class TiledMatmul<TTile, TLeft, TRight, TOutput, TResult, TEpilo
     private Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue> Load() =>
         _kernel ??= loader.Load<
             Action<AcceleratorStream, KernelConfig, MatmulArguments, TLeft, TRight, ArrayView<TOutput>, TResult, TEpilogue>>(
-            MatmulKernel.Multiply<TTile, TLeft, TRight, TOutput, TResult, TEpilogue>);
+            MatmulKernel.Multiply<TTile, TLeft, TRight, TOutput, TResult, TEpilogue>,
+            MatmulKernel.Specialization(ThreadPosition<TTile>.Threads));
 
     private static KernelConfig Groups(MatmulArguments shape, int matrices) =>
         KernelLoader.Groups(MatmulKernel.GroupCount<TTile>(shape, matrices), ThreadPosition<TTile>.Threads);

@@ -13,15 +13,16 @@ internal readonly record struct RowLaunch(int Threads, int LaneShift)
     /// <param name="accelerator">The device.</param>
     /// <param name="maxThreads">Most threads of a group.</param>
     /// <param name="rowLength">Elements of a row.</param>
-    public static RowLaunch For(ILGPU.Runtime.Accelerator accelerator, int maxThreads, int rowLength)
+    /// <param name="threadElements">Elements of a thread, where a group has as many threads.</param>
+    public static RowLaunch For(ILGPU.Runtime.Accelerator accelerator, int maxThreads, int rowLength, int threadElements = 4)
     {
         int shift = BitOperations.Log2((uint)Math.Min(maxThreads, accelerator.MaxNumThreadsPerGroup));
-        return new RowLaunch(1 << shift, Math.Min(shift, Lanes(rowLength)));
+        return new RowLaunch(1 << shift, Math.Min(shift, Lanes(rowLength, threadElements)));
     }
 
-    /// <summary>2 to the power of this threads have four elements of a row each.</summary>
-    public static int Lanes(int rowLength) =>
-        BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)Math.Max(1, TileCount.DivideUp(rowLength, 4))));
+    /// <summary>2 to the power of this threads have that many elements of a row each.</summary>
+    public static int Lanes(int rowLength, int threadElements = 4) =>
+        BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)Math.Max(1, TileCount.DivideUp(rowLength, threadElements))));
 
     /// <summary>The launch. Kernels count rows in 32 bits, also those that the last group does not have.</summary>
     /// <exception cref="NotSupportedException">There are more rows than that.</exception>

@@ -55,7 +55,7 @@ internal struct HeadRow<TElement>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly Float4 Values(int column)
     {
-        Float4 values = Normalised(column);
+        Float4 values = Normalised(column, IsAligned);
         if (column >= Shape.RotarySize)
             return values;
         if (Shape.IsInterleaved != 0)
@@ -67,15 +67,28 @@ internal struct HeadRow<TElement>
         }
 
         int half = Shape.RotarySize >> 1;
-        bool isFirst = column < half;
-        int pair = isFirst ? column : column - half;
-        Float4 partners = Normalised(isFirst ? column + half : pair);
-        partners.Scale(isFirst ? -1f : 1f);
-        Float4 cosines = Quad<SingleElement>.Load(Cosine, FirstAngle + pair, 4, isAligned: true);
-        Float4 sines = Quad<SingleElement>.Load(Sine, FirstAngle + pair, 4, isAligned: true);
-        return new Float4(
-            values.X * cosines.X + partners.X * sines.X, values.Y * cosines.Y + partners.Y * sines.Y,
-            values.Z * cosines.Z + partners.Z * sines.Z, values.W * cosines.W + partners.W * sines.W);
+        Rows8 pairs = Pairs(column < half ? column : column - half);
+        return column < half ? pairs.Low : pairs.High;
+    }
+
+    /// <summary>
+    /// Four elements of the first half of what is rotated, from a column that is a multiple of four, and their partners in the second; only
+    /// where rows are aligned and pairs are no neighbours. 6 loads.
+    /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly Rows8 Pairs(int column)
+    {
+        Float4 first = Normalised(column, isAligned: true);
+        Float4 second = Normalised(column + (Shape.RotarySize >> 1), isAligned: true);
+        Float4 cosines = Quad<SingleElement>.Load(Cosine, FirstAngle + column, 4, isAligned: true);
+        Float4 sines = Quad<SingleElement>.Load(Sine, FirstAngle + column, 4, isAligned: true);
+        return new Rows8(
+            new Float4(
+                first.X * cosines.X + -second.X * sines.X, first.Y * cosines.Y + -second.Y * sines.Y,
+                first.Z * cosines.Z + -second.Z * sines.Z, first.W * cosines.W + -second.W * sines.W),
+            new Float4(
+                second.X * cosines.X + first.X * sines.X, second.Y * cosines.Y + first.Y * sines.Y,
+                second.Z * cosines.Z + first.Z * sines.Z, second.W * cosines.W + first.W * sines.W));
     }
 
     // Two pairs of neighbours, of which only the first may be rotated.
@@ -112,12 +125,12 @@ internal struct HeadRow<TElement>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private readonly Float4 Normalised(int column)
+    private readonly Float4 Normalised(int column, bool isAligned)
     {
-        Float4 values = Load(column);
+        Float4 values = Quad<TElement>.Load(Source, First + column, Shape.Size - column, isAligned);
         if (Shape.HasNorm != 0)
         {
-            Float4 factors = Quad<SingleElement>.Load(Norm, column, Shape.Size - column, IsAligned);
+            Float4 factors = Quad<SingleElement>.Load(Norm, column, Shape.Size - column, isAligned);
             values = new Float4(
                 values.X * Range * Factor * factors.X, values.Y * Range * Factor * factors.Y, values.Z * Range * Factor * factors.Z,
                 values.W * Range * Factor * factors.W);

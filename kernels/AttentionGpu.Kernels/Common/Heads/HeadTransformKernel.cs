@@ -128,8 +128,22 @@ public static class HeadTransformKernel
         }
         else
         {
-            for (int i = 4 * lane; i < size; i += 4 << shape.LaneShift)
-                target.Store(address, i, line.Values(i), size - i, line.IsAligned, 1f);
+            // The halves of what is rotated are computed together.
+            int half = line.IsAligned && shape.IsInterleaved == 0 ? shape.RotarySize >> 1 : 0;
+            for (int i = 4 * lane; i < size - half; i += 4 << shape.LaneShift)
+            {
+                int column = i + half;
+                if (i < half)
+                {
+                    Rows8 pairs = line.Pairs(i);
+                    target.Store(address, i, pairs.Low, 4, isAligned: true, 1f);
+                    target.Store(address, column, pairs.High, 4, isAligned: true, 1f);
+                }
+                else
+                {
+                    target.Store(address, column, line.Values(column), size - column, line.IsAligned, 1f);
+                }
+            }
         }
     }
 

@@ -111,8 +111,10 @@ public static class TensorCoreAttentionKernel
         int lastQuery = IntrinsicMath.Min(firstQuery + Queries, sequence.QueryLength) - 1;
         int startKey = range.FirstKey(sequence, firstQuery);
         int endKey = range.EndKey(sequence, lastQuery);
-        long output0 = Address(shape.Output, shape.Attention.Output, place.Batch, place.Head, sequence.QueryStart + row0) + column * ElementBytes;
-        long output1 = Address(shape.Output, shape.Attention.Output, place.Batch, place.Head, sequence.QueryStart + row1) + column * ElementBytes;
+        RowLayout outputRows = shape.Attention.Output;
+        long outputColumn0 = shape.Output + column * ElementBytes;
+        long output0 = Address(outputColumn0, outputRows, place.Batch, place.Head, sequence.QueryStart + row0);
+        long output1 = Address(outputColumn0, outputRows, place.Batch, place.Head, sequence.QueryStart + row1);
         int columns0 = row0 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int columns1 = row1 < sequence.QueryLength ? shape.Attention.ValueHeadSize : 0;
         int pass = ValuePass.Plain;

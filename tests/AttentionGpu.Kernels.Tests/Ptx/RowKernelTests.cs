@@ -9,8 +9,8 @@ using ILGPU.Runtime.Cuda;
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>
-/// The PTX of the kernels over scores, run on <see cref="PtxMachine"/>, which refuses accesses that are not aligned: rows that are read four
-/// scores at once, and rows that are not.
+/// The PTX of the kernels over scores, run on <see cref="PtxMachine"/>, which refuses accesses that are not aligned: rows that are read
+/// four scores at once, and rows that are not.
 /// </summary>
 public class RowKernelTests
 {
@@ -48,7 +48,8 @@ public class RowKernelTests
         ulong address = memory.Add<float>(scores);
         ulong target = memory.Add<Half>([.. Enumerable.Repeat(Half.NaN, scores.Length)]);
         Machine(
-            nameof(MaskedSoftmaxKernel.Store), memory, Shape(keys), address, typeof(NativeHalfElement), typeof(CausalRange), typeof(NoVariant))
+            nameof(MaskedSoftmaxKernel.Store), memory, Shape(keys), address, typeof(NativeHalfElement), typeof(CausalRange),
+            typeof(NoVariant))
             .With(2, new PtxView(target)).With(3, new PtxView(address)).Run(Groups(Batch * Heads * Queries), Threads);
         Half[] actual = memory.Get<Half>(target).ToArray();
         for (int i = 0; i < scores.Length; i++)
@@ -75,7 +76,8 @@ public class RowKernelTests
         AssertClose(expected, memory.Get<float>(target), 1e-6);
     }
 
-    private static PtxMachine Machine(string kernel, PtxGlobalMemory memory, SoftmaxArguments shape, ulong scores, params Type[] arguments) =>
+    private static PtxMachine Machine(
+        string kernel, PtxGlobalMemory memory, SoftmaxArguments shape, ulong scores, params Type[] arguments) =>
         new PtxMachine(
             new PtxProgram(PtxCompiler.Compile(CudaArchitecture.SM_75, typeof(MaskedSoftmaxKernel).GetMethod(kernel)!, arguments)), memory)
             .With(0, shape).With(1, new PtxView(scores));

@@ -41,7 +41,9 @@ public struct Quad<TElement>
             Load(elements, first + 3, count > 3));
     }
 
-    /// <summary>Writes four elements, or as many as there are. Parameters as for <see cref="Load(ArrayView{TElement}, long, int, bool)"/>.</summary>
+    /// <summary>
+    /// Writes four elements, or as many as there are. Parameters as for <see cref="Load(ArrayView{TElement}, long, int, bool)"/>.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Store(ArrayView<TElement> elements, long first, int count, bool isAligned, Float4 values)
     {

@@ -65,7 +65,10 @@ public static class MergeKernel
         }
 
         if (shape.Attention.HasLogSumExp != 0 && Group.IdxX == 0)
-            tables.LogSumExp[shape.Attention.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.Attention.LogSumExp.Row(row)] = state.LogSumExp;
+        {
+            long sumAt = shape.Attention.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.Attention.LogSumExp.Row(row);
+            tables.LogSumExp[sumAt] = state.LogSumExp;
+        }
     }
 
     /// <summary>No mean of finite values is larger than the largest finite value; rounding can make it so.</summary>

@@ -74,7 +74,8 @@ public static class MatmulKernel
                 leftPanel.Cast<float>(), 4 * rowPitch, ThreadPosition<TTile>.TileRows,
                 left, leftOrigin, shape.Rows - firstRow, depth, shape.Depth);
             PanelLoader.LoadTransposed<TTile, TRight>(
-                rightPanel.Cast<float>(), 4 * columnPitch, tileColumns, right, rightOrigin, shape.Columns - firstColumn, depth, shape.Depth);
+                rightPanel.Cast<float>(), 4 * columnPitch, tileColumns, right, rightOrigin, shape.Columns - firstColumn, depth,
+                shape.Depth);
             Group.Barrier();
             for (int line = 0; line < TTile.Depth; line++)
             {

@@ -164,7 +164,8 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
 
     private ScoreStore PlanAverage()
     {
-        var average = _loader.Load<Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<SingleElement>, ArrayView<TElement>>>(
+        var average = _loader.Load<
+            Action<AcceleratorStream, KernelConfig, SoftmaxArguments, ArrayView<SingleElement>, ArrayView<TElement>>>(
             AverageHeadsKernel.Average<TElement>);
         return (
             in AttentionExtent extent, SoftmaxArguments shape, DeviceMemory scores, in AttentionBuffers buffers, AttentionTables _) =>

@@ -189,7 +189,7 @@ internal static class CountedKernels
         {
             yield return new CountedKernel($"norm and rotary embedding, {name}", transform, [element, PtxKernels.Rows(element)], 128)
             {
-                Trips = "4 3 2",
+                Trips = "8 2 4",
                 Elements = HeadTransformKernel.ThreadElements,
                 ElementBytes = 2.0 * bytes,
             };

@@ -39,6 +39,9 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
     where TSource : unmanaged, IElement<TSource>
     where TTarget : struct, IStoredRows
 {
+    // Threads that keep a multiprocessor busy.
+    private const int BusyThreads = 512;
+
     // Elements that a thread takes at once.
     private const int RowElements = 4;
 
@@ -48,14 +51,16 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
     private readonly HeadTransformSignature _signature;
     private readonly KernelLoader _loader;
     private readonly IRowBinder<TTarget> _target;
-    private readonly RowLaunch _launch;
+    private readonly RowLaunch _fewRows;
+    private readonly RowLaunch _manyRows;
 
     public HeadTransformPlan(HeadTransformSignature signature, KernelLoader loader, IRowBinder<TTarget> target)
     {
         _signature = signature;
         _loader = loader;
         _target = target;
-        _launch = RowLaunch.For(
+        _fewRows = RowLaunch.For(loader.Accelerator, HeadTransformKernel.MaxThreads, signature.Size);
+        _manyRows = RowLaunch.For(
             loader.Accelerator, HeadTransformKernel.MaxThreads, signature.Size, HeadTransformKernel.ThreadElements);
         _kernel = loader.Load<Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
             ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<int>, ArrayView<Sequence>>>(
@@ -88,7 +93,7 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
             RowsAreKeys = extent.RowsAreKeys ? 1 : 0,
             FollowsPast = _signature.FollowsPast ? 1 : 0,
             Rows = checked((int)RowCount(extent)),
-            LaneShift = _launch.LaneShift,
+            LaneShift = Launch(extent).LaneShift,
             IsAligned = IsAligned(extent, buffers) ? 1 : 0,
             Source = AttentionLayouts.Rows(extent.Source, extent.Heads),
         };
@@ -105,7 +110,13 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
 
     private static long RowCount(in HeadTransformExtent extent) => (long)extent.Batch * extent.Heads * extent.Length;
 
-    private KernelConfig Groups(in HeadTransformExtent extent) => _launch.Groups(RowCount(extent));
+    // A row's sum of squares must not depend on how many rows there are.
+    private RowLaunch Launch(in HeadTransformExtent extent) =>
+        _signature.HasNorm || RowCount(extent) << _manyRows.LaneShift >= (long)BusyThreads * _loader.Tiles.BusyGroups
+            ? _manyRows
+            : _fewRows;
+
+    private KernelConfig Groups(in HeadTransformExtent extent) => Launch(extent).Groups(RowCount(extent));
 
     // Quantised rows are counted, not measured in elements: they are as far apart as they are long.
     private bool IsAligned(in HeadTransformExtent extent, in HeadTransformBuffers buffers) =>

@@ -197,8 +197,7 @@ public static class TensorCoreAttentionKernel
             int outputColumn = column + (i >> 2) * TensorCoreTiles.PieceElements + ((i >> 1) & 1);
             if (query < sequence.QueryLength && outputColumn < shape.Attention.ValueHeadSize)
             {
-                long element = shape.Attention.Output.Batch.Base(place.Batch, place.Head)
-                    + shape.Attention.Output.Row(sequence.QueryStart + query) + outputColumn;
+                long element = shape.Attention.Output.Address(place.Batch, place.Head, sequence.QueryStart + query) + outputColumn;
                 ValuePass.AddVisible(output, element, value, valueOrigin, outputColumn, head, query, range, default(NoVariant));
             }
         }
@@ -239,5 +238,5 @@ public static class TensorCoreAttentionKernel
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static long Address(long tensor, RowLayout layout, int batch, int head, int row) =>
-        tensor + (layout.Batch.Base(batch, head) + layout.Row(row)) * ElementBytes;
+        tensor + layout.Address(batch, head, row) * ElementBytes;
 }

@@ -97,7 +97,8 @@ public sealed partial class AttentionEngine
                 RequireAlignment(inputs, outputs, buffers, memory, names);
 
             // The last memory of the call: after it nothing fails for want of memory.
-            MakePlans(request, steps);
+            if (!HasPlan<AttentionSignature, AttentionExtent, AttentionBuffers>(request.Signature))
+                MakePlans(request, steps);
             long intermediateBytes = steps.IntermediateBytes;
             long workspaceBytes = Math.Max(steps.WorkspaceBytes(this), WorkspaceBytes(request, memory));
             var parts = new Workspace(call.Rent(checked(Workspace.Aligned(intermediateBytes) + workspaceBytes)));

@@ -85,14 +85,14 @@ public static class ExtraKeysKernel
         var place = new GroupPlace(shape.Length, 1, shape.Heads);
         int row = place.Column;
         int keyHead = place.Head / shape.GroupSize;
-        long sumAt = shape.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.LogSumExp.Row(row);
+        long sumAt = shape.LogSumExp.Address(place.Batch, place.Head, row);
         float before = logSumExp[sumAt];
         float product = 0f;
         if (shape.HasKey != 0)
         {
             product = shape.Scale
                 * Dot(
-                    products, query, shape.Query.Batch.Base(place.Batch, place.Head) + shape.Query.Row(row), key,
+                    products, query, shape.Query.Address(place.Batch, place.Head, row), key,
                     (long)keyHead * shape.HeadSize, shape.HeadSize);
         }
 
@@ -107,7 +107,7 @@ public static class ExtraKeysKernel
         float total = sum == 0f ? 1f : sum;
         float factor = beforeShare / total;
         float keyWeight = keyShare / total;
-        long outputAt = shape.Output.Batch.Base(place.Batch, place.Head) + shape.Output.Row(row);
+        long outputAt = shape.Output.Address(place.Batch, place.Head, row);
         long valueAt = (long)keyHead * shape.ValueHeadSize + Group.IdxX;
         for (int i = Group.IdxX; i < shape.ValueHeadSize; i += Group.DimX, valueAt += Group.DimX)
         {

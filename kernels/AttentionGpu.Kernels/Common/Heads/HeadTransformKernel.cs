@@ -4,6 +4,7 @@ using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Sequences;
+using AttentionGpu.Kernels.Common.Tiles;
 using ILGPU;
 using ILGPU.Algorithms;
 
@@ -51,8 +52,9 @@ public static class HeadTransformKernel
         where TTarget : struct, IStoredRows
     {
         ArrayView<Float4> shared = SharedMemory.Allocate<Float4>(MaxThreads);
-        int index = Grid.IdxX * (Group.DimX >> shape.LaneShift) + (Group.IdxX >> shape.LaneShift);
-        int lane = Group.IdxX & ((1 << shape.LaneShift) - 1);
+        var thread = new ThreadRow(shape.LaneShift);
+        int index = thread.Row;
+        int lane = thread.Lane;
 
         // Threads without a row take part in the barriers. What a branch has chosen ILGPU leaves there, and divides by lengths and heads
         // once a row.
@@ -91,7 +93,7 @@ public static class HeadTransformKernel
                 if (shape.HasPositions != 0)
                     position = positions[positionIndex];
                 firstAngle = ((long)batch * shape.TableStride + position) * (shape.RotarySize >> 1);
-                first = shape.Source.Batch.Base(batch, head) + shape.Source.Row(row);
+                first = shape.Source.Address(batch, head, row);
                 address = target.Address(batch, head, targetRow);
             }
         }

@@ -47,12 +47,12 @@ public static class MergeStatesKernel
     {
         var place = new GroupPlace(shape.Length, 1, shape.Output.Batch.Heads);
         int query = place.Column;
-        long sumAt = shape.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.LogSumExp.Row(query);
+        long sumAt = shape.LogSumExp.Address(place.Batch, place.Head, query);
         var state = new OnlineSoftmax { Maximum = float.NegativeInfinity, Sum = 0f };
         for (int part = 0; part < shape.Parts; part++)
             state.Add(logSumExps[sumAt + part * shape.Rows]);
         float normalizer = state.Normalizer;
-        long first = shape.Output.Batch.Base(place.Batch, place.Head) + shape.Output.Row(query);
+        long first = shape.Output.Address(place.Batch, place.Head, query);
         for (int column = Group.IdxX; column < shape.ValueHeadSize; column += Group.DimX)
         {
             float mean = 0f;

@@ -15,6 +15,10 @@ public struct RowLayout : IMatrixLayout
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Base(int matrix) => Batch.Base(matrix);
 
+    /// <summary>The first element of a row of a head of a batch entry, where no heads share a matrix.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly long Address(int batch, int head, int row) => Batch.Base(batch, head) + Row(row);
+
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly long Row(int row) => row * RowStride;

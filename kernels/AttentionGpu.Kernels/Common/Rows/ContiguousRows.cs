@@ -32,7 +32,7 @@ public struct ContiguousRows<TElement> : IStoredRows
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public readonly long Address(int batch, int head, int row) => Layout.Batch.Base(batch, head) + Layout.Row(row);
+    public readonly long Address(int batch, int head, int row) => Layout.Address(batch, head, row);
 
     /// <inheritdoc/>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

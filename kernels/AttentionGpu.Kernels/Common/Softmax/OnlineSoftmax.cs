@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using AttentionGpu.Kernels.Common.Fragments;
 using ILGPU.Algorithms;
 
 namespace AttentionGpu.Kernels.Common.Softmax;
@@ -66,6 +67,10 @@ public struct OnlineSoftmax
     /// <summary>The weight of <paramref name="score"/> relative to the maximum: in [0, 1] once the maximum has been raised to it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly float Weight(float score) => XMath.Exp(score - Shift);
+
+    /// <summary>The weights of four scores.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly Float4 Weights(Float4 scores) => new(Weight(scores.X), Weight(scores.Y), Weight(scores.Z), Weight(scores.W));
 
     /// <summary>Takes one score in: raises the maximum and adds the score's weight.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

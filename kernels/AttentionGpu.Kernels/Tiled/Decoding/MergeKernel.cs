@@ -46,7 +46,7 @@ public static class MergeKernel
             state.Add(shape.LogSumExp[part]);
         float normalizer = state.Normalizer;
         int row = sequence.QueryStart + query;
-        long outputRow = shape.Attention.Output.Batch.Base(place.Batch, place.Head) + shape.Attention.Output.Row(row);
+        long outputRow = shape.Attention.Output.Address(place.Batch, place.Head, row);
         for (int column = Group.IdxX; column < shape.Attention.ValueHeadSize; column += Group.DimX)
         {
             float mean = 0f;
@@ -66,7 +66,7 @@ public static class MergeKernel
 
         if (shape.Attention.HasLogSumExp != 0 && Group.IdxX == 0)
         {
-            long sumAt = shape.Attention.LogSumExp.Batch.Base(place.Batch, place.Head) + shape.Attention.LogSumExp.Row(row);
+            long sumAt = shape.Attention.LogSumExp.Address(place.Batch, place.Head, row);
             tables.LogSumExp[sumAt] = state.LogSumExp;
         }
     }

@@ -1,5 +1,6 @@
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
+using AttentionGpu.Kernels.Common.Tiles;
 using ILGPU;
 
 namespace AttentionGpu.Kernels.Tiled.Softmax;
@@ -17,21 +18,22 @@ public static class AverageHeadsKernel
     public static void Average<TElement>(SoftmaxArguments shape, ArrayView<SingleElement> weights, ArrayView<TElement> average)
         where TElement : unmanaged, IElement<TElement>
     {
-        int row = shape.Row;
+        var thread = new ThreadRow(shape.LaneShift);
+        int row = thread.Row;
         int count = 0;
         long source = 0;
         if (row < shape.Rows)
         {
             int batch = row / shape.QueryLength;
             int firstRow = batch * shape.Heads * shape.QueryLength + (row - batch * shape.QueryLength);
-            count = shape.KeyLength - 4 * shape.Lane;
-            source = (long)firstRow * shape.KeyLength + 4 * shape.Lane;
+            count = shape.KeyLength - 4 * thread.Lane;
+            source = (long)firstRow * shape.KeyLength + 4 * thread.Lane;
         }
 
         bool isAligned = shape.IsAligned != 0;
         int step = 4 << shape.LaneShift;
         long matrix = (long)shape.QueryLength * shape.KeyLength;
-        long target = (long)row * shape.KeyLength + 4 * shape.Lane;
+        long target = (long)row * shape.KeyLength + 4 * thread.Lane;
         for (; count > 0; count -= step)
         {
             long at = source;

@@ -4,6 +4,7 @@ using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Softmax;
+using AttentionGpu.Kernels.Common.Tiles;
 using AttentionGpu.Kernels.Common.Variants;
 using ILGPU;
 
@@ -83,8 +84,9 @@ public static class MaskedSoftmaxKernel
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant
     {
-        var row = ScoreRow<TRange, TVariant>.Create(shape, shape.Row, scores, sequences, range, variant);
-        for (int key = 4 * shape.Lane; key < row.Length; key += 4 << shape.LaneShift)
+        var thread = new ThreadRow(shape.LaneShift);
+        var row = ScoreRow<TRange, TVariant>.Create(shape, thread.Row, scores, sequences, range, variant);
+        for (int key = 4 * thread.Lane; key < row.Length; key += 4 << shape.LaneShift)
             row.Store(target, key, row.Load(key));
     }
 
@@ -92,13 +94,13 @@ public static class MaskedSoftmaxKernel
     private static void Add(ref OnlineSoftmax state, Float4 scores)
     {
         state.Raise(scores.Max);
-        state.Sum += new Float4(state.Weight(scores.X), state.Weight(scores.Y), state.Weight(scores.Z), state.Weight(scores.W)).Sum;
+        state.Sum += state.Weights(scores).Sum;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Float4 Weights(OnlineSoftmax state, Float4 scores, float normalizer)
     {
-        var weights = new Float4(state.Weight(scores.X), state.Weight(scores.Y), state.Weight(scores.Z), state.Weight(scores.W));
+        Float4 weights = state.Weights(scores);
         weights.Scale(normalizer);
         return weights;
     }

@@ -163,7 +163,7 @@ public struct RowSoftmax
     private static float Advance(ref OnlineSoftmax row, ref Float4 scores, float maximum)
     {
         float factor = row.Raise(maximum);
-        scores = new Float4(row.Weight(scores.X), row.Weight(scores.Y), row.Weight(scores.Z), row.Weight(scores.W));
+        scores = row.Weights(scores);
         row.Sum += scores.Sum;
         return factor;
     }

@@ -36,20 +36,6 @@ public struct SoftmaxArguments
     /// <summary>Not 0 where a row has a multiple of four keys, and all memory starts at a multiple of the size of four elements.</summary>
     public int IsAligned;
 
-    /// <summary>The row of the stack that the thread works on.</summary>
-    public readonly int Row
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Grid.IdxX * (Group.DimX >> LaneShift) + (Group.IdxX >> LaneShift);
-    }
-
-    /// <summary>The thread's place among those of its row.</summary>
-    public readonly int Lane
-    {
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        get => Group.IdxX & ((1 << LaneShift) - 1);
-    }
-
     /// <summary>The head of a row of the stack.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public readonly SequenceHead Head(int row, ArrayView<Sequence> sequences)

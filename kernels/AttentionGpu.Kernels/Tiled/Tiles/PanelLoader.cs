@@ -34,6 +34,8 @@ public static class PanelLoader
         if (ThreadPosition<TTile>.Threads >= TTile.Depth)
         {
             int first = Group.IdxX / TTile.Depth;
+
+            // Rounded up: ILGPU divides by constants also in a branch that is not taken, where this would be 0.
             int step = TileCount.DivideUp(ThreadPosition<TTile>.Threads, TTile.Depth);
             LoadColumn(
                 panel, line * pitch + first, step, source, origin, first, step, panelRows / step, rows, firstColumn + line, columns,

@@ -42,9 +42,6 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
     // Threads that keep a multiprocessor busy.
     private const int BusyThreads = 512;
 
-    // Elements that a thread takes at once.
-    private const int RowElements = 4;
-
     private readonly Action<AcceleratorStream, KernelConfig, HeadTransformArguments, ArrayView<TSource>, TTarget,
         ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<SingleElement>, ArrayView<int>, ArrayView<Sequence>> _kernel;
 
@@ -120,13 +117,13 @@ internal sealed class HeadTransformPlan<TSource, TTarget> : IPlan<HeadTransformE
 
     // Quantised rows are counted, not measured in elements: they are as far apart as they are long.
     private bool IsAligned(in HeadTransformExtent extent, in HeadTransformBuffers buffers) =>
-        _signature.Size % RowElements == 0
-        && (_signature.IsInterleaved || _signature.RotarySize % (2 * RowElements) == 0)
-        && extent.Source.IsMultipleOf(RowElements)
-        && buffers.Source.StartsAtMultipleOf(RowElements * Unsafe.SizeOf<TSource>())
-        && (TTarget.HasScales || extent.Target.IsMultipleOf(RowElements))
-        && buffers.Target.StartsAtMultipleOf(RowElements * sizeof(float))
-        && buffers.Norm.StartsAtMultipleOf(RowElements * sizeof(float))
-        && buffers.Cosine.StartsAtMultipleOf(RowElements * sizeof(float))
-        && buffers.Sine.StartsAtMultipleOf(RowElements * sizeof(float));
+        _signature.Size % RowLaunch.Elements == 0
+        && (_signature.IsInterleaved || _signature.RotarySize % (2 * RowLaunch.Elements) == 0)
+        && extent.Source.IsMultipleOf(RowLaunch.Elements)
+        && buffers.Source.StartsAtMultipleOf(RowLaunch.Elements * Unsafe.SizeOf<TSource>())
+        && (TTarget.HasScales || extent.Target.IsMultipleOf(RowLaunch.Elements))
+        && buffers.Target.StartsAtMultipleOf(RowLaunch.Elements * sizeof(float))
+        && buffers.Norm.StartsAtMultipleOf(RowLaunch.Elements * sizeof(float))
+        && buffers.Cosine.StartsAtMultipleOf(RowLaunch.Elements * sizeof(float))
+        && buffers.Sine.StartsAtMultipleOf(RowLaunch.Elements * sizeof(float));
 }

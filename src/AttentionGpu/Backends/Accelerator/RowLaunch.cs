@@ -9,19 +9,22 @@ namespace AttentionGpu.Backends.Accelerator;
 /// <param name="LaneShift">2 to the power of this neighbouring threads share a row.</param>
 internal readonly record struct RowLaunch(int Threads, int LaneShift)
 {
+    /// <summary>Elements of a row that a thread takes at once.</summary>
+    public const int Elements = 4;
+
     /// <summary>The groups for rows of a length.</summary>
     /// <param name="accelerator">The device.</param>
     /// <param name="maxThreads">Most threads of a group.</param>
     /// <param name="rowLength">Elements of a row.</param>
     /// <param name="threadElements">Elements of a thread, where a group has as many threads.</param>
-    public static RowLaunch For(ILGPU.Runtime.Accelerator accelerator, int maxThreads, int rowLength, int threadElements = 4)
+    public static RowLaunch For(ILGPU.Runtime.Accelerator accelerator, int maxThreads, int rowLength, int threadElements = Elements)
     {
         int shift = BitOperations.Log2((uint)Math.Min(maxThreads, accelerator.MaxNumThreadsPerGroup));
         return new RowLaunch(1 << shift, Math.Min(shift, Lanes(rowLength, threadElements)));
     }
 
     /// <summary>2 to the power of this threads have that many elements of a row each.</summary>
-    public static int Lanes(int rowLength, int threadElements = 4) =>
+    public static int Lanes(int rowLength, int threadElements = Elements) =>
         BitOperations.Log2(BitOperations.RoundUpToPowerOf2((uint)Math.Max(1, TileCount.DivideUp(rowLength, threadElements))));
 
     /// <summary>The launch. Kernels count rows in 32 bits, also those that the last group does not have.</summary>

@@ -28,9 +28,6 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
 {
     private const int RowThreads = 128;
 
-    // Scores that a thread takes at once.
-    private const int RowElements = 4;
-
     private readonly AttentionSignature _signature;
     private readonly ScoreStage _stage;
     private readonly KernelLoader _loader;
@@ -124,7 +121,7 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
     private static long RowCount(in AttentionExtent extent) => (long)Matrices(extent) * extent.QueryLength;
 
     private static bool IsAligned(in AttentionExtent extent, DeviceMemory scores) =>
-        extent.KeyLength % RowElements == 0 && scores.StartsAtMultipleOf(RowElements * sizeof(float));
+        extent.KeyLength % RowLaunch.Elements == 0 && scores.StartsAtMultipleOf(RowLaunch.Elements * sizeof(float));
 
     // The threads of a group share a row, as many as there are fours of scores in it.
     private KernelConfig SoftmaxGroups(in AttentionExtent extent) => KernelLoader.Groups(
@@ -178,5 +175,6 @@ internal sealed class ScoresPlan<TElement, TKeyValues, TRange, TVariant> : IPlan
         };
     }
 
-    private static int StartsAligned(DeviceMemory target) => target.StartsAtMultipleOf(RowElements * Unsafe.SizeOf<TElement>()) ? 1 : 0;
+    private static int StartsAligned(DeviceMemory target) =>
+        target.StartsAtMultipleOf(RowLaunch.Elements * Unsafe.SizeOf<TElement>()) ? 1 : 0;
 }

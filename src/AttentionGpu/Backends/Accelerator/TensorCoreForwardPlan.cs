@@ -43,7 +43,8 @@ internal static class TensorCoreForwardPlan
 
     /// <summary>Whether the kernel computes a call of a signature that fits: its strides are in pieces of 16 bytes too.</summary>
     public static bool Fits(in AttentionExtent extent) =>
-        IsInPieces(extent.Query) && IsInPieces(extent.Key) && IsInPieces(extent.Value) && IsInPieces(extent.Output);
+        extent.Query.IsMultipleOf(PieceElements) && extent.Key.IsMultipleOf(PieceElements) && extent.Value.IsMultipleOf(PieceElements)
+        && extent.Output.IsMultipleOf(PieceElements);
 
     /// <param name="signature">A signature that fits.</param>
     /// <param name="loader">The device's kernels.</param>
@@ -68,9 +69,6 @@ internal static class TensorCoreForwardPlan
         where TRange : struct, IKeyRange => Math.Max(signature.HeadSize, signature.ValueHeadSize) <= TensorCoreSize64.Columns
             ? new TensorCoreForwardPlan<TTensor, TElement, TensorCoreSize64, TRange>(signature, loader, range, general)
             : new TensorCoreForwardPlan<TTensor, TElement, TensorCoreSize128, TRange>(signature, loader, range, general);
-
-    private static bool IsInPieces(TensorLayout layout) =>
-        layout.BatchStride % PieceElements == 0 && layout.HeadStride % PieceElements == 0 && layout.RowStride % PieceElements == 0;
 }
 
 /// <summary>The tensor core kernel in one specialisation. It takes no workspace.</summary>

@@ -2,73 +2,65 @@ using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Variants;
-using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.TensorCore.Attention;
 using AttentionGpu.Kernels.Tiled.Reductions;
 using AttentionGpu.Kernels.Tiled.Tiles;
+using AttentionGpu.Tests.Support;
 using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
-/// <summary>The tensor core kernel's PTX, run on <see cref="PtxMachine"/>, against attention by its definition in float64.</summary>
+/// <summary>The texts of attention for tensor cores, run on <see cref="PtxMachine"/>, against attention by its definition in float64.</summary>
 public class TensorCoreKernelTests
 {
-    private const int Problems = 25;
     private const int FewProblems = 3;
+    private const int FaultProblems = 25;
 
-    public static TheoryData<Type, Type, Type> Kernels
+    public static TheoryData<bool, int, bool, Type> Texts
     {
         get
         {
-            var kernels = new TheoryData<Type, Type, Type>();
-            foreach (Type element in new[] { typeof(HalfTensorCore), typeof(BFloat16TensorCore) })
+            var texts = new TheoryData<bool, int, bool, Type>();
+            foreach (int size in new[] { 64, 128, 256 })
             {
-                foreach (Type size in new[] { typeof(TensorCoreSize64), typeof(TensorCoreSize128) })
+                foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange), typeof(WindowRange) })
                 {
-                    foreach (Type range in new[] { typeof(AllKeys), typeof(CausalRange), typeof(WindowRange) })
-                        kernels.Add(element, size, range);
+                    texts.Add(true, size, true, range);
+                    texts.Add(false, size, true, range);
+                    texts.Add(size == 128, size, false, range);
                 }
             }
 
-            return kernels;
+            return texts;
         }
     }
 
     [Theory]
-    [MemberData(nameof(Kernels))]
-    public void Agrees_with_the_definition(Type element, Type size, Type range)
+    [MemberData(nameof(Texts))]
+    public void Agrees_with_the_definition(bool half, int size, bool isAligned, Type range)
     {
-        var random = new Random();
-        int seed = random.Next();
-        random = new Random(seed);
-        PtxProgram program = Compile(element, size, range);
-        for (int problem = 0; problem < Problems; problem++)
-        {
-            var one = TensorCoreProblem.Random(random, size == typeof(TensorCoreSize64) ? 64 : 128, element == typeof(HalfTensorCore));
-            one.AssertTensorKernelAgrees(program, range, $"seed {seed}, problem {problem}");
-        }
-    }
-
-    [Theory]
-    [MemberData(nameof(Kernels))]
-    public void Values_that_are_not_finite_reach_the_queries_that_see_them(Type element, Type size, Type range)
-    {
-        int seed = new Random().Next();
+        int seed = Fuzz.Seed();
         var random = new Random(seed);
-        PtxProgram program = Compile(element, size, range);
-        for (int problem = 0; problem < FewProblems; problem++)
+        for (int problem = 0; problem < Fuzz.Problems(FewProblems); problem++)
+            AssertAgrees(TensorCoreProblem.Random(random, size, half, isAligned), range, $"seed {seed}, problem {problem}");
+    }
+
+    [Theory]
+    [MemberData(nameof(Texts))]
+    public void Values_that_are_not_finite_reach_the_queries_that_see_them(bool half, int size, bool isAligned, Type range)
+    {
+        int seed = Fuzz.Seed();
+        var random = new Random(seed);
+        for (int problem = 0; problem < Fuzz.Problems(1); problem++)
         {
-            TensorCoreProblem.Random(random, size == typeof(TensorCoreSize64) ? 64 : 128, element == typeof(HalfTensorCore))
-                .WithGarbage(random).AssertTensorKernelAgrees(program, range, $"seed {seed}, problem {problem}");
+            AssertAgrees(
+                TensorCoreProblem.Random(random, size, half, isAligned).WithGarbage(random), range, $"seed {seed}, problem {problem}");
         }
     }
 
     [Fact]
-    public void The_mean_of_numbers_whose_sum_overflows_is_finite()
-    {
-        PtxProgram program = Compile(typeof(BFloat16TensorCore), typeof(TensorCoreSize64), typeof(CausalRange));
-        TensorCoreProblem.Random(new Random(3), 64, half: false).WithLargeValues()
-            .AssertTensorKernelAgrees(program, typeof(CausalRange), "large values");
-    }
+    public void The_mean_of_numbers_whose_sum_overflows_is_finite() => AssertAgrees(
+        TensorCoreProblem.Random(new Random(3), 64, half: false).WithLargeValues(), typeof(CausalRange), "large values");
 
     [Theory]
     [InlineData(typeof(NativeHalfElement), typeof(AllKeys), typeof(WarpRowReduction))]
@@ -92,29 +84,6 @@ public class TensorCoreKernelTests
         }
     }
 
-    [Theory]
-    [InlineData("bar.sync", "", "a race")]
-    [InlineData("cp.async.wait_group 1;", "", "expected")]
-    [InlineData(".trans", "", "expected")]
-    [InlineData("{s4, s5, s6, s7}, {a0, a1, a2, a3}, {b2, b3}", "{s4, s5, s6, s7}, {a0, a1, a2, a3}, {b3, b2}", "expected")]
-    [InlineData("selp.f32 s6, 0fFF800000", "selp.f32 s6, s6", "expected")]
-    [InlineData("@p0 st.global", "st.global", "outside every buffer")]
-    public void A_fault_is_found(string instruction, string replacement, string message)
-    {
-        string ptx = PtxCompiler.Compile(
-            CudaArchitecture.SM_80, PtxKernels.TensorAttention,
-            PtxKernels.TensorArguments(typeof(HalfTensorCore), typeof(TensorCoreSize64), typeof(CausalRange)));
-        int start = ptx.IndexOf(instruction, StringComparison.Ordinal);
-        int end = instruction == "bar.sync" ? ptx.IndexOf(';', start) + 1 : start + instruction.Length;
-        var program = new PtxProgram(ptx[..start] + replacement + ptx[end..]);
-        var random = new Random(1);
-        Exception? exception = null;
-        for (int problem = 0; problem < Problems && exception is null; problem++)
-            exception = Record.Exception(() => TensorCoreProblem.Random(random, 64, half: true).AssertTensorKernelAgrees(program, typeof(CausalRange), "with a fault"));
-        Assert.NotNull(exception);
-        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
-    }
-
-    private static PtxProgram Compile(Type element, Type size, Type range) =>
-        new(PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, range)));
+    private static void AssertAgrees(TensorCoreProblem problem, Type range, string what) =>
+        problem.AssertTensorKernelAgrees(AttentionText.Write(problem.Form(range)), range, what);
 }

@@ -6,7 +6,8 @@ using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Sequences;
-using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Ptx;
 using AttentionGpu.Kernels.Tiled.Attention;
 using AttentionGpu.Kernels.Tiled.Tiles;
 
@@ -17,10 +18,13 @@ namespace AttentionGpu.Kernels.Tests.Ptx;
 /// </summary>
 internal sealed class TensorCoreProblem
 {
-    private const int Gap = 8;
+    private const int AlignedGap = 8;
+    private const int OddGap = 3;
     private const ushort NotANumber = 0x7FFF;
 
     private readonly bool _half;
+    private readonly bool _isAligned;
+    private readonly int _gap;
     private readonly AttentionArguments _shape;
     private readonly RowLayout _queryRows;
     private readonly RowLayout _keyRows;
@@ -36,15 +40,17 @@ internal sealed class TensorCoreProblem
     private readonly double[] _keyValues;
     private readonly double[] _values;
 
-    private TensorCoreProblem(Random random, int maxHeadSize, bool half)
+    private TensorCoreProblem(Random random, int maxHeadSize, bool half, bool isAligned)
     {
         _half = half;
+        _isAligned = isAligned;
+        _gap = isAligned ? AlignedGap : OddGap;
         _batch = random.Next(1, 3);
         _group = random.Next(1, 3);
         int keyHeads = random.Next(1, 3);
         int heads = keyHeads * _group;
-        int queries = random.Next(1, 100);
-        int keys = random.Next(0, 120);
+        int queries = random.Next(1, 200);
+        int keys = random.Next(0, 200);
         int headSize = HeadSize();
         int valueSize = HeadSize();
         _window = new WindowRange { Left = random.Next(0, 60), Right = random.Next(0, 60) };
@@ -74,10 +80,11 @@ internal sealed class TensorCoreProblem
         _queryValues = Array.ConvertAll(_query, bits => (double)Load(bits));
         _keyValues = Array.ConvertAll(_key, bits => (double)Load(bits));
         _values = Array.ConvertAll(_value, bits => (double)Load(bits));
-        _output = new ushort[_batch * heads * queries * (valueSize + Gap)];
+        _output = new ushort[_batch * heads * queries * (valueSize + _gap)];
         Array.Fill(_output, NotANumber);
 
-        int HeadSize() => random.Next(3) == 0 ? maxHeadSize : 8 * random.Next(maxHeadSize == 64 ? 1 : 9, maxHeadSize / 8 + 1);
+        int HeadSize() => !isAligned ? random.Next(maxHeadSize == 64 ? 1 : maxHeadSize / 2 + 1, maxHeadSize + 1)
+            : random.Next(3) == 0 ? maxHeadSize : 8 * random.Next(maxHeadSize == 64 ? 1 : maxHeadSize / 16 + 1, maxHeadSize / 8 + 1);
 
         ushort[] Fill(int matrices, int rows, int columns, RowLayout layout, float bound)
         {
@@ -93,7 +100,8 @@ internal sealed class TensorCoreProblem
         }
     }
 
-    public static TensorCoreProblem Random(Random random, int maxHeadSize, bool half) => new(random, maxHeadSize, half);
+    public static TensorCoreProblem Random(Random random, int maxHeadSize, bool half, bool isAligned = true) =>
+        new(random, maxHeadSize, half, isAligned);
 
     /// <summary>Some rows of values become infinite or NaN.</summary>
     public TensorCoreProblem WithGarbage(Random random)
@@ -131,23 +139,31 @@ internal sealed class TensorCoreProblem
     }
 
     /// <summary>Runs the tensor core kernel, compares every element, and that nothing else was written.</summary>
-    public void AssertTensorKernelAgrees(PtxProgram program, Type range, string what) => AssertAgrees(range, what, (memory, output) =>
+    public void AssertTensorKernelAgrees(PtxKernel kernel, Type range, string what) => AssertAgrees(range, what, (memory, output) =>
     {
-        var shape = new TensorCoreAttentionArguments
+        var shape = new AttentionTextArguments
         {
             Attention = _shape,
-            QueryRows = _queryRows,
-            KeyRows = _keyRows,
-            ValueRows = _valueRows,
-            Query = (long)memory.Add<ushort>(_query),
-            Key = (long)memory.Add<ushort>(_key),
-            Value = (long)memory.Add<ushort>(_value),
-            Output = (long)output,
+            Query = new TextTensor { Address = (long)memory.Add<ushort>(_query), Rows = _queryRows },
+            Key = new TextTensor { Address = (long)memory.Add<ushort>(_key), Rows = _keyRows },
+            Value = new TextTensor { Address = (long)memory.Add<ushort>(_value), Rows = _valueRows },
+            Output = new TextTensor { Address = (long)output, Rows = _shape.Output },
+            Window = _window,
         };
-        new PtxMachine(program, memory).With(0, shape).With(2, _window)
-            .With(3, new PtxRows((ulong)shape.Value, _valueRows)).With(4, (output, long.MaxValue))
-            .Run((int)TensorCoreAttentionKernel.GroupCount(_batch, _shape.Heads, _shape.QueryLength), TensorCoreTiles.Threads);
+        AttentionTile tile = AttentionTile.For(_shape.HeadSize, _shape.ValueHeadSize);
+        new PtxMachine(new PtxProgram(kernel.Text, kernel.DynamicSharedBytes), memory).With(0, shape)
+            .Run((int)AttentionText.GroupCount(tile, _batch, _shape.Heads, _shape.QueryLength), AttentionTile.Threads);
     });
+
+    public AttentionForm Form(Type range) => new()
+    {
+        Element = _half ? TensorElement.Float16 : TensorElement.BFloat16,
+        HeadSize = _shape.HeadSize,
+        ValueHeadSize = _shape.ValueHeadSize,
+        IsCausal = range == typeof(CausalRange),
+        HasWindow = range == typeof(WindowRange),
+        IsAligned = _isAligned,
+    };
 
     /// <summary>The same with the kernel for devices without tensor cores.</summary>
     public void AssertGeneralKernelAgrees<TTile, TValues>(PtxProgram program, Type range, string what)
@@ -231,16 +247,16 @@ internal sealed class TensorCoreProblem
         private readonly RowLayout _layout = layout;
     }
 
-    private static RowLayout Layout(int heads, int group, int rows, int columns) => new()
+    private RowLayout Layout(int heads, int group, int rows, int columns) => new()
     {
         Batch = new MatrixBatch
         {
             Heads = heads,
             HeadsPerMatrix = group,
-            BatchStride = (long)heads / group * rows * (columns + Gap),
-            HeadStride = (long)rows * (columns + Gap),
+            BatchStride = (long)heads / group * rows * (columns + _gap),
+            HeadStride = (long)rows * (columns + _gap),
         },
-        RowStride = columns + Gap,
+        RowStride = columns + _gap,
     };
 
     private ushort Store(float value) => _half ? HalfElement.FromSingle(value).Bits : BFloat16Element.FromSingle(value).Bits;

@@ -127,7 +127,7 @@ internal sealed class PtxMachine
     {
         return instruction.Opcode[0] switch
         {
-            "bar" or "shfl" or "ldmatrix" or "mma" => null,
+            "bar" or "shfl" or "vote" or "ldmatrix" or "mma" => null,
             "bra" => Branch(_program, instruction),
             "ret" => thread => thread.Next = _steps.Length,
             "ld" or "st" => Access(instruction),

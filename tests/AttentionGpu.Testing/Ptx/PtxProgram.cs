@@ -31,7 +31,9 @@ internal sealed partial class PtxProgram
     private readonly Dictionary<string, int> _labels = [];
     private readonly List<PtxInstruction> _instructions = [];
 
-    public PtxProgram(string ptx)
+    /// <param name="ptx">The text.</param>
+    /// <param name="dynamicSharedBytes">Shared memory that a launch adds, for a text that declares it without a size.</param>
+    public PtxProgram(string ptx, int dynamicSharedBytes = 0)
     {
         foreach (string name in Special)
             Register(name);
@@ -43,6 +45,12 @@ internal sealed partial class PtxProgram
             int size = match.Groups["count"].Success ? int.Parse(match.Groups["count"].Value, CultureInfo.InvariantCulture) : int.Parse(match.Groups["bits"].Value, CultureInfo.InvariantCulture) / 8;
             ParameterOffsets.Add(ParameterBytes);
             ParameterBytes += (size + 15) / 16 * 16;
+        }
+
+        if (DynamicVariable().Match(text[..body]) is { Success: true } variable)
+        {
+            _symbols.Add(variable.Groups["name"].Value, 0);
+            SharedBytes = dynamicSharedBytes;
         }
 
         string[] statements = text[(body + 2)..text.LastIndexOf('}')].Split(';');
@@ -190,6 +198,9 @@ internal sealed partial class PtxProgram
 
     [GeneratedRegex(@"\.(?<space>shared|local) \.align \d+ \.b8 (?<name>\w+)\[(?<count>\d+)\]")]
     private static partial Regex Variable();
+
+    [GeneratedRegex(@"\.extern \.shared \.align \d+ \.b8 (?<name>\w+)\[\]")]
+    private static partial Regex DynamicVariable();
 
     [GeneratedRegex(@"^(?<name>\w+):")]
     private static partial Regex Label();

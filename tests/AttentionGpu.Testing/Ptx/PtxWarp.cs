@@ -17,6 +17,9 @@ internal static class PtxWarp
             case "shfl":
                 Shuffle(instruction, warp);
                 break;
+            case "vote":
+                Vote(instruction, warp);
+                break;
             case "ldmatrix":
                 LoadMatrices(instruction, warp, shared);
                 break;
@@ -34,6 +37,16 @@ internal static class PtxWarp
         ulong[] values = [.. warp.Select(thread => operands[1].Read(thread))];
         for (int lane = 0; lane < warp.Length; lane++)
             warp[lane].Registers[operands[0].Register] = values[lane ^ (int)operands[2].Read(warp[lane])];
+    }
+
+    private static void Vote(PtxInstruction instruction, PtxThread[] warp)
+    {
+        PtxOperand[] operands = instruction.Operands;
+        if (instruction.Opcode is not ["vote", "sync", "any", "pred"] || (uint)operands[2].Value != uint.MaxValue)
+            throw new PtxException($"not known here: {instruction.Text}");
+        ulong any = Array.Exists(warp, thread => operands[1].Read(thread) != 0) ? 1UL : 0UL;
+        foreach (PtxThread thread in warp)
+            thread.Registers[operands[0].Register] = any;
     }
 
     // Threads 8 i to 8 i + 7 name the rows of matrix i, of 8 x 8 elements. A thread gets two neighbours of a row, or of a column of the

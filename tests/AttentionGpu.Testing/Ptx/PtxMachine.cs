@@ -19,13 +19,13 @@ internal sealed class PtxMachine
     private const byte Poison = 0xFF;
 
     private readonly PtxProgram _program;
-    private readonly PtxGlobalMemory _memory;
+    private readonly IPtxMemory _memory;
     private readonly PtxInstruction[] _instructions;
     private readonly byte[] _parameters;
     private readonly Action<PtxThread>?[] _steps;
     private PtxSharedMemory _shared;
 
-    public PtxMachine(PtxProgram program, PtxGlobalMemory memory)
+    public PtxMachine(PtxProgram program, IPtxMemory memory)
     {
         _program = program;
         _memory = memory;
@@ -40,6 +40,15 @@ internal sealed class PtxMachine
         where T : unmanaged
     {
         MemoryMarshal.Write(_parameters.AsSpan(_program.ParameterOffsets[parameter], Unsafe.SizeOf<T>()), value);
+        return this;
+    }
+
+    /// <summary>Sets a parameter to the bytes that begin at a place.</summary>
+    public PtxMachine With(int parameter, ref byte bytes)
+    {
+        int start = _program.ParameterOffsets[parameter];
+        int end = parameter + 1 < _program.ParameterOffsets.Count ? _program.ParameterOffsets[parameter + 1] : _parameters.Length;
+        MemoryMarshal.CreateReadOnlySpan(ref bytes, end - start).CopyTo(_parameters.AsSpan(start));
         return this;
     }
 

@@ -2,8 +2,23 @@ using System.Runtime.InteropServices;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
+/// <summary>Memory of the device, as a kernel sees it.</summary>
+internal interface IPtxMemory
+{
+    /// <summary>The bytes at an address, which is a multiple of their number.</summary>
+    Span<byte> At(ulong address, int bytes);
+}
+
+/// <summary>Memory of this process, which the emulator's buffers are in. An access outside of them is not seen.</summary>
+internal sealed class PtxHostMemory : IPtxMemory
+{
+    public unsafe Span<byte> At(ulong address, int bytes) => address % (ulong)bytes == 0
+        ? new Span<byte>((void*)address, bytes)
+        : throw new PtxException($"{bytes} bytes at {address:X} are not aligned");
+}
+
 /// <summary>Memory of the device: buffers at addresses far apart, so that an access outside all of them is seen.</summary>
-internal sealed class PtxGlobalMemory
+internal sealed class PtxGlobalMemory : IPtxMemory
 {
     private const ulong Distance = 1UL << 32;
 

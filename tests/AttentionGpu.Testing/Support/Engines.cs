@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Reflection;
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Kernels.Tests.Ptx;
 using AttentionGpu.Tests.Variants;
 
 namespace AttentionGpu.Tests.Support;
@@ -14,6 +15,7 @@ public static class Engines
 {
     private const string Processor = " processor";
     private const string Tiled = " tiled";
+    private const string TensorCores = " tensor cores";
     private const int DriverShare = 8;
 
     private static readonly int _draw = Random.Shared.Next();
@@ -27,7 +29,7 @@ public static class Engines
 
     /// <summary>
     /// The devices of a test, and with other kernels than it chooses each that ILGPU drives: "ilgpu-cpu processor" has a processor's,
-    /// "opencl:0 tiled" a GPU's.
+    /// "opencl:0 tiled" a GPU's, and "ilgpu-cpu tensor cores" those of CUDA's tensor cores, on an interpreter.
     /// </summary>
     /// <remarks>
     /// PoCL compiles a GPU's kernel of attention for 20 seconds and more: one test of eight, drawn in each run, has them. The environment
@@ -36,7 +38,7 @@ public static class Engines
     public static IReadOnlyList<string> WithOtherKernels(MethodInfo test) =>
     [
         .. All,
-        .. All.Where(name => name == AcceleratorDevices.EmulatorName).Select(name => name + Processor),
+        .. All.Where(name => name == AcceleratorDevices.EmulatorName).SelectMany(name => new[] { name + Processor, name + TensorCores }),
         .. All.Where(name => name.StartsWith("opencl:", StringComparison.Ordinal) && IsDrawn(test)).Select(name => name + Tiled),
     ];
 
@@ -73,12 +75,14 @@ public static class Engines
 
     private static AttentionEngine Create(string name)
     {
-        bool processor = name.EndsWith(Processor, StringComparison.Ordinal);
-        if (!processor && !name.EndsWith(Tiled, StringComparison.Ordinal))
+        string? kernels = Array.Find([Processor, Tiled, TensorCores], suffix => name.EndsWith(suffix, StringComparison.Ordinal));
+        if (kernels is null)
             return new AttentionEngine(name);
-        DeviceInfo device = Get(name[..name.LastIndexOf(' ')]).Device;
+        DeviceInfo device = Get(name[..^kernels.Length]).Device;
+        bool hasTensorCores = kernels == TensorCores;
         return new AttentionEngine(new AcceleratorBackend(
             device, AcceleratorDevices.CreateContext(device.Name),
-            accelerator => TileChoice.For(accelerator) with { Processor = processor }));
+            accelerator => TileChoice.For(accelerator) with { Processor = kernels == Processor, HasTensorCores = hasTensorCores },
+            probe: new AcceleratorProbe { Texts = hasTensorCores ? new PtxTextDevice() : null }));
     }
 }

@@ -1,4 +1,5 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.KeyValues;
@@ -27,15 +28,6 @@ public class TensorCoreChoiceTests
 
     private static readonly Dictionary<string, AttentionSignature> _unknown = new()
     {
-        ["softcap"] = _signature with { Variants = ScoreVariants.Softcap },
-        ["ALiBi"] = _signature with { Variants = ScoreVariants.Alibi },
-        ["bias by distance"] = _signature with { Variants = ScoreVariants.DistanceBias },
-        ["sinks"] = _signature with { HasSinks = true },
-        ["documents"] = _signature with { Variants = ScoreVariants.Documents },
-        ["key padding"] = _signature with { Variants = ScoreVariants.KeyPadding },
-        ["mask"] = _signature with { Variants = ScoreVariants.Mask },
-        ["bias"] = _signature with { Variants = ScoreVariants.Bias },
-        ["logarithms of sums"] = _signature with { HasLogSumExp = true },
         ["keys of another type"] = _signature with { KeyValue = new KeyValueForm(ElementType.BFloat16) },
         ["rows of another kind"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Float16, (KeyValueRows)77) },
         ["pages"] = _signature with { KeyValue = new KeyValueForm(KeyValueElement.Float16, KeyValueRows.Paged) },
@@ -44,68 +36,43 @@ public class TensorCoreChoiceTests
     };
 
     [Fact]
-    public void Attention_in_pieces_of_16_bytes_fits()
+    public void All_attention_of_16_bits_that_the_operator_has_fits()
     {
-        Assert.True(TensorCoreForwardPlan.Fits(_signature));
-        Assert.True(TensorCoreForwardPlan.Fits(_attention.Extent));
-        Assert.True(TensorCoreForwardPlan.Fits(_signature with { BatchInvariant = true }));
-        Assert.True(TensorCoreForwardPlan.Fits(
-            OfType(ElementType.BFloat16) with { Causal = CausalKind.Causal, HasWindow = true, HasSequences = true, GroupSize = 7 }));
+        const int variants = 1 << 9;
+        Assert.Equal(variants - 1, (int)Enum.GetValues<ScoreVariants>().Aggregate((all, one) => all | one));
+        foreach (ElementType element in new[] { ElementType.Float16, ElementType.BFloat16 })
+        {
+            foreach (CausalKind causal in Enum.GetValues<CausalKind>())
+            {
+                for (int i = 0; i < variants << 4; i++)
+                {
+                    Assert.True(TensorCoreForwardPlan.Fits(OfType(element) with
+                    {
+                        Causal = causal,
+                        Variants = (ScoreVariants)(i % variants),
+                        HasWindow = (i & variants) != 0,
+                        HasSinks = (i & (variants << 1)) != 0,
+                        HasSequences = (i & (variants << 2)) != 0,
+                        HasLogSumExp = (i & (variants << 3)) != 0,
+                        HeadSize = 1 + i % 256,
+                        ValueHeadSize = 256 - i % 256,
+                        GroupSize = 1 + i % 7,
+                        BatchInvariant = i % 3 == 0,
+                    }));
+                }
+            }
+        }
     }
 
     [Theory]
-    [InlineData(8, true)]
-    [InlineData(128, true)]
-    [InlineData(4, false)]
-    [InlineData(7, false)]
-    [InlineData(12, false)]
-    [InlineData(124, false)]
-    [InlineData(129, false)]
-    [InlineData(136, false)]
-    public void Heads_of_whole_pieces_up_to_128_elements_fit(int size, bool fits)
+    [InlineData(1, true)]
+    [InlineData(7, true)]
+    [InlineData(256, true)]
+    [InlineData(257, false)]
+    public void Heads_of_up_to_256_elements_fit(int size, bool fits)
     {
         Assert.Equal(fits, TensorCoreForwardPlan.Fits(_signature with { HeadSize = size }));
         Assert.Equal(fits, TensorCoreForwardPlan.Fits(_signature with { ValueHeadSize = size }));
-    }
-
-    [Fact]
-    public void Every_stride_of_every_tensor_must_be_in_whole_pieces()
-    {
-        var layout = new TensorLayout(4096, 1024, 128);
-        TensorLayout[] aligned =
-        [
-            layout with { BatchStride = 4104 }, layout with { HeadStride = 1032 }, layout with { RowStride = 136 },
-            new TensorLayout(0, 0, 0),
-        ];
-        long[] crooked = [1, 2, 4, 7, 12];
-        TensorLayout[] others =
-        [
-            .. crooked.Select(more => layout with { BatchStride = layout.BatchStride + more }),
-            .. crooked.Select(more => layout with { HeadStride = layout.HeadStride + more }),
-            .. crooked.Select(more => layout with { RowStride = layout.RowStride + more }),
-        ];
-        for (int tensor = 0; tensor < 4; tensor++)
-        {
-            Assert.All(aligned, own => Assert.True(TensorCoreForwardPlan.Fits(With(tensor, own)), own.ToString()));
-            Assert.All(others, own => Assert.False(TensorCoreForwardPlan.Fits(With(tensor, own)), own.ToString()));
-        }
-
-        static AttentionExtent With(int tensor, TensorLayout own)
-        {
-            AttentionExtent extent = _attention.Extent;
-            return new AttentionExtent
-            {
-                Batch = extent.Batch,
-                Heads = extent.Heads,
-                KeyValueHeads = extent.KeyValueHeads,
-                Scale = extent.Scale,
-                Sequence = extent.Sequence,
-                Query = tensor == 0 ? own : extent.Query,
-                Key = tensor == 1 ? own : extent.Key,
-                Value = tensor == 2 ? own : extent.Value,
-                Output = tensor == 3 ? own : extent.Output,
-            };
-        }
     }
 
     [Fact]

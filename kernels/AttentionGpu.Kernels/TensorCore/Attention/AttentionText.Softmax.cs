@@ -57,7 +57,6 @@ public sealed partial class AttentionText
             Sequence = _sequence,
             Queries = [.. _queries.Select(query => _e.Min(query, last))],
             Scale = _scale,
-            Columns = [.. Enumerable.Range(0, 2 * ScoreTiles).Select(Column)],
         };
         foreach (ScoreText variant in _variants)
             variant.Start(_place);
@@ -96,9 +95,11 @@ public sealed partial class AttentionText
         // Where nothing changes scores, bounds alone hide them.
         if (_form.ScalesScores)
         {
-            for (int row = 0; row < Rows; row++)
+            for (int index = 0; index < 2 * ScoreTiles; index++)
             {
-                for (int index = 0; index < 2 * ScoreTiles; index++)
+                foreach (ScoreText variant in _variants)
+                    variant.StartColumn(_place!, Column(index));
+                for (int row = 0; row < Rows; row++)
                 {
                     var score = new Score(_e, ScoreAt(row, index), _scale, row, Column(index));
                     foreach (ScoreText variant in _variants)

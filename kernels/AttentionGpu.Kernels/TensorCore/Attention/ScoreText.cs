@@ -18,7 +18,14 @@ public abstract class ScoreText
     {
     }
 
-    /// <summary>Changes or hides one score of the thread.</summary>
+    /// <summary>What is the same for all scores of a key.</summary>
+    /// <param name="place">The thread's scores.</param>
+    /// <param name="column">The key, counted from the thread's first key of the block.</param>
+    public virtual void StartColumn(ScorePlace place, int column)
+    {
+    }
+
+    /// <summary>Changes or hides one score of the thread. Scores come key by key.</summary>
     public abstract void Change(ScorePlace place, Score score);
 }
 
@@ -103,9 +110,6 @@ public sealed class ScorePlace
 
     /// <summary>What a product of query and key is multiplied by.</summary>
     public required Real Scale { get; init; }
-
-    /// <summary>Columns of a thread in a block.</summary>
-    public required IReadOnlyList<int> Columns { get; init; }
 
     /// <summary>The thread's first key of the block, counted from the sequence's first.</summary>
     public Word FirstKey { get; private set; }

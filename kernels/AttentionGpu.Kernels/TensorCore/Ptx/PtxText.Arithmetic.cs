@@ -102,7 +102,7 @@ public sealed partial class PtxText
     public Real Log2(Real a) => Write<Real>("lg2.approx.f32", null, a.Text);
 
     /// <summary>The whole number as a float32.</summary>
-    public Real ToFloat(Word a) => Write<Real>("cvt.rn.f32.s32", null, a.Text);
+    public Real ToReal(Word a) => Write<Real>("cvt.rn.f32.s32", null, a.Text);
 
     /// <summary>The bits of a float32.</summary>
     public Word Bits(Real a) => Write<Word>("mov.b32", null, a.Text);

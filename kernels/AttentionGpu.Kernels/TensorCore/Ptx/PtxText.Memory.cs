@@ -7,7 +7,8 @@ public sealed partial class PtxText
     public const int PieceBytes = 16;
 
     /// <summary>A number of 32 bits from the device's memory.</summary>
-    public Word LoadWord(Wide address, int offset = 0) => Write<Word>("ld.global.u32", null, $"[{address.Text}+{offset}]");
+    public Word LoadWord(Wide address, int offset = 0, Word? into = null) =>
+        Write("ld.global.u32", into, $"[{address.Text}+{offset}]");
 
     /// <summary>A number of 64 bits from the device's memory.</summary>
     public Wide LoadLong(Wide address, int offset = 0) => Write<Wide>("ld.global.u64", null, $"[{address.Text}+{offset}]");

@@ -38,6 +38,18 @@ public sealed record SharedTile(int Rows, int Columns)
     /// <summary>Bytes of the tile.</summary>
     public int Bytes => Rows * Pitch;
 
+    /// <summary>Whether rows of so many elements are whole pieces.</summary>
+    public static bool HasWholePieces(params ReadOnlySpan<int> columns)
+    {
+        foreach (int count in columns)
+        {
+            if (count % PieceElements != 0)
+                return false;
+        }
+
+        return true;
+    }
+
     /// <summary>The address of a piece of a row.</summary>
     /// <param name="e">The text.</param>
     /// <param name="tile">The tile's address, a multiple of 128.</param>

@@ -1,3 +1,4 @@
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Backends.Variants;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
@@ -77,8 +78,7 @@ internal sealed class AttentionPlanner(AttentionSignature signature, KernelLoade
 
         var keyValues = new KeyValueBinder<TKeyValues>(signature, binder);
         IPlan<AttentionExtent, AttentionBuffers> whole = loader.Tiles.HasTensorCores && TensorCoreForwardPlan.Fits(signature)
-            ? TensorCoreForwardPlan.Create(
-                signature, loader, rules, () => PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules))
+            ? new TensorCoreForwardPlan(signature, loader)
             : PlanGeneral<TElement, TKeyValues, TRange, TVariant>(keyValues, rules);
         IPlan<AttentionExtent, AttentionBuffers> forward = loader.Tiles switch
         {

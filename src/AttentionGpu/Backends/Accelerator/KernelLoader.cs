@@ -1,10 +1,12 @@
 using System.Collections.Concurrent;
 using System.Reflection;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using ILGPU;
 using ILGPU.Backends;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 
 namespace AttentionGpu.Backends.Accelerator;
 
@@ -19,6 +21,14 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
     private readonly SemaphoreSlim _compilations = new(Compilations);
     private readonly KernelCompiler _compiler = KernelCompiler.For(accelerator);
 
+    // Null where the device has no tensor cores.
+    private readonly TextLoader? _texts = (probe.Texts, accelerator) switch
+    {
+        ({ } device, _) => new TextLoader(device, gate, probe),
+        (null, CudaAccelerator cuda) when tiles.HasTensorCores => new TextLoader(new CudaTextDevice(cuda), gate, probe),
+        _ => null,
+    };
+
     /// <summary>How many kernels are compiled at once.</summary>
     public static int Compilations => Math.Min(Environment.ProcessorCount, MaxCompilations);
 
@@ -27,6 +37,9 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
     public AcceleratorStream Stream => accelerator.DefaultStream;
 
     public TileChoice Tiles => tiles;
+
+    /// <summary>Loads the texts of a device with tensor cores.</summary>
+    public TextLoader Texts => _texts ?? throw new InvalidOperationException("The device has no tensor cores.");
 
     /// <summary>Takes the gate, which every launch holds.</summary>
     /// <exception cref="ObjectDisposedException">The engine has been disposed.</exception>
@@ -63,16 +76,24 @@ internal sealed class KernelLoader(ILGPU.Runtime.Accelerator accelerator, Accele
         }
     }
 
-    /// <summary>A launch of one-dimensional groups. A device counts groups in 32 bits.</summary>
-    /// <exception cref="NotSupportedException">The problem needs more groups than that.</exception>
-    public static KernelConfig Groups(long groups, int threads) =>
+    /// <summary>A launch of one-dimensional groups.</summary>
+    /// <exception cref="NotSupportedException">The problem needs too many.</exception>
+    public static KernelConfig Groups(long groups, int threads) => new(GroupCount(groups), threads);
+
+    /// <summary>The groups of a launch: a device counts them in 32 bits.</summary>
+    /// <exception cref="NotSupportedException">The problem needs more than that.</exception>
+    public static int GroupCount(long groups) =>
         groups <= int.MaxValue
-            ? new KernelConfig((int)groups, threads)
+            ? (int)groups
             : throw new NotSupportedException(
                 $"The problem needs {groups:N0} thread groups in one launch; a device takes at most {int.MaxValue:N0}. Split the batch.");
 
     /// <summary>When the gate is closed: nobody compiles any more.</summary>
-    public void Dispose() => _compilations.Dispose();
+    public void Dispose()
+    {
+        _compilations.Dispose();
+        _texts?.Dispose();
+    }
 
     // Drivers load modules from many threads; ILGPU makes the launcher under a lock of its own.
     private TLauncher Compile<TLauncher>(MethodInfo kernel, KernelSpecialization specialization)

@@ -1,5 +1,8 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -20,4 +23,9 @@ internal sealed class AlibiVariant : ScoreVariant
             rules.Add((in AttentionExtent extent, in AttentionBuffers buffers) =>
                 new Alibi { Slopes = buffers.AlibiSlopes.View<float>(), BatchStride = extent.AlibiBatchStride }),
             next);
+
+    public override ScoreText CreateText(int kind) => new AlibiText();
+
+    public override void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers) =>
+        arguments.Add(new AlibiArguments { Slopes = buffers.AlibiSlopes.DeviceAddress, BatchStride = extent.AlibiBatchStride });
 }

@@ -1,5 +1,8 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -21,4 +24,9 @@ internal sealed class DistanceBiasVariant : ScoreVariant
             rules.Add((in AttentionExtent extent, in AttentionBuffers buffers) =>
                 new DistanceBias { Data = buffers.DistanceBias.View<float>(), Reach = extent.DistanceReach }),
             next);
+
+    public override ScoreText CreateText(int kind) => new DistanceBiasText();
+
+    public override void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers) =>
+        arguments.Add(new DistanceBiasArguments { Data = buffers.DistanceBias.DeviceAddress, Reach = extent.DistanceReach });
 }

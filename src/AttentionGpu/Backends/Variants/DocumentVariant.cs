@@ -1,5 +1,8 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -23,4 +26,15 @@ internal sealed class DocumentVariant : ScoreVariant
                 KeyPitch = extent.KeyLength,
             }),
             next);
+
+    public override ScoreText CreateText(int kind) => new DocumentText();
+
+    public override void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers) =>
+        arguments.Add(new DocumentArguments
+        {
+            Queries = buffers.QueryDocuments.DeviceAddress,
+            Keys = buffers.KeyDocuments.DeviceAddress,
+            QueryPitch = extent.QueryLength,
+            KeyPitch = extent.KeyLength,
+        });
 }

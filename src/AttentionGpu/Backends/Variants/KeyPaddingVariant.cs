@@ -1,5 +1,8 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -17,4 +20,9 @@ internal sealed class KeyPaddingVariant : ScoreVariant
             rules.Add((in AttentionExtent extent, in AttentionBuffers buffers) =>
                 new KeyPaddingMask { Data = buffers.KeyPadding.View<byte>(), Pitch = extent.KeyLength }),
             next);
+
+    public override ScoreText CreateText(int kind) => new KeyPaddingText();
+
+    public override void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers) =>
+        arguments.Add(new KeyPaddingArguments { Data = buffers.KeyPadding.DeviceAddress, Pitch = extent.KeyLength });
 }

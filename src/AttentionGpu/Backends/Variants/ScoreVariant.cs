@@ -1,6 +1,8 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -21,6 +23,9 @@ internal abstract class ScoreVariant
         new KeyPaddingVariant(), new KeyBiasVariant(), new TreeVariant(),
     ];
 
+    /// <summary>How many texts a variant has at most.</summary>
+    public const int MaxTextKinds = 2;
+
     /// <summary>The variant in a signature.</summary>
     public abstract ScoreVariants Flag { get; }
 
@@ -38,6 +43,16 @@ internal abstract class ScoreVariant
         AttentionPlanner planner, ScoreRules<TRange, TVariant> rules, int next)
         where TRange : struct, IKeyRange
         where TVariant : struct, IScoreVariant;
+
+    /// <summary>Which of its texts for tensor cores a call needs; less than <see cref="MaxTextKinds"/>.</summary>
+    public virtual int TextKind(in AttentionExtent extent) => 0;
+
+    /// <summary>The variant in a text for tensor cores.</summary>
+    /// <param name="kind">See <see cref="TextKind"/>.</param>
+    public abstract ScoreText CreateText(int kind);
+
+    /// <summary>Adds the parameters that the text declares.</summary>
+    public abstract void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers);
 
     /// <summary>The variants of a signature that are not among those given.</summary>
     public static ScoreVariant[] Beside(AttentionSignature signature, ScoreVariants known) =>

@@ -1,5 +1,8 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -14,4 +17,11 @@ internal sealed class SoftcapVariant : ScoreVariant
     public override IPlan<AttentionExtent, AttentionBuffers> Plan<TRange, TVariant>(
         AttentionPlanner planner, ScoreRules<TRange, TVariant> rules, int next) =>
         planner.PlanVariants(rules.Add((in AttentionExtent extent, in AttentionBuffers _) => new Softcap { Cap = extent.Softcap }), next);
+
+    public override int TextKind(in AttentionExtent extent) => extent.Softcap > SoftcapText.LargestCap ? 1 : 0;
+
+    public override ScoreText CreateText(int kind) => new SoftcapText(isExact: kind == 1);
+
+    public override void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers) =>
+        arguments.Add(new SoftcapArguments { Cap = extent.Softcap });
 }

@@ -1,6 +1,9 @@
 using AttentionGpu.Backends.Accelerator;
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Kernels.Common.Sequences;
 using AttentionGpu.Kernels.Common.Variants;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Problems;
 
 namespace AttentionGpu.Backends.Variants;
@@ -28,4 +31,9 @@ internal sealed class TreeVariant : ScoreVariant
             rules.Add((in AttentionExtent extent, in AttentionBuffers buffers) =>
                 new TreeMask { Ancestors = buffers.Ancestors.View<uint>(), Words = extent.AncestorWords }),
             next);
+
+    public override ScoreText CreateText(int kind) => new TreeText();
+
+    public override void AddArguments(ref TextArguments arguments, in AttentionExtent extent, in AttentionBuffers buffers) =>
+        arguments.Add(new TreeArguments { Ancestors = buffers.Ancestors.DeviceAddress, Words = extent.AncestorWords });
 }

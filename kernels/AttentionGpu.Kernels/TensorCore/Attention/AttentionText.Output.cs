@@ -7,11 +7,21 @@ namespace AttentionGpu.Kernels.TensorCore.Attention;
 /// <summary>The end of a pass: sums become means and go to memory, or another pass is needed.</summary>
 public sealed partial class AttentionText
 {
+    // The head's sink, and which rows have seen a key: the others' sum is the sink's weight alone.
+    private Real _sink;
+    private readonly Predicate[] _hasKeys;
+
     private void Finish(string pass)
     {
         string marks = _e.NewLabel("marks");
         _e.BranchIf(_e.Compare("ge", _pass, MarkPositive), marks);
         Predicate[] exists = [.. _queries.Select(query => _e.Compare("lt", query, _sequence.QueryLength))];
+        if (_form.HasSinks)
+        {
+            Wide sinks = _arguments.Load((ref AttentionTextArguments a) => ref a.Sinks);
+            _sink = _e.LoadFloat(_e.Add(sinks, _e.MultiplyWide(_head, sizeof(float))));
+        }
+
         Real[] factors = [.. Enumerable.Range(0, Rows).Select(FinishRow)];
         Predicate any = _e.AnyOfGroup(AnyOutputNotFinite(factors, exists));
         string isLast = _e.NewLabel("store");
@@ -53,8 +63,8 @@ public sealed partial class AttentionText
             return Factor(sum, sum);
 
         // The sink's weight with the row's shift, or where that would be above 1 the row's weights with the sink's.
-        Wide address = _e.Add(_arguments.Load((ref AttentionTextArguments a) => ref a.Sinks), _e.MultiplyWide(_head, sizeof(float)));
-        Real power = _e.MultiplyAdd(_e.LoadFloat(address), Log2E, _shifts[row]);
+        _hasKeys[row] = _e.Compare("ne", sum, 0f);
+        Real power = _e.MultiplyAdd(_sink, Log2E, _shifts[row]);
         Real above = _e.Max(power, 0f);
         Real shrink = _e.Power2(_e.Negate(above));
         Real all = _e.MultiplyAdd(sum, shrink, _e.Power2(_e.Subtract(power, above)));
@@ -96,7 +106,9 @@ public sealed partial class AttentionText
             Wide address = RowAddress(
                 (ref AttentionTextArguments a) => ref a.LogSumExp, _head, _e.Add(_sequence.QueryStart, _queries[row]), sizeof(float));
             Real value = _e.Multiply(_e.Subtract(_e.Log2(_sums[row]), _shifts[row]), Ln2);
-            value = _e.Select(float.NegativeInfinity, value, _e.Compare("eq", _sums[row], 0f));
+            value = _form.HasSinks
+                ? _e.Select(value, _sink, _hasKeys[row])
+                : _e.Select(float.NegativeInfinity, value, _e.Compare("eq", _sums[row], 0f));
             Word stores = _e.Select(_e.Select((Word)1, 0, exists[row]), 0, isFirst);
             using PtxText.Scope guard = _e.When(_e.Compare("ne", stores, 0));
             _e.Store(address, value);

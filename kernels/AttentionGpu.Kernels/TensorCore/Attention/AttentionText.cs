@@ -70,6 +70,7 @@ public sealed partial class AttentionText
         _row = _e.Add(_e.Add(_firstQuery, _warpRow), _e.ShiftRight(_lane, 2));
         _column = _e.ShiftLeft(_e.And(_lane, 3), 1);
         _pass = _e.Move(0, _e.New<Word>());
+        _hasKeys = new Predicate[Rows];
     }
 
     /// <summary>Rows of scores that a thread holds a part of.</summary>

@@ -1,5 +1,3 @@
-using System.Reflection;
-
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
 /// <summary>What no kernel may have in its loops: divisions of integers, and more than so many instructions for each product.</summary>
@@ -11,8 +9,6 @@ internal static class PtxGuard
     // Instructions as they are written: for each mma of the loop that has all of a kernel's, and for each multiply-add of an inner loop.
     private const double MostOfMma = 22;
     private const double MostOfMultiplyAdd = 3.7;
-
-    public static string Name(MethodInfo kernel) => $"{kernel.DeclaringType!.Name}.{kernel.Name}";
 
     /// <summary>Fails where a kernel has what it may not have.</summary>
     public static void Check(string ptx)

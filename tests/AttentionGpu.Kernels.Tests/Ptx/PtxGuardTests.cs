@@ -9,13 +9,13 @@ public class PtxGuardTests
     private const string Head = ".visible .entry Kernel(\n.param .u64 a\n)\n{\n";
 
     public static TheoryData<string> Kernels =>
-        [.. CountedKernels.Products.Concat(CountedKernels.Rows).Select(kernel => PtxGuard.Name(kernel.Method)).Distinct()];
+        [.. CountedKernels.Products.Concat(CountedKernels.Rows).Select(kernel => kernel.Kind).Distinct()];
 
     [Theory]
     [MemberData(nameof(Kernels))]
     public void Loops_have_no_divisions_and_few_instructions_for_a_product(string name)
     {
-        CountedKernel kernel = CountedKernels.Products.Concat(CountedKernels.Rows).First(kernel => PtxGuard.Name(kernel.Method) == name);
+        CountedKernel kernel = CountedKernels.Products.Concat(CountedKernels.Rows).First(kernel => kernel.Kind == name);
         PtxGuard.Check(kernel.Compile(CudaArchitecture.SM_80));
     }
 

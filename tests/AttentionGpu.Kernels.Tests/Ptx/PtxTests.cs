@@ -138,27 +138,6 @@ public partial class PtxTests
         ptx => AssertKernel(ptx, hotLoops: 1));
 
     [Theory]
-    [InlineData(typeof(HalfTensorCore), typeof(TensorCoreSize64), 64)]
-    [InlineData(typeof(BFloat16TensorCore), typeof(TensorCoreSize128), 128)]
-    public void Tensor_cores_have_a_product_for_every_load(Type element, Type size, int columns)
-    {
-        foreach (Type range in PtxKernels.Ranges)
-        {
-            string ptx = PtxCompiler.Compile(
-                CudaArchitecture.SM_80, PtxKernels.TensorAttention, PtxKernels.TensorArguments(element, size, range));
-            PtxLoop keys = PtxLoop.FindProducts(ptx)!;
-            PtxLoop scores = PtxLoop.Find(ptx).Where(loop => loop.Count("mma.") > 0).MinBy(loop => loop.Count("mma."))!;
-            Assert.Equal((4, 3), (scores.Count("mma."), scores.Count("ldmatrix.")));
-            Assert.Equal((4 + columns / 4, 3 + columns / 8), (keys.Count("mma."), keys.Count("ldmatrix.")));
-            Assert.DoesNotContain(keys.Instructions, line => line.Contains(".local", StringComparison.Ordinal));
-            AssertAddressSpaces(keys);
-            AssertNoConstantDivisors(ptx);
-            PtxGuard.Check(ptx);
-            Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
-        }
-    }
-
-    [Theory]
     [InlineData(typeof(HalfTensorCore))]
     [InlineData(typeof(BFloat16TensorCore))]
     public void Tensor_core_products_have_more_products_than_loads(Type element)

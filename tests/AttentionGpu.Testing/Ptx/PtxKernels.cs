@@ -18,22 +18,12 @@ internal static class PtxKernels
 
     public static MethodInfo Matmul { get; } = typeof(MatmulKernel).GetMethod(nameof(MatmulKernel.Multiply))!;
 
-    public static MethodInfo TensorAttention { get; } = typeof(TensorCoreAttentionKernel).GetMethod(nameof(TensorCoreAttentionKernel.Forward))!;
-
-    /// <summary>
-    /// The arguments of <see cref="TensorAttention"/>: the tensor core's element, that in memory, the size and the range.
-    /// </summary>
-    public static Type[] TensorArguments(Type tensor, Type size, Type range) =>
-        [tensor, tensor == typeof(HalfTensorCore) ? typeof(NativeHalfElement) : typeof(BFloat16Element), size, range];
-
     public static MethodInfo TensorMatmul { get; } = typeof(TensorCoreMatmulKernel).GetMethod(nameof(TensorCoreMatmulKernel.Multiply))!;
 
     /// <summary>The limits that the planner gives a kernel.</summary>
     public static KernelSpecialization Specialization(MethodInfo kernel, Type[] arguments) =>
         kernel == Attention ? AttentionKernel.Specialization(Threads(arguments[0]))
         : kernel == Matmul ? MatmulKernel.Specialization(Threads(arguments[0]))
-        : kernel == TensorAttention ? TensorCoreAttentionKernel.Specialization(
-            arguments.Contains(typeof(TensorCoreSize64)) ? TensorCoreSize64.Columns : TensorCoreSize128.Columns)
         : KernelSpecialization.Empty;
 
     private static int Threads(Type tile) =>

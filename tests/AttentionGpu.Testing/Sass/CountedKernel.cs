@@ -1,5 +1,6 @@
 using System.Reflection;
 using System.Text.RegularExpressions;
+using AttentionGpu.Kernels.TensorCore.Ptx;
 using AttentionGpu.Kernels.Tests.Ptx;
 using ILGPU.Runtime.Cuda;
 
@@ -7,11 +8,38 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 
 /// <summary>A kernel as a CUDA device gets it, and what one of its groups does in a problem of 2,048 keys or of that depth.</summary>
 /// <param name="Name">Kernel, element type, head size or tile, and variant.</param>
-/// <param name="Method">The kernel.</param>
-/// <param name="Arguments">Its type arguments.</param>
+/// <param name="Compile">Its text for an architecture.</param>
 /// <param name="Threads">Of a group.</param>
-internal sealed partial record CountedKernel(string Name, MethodInfo Method, Type[] Arguments, int Threads)
+internal sealed partial record CountedKernel(string Name, Func<CudaArchitecture, string> Compile, int Threads)
 {
+    private const string Target = ".target sm_80";
+
+    /// <summary>A kernel that ILGPU compiles.</summary>
+    public CountedKernel(string name, MethodInfo method, Type[] arguments, int threads)
+        : this(name, architecture => PtxCompiler.Compile(architecture, method, arguments), threads) =>
+        Kind = $"{method.DeclaringType!.Name}.{method.Name}";
+
+    /// <summary>A kernel that is written in PTX.</summary>
+    public CountedKernel(string name, Func<PtxKernel> write, int threads)
+        : this(
+            name,
+            architecture => write().Text.Replace(
+                Target, $".target sm_{architecture.Major}{architecture.Minor}", StringComparison.Ordinal),
+            threads)
+    {
+        IsText = true;
+        Kind = $"{write().Name}, {threads} threads";
+    }
+
+    /// <summary>The same for all that one method makes.</summary>
+    public string Kind { get; } = "";
+
+    /// <summary>Whether it is written in PTX: rare ways are beside the usual one, which <see cref="SassPath"/> takes.</summary>
+    public bool IsText { get; }
+
+    /// <summary>Shared memory that the assembler does not know of, because the launch asks for it.</summary>
+    public int DynamicSharedBytes { get; init; }
+
     /// <summary>
     /// Passes of its loops in the problem, as <see cref="LoopTrips"/> has them. They are those of a group that has the most to do.
     /// </summary>
@@ -34,8 +62,6 @@ internal sealed partial record CountedKernel(string Name, MethodInfo Method, Typ
 
     /// <summary>A name for its file.</summary>
     public string FileName => $"{Separators().Replace(Name, "-")}.ptx";
-
-    public string Compile(CudaArchitecture architecture) => PtxCompiler.Compile(architecture, Method, Arguments);
 
     [GeneratedRegex(@"[^\w]+")]
     private static partial Regex Separators();

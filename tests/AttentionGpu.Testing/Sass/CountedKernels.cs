@@ -6,6 +6,7 @@ using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.TensorCore.Attention;
 using AttentionGpu.Kernels.Tests.Ptx;
 using AttentionGpu.Kernels.Tiled.Decoding;
 using AttentionGpu.Kernels.Tiled.Reductions;
@@ -43,30 +44,36 @@ internal static class CountedKernels
 
     private static IEnumerable<CountedKernel> TensorAttention()
     {
-        const int queries = 16;
-        foreach ((Type element, string name, Type? tensor, _) in _elements)
+        foreach (TensorElement element in Enum.GetValues<TensorElement>())
         {
-            if (tensor is null)
-                continue;
-            foreach ((Type size, int columns, string trips) in new[]
+            foreach (int size in new[] { 64, 128, 256 })
             {
-                (typeof(TensorCoreSize64), 64, "1(4 2 2 64(2 2 0 4)) 0(0)"), (typeof(TensorCoreSize128), 128, "1(8 4 4 64(4 4 0 8)) 0(0)"),
-            })
-            {
-                foreach ((Type range, string variant, int masks) in Ranges(Length / 32))
+                foreach (bool isCausal in new[] { false, true })
                 {
-                    yield return new CountedKernel(
-                        $"attention, tensor cores, head size {columns}, {name}, {variant}", PtxKernels.TensorAttention,
-                        PtxKernels.TensorArguments(tensor, size, range), TensorCoreTiles.Threads)
-                    {
-                        Trips = trips,
-                        MaskPasses = masks,
-                        Products = 2L * queries * Length * columns / MultiplyAddsOfMma,
-                        HasTensorCores = true,
-                    };
+                    AttentionForm form = AttentionOf(element, size) with { IsCausal = isCausal };
+                    yield return TensorAttention(form, isCausal ? "causal" : "all keys");
                 }
             }
         }
+    }
+
+    private static AttentionForm AttentionOf(TensorElement element, int size) =>
+        new() { Element = element, HeadSize = size, ValueHeadSize = size, IsAligned = true };
+
+    private static CountedKernel TensorAttention(AttentionForm form, string variant, params Func<ScoreText>[] changes)
+    {
+        var tile = AttentionTile.For(form.HeadSize, form.ValueHeadSize);
+        int blocks = Length / tile.Keys;
+        int masked = form.IsCausal ? tile.Queries / tile.Keys : 0;
+        return new CountedKernel(
+            $"attention, tensor cores, head size {form.HeadSize}, {form.Element.ToString().ToLowerInvariant()}, {variant}",
+            () => AttentionText.Write(form, [.. changes.Select(change => change())]), AttentionTile.Threads)
+        {
+            Trips = $"1({masked}(0) {blocks - masked}(0)) 0(0)",
+            Products = 2L * tile.RowTiles * AttentionTile.TileRows * Length * form.HeadSize / MultiplyAddsOfMma,
+            HasTensorCores = true,
+            DynamicSharedBytes = AttentionText.Write(form).DynamicSharedBytes,
+        };
     }
 
     // A group has 64 queries. The last of them see all keys, and those that they do not all see are the last 64.

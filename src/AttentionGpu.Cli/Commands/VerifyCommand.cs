@@ -25,7 +25,7 @@ internal static class VerifyCommand
     private static int Run(string? folder, string device, bool json, EngineFactory open)
     {
         IReadOnlyList<VerifyCase> cases = folder is null
-            ? [.. BuiltInCases.All, .. BuiltInVariants.All, .. BuiltInLayers.All, .. BuiltInCaches.All]
+            ? [.. BuiltInCases.All, .. BuiltInVariants.All, .. BuiltInHalves.All, .. BuiltInLayers.All, .. BuiltInCaches.All]
             : OnnxCases.Load(folder);
         using AttentionEngine engine = open(device);
         List<VerifyOutcome> outcomes = Screen.Status($"verifying {engine.Device.Name}", report =>

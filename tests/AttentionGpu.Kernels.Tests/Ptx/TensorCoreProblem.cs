@@ -150,7 +150,7 @@ internal sealed class TensorCoreProblem
             Output = new TextTensor { Address = (long)output, Rows = _shape.Output },
             Window = _window,
         };
-        AttentionTile tile = AttentionTile.For(_shape.HeadSize, _shape.ValueHeadSize);
+        AttentionTile tile = AttentionTile.For(Form(range));
         new PtxMachine(new PtxProgram(kernel.Text, kernel.DynamicSharedBytes), memory).With(0, shape)
             .Run((int)AttentionText.GroupCount(tile, _batch, _shape.Heads, _shape.QueryLength), AttentionTile.Threads);
     });
@@ -163,6 +163,7 @@ internal sealed class TensorCoreProblem
         IsCausal = range == typeof(CausalRange),
         HasWindow = range == typeof(WindowRange),
         IsAligned = _isAligned,
+        IsShort = _shape.QueryLength % 3 == 0,
     };
 
     /// <summary>The same with the kernel for devices without tensor cores.</summary>

@@ -75,7 +75,7 @@ internal static class CountedKernels
 
     private static CountedKernel TensorAttention(AttentionForm form, string variant, params Func<ScoreText>[] changes)
     {
-        var tile = AttentionTile.For(form.HeadSize, form.ValueHeadSize);
+        var tile = AttentionTile.For(form);
         int blocks = Length / tile.Keys;
         int masked = form.IsCausal ? tile.Queries / tile.Keys : 0;
         return new CountedKernel(

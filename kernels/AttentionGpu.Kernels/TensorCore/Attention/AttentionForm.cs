@@ -48,4 +48,7 @@ public sealed record AttentionForm
     /// exponent takes it in.
     /// </summary>
     public bool ScalesScores { get; init; }
+
+    /// <summary>Whether a group has 64 queries where it usually has 128, for calls that have no more.</summary>
+    public bool IsShort { get; init; }
 }

@@ -44,7 +44,7 @@ public sealed partial class AttentionText
     {
         _form = form;
         _variants = variants;
-        _tile = AttentionTile.For(form.HeadSize, form.ValueHeadSize);
+        _tile = AttentionTile.For(form);
         _element = form.Element == TensorElement.Float16 ? "f16" : "bf16";
         _arguments = _e.Parameter<AttentionTextArguments>();
 

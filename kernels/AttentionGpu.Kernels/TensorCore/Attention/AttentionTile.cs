@@ -51,14 +51,18 @@ public sealed record AttentionTile(int RowTiles, int Keys, int HeadSize, int Val
     /// <summary>Shared memory of a group.</summary>
     public int SharedBytes => Math.Max(ValueStart + RoundUp(Value.Bytes), Output.Bytes);
 
-    /// <summary>The tile for heads of these sizes.</summary>
-    public static AttentionTile For(int headSize, int valueHeadSize) => Math.Max(headSize, valueHeadSize) switch
+    /// <summary>The most queries of a call that a short tile has in one group.</summary>
+    public static int ShortQueries => Warps * TileRows;
+
+    /// <summary>The tile for a form.</summary>
+    public static AttentionTile For(AttentionForm form)
     {
-        <= 64 => new AttentionTile(2, 64, headSize, valueHeadSize),
-        <= 128 => new AttentionTile(2, 32, headSize, valueHeadSize),
-        <= MaxHeadSize => new AttentionTile(1, 32, headSize, valueHeadSize),
-        int size => throw new ArgumentOutOfRangeException(nameof(headSize), size, $"Heads have at most {MaxHeadSize} elements."),
-    };
+        int size = Math.Max(form.HeadSize, form.ValueHeadSize);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(size, MaxHeadSize);
+        bool isNarrow = size <= 64;
+        int rowTiles = form.IsShort || size > 128 ? 1 : 2;
+        return new AttentionTile(rowTiles, isNarrow ? 64 : 32, form.HeadSize, form.ValueHeadSize);
+    }
 
     private static int RoundUp(int bytes) => (bytes + Unit - 1) / Unit * Unit;
 }

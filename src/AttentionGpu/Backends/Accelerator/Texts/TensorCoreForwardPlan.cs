@@ -13,14 +13,13 @@ namespace AttentionGpu.Backends.Accelerator.Texts;
 
 /// <summary>Attention of 16-bit elements on tensor cores. It takes no workspace.</summary>
 /// <remarks>
-/// A call's text is made and loaded when the first one needs it: calls of a signature differ in how rows are aligned, and in whether the
-/// exponent can take in the scale.
+/// A call's text is made and loaded when the first one needs it: calls of a signature differ in how rows are aligned, in whether they have
+/// few queries, in the sign of the scale, and in what a variant asks for.
 /// </remarks>
 internal sealed class TensorCoreForwardPlan : IPlan<AttentionExtent, AttentionBuffers>
 {
     private readonly AttentionSignature _signature;
     private readonly KernelLoader _loader;
-    private readonly AttentionTile _tile;
     private readonly ScoreVariant[] _variants;
     private readonly ConcurrentDictionary<TextKey, ILoadedText> _texts = new();
 
@@ -28,9 +27,7 @@ internal sealed class TensorCoreForwardPlan : IPlan<AttentionExtent, AttentionBu
     {
         _signature = signature;
         _loader = loader;
-        _tile = AttentionTile.For(signature.HeadSize, signature.ValueHeadSize);
         _variants = ScoreVariant.Beside(signature, ScoreVariants.None);
-        Text(new TextKey(SharedTile.HasWholePieces(signature.HeadSize, signature.ValueHeadSize), _variants.Length > 0, 0));
     }
 
     /// <summary>
@@ -57,9 +54,13 @@ internal sealed class TensorCoreForwardPlan : IPlan<AttentionExtent, AttentionBu
         && signature.Element is ElementType.Float16 or ElementType.BFloat16
         && Math.Max(signature.HeadSize, signature.ValueHeadSize) <= AttentionTile.MaxHeadSize;
 
+    /// <summary>
+    /// 0. The call's text is loaded here, unless its memory starts at addresses that are not multiples of 16: those are known at the launch.
+    /// </summary>
     public long WorkspaceBytes(in AttentionExtent extent)
     {
         Groups(extent);
+        Text(Key(extent, IsAligned(extent)));
         return 0;
     }
 
@@ -67,7 +68,7 @@ internal sealed class TensorCoreForwardPlan : IPlan<AttentionExtent, AttentionBu
     {
         if (extent.IsEmpty)
             return;
-        ILoadedText text = Text(Key(extent, buffers));
+        ILoadedText text = Text(Key(extent, IsAligned(extent) && IsAligned(buffers)));
         TextArguments arguments = default;
         arguments.Add(new AttentionTextArguments
         {
@@ -92,44 +93,53 @@ internal sealed class TensorCoreForwardPlan : IPlan<AttentionExtent, AttentionBu
         new() { Address = memory.DeviceAddress, Rows = AttentionLayouts.Rows(layout, heads) };
 
     private int Groups(in AttentionExtent extent) => KernelLoader.GroupCount(
-        AttentionText.GroupCount(_tile, extent.Batch, extent.Heads, extent.QueryLength));
+        AttentionText.GroupCount(
+            AttentionTile.For(Form(new TextKey(true, false, IsShort(extent), 0))), extent.Batch, extent.Heads, extent.QueryLength));
 
-    private TextKey Key(in AttentionExtent extent, in AttentionBuffers buffers)
+    // Blocks of keys under a window begin with the group's first query, so results have the bits of their tile.
+    private bool IsShort(in AttentionExtent extent) => !_signature.BatchInvariant && extent.QueryLength <= AttentionTile.ShortQueries;
+
+    private TextKey Key(in AttentionExtent extent, bool isAligned)
     {
         int kinds = 0;
         foreach (ScoreVariant variant in _variants)
             kinds = kinds * ScoreVariant.MaxTextKinds + variant.TextKind(extent);
-        return new TextKey(IsAligned(extent, buffers), _variants.Length > 0 || !(extent.Scale > 0f), kinds);
+        return new TextKey(isAligned, _variants.Length > 0 || !(extent.Scale > 0f), IsShort(extent), kinds);
     }
 
-    private bool IsAligned(in AttentionExtent extent, in AttentionBuffers buffers)
+    private bool IsAligned(in AttentionExtent extent)
     {
         const int elements = SharedTile.PieceElements;
-        long addresses = buffers.Query.DeviceAddress | buffers.Key.DeviceAddress | buffers.Value.DeviceAddress | buffers.Output.DeviceAddress;
         return SharedTile.HasWholePieces(_signature.HeadSize, _signature.ValueHeadSize)
             && extent.Query.IsMultipleOf(elements) && extent.Key.IsMultipleOf(elements) && extent.Value.IsMultipleOf(elements)
-            && extent.Output.IsMultipleOf(elements) && addresses % PtxText.PieceBytes == 0;
+            && extent.Output.IsMultipleOf(elements);
     }
+
+    private static bool IsAligned(in AttentionBuffers buffers) =>
+        (buffers.Query.DeviceAddress | buffers.Key.DeviceAddress | buffers.Value.DeviceAddress | buffers.Output.DeviceAddress)
+        % PtxText.PieceBytes == 0;
 
     private ILoadedText Text(TextKey key) =>
         _texts.TryGetValue(key, out ILoadedText? text) ? text : _texts.GetOrAdd(key, _loader.Texts.Load(Write(key)));
 
+    private AttentionForm Form(TextKey key) => new()
+    {
+        Element = _signature.Element == ElementType.Float16 ? TensorElement.Float16 : TensorElement.BFloat16,
+        HeadSize = _signature.HeadSize,
+        ValueHeadSize = _signature.ValueHeadSize,
+        IsCausal = _signature.Causal != CausalKind.None,
+        HasPrefix = _signature.Causal == CausalKind.CausalWithPrefix,
+        HasWindow = _signature.HasWindow,
+        HasSinks = _signature.HasSinks,
+        HasSequences = _signature.HasSequences,
+        HasLogSumExp = _signature.HasLogSumExp,
+        IsAligned = key.IsAligned,
+        ScalesScores = key.ScalesScores,
+        IsShort = key.IsShort,
+    };
+
     private PtxKernel Write(TextKey key)
     {
-        var form = new AttentionForm
-        {
-            Element = _signature.Element == ElementType.Float16 ? TensorElement.Float16 : TensorElement.BFloat16,
-            HeadSize = _signature.HeadSize,
-            ValueHeadSize = _signature.ValueHeadSize,
-            IsCausal = _signature.Causal != CausalKind.None,
-            HasPrefix = _signature.Causal == CausalKind.CausalWithPrefix,
-            HasWindow = _signature.HasWindow,
-            HasSinks = _signature.HasSinks,
-            HasSequences = _signature.HasSequences,
-            HasLogSumExp = _signature.HasLogSumExp,
-            IsAligned = key.IsAligned,
-            ScalesScores = key.ScalesScores,
-        };
         int kinds = key.Kinds;
         var texts = new ScoreText[_variants.Length];
         for (int i = texts.Length - 1; i >= 0; i--)
@@ -138,9 +148,9 @@ internal sealed class TensorCoreForwardPlan : IPlan<AttentionExtent, AttentionBu
             kinds /= ScoreVariant.MaxTextKinds;
         }
 
-        return AttentionText.Write(form, texts);
+        return AttentionText.Write(Form(key), texts);
     }
 
     /// <summary>What the texts of a signature differ in.</summary>
-    private readonly record struct TextKey(bool IsAligned, bool ScalesScores, int Kinds);
+    private readonly record struct TextKey(bool IsAligned, bool ScalesScores, bool IsShort, int Kinds);
 }

@@ -14,7 +14,9 @@ internal sealed record KernelCeilings(string Names, double InstructionsOfProduct
     [
         new("attention, tensor cores, head size 64", 14, [5, 4, 4, 5]),
         new("attention, tensor cores, head size 128", 11, [3, 2, 2, 3]),
-        new("product, tensor cores", 10, [3, 2, 2, 4]),
+        new("product, tensor cores, 16 x 32", 10, [4, 2, 2, 6]),
+        new("product, tensor cores, 64 x 64", 4, [3, 2, 2, 4]),
+        new("product, tensor cores, 128 x 128", 2.2, [3, 2, 2, 3]),
         new("attention, tile 8x8, head size 32", 2.4, [6, 6, 6, 6]),
         new("attention, tile 8x16, head size 64", 2.2, [3, 3, 3, 3]),
         new("attention, tile 8x16, two groups of values, head size 128", 2, [3, 3, 3, 3]),

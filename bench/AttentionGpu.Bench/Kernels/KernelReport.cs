@@ -10,9 +10,13 @@ internal sealed class KernelReport(AttentionEngine engine)
 {
     private const int Heads = 12;
     private const int Length = 1024;
+    private const int ManyHeads = 64;
+    private const int LongLength = 4096;
 
     private static readonly TimeSpan _window = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan _duration = TimeSpan.FromMilliseconds(500);
+
+    private static readonly AttentionOptions _causal = new() { Causal = Causal.TopLeft };
 
     private readonly List<Kernel> _kernels = [];
 
@@ -48,11 +52,11 @@ internal sealed class KernelReport(AttentionEngine engine)
     {
         foreach (int size in new[] { 32, 64, 128, 256 })
             Attention<float>("attention, float32", size, value => value);
-        Attention<float>("attention, float32, causal", 64, value => value, Causal.TopLeft);
+        Attention<float>("attention, float32, causal", 64, value => value, _causal);
         foreach (int size in new[] { 64, 128 })
         {
             Attention<Half>("attention, float16", size, value => (Half)value);
-            Attention<Half>("attention, float16, causal", size, value => (Half)value, Causal.TopLeft);
+            Attention<Half>("attention, float16, causal", size, value => (Half)value, _causal);
             Attention<BFloat16>("attention, bfloat16", size, value => (BFloat16)value);
         }
 
@@ -67,24 +71,61 @@ internal sealed class KernelReport(AttentionEngine engine)
         Attention<float>("attention, products, softmax of weights", 64, value => value, weights: weights);
         Attention<float>("one query", 128, value => value, queries: 1, keys: 4096);
         foreach ((int rows, int columns, int depth) in new[] { (64, 768, 768), (1024, 1024, 1024), (2048, 3072, 768) })
-            Linear(rows, columns, depth);
+        {
+            Linear<float>("linear, float32", value => value, rows, columns, depth);
+            Linear<Half>("linear, float16", value => (Half)value, rows, columns, depth);
+        }
+
+        AddVariants();
+        if (engine.Device.Kind == DeviceKind.Cuda)
+            AddLong();
+    }
+
+    // In float16, where a GPU of NVIDIA has tensor cores.
+    private void AddVariants()
+    {
+        DeviceTensor<float> slopes = Create<float>(value => value, Heads);
+        DeviceTensor<float> mask = Create<float>(value => value, Length, Length);
+        Attention<Half>("attention, float16, head size not a multiple of 8", 60, value => (Half)value);
+        Attention<Half>("attention, float16", 256, value => (Half)value);
+        foreach (int size in new[] { 64, 128 })
+        {
+            Attention<Half>("attention, float16, softcap", size, value => (Half)value, new AttentionOptions { Softcap = 50f });
+            Attention<Half>(
+                "attention, float16, ALiBi", size, value => (Half)value, change: inputs => inputs with { AlibiSlopes = slopes });
+            Attention<Half>(
+                "attention, float16, additive mask", size, value => (Half)value, change: inputs => inputs with { Mask = mask });
+        }
+    }
+
+    // As many groups as fill a large GPU many times over.
+    private void AddLong()
+    {
+        foreach (int size in new[] { 64, 128 })
+        {
+            Attention<Half>("attention, float16", size, value => (Half)value, queries: LongLength, keys: LongLength, heads: ManyHeads);
+            Attention<Half>(
+                "attention, float16, causal", size, value => (Half)value, _causal, queries: LongLength, keys: LongLength, heads: ManyHeads);
+        }
+
+        Linear<Half>("linear, float16", value => (Half)value, LongLength, LongLength, LongLength);
     }
 
     private void Attention<T>(
-        string kernel, int size, Converter<float, T> store, Causal causal = Causal.None, Change<T>? change = null, DeviceTensor<float>? weights = null,
-        int queries = Length, int keys = Length)
+        string kernel, int size, Converter<float, T> store, AttentionOptions? options = null, Change<T>? change = null,
+        DeviceTensor<float>? weights = null, int queries = Length, int keys = Length, int heads = Heads)
         where T : unmanaged
     {
-        DeviceTensor<T> query = Create(store, 1, Heads, queries, size);
-        DeviceTensor<T> key = Create(store, 1, Heads, keys, size);
-        DeviceTensor<T> value = Create(store, 1, Heads, keys, size);
-        DeviceTensor<T> output = engine.CreateTensor<T>(1, Heads, queries, size);
-        var options = new AttentionOptions { Causal = causal };
-        double pairs = causal == Causal.None ? (double)queries * keys : 0.5 * queries * (queries + 1.0);
+        options ??= new AttentionOptions();
+        DeviceTensor<T> query = Create(store, 1, heads, queries, size);
+        DeviceTensor<T> key = Create(store, 1, heads, keys, size);
+        DeviceTensor<T> value = Create(store, 1, heads, keys, size);
+        DeviceTensor<T> output = engine.CreateTensor<T>(1, heads, queries, size);
+        double pairs = options.Causal == Causal.None ? (double)queries * keys : 0.5 * queries * (queries + 1.0);
         long bytes = Unsafe.SizeOf<T>();
         Add(
-            kernel, $"1 x {Heads} x {queries} x {size}, {keys} keys", 4.0 * Heads * size * pairs,
-            bytes * 2.0 * Heads * size * (queries + keys) + (weights is null ? 0.0 : sizeof(float) * Heads * pairs),
+            kernel, $"1 x {heads} x {queries} x {size}, {keys} keys", 4.0 * heads * size * pairs,
+            bytes * 2.0 * heads * size * (queries + keys) + (weights is null ? 0.0 : sizeof(float) * heads * pairs),
             () =>
             {
                 var inputs = new AttentionInputs<T> { Query = query, Key = key, Value = value };
@@ -95,16 +136,17 @@ internal sealed class KernelReport(AttentionEngine engine)
             });
     }
 
-    private void Linear(int rows, int columns, int depth)
+    private void Linear<T>(string kernel, Converter<float, T> store, int rows, int columns, int depth)
+        where T : unmanaged
     {
-        DeviceTensor<float> input = Create<float>(value => value, rows, depth);
-        DeviceTensor<float> weight = Create<float>(value => value, columns, depth);
-        DeviceTensor<float> bias = Create<float>(value => value, columns);
-        DeviceTensor<float> output = engine.CreateTensor<float>(rows, columns);
+        DeviceTensor<T> input = Create(store, rows, depth);
+        DeviceTensor<T> weight = Create(store, columns, depth);
+        DeviceTensor<T> bias = Create(store, columns);
+        DeviceTensor<T> output = engine.CreateTensor<T>(rows, columns);
         Add(
-            "linear, float32", $"{rows} x {depth} to {columns}", 2.0 * rows * columns * depth,
-            sizeof(float) * ((double)rows * depth + (double)columns * depth + (double)rows * columns),
-            () => engine.Linear<float>(input, weight, output, bias));
+            kernel, $"{rows} x {depth} to {columns}", 2.0 * rows * columns * depth,
+            Unsafe.SizeOf<T>() * ((double)rows * depth + (double)columns * depth + (double)rows * columns),
+            () => engine.Linear<T>(input, weight, output, bias));
     }
 
     // Tensors stay until the engine goes.

@@ -18,7 +18,7 @@ internal sealed class SassReport
     {
         // Without a bound there are as many processes as threads that wait for one.
         Parallel.ForEach(ptx, new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount }, pair =>
-            _assembled[pair.Key.Name] = [.. GpuModel.All.Select(model => CudaTools.Assemble(pair.Value, model.Architecture))]);
+            _assembled[pair.Key.Name] = [.. GpuModel.All.Select(model => pair.Key.Assemble(pair.Value, model.Architecture))]);
     }
 
     /// <summary>Prints the tables.</summary>

@@ -1,8 +1,10 @@
+using System.Text.RegularExpressions;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Ptx;
 using AttentionGpu.Kernels.Tiled.Reductions;
 using AttentionGpu.Kernels.Tiled.Tiles;
 using AttentionGpu.Tests.Support;
@@ -82,6 +84,38 @@ public class TensorCoreKernelTests
                 .AssertGeneralKernelAgrees<Tile8x16, FragmentPair<Fragment8x4>>(
                     program, range, $"seed {seed}, problem {problem} with garbage");
         }
+    }
+
+    /// <summary>What is left out, or taken for something else, in the block that some queries see in part or behind it.</summary>
+    [Theory]
+    [InlineData("bar.sync 0;", "", 0, "a race")]
+    [InlineData("bar.sync 0;", "", 1, "a race")]
+    [InlineData("cp.async.wait_group 0;", "", 0, "a race")]
+    [InlineData("cp.async.wait_group 0;", "", 1, "a race")]
+    [InlineData(@"\.trans", "", 0, "expected")]
+    [InlineData(@"setp\.gt\.s32 (.*;\nselp\.f32)", "setp.ge.s32 $1", 0, "expected")]
+    [InlineData(@"selp\.f32 (%f\d+), (%f\d+), 0fFF800000, %p\d+;", "mov.f32 $1, $2;", 0, "expected")]
+    [InlineData(@"shfl\.sync\.bfly\.b32 (%f\d+), (%f\d+), 2, 31, 0xffffffff;", "mov.f32 $1, $2;", 0, "expected")]
+    [InlineData(@"@%p\d+ st\.global", "st.global", 0, "outside every buffer")]
+    [InlineData(@"@%p\d+ cp\.async", "cp.async", 0, "outside every buffer")]
+    public void A_fault_is_found(string pattern, string replacement, int number, string message)
+    {
+        const string block = "// A block that some queries see in part.";
+        var random = new Random(1);
+        Exception? exception = null;
+        for (int i = 0; i < FaultProblems && exception is null; i++)
+        {
+            var problem = TensorCoreProblem.Random(random, 64, half: true);
+            PtxKernel kernel = AttentionText.Write(problem.Form(typeof(CausalRange)));
+            int start = kernel.Text.IndexOf(block, StringComparison.Ordinal);
+            Match match = new Regex(pattern).Matches(kernel.Text, start)[number];
+            string faulty = kernel.Text[..match.Index] + match.Result(replacement) + kernel.Text[(match.Index + match.Length)..];
+            exception = Record.Exception(
+                () => problem.AssertTensorKernelAgrees(kernel with { Text = faulty }, typeof(CausalRange), "with a fault"));
+        }
+
+        Assert.NotNull(exception);
+        Assert.Contains(message, exception.Message, StringComparison.Ordinal);
     }
 
     private static void AssertAgrees(TensorCoreProblem problem, Type range, string what) =>

@@ -63,6 +63,14 @@ internal sealed partial record CountedKernel(string Name, Func<CudaArchitecture,
     /// <summary>A name for its file.</summary>
     public string FileName => $"{Separators().Replace(Name, "-")}.ptx";
 
+    /// <summary>What the assembler makes of the text, with all shared memory of a group.</summary>
+    public AssembledKernel Assemble(string ptx, string architecture)
+    {
+        AssembledKernel assembled = CudaTools.Assemble(ptx, architecture);
+        SassResources resources = assembled.Resources;
+        return assembled with { Resources = resources with { SharedBytes = resources.SharedBytes + DynamicSharedBytes } };
+    }
+
     [GeneratedRegex(@"[^\w]+")]
     private static partial Regex Separators();
 }

@@ -6,6 +6,7 @@ using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Variants;
 using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Attention.Variants;
 using AttentionGpu.Kernels.TensorCore.Products;
 using AttentionGpu.Kernels.Tests.Ptx;
 using AttentionGpu.Kernels.Tiled.Decoding;
@@ -54,6 +55,18 @@ internal static class CountedKernels
                 }
             }
         }
+
+        (string Name, Func<ScoreText> Create)[] variants =
+        [
+            ("softcap", () => new SoftcapText(isExact: false)), ("ALiBi", () => new AlibiText()),
+            ("bias", () => new BiasText(isSameForKeys: false)), ("mask", () => new MaskText(isSameForKeys: false)),
+            ("documents", () => new DocumentText()), ("bias by distance", () => new DistanceBiasText()),
+        ];
+        foreach (int size in new[] { 64, 128 })
+        {
+            foreach ((string name, Func<ScoreText> create) in variants)
+                yield return TensorAttention(AttentionOf(TensorElement.Float16, size), name, create);
+        }
     }
 
     private static AttentionForm AttentionOf(TensorElement element, int size) =>
@@ -68,7 +81,7 @@ internal static class CountedKernels
             $"attention, tensor cores, head size {form.HeadSize}, {form.Element.ToString().ToLowerInvariant()}, {variant}",
             () => AttentionText.Write(form, [.. changes.Select(change => change())]), AttentionTile.Threads)
         {
-            Trips = $"1({masked}(0) {blocks - masked}(0)) 0(0)",
+            Trips = $"1({blocks - masked}(0) {masked}(0) 0(0))",
             Products = 2L * tile.RowTiles * AttentionTile.TileRows * Length * form.HeadSize / MultiplyAddsOfMma,
             HasTensorCores = true,
             DynamicSharedBytes = AttentionText.Write(form).DynamicSharedBytes,

@@ -5,21 +5,26 @@ namespace AttentionGpu.Kernels.Tests.Sass;
 /// </summary>
 internal sealed class SassRegion
 {
-    // Of a branch with accesses of several elements at once and one without, the former is taken, however short it is.
+    // Of a branch with accesses of several elements at once and one without, the former is taken, however short it is. In a text, where
+    // the shorter side is taken, so are products, and a block of exponentials.
     private const long WideWeight = 1_000_000;
+    private const int Exponentials = 16;
 
     private readonly SassLoop _loop;
     private readonly Func<SassLoop, long> _entry;
+    private readonly bool _isText;
     private readonly Dictionary<SassBlock, SassLoop> _owners = [];
     private readonly Dictionary<SassBlock, long> _lengths = [];
     private readonly Dictionary<SassBlock, SassBlock> _before = [];
 
     /// <param name="loop">The loop; a kernel is one whose head is its first block.</param>
-    /// <param name="entry">The instructions of an inner loop each time that it is entered.</param>
-    public SassRegion(SassLoop loop, Func<SassLoop, long> entry)
+    /// <param name="entry">The weight of an inner loop each time that it is entered.</param>
+    /// <param name="isText">Whether the kernel is written in PTX: what is beside its usual way is rare.</param>
+    public SassRegion(SassLoop loop, Func<SassLoop, long> entry, bool isText)
     {
         _loop = loop;
         _entry = entry;
+        _isText = isText;
         foreach (SassLoop inner in loop.Inner)
         {
             foreach (SassBlock block in inner.Body)
@@ -44,7 +49,10 @@ internal sealed class SassRegion
     /// <summary>The first block that the loop is left from; null where the pass is over there.</summary>
     public SassBlock? EarlyExit { get; }
 
-    /// <summary>The weight of the way of most weight from the head to a node, with both: its instructions, but for wide accesses.</summary>
+    /// <summary>
+    /// The weight of the way of most weight from the head to a node, with both: its instructions, or in a text their number below 0, but for
+    /// what a way is chosen for.
+    /// </summary>
     public long Length(SassBlock node) => _lengths[node];
 
     /// <summary>The nodes of that way.</summary>
@@ -67,8 +75,16 @@ internal sealed class SassRegion
 
     private long Weight(SassBlock node) =>
         _owners.TryGetValue(node, out SassLoop? inner) ? _entry(inner)
+        : _isText ? WideWeight * Wanted(node) - node.Instructions.Count
         : node.IsMask ? 0
         : node.Instructions.Count + WideWeight * node.Instructions.Count(instruction => instruction.IsWide);
+
+    private static int Wanted(SassBlock node)
+    {
+        int exponentials = node.Count(SassKind.SpecialFunction);
+        return node.Count(SassKind.TensorProduct) + (exponentials >= Exponentials ? exponentials : 0)
+            + node.Instructions.Count(instruction => instruction.IsWide);
+    }
 
     private void Measure(List<SassBlock> order)
     {
@@ -78,7 +94,7 @@ internal sealed class SassRegion
             foreach (SassBlock next in Followers(node))
             {
                 long length = _lengths[node] + Weight(next);
-                if (length <= _lengths.GetValueOrDefault(next, -1))
+                if (length <= _lengths.GetValueOrDefault(next, long.MinValue))
                     continue;
                 _lengths[next] = length;
                 _before[next] = node;

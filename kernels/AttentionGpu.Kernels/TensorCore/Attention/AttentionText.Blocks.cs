@@ -19,11 +19,11 @@ public sealed partial class AttentionText
 
     private int OutputTiles => 2 * _tile.Value.Steps;
 
-    // Blocks that every query sees whole have no bounds, and a loop of their own.
+    // Blocks that every query sees whole have no bounds, and a loop of their own. Only a window has others before them.
     private void Blocks(GroupTiles tiles)
     {
-        string next = _e.NewLabel("next");
         string whole = _e.NewLabel("whole");
+        string parts = _e.NewLabel("parts");
         string done = _e.NewLabel("done");
         Word lastQuery = _e.Subtract(_e.Min(_e.Add(_firstQuery, _tile.Queries), _sequence.QueryLength), 1);
         _key = _e.Move(_sequence.FirstKey(_firstQuery) ?? 0, _e.New<Word>());
@@ -34,19 +34,20 @@ public sealed partial class AttentionText
         _e.BranchIf(_e.Compare("ge", _key, _endKey), done);
         copies.Start();
 
-        _e.Mark(next);
-        Predicate isWhole = _e.Compare("le", _key, lastWhole);
+        Predicate isPart = _e.Compare("gt", _key, lastWhole);
+        _e.BranchIf(isPart, parts);
         if (firstWhole is { } first)
-            isWhole = _e.CompareAnd("ge", _key, first, isWhole);
-        _e.BranchIf(isWhole, whole);
-        Block(tiles, copies, isWhole: false);
-        _e.BranchIf(_e.Compare("lt", _key, _endKey), next);
-        _e.Branch(done);
-
+            _e.BranchIf(_e.Compare("lt", _key, first), parts);
         _e.Mark(whole);
         Block(tiles, copies, isWhole: true);
         _e.BranchIf(_e.Compare("le", _key, lastWhole), whole);
-        _e.BranchIf(_e.Compare("lt", _key, _endKey), next);
+        _e.BranchIf(_e.Compare("ge", _key, _endKey), done);
+
+        _e.Mark(parts);
+        Block(tiles, copies, isWhole: false);
+        if (firstWhole is { } border)
+            _e.BranchIf(_e.CompareAnd("ge", _key, border, _e.Compare("le", _key, lastWhole)), whole);
+        _e.BranchIf(_e.Compare("lt", _key, _endKey), parts);
         _e.Mark(done);
         _e.Wait();
         _e.Barrier();

@@ -59,7 +59,7 @@ public sealed partial class ProductText
         _e.Comment("The group's place: tiles across come first.");
         Word rows = _arguments.Load((ref ProductTextArguments a) => ref a.Sizes.Rows);
         Word columns = _arguments.Load((ref ProductTextArguments a) => ref a.Sizes.Columns);
-        Word across = _e.Divide(_e.Add(columns, _tile.Columns - 1), _tile.Columns);
+        Word across = _e.Add(_e.Divide(_e.Subtract(columns, 1), _tile.Columns), 1);
         Word group = _e.Group;
         Word down = _e.Divide(group, across);
         _firstRow = _e.Multiply(down, _tile.Rows);

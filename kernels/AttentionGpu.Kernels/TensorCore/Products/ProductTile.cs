@@ -72,5 +72,5 @@ public sealed record ProductTile(int Rows, int Columns, int WarpRows, int WarpCo
         : Large;
 
     /// <summary>The number of groups to launch.</summary>
-    public long GroupCount(int rows, int columns) => (long)TileCount.DivideUp(rows, Rows) * TileCount.DivideUp(columns, Columns);
+    public long GroupCount(int rows, int columns) => TileCount.DivideUp((long)rows, Rows) * TileCount.DivideUp((long)columns, Columns);
 }

@@ -26,7 +26,7 @@ internal sealed class TensorProductProblem
     private readonly int[] _shifts;
     private readonly ushort[] _left;
     private readonly ushort[] _right;
-    private readonly ushort[]? _bias;
+    private ushort[]? _bias;
 
     private TensorProductProblem(Random random, MatmulArguments sizes, bool half, bool isSplit, bool isInputAligned, bool isOutputAligned)
     {
@@ -96,12 +96,12 @@ internal sealed class TensorProductProblem
         IsOutputAligned = _isOutputAligned,
     };
 
-    /// <summary>Products become 0, of either sign, and the bias -0.</summary>
-    public TensorProductProblem WithZeros()
+    /// <summary>All products and the bias become -0, and so does their sum, as long as nothing else is added.</summary>
+    public TensorProductProblem WithNegativeZeros()
     {
         Array.Fill(_left, (ushort)0);
-        if (_bias is not null)
-            Array.Fill(_bias, (ushort)0x8000);
+        Array.Fill(_right, Store(-1f));
+        _bias = [.. Enumerable.Repeat(Store(-0f), _sizes.Columns)];
         return this;
     }
 

@@ -9,7 +9,8 @@ using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Rows;
 using AttentionGpu.Kernels.Common.Variants;
-using AttentionGpu.Kernels.TensorCore;
+using AttentionGpu.Kernels.TensorCore.Attention;
+using AttentionGpu.Kernels.TensorCore.Products;
 using AttentionGpu.Kernels.Tiled.Reductions;
 using AttentionGpu.Kernels.Tiled.Softmax;
 using AttentionGpu.Kernels.Tiled.Tiles;
@@ -138,17 +139,38 @@ public partial class PtxTests
         ptx => AssertKernel(ptx, hotLoops: 1));
 
     [Theory]
-    [InlineData(typeof(HalfTensorCore))]
-    [InlineData(typeof(BFloat16TensorCore))]
-    public void Tensor_core_products_have_more_products_than_loads(Type element)
+    [InlineData(0, 8, 8)]
+    [InlineData(1, 32, 16)]
+    [InlineData(2, 64, 16)]
+    public void Tensor_core_products_have_as_many_products_as_loads_or_more(int tile, int products, int loads)
     {
-        string ptx = PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorMatmul, element);
-        PtxLoop loop = PtxLoop.Find(ptx).MaxBy(loop => loop.Count("mma."))!;
-        Assert.Equal((16, 9), (loop.Count("mma."), loop.Count("ldmatrix.")));
-        AssertNoConstantDivisors(ptx);
-        PtxGuard.Check(ptx);
-        Assert.All(PtxLoop.FindOutermost(ptx), outer => Assert.DoesNotContain(outer.Instructions, line => line.Contains(".local", StringComparison.Ordinal)));
-        Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
+        foreach (TensorElement element in Enum.GetValues<TensorElement>())
+        {
+            foreach (bool isAligned in new[] { true, false })
+            {
+                string ptx = ProductText.Write(new ProductForm
+                {
+                    Element = element,
+                    Tile = ProductTile.All[tile],
+                    HasBias = true,
+                    IsSplit = true,
+                    IsInputAligned = isAligned,
+                    IsOutputAligned = isAligned,
+                }).Text;
+                PtxLoop[] loops = [.. PtxLoop.Find(ptx).Where(loop => loop.Count("mma.") > 0)];
+                Assert.Equal(2, loops.Length);
+                Assert.All(loops, loop =>
+                {
+                    Assert.Equal((products, loads, 1), (loop.Count("mma."), loop.Count("ldmatrix."), loop.Count("bar.")));
+                    AssertAddressSpaces(loop);
+                });
+                AssertNoLocalMemory(ptx);
+                Assert.Empty(PtxGuard.Divisions(ptx));
+                if (isAligned)
+                    PtxGuard.Check(ptx);
+                Assert.InRange(new PtxProgram(ptx).SharedBytes, 1, MaxStaticSharedBytes);
+            }
+        }
     }
 
     [Fact]

@@ -1,116 +1,107 @@
-using AttentionGpu.Kernels.Common.Elements;
-using AttentionGpu.Kernels.Common.Layouts;
-using AttentionGpu.Kernels.Common.Matmul;
-using AttentionGpu.Kernels.TensorCore;
-using ILGPU.Runtime.Cuda;
+using System.Text.RegularExpressions;
+using AttentionGpu.Kernels.TensorCore.Products;
+using AttentionGpu.Kernels.TensorCore.Ptx;
+using AttentionGpu.Tests.Support;
 
 namespace AttentionGpu.Kernels.Tests.Ptx;
 
-/// <summary>The tensor cores' matrix product, run on <see cref="PtxMachine"/>, against sums in float64.</summary>
+/// <summary>The texts of the matrix product for tensor cores, run on <see cref="PtxMachine"/>, against sums in float64.</summary>
 public class TensorCoreProductTests
 {
-    private const int Problems = 20;
-    private const ushort NotANumber = 0x7FFF;
+    private const int FewProblems = 3;
+    private const int FaultProblems = 25;
 
-    [Theory]
-    [InlineData(typeof(HalfTensorCore))]
-    [InlineData(typeof(BFloat16TensorCore))]
-    public void Agrees_with_the_definition(Type element) => AssertAgrees(element, (random, sizes) => new HeadLayout
+    public static TheoryData<int, bool, bool, bool, bool> Texts
     {
-        InnerRows = sizes.Rows,
-        InnerRowStride = sizes.Columns + 8 * random.Next(3),
-        HeadSize = sizes.Columns,
-    });
-
-    [Theory]
-    [InlineData(typeof(HalfTensorCore))]
-    [InlineData(typeof(BFloat16TensorCore))]
-    public void Splits_heads_as_their_layout_says(Type element) => AssertAgrees(element, (random, sizes) =>
-    {
-        // Heads of 8 to all columns, rows batch by batch or position by position, and gaps anywhere.
-        int[] headSizes = [.. Enumerable.Range(1, sizes.Columns / 8).Select(pieces => 8 * pieces).Where(size => sizes.Columns % size == 0)];
-        int[] innerRows = [.. Enumerable.Range(1, sizes.Rows).Where(rows => sizes.Rows % rows == 0)];
-        int headSize = headSizes[random.Next(headSizes.Length)];
-        int inner = innerRows[random.Next(innerRows.Length)];
-        int heads = sizes.Columns / headSize;
-        int outer = sizes.Rows / inner;
-        int row = headSize + 8 * random.Next(2);
-        bool rowsOuter = random.Next(2) == 0;
-        return new HeadLayout
+        get
         {
-            InnerRows = inner,
-            OuterRowStride = rowsOuter ? (long)heads * inner * row : row,
-            InnerRowStride = rowsOuter ? row : (long)heads * outer * row,
-            HeadSize = headSize,
-            HeadStride = rowsOuter ? (long)inner * row : (long)outer * row,
-        };
-    });
-
-    private static void AssertAgrees(Type element, Func<Random, MatmulArguments, HeadLayout> chooseLayout)
-    {
-        bool half = element == typeof(HalfTensorCore);
-        int seed = Random.Shared.Next();
-        var random = new Random(seed);
-        var program = new PtxProgram(PtxCompiler.Compile(CudaArchitecture.SM_80, PtxKernels.TensorMatmul, element));
-        for (int problem = 0; problem < Problems; problem++)
-        {
-            var sizes = new MatmulArguments { Rows = random.Next(1, 100), Columns = 8 * random.Next(1, 25), Depth = 8 * random.Next(1, 20) };
-            ushort[] left = Fill(sizes.Rows * sizes.Depth);
-            ushort[] right = Fill(sizes.Columns * sizes.Depth);
-            ushort[]? bias = random.Next(2) == 0 ? null : Fill(sizes.Columns);
-            HeadLayout layout = chooseLayout(random, sizes);
-            ushort[] memory = Run(program, sizes, layout, left, right, bias);
-            var written = new HashSet<long>();
-            for (int i = 0; i < sizes.Rows * sizes.Columns; i++)
-            {
-                long place = layout.Row(i / sizes.Columns) + layout.Column(i % sizes.Columns);
-                Assert.True(written.Add(place), "A layout of this test maps two elements to one place.");
-                ushort actual = memory[place];
-                double expected = bias is null ? 0.0 : Load(bias[i % sizes.Columns]);
-                double bound = 0.0;
-                for (int d = 0; d < sizes.Depth; d++)
-                {
-                    double product = (double)Load(left[i / sizes.Columns * sizes.Depth + d]) * Load(right[i % sizes.Columns * sizes.Depth + d]);
-                    expected += product;
-                    bound += Math.Abs(product);
-                }
-
-                // One rounding of the result, and the sum's own in float32.
-                double tolerance = Math.Abs(expected) / (half ? 2048 : 256) + bound * 1e-6 + 1e-7;
-                Assert.True(
-                    Math.Abs(Load(actual) - expected) <= tolerance,
-                    $"seed {seed}, problem {problem}, {sizes.Rows} x {sizes.Columns} x {sizes.Depth}, element {i}: {Load(actual)}, expected {expected}.");
-            }
-
-            for (int i = 0; i < memory.Length; i++)
-                Assert.True(written.Contains(i) || memory[i] == NotANumber, $"seed {seed}, problem {problem}: gap {i} was written.");
+            var texts = new TheoryData<int, bool, bool, bool, bool>();
+            for (int i = 0; i < ProductTile.All.Count << 4; i++)
+                texts.Add(i >> 4, (i & 8) != 0, (i & 4) != 0, (i & 2) != 0, (i & 1) != 0);
+            return texts;
         }
-
-        ushort[] Fill(int count) => [.. Enumerable.Range(0, count).Select(_ => Store(random.NextSingle() * 2f - 1f))];
-
-        ushort Store(float value) => half ? HalfElement.FromSingle(value).Bits : BFloat16Element.FromSingle(value).Bits;
-
-        float Load(ushort bits) => half ? new HalfElement { Bits = bits }.ToSingle() : new BFloat16Element { Bits = bits }.ToSingle();
     }
 
-    private static ushort[] Run(PtxProgram program, MatmulArguments sizes, HeadLayout layout, ushort[] left, ushort[] right, ushort[]? bias)
+    [Theory]
+    [MemberData(nameof(Texts))]
+    public void Agrees_with_the_definition(int tile, bool half, bool isSplit, bool isInputAligned, bool isOutputAligned)
     {
-        var memory = new PtxGlobalMemory();
-        long last = Enumerable.Range(0, sizes.Rows).Max(layout.Row) + Enumerable.Range(0, sizes.Columns).Max(layout.Column);
-        var result = new ushort[last + 1];
-        Array.Fill(result, NotANumber);
-        ulong address = memory.Add<ushort>(result);
-        var shape = new TensorCoreMatmulArguments
+        int seed = Fuzz.Seed();
+        var random = new Random(seed);
+        for (int i = 0; i < Fuzz.Problems(FewProblems); i++)
         {
-            Sizes = sizes,
-            Left = (long)memory.Add<ushort>(left),
-            Right = (long)memory.Add<ushort>(right),
-            Bias = bias is null ? 0 : (long)memory.Add<ushort>(bias),
-            Result = (long)address,
-            ResultLayout = layout,
-            IsResultSplit = layout.InnerRows < sizes.Rows || layout.HeadSize < sizes.Columns ? 1 : 0,
-        };
-        new PtxMachine(program, memory).With(0, shape).Run((int)TensorCoreMatmulKernel.GroupCount(sizes), TensorCoreTiles.Threads);
-        return memory.Get<ushort>(address).ToArray();
+            ProductTile shape = ProductTile.All[tile];
+            var problem = TensorProductProblem.Random(random, shape, half, isSplit, isInputAligned, isOutputAligned);
+            problem.AssertAgrees(ProductText.Write(problem.Form(shape)), shape, $"seed {seed}, problem {i}");
+        }
+    }
+
+    [Theory]
+    [InlineData(1, 1, 1)]
+    [InlineData(3, 33, 17)]
+    [InlineData(130, 136, 32)]
+    [InlineData(64, 128, 200)]
+    [InlineData(17, 257, 331)]
+    public void Sizes_that_tiles_cut_in_several_ways_agree_in_all_of_them(int rows, int columns, int depth)
+    {
+        int seed = Fuzz.Seed();
+        var problem = TensorProductProblem.Plain(new Random(seed), rows, columns, depth, half: seed % 2 == 0);
+        Assert.All(ProductTile.All, tile => problem.AssertAgrees(ProductText.Write(problem.Form(tile)), tile, $"seed {seed}"));
+    }
+
+    [Fact]
+    public void A_row_has_the_same_bits_in_all_tiles()
+    {
+        int seed = Fuzz.Seed();
+        var random = new Random(seed);
+        for (int i = 0; i < Fuzz.Problems(4); i++)
+        {
+            // Of steps of 16 the large tile has room for no more, and the others for two of zeros, which would make +0 of -0.
+            var problem = TensorProductProblem.Plain(
+                random, random.Next(1, 40), random.Next(1, 80), 16 * (4 * random.Next(3) + 2), half: i % 2 == 0);
+            if (i >= 2)
+                problem.WithNegativeZeros();
+            ushort[][] results = [.. ProductTile.All.Select(tile => problem.Run(ProductText.Write(problem.Form(tile)), tile))];
+            Assert.All(results, result => Assert.Equal(results[0], result));
+        }
+    }
+
+    // Texts have barriers in two loops, behind them and before the result is read; a wait in each loop; two guards of copies, and one each of
+    // zeros, of the bias and of the result.
+    [Theory]
+    [InlineData("bar.sync 0;", 0, "", "a race")]
+    [InlineData("bar.sync 0;", 1, "", "a race")]
+    [InlineData("bar.sync 0;", 2, "", "a race")]
+    [InlineData("bar.sync 0;", 3, "", "a race")]
+    [InlineData(@"cp\.async\.wait_group \d;", 0, "", "a race")]
+    [InlineData(@"cp\.async\.wait_group \d;", 1, "", "expected")]
+    [InlineData(@"(mma[^{]+\{[^}]+\}, \{[^}]+\}, )\{(\S+), (\S+)\}", 0, "$1{$3, $2}", "expected")]
+    [InlineData(@"(mma[^{]+\{[^}]+\}, )\{(\S+), (\S+), (\S+), (\S+)\}", 1, "$1{$2, $4, $3, $5}", "expected")]
+    [InlineData(@"@%p\d+ (cp\.async\.cg)", 0, "$1", "outside every buffer")]
+    [InlineData(@"@%p\d+ (cp\.async\.cg)", -1, "$1", "outside every buffer")]
+    [InlineData(@"@!%p\d+ st\.shared[^;]+;", 0, "", "expected")]
+    [InlineData(@"@%p\d+ (ld\.global\.u16)", -1, "$1", "outside every buffer")]
+    [InlineData(@"@%p\d+ (st\.global)", -1, "$1", "")]
+    public void A_fault_is_found(string instruction, int number, string replacement, string message)
+    {
+        Assert.All(ProductTile.All, tile =>
+        {
+            var random = new Random(1);
+            Exception? exception = null;
+            for (int i = 0; i < FaultProblems && exception is null; i++)
+            {
+                var problem = TensorProductProblem.Random(random, tile, half: true, isSplit: false, isInputAligned: true, isOutputAligned: true);
+                if (!problem.Form(tile).HasBias)
+                    continue;
+                PtxKernel kernel = ProductText.Write(problem.Form(tile));
+                MatchCollection matches = Regex.Matches(kernel.Text, instruction);
+                Match match = matches[number < 0 ? matches.Count - 1 : number];
+                string text = kernel.Text[..match.Index] + match.Result(replacement) + kernel.Text[(match.Index + match.Length)..];
+                exception = Record.Exception(() => problem.AssertAgrees(kernel with { Text = text }, tile, "with a fault"));
+            }
+
+            Assert.NotNull(exception);
+            Assert.Contains(message, exception.Message, StringComparison.Ordinal);
+        });
     }
 }

@@ -20,7 +20,7 @@ public partial class AssembledKernelTests
     private static readonly string[] _always =
     [
         "attention, tensor cores, head size 64, float16, all keys", "attention, tensor cores, head size 128, float16, causal",
-        "product, tensor cores, float16", "attention, tile 8x16, head size 64, float32, all keys", "product, tile 16x16, float32",
+        "product, tensor cores, 128 x 128, float16", "attention, tile 8x16, head size 64, float32, all keys", "product, tile 16x16, float32",
     ];
 
     [Fact]
@@ -72,7 +72,7 @@ public partial class AssembledKernelTests
     }
 
     [Theory]
-    [InlineData("product, tensor cores, bfloat16")]
+    [InlineData("product, tensor cores, 128 x 128, bfloat16")]
     [InlineData("softmax of scores")]
     public void The_text_is_the_same_for_every_device_but_for_its_target(string name)
     {

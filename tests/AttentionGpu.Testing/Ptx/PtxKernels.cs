@@ -3,7 +3,6 @@ using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Fragments;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Rows;
-using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.Tiled.Attention;
 using AttentionGpu.Kernels.Tiled.Matmul;
 using AttentionGpu.Kernels.Tiled.Tiles;
@@ -17,8 +16,6 @@ internal static class PtxKernels
     public static MethodInfo Attention { get; } = typeof(AttentionKernel).GetMethod(nameof(AttentionKernel.Forward))!;
 
     public static MethodInfo Matmul { get; } = typeof(MatmulKernel).GetMethod(nameof(MatmulKernel.Multiply))!;
-
-    public static MethodInfo TensorMatmul { get; } = typeof(TensorCoreMatmulKernel).GetMethod(nameof(TensorCoreMatmulKernel.Multiply))!;
 
     /// <summary>The limits that the planner gives a kernel.</summary>
     public static KernelSpecialization Specialization(MethodInfo kernel, Type[] arguments) =>

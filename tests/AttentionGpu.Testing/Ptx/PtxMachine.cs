@@ -13,10 +13,12 @@ namespace AttentionGpu.Kernels.Tests.Ptx;
 /// </summary>
 internal sealed class PtxMachine
 {
-    private const int WarpSize = 32;
+    /// <summary>
+    /// What shared memory holds before anything is written, and while a copy to it is under way: not-a-number in every type.
+    /// </summary>
+    public const byte Poison = 0xFF;
 
-    // What shared memory holds while a copy to it is under way: not-a-number in every type.
-    private const byte Poison = 0xFF;
+    private const int WarpSize = 32;
 
     private readonly PtxProgram _program;
     private readonly IPtxMemory _memory;

@@ -58,7 +58,8 @@ internal sealed class PtxSharedMemory(int bytes)
     private const int Many = -2;
     private const int Word = 4;
 
-    private readonly byte[] _bytes = new byte[bytes];
+    // What a device's memory holds before a group starts is anything: not-a-number in every type.
+    private readonly byte[] _bytes = [.. Enumerable.Repeat(PtxMachine.Poison, bytes)];
     private readonly int[] _writers = NewMarks(bytes / Word + 1);
     private readonly int[] _readers = NewMarks(bytes / Word + 1);
 

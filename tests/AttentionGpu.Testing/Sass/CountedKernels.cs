@@ -5,9 +5,9 @@ using AttentionGpu.Kernels.Common.Layouts;
 using AttentionGpu.Kernels.Common.Matmul;
 using AttentionGpu.Kernels.Common.Ranges;
 using AttentionGpu.Kernels.Common.Variants;
-using AttentionGpu.Kernels.TensorCore;
 using AttentionGpu.Kernels.TensorCore.Attention;
 using AttentionGpu.Kernels.TensorCore.Attention.Variants;
+using AttentionGpu.Kernels.TensorCore.Products;
 using AttentionGpu.Kernels.Tests.Ptx;
 using AttentionGpu.Kernels.Tiled.Decoding;
 using AttentionGpu.Kernels.Tiled.Reductions;
@@ -31,10 +31,9 @@ internal static class CountedKernels
     private const int Heads = 32;
     private const int RowThreads = 128;
 
-    private static readonly (Type Element, string Name, Type? Tensor, int Bytes)[] _elements =
+    private static readonly (Type Element, string Name, int Bytes)[] _elements =
     [
-        (typeof(SingleElement), "float32", null, 4), (typeof(NativeHalfElement), "float16", typeof(HalfTensorCore), 2),
-        (typeof(BFloat16Element), "bfloat16", typeof(BFloat16TensorCore), 2),
+        (typeof(SingleElement), "float32", 4), (typeof(NativeHalfElement), "float16", 2), (typeof(BFloat16Element), "bfloat16", 2),
     ];
 
     /// <summary>Products: attention and projections.</summary>
@@ -93,13 +92,33 @@ internal static class CountedKernels
     private static (Type Range, string Variant, int MaskedBlocks)[] Ranges(int blocks) =>
         [(typeof(AllKeys), "all keys", 0), (typeof(CausalRange), "causal", blocks * 64 / Length)];
 
-    private static IEnumerable<CountedKernel> TensorMatmul() => _elements.Where(one => one.Tensor is not null).Select(one =>
-        new CountedKernel($"product, tensor cores, {one.Name}", PtxKernels.TensorMatmul, [one.Tensor!], TensorCoreTiles.Threads)
+    // The first copies, the stages without bounds, and the last ones.
+    private static IEnumerable<CountedKernel> TensorMatmul()
+    {
+        foreach (ProductTile tile in ProductTile.All)
         {
-            Trips = "4 8 4 8 32(4 8 4)",
-            Products = 16L * 128 * Length / MultiplyAddsOfMma,
-            HasTensorCores = true,
-        });
+            foreach (TensorElement element in Enum.GetValues<TensorElement>())
+            {
+                var form = new ProductForm
+                {
+                    Element = element,
+                    Tile = tile,
+                    HasBias = true,
+                    IsInputAligned = true,
+                    IsOutputAligned = true,
+                };
+                int ahead = tile.Stages - 1;
+                yield return new CountedKernel(
+                    $"product, tensor cores, {tile.Rows} x {tile.Columns}, {element.ToString().ToLowerInvariant()}",
+                    () => ProductText.Write(form), tile.Threads)
+                {
+                    Trips = $"{ahead} {Length / tile.Depth - ahead} {ahead}",
+                    Products = (long)tile.WarpRows * tile.WarpColumns * Length / MultiplyAddsOfMma,
+                    HasTensorCores = true,
+                };
+            }
+        }
+    }
 
     // In float32 the keys are gone through in stretches of 1,024.
     private static IEnumerable<CountedKernel> Attention()
@@ -113,7 +132,7 @@ internal static class CountedKernels
         foreach ((int tile, string name, int threads, int blocks, string block, int reduction, int columns) in tiles)
         {
             (Type Tile, Type Values) types = PtxKernels.AttentionTiles[tile];
-            foreach ((Type element, string type, _, _) in _elements)
+            foreach ((Type element, string type, _) in _elements)
             {
                 foreach ((Type range, string variant, int masks) in Ranges(blocks))
                 {
@@ -153,7 +172,7 @@ internal static class CountedKernels
     {
         MethodInfo part = typeof(DecodeKernel).GetMethod(nameof(DecodeKernel.Part))!;
         MethodInfo merge = typeof(MergeKernel).GetMethod(nameof(MergeKernel.Merge))!;
-        foreach ((Type element, string name, _, int bytes) in _elements)
+        foreach ((Type element, string name, int bytes) in _elements)
         {
             yield return new CountedKernel(
                 $"decoding, a part of the keys, {name}", part,
@@ -205,7 +224,7 @@ internal static class CountedKernels
     private static IEnumerable<CountedKernel> HeadRows()
     {
         MethodInfo transform = typeof(HeadTransformKernel).GetMethod(nameof(HeadTransformKernel.Transform))!;
-        foreach ((Type element, string name, _, int bytes) in _elements)
+        foreach ((Type element, string name, int bytes) in _elements)
         {
             yield return new CountedKernel($"norm and rotary embedding, {name}", transform, [element, PtxKernels.Rows(element)], 128)
             {

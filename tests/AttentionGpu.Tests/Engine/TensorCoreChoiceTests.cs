@@ -1,7 +1,6 @@
-using AttentionGpu.Backends.Accelerator;
 using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Elements;
-using AttentionGpu.Kernels.Common.Layouts;
+using AttentionGpu.Kernels.TensorCore.Products;
 using AttentionGpu.KeyValues;
 using AttentionGpu.Problems;
 using AttentionGpu.Tests.Support;
@@ -18,11 +17,6 @@ public class TensorCoreChoiceTests
         _attention.Signature with { Element = ElementType.Float16, KeyValue = new KeyValueForm(ElementType.Float16) };
 
     private static readonly LinearSignature _linear = new() { Columns = 16, Depth = 24, HasBias = true, Element = ElementType.BFloat16 };
-
-    private static readonly HeadLayout _plain = new() { InnerRows = 3, InnerRowStride = 16, HeadSize = 16 };
-
-    private static readonly HeadLayout _split =
-        new() { InnerRows = 1, OuterRowStride = 16, InnerRowStride = 8, HeadSize = 8, HeadStride = 48 };
 
     public static TheoryData<string> Unknown => [.. _unknown.Keys];
 
@@ -98,38 +92,31 @@ public class TensorCoreChoiceTests
     public void What_the_kernel_does_not_know_does_not_fit(string feature) => Assert.False(TensorCoreForwardPlan.Fits(_unknown[feature]));
 
     [Theory]
-    [InlineData(8, 8, true)]
-    [InlineData(8, 4096, true)]
-    [InlineData(8, 4, false)]
-    [InlineData(4, 8, false)]
-    [InlineData(17, 16, false)]
-    [InlineData(16, 17, false)]
-    public void Products_of_whole_pieces_fit(int columns, int depth, bool fits)
+    [InlineData(8, 8)]
+    [InlineData(1, 1)]
+    [InlineData(17, 4096)]
+    [InlineData(16, 17)]
+    public void Products_of_any_size_fit(int columns, int depth)
     {
         LinearSignature signature = _linear with { Columns = columns, Depth = depth };
-        Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature));
-        Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature with { HasBias = false }));
-        Assert.Equal(fits, TensorCoreLinearPlan.Fits(signature with { BatchInvariant = true }));
+        Assert.True(TensorCoreLinearPlan.Fits(signature));
+        Assert.True(TensorCoreLinearPlan.Fits(signature with { HasBias = false }));
+        Assert.True(TensorCoreLinearPlan.Fits(signature with { BatchInvariant = true }));
         Assert.False(TensorCoreLinearPlan.Fits(signature with { IsWeightPanelled = true }));
     }
 
-    [Fact]
-    public void Plain_and_split_outputs_of_whole_pieces_fit()
-    {
-        Assert.True(Fits(_plain));
-        Assert.True(Fits(_plain with { InnerRowStride = 24 }));
-        Assert.False(Fits(_plain with { InnerRowStride = 20 }));
-
-        // A plain output has no other stride.
-        Assert.True(Fits(_plain with { OuterRowStride = 1, HeadStride = 1, HeadSize = 17 }));
-        Assert.True(Fits(_split));
-        Assert.False(Fits(_split with { OuterRowStride = 20 }));
-        Assert.False(Fits(_split with { InnerRowStride = 12 }));
-        Assert.False(Fits(_split with { HeadStride = 52 }));
-        Assert.False(Fits(_split with { HeadSize = 4 }));
-
-        static bool Fits(HeadLayout output) => TensorCoreLinearPlan.Fits(_linear, new LinearExtent { Rows = 3, Output = output });
-    }
+    [Theory]
+    [InlineData(1, 4096, 16)]
+    [InlineData(16, 4096, 16)]
+    [InlineData(17, 4096, 64)]
+    [InlineData(64, 1 << 20, 64)]
+    [InlineData(65, 4096, 64)]
+    [InlineData(512, 3072, 64)]
+    [InlineData(512, 3200, 128)]
+    [InlineData(65, 1 << 20, 128)]
+    [InlineData(int.MaxValue, 1, 128)]
+    public void Large_tiles_of_products_have_many_rows_and_keep_the_device_busy(int rows, int columns, int tileRows) =>
+        Assert.Equal(tileRows, ProductTile.For(rows, columns, busyGroups: 100).Rows);
 
     private static AttentionSignature OfType(ElementType element) =>
         _signature with { Element = element, KeyValue = new KeyValueForm(element) };

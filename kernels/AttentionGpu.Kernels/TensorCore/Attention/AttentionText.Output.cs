@@ -152,19 +152,11 @@ public sealed partial class AttentionText
     // Two neighbouring elements of each tile of outputs, and a barrier.
     private void ToShared(Func<int, int, Word> elements)
     {
-        const int banks = 8;
-        SharedTile tile = _tile.Output;
-        Word own = _e.Add(_warpRow, _e.ShiftRight(_lane, 2));
-        Word first = _e.Add(tile.Address(_e, _e.Shared, own, 0), _e.ShiftLeft(_e.And(_lane, 3), 2));
-        Word[] pieces = tile.IsExchanged
-            ? [first, .. Enumerable.Range(1, banks - 1).Select(piece => _e.Xor(first, piece * PtxText.PieceBytes))] : [first];
+        var pairs = new PairStore(_e, _tile.Output, _e.Shared, _warpRow, 0);
         for (int row = 0; row < Rows; row++)
         {
             for (int piece = 0; piece < OutputTiles; piece++)
-            {
-                int offset = row * TileColumns * tile.Pitch + piece / pieces.Length * pieces.Length * PtxText.PieceBytes;
-                _e.StoreShared(pieces[piece % pieces.Length], offset, elements(row, piece));
-            }
+                pairs.Store(row * TileColumns, piece, elements(row, piece));
         }
 
         _e.Barrier();

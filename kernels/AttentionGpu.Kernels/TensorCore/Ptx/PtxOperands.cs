@@ -35,6 +35,19 @@ public readonly record struct Word(string Text) : IPtxOperand<Word>
     public static implicit operator Word(int value) => new(value.ToString(CultureInfo.InvariantCulture));
 }
 
+/// <summary>16 bits: an element, which only conversions read.</summary>
+public readonly record struct HalfWord(string Text) : IPtxOperand<HalfWord>
+{
+    /// <inheritdoc/>
+    public static string Type => "b16";
+
+    /// <inheritdoc/>
+    public static string Prefix => "%h";
+
+    /// <inheritdoc/>
+    public static HalfWord Named(string text) => new(text);
+}
+
 /// <summary>64 bits: an address in the device's memory, or a distance.</summary>
 public readonly record struct Wide(string Text) : IPtxOperand<Wide>
 {

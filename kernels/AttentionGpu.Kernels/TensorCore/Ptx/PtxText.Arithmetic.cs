@@ -104,6 +104,14 @@ public sealed partial class PtxText
     /// <summary>The whole number as a float32.</summary>
     public Real ToReal(Word a) => Write<Real>("cvt.rn.f32.s32", null, a.Text);
 
+    /// <summary>An element of 16 bits, in the lower half of a word, as a float32.</summary>
+    /// <param name="element">f16 or bf16.</param>
+    /// <param name="bits">The element.</param>
+    /// <param name="into">What it becomes.</param>
+    public Real ToReal(string element, Word bits, Real? into = null) => element == "bf16"
+        ? Write("mov.b32", into, ShiftLeft(bits, 16).Text)
+        : Write("cvt.f32.f16", into, Write<HalfWord>("cvt.u16.u32", null, bits.Text).Text);
+
     /// <summary>The bits of a float32.</summary>
     public Word Bits(Real a) => Write<Word>("mov.b32", null, a.Text);
 

@@ -17,15 +17,20 @@ public sealed partial class PtxText
     private readonly Dictionary<string, int> _registers = [];
     private readonly string _name;
     private readonly int _threads;
+    private readonly int _residentGroups;
     private int _labels;
     private string _guard = "";
 
     /// <param name="name">The kernel's name.</param>
     /// <param name="threads">Threads of a group.</param>
-    public PtxText(string name, int threads)
+    /// <param name="residentGroups">
+    /// Groups at once on a multiprocessor that the assembler leaves registers for; 0 if that is its choice.
+    /// </param>
+    public PtxText(string name, int threads, int residentGroups = 0)
     {
         _name = name;
         _threads = threads;
+        _residentGroups = residentGroups;
     }
 
     /// <summary>The thread's number in its group.</summary>
@@ -116,11 +121,15 @@ public sealed partial class PtxText
         text.Append(".version 8.0\n.target sm_80\n.address_size 64\n");
         if (!isStatic)
             text.Append(".extern .shared .align 1024 .b8 shared[];\n");
-        text.Append(CultureInfo.InvariantCulture, $".visible .entry {_name}(\n\t{string.Join(",\n\t", _parameters)})\n.maxntid {_threads}, 1, 1\n{{\n");
+        string resident = _residentGroups > 0 ? $".minnctapersm {_residentGroups}\n" : "";
+        text.Append(
+            CultureInfo.InvariantCulture,
+            $".visible .entry {_name}(\n\t{string.Join(",\n\t", _parameters)})\n.maxntid {_threads}, 1, 1\n{resident}{{\n");
         if (isStatic)
             text.Append(CultureInfo.InvariantCulture, $".shared .align 1024 .b8 shared[{sharedBytes}];\n");
         Declare<Real>(text);
         Declare<Word>(text);
+        Declare<HalfWord>(text);
         Declare<Wide>(text);
         Declare<Predicate>(text);
         return new PtxKernel(text.Append(_body).Append("}\n").ToString(), _name, _threads, sharedBytes);

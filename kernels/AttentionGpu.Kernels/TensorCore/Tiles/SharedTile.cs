@@ -4,8 +4,8 @@ namespace AttentionGpu.Kernels.TensorCore.Tiles;
 
 /// <summary>
 /// Rows of 16-bit elements in shared memory, laid out so that the eight rows that an <c>ldmatrix</c> reads together are in different banks.
-/// Where a row is a multiple of 128 bytes, its 16-byte pieces are exchanged by the row's number; else it gets a piece more where their
-/// number is even.
+/// Where a row is a multiple of 128 bytes, or of 64 in a dense tile, its 16-byte pieces are exchanged by the row's number; else it gets a
+/// piece more where their number is even.
 /// </summary>
 /// <param name="Rows">Rows of the tile, a multiple of 16.</param>
 /// <param name="Columns">Elements of a row that there are.</param>
@@ -20,6 +20,9 @@ public sealed record SharedTile(int Rows, int Columns)
     // A product reads 16 elements of a row.
     private const int StepPieces = 2;
 
+    /// <summary>Whether rows that are a multiple of 64 bytes get no padding: less memory, and a register more in a reader.</summary>
+    public bool IsDense { get; init; }
+
     /// <summary>Pieces of a row that hold elements.</summary>
     public int Pieces => (Columns + PieceElements - 1) / PieceElements;
 
@@ -29,11 +32,20 @@ public sealed record SharedTile(int Rows, int Columns)
     /// <summary>Products along a row: steps of 16 elements.</summary>
     public int Steps => PaddedPieces / StepPieces;
 
+    /// <summary>
+    /// How many neighbouring pieces change places with each other: 8 where a row is a multiple of 128 bytes, 4 where it is one of 64 in a
+    /// dense tile (eight rows then start at two places among the banks), and 1 where pieces stay.
+    /// </summary>
+    public int Exchanged => PaddedPieces % Banks == 0 ? Banks : IsDense && PaddedPieces % (Banks / 2) == 0 ? Banks / 2 : 1;
+
     /// <summary>Whether pieces are exchanged.</summary>
-    public bool IsExchanged => PaddedPieces % Banks == 0;
+    public bool IsExchanged => Exchanged > 1;
 
     /// <summary>Bytes from one row to the next.</summary>
     public int Pitch => (IsExchanged ? PaddedPieces : PaddedPieces + 1) * PieceBytes;
+
+    // The bits of a row's number that do not count.
+    private int ExchangeShift => Exchanged == Banks ? 0 : 1;
 
     /// <summary>Bytes of the tile.</summary>
     public int Bytes => Rows * Pitch;
@@ -50,6 +62,9 @@ public sealed record SharedTile(int Rows, int Columns)
         return true;
     }
 
+    /// <summary>What a piece's number is changed by in a row: the bits that are exchanged.</summary>
+    public int Exchange(int row) => (row >> ExchangeShift) & (Exchanged - 1);
+
     /// <summary>The address of a piece of a row.</summary>
     /// <param name="e">The text.</param>
     /// <param name="tile">The tile's address, a multiple of 128.</param>
@@ -57,7 +72,9 @@ public sealed record SharedTile(int Rows, int Columns)
     /// <param name="piece">The piece.</param>
     public Word Address(PtxText e, Word tile, Word row, Word piece)
     {
-        Word place = IsExchanged ? e.Xor(piece, e.And(row, Banks - 1)) : piece;
+        Word place = piece;
+        if (IsExchanged)
+            place = e.Xor(piece, e.And(ExchangeShift == 0 ? row : e.ShiftRight(row, ExchangeShift), Exchanged - 1));
         return e.MultiplyAdd(place, PieceBytes, e.MultiplyAdd(row, Pitch, tile));
     }
 }
@@ -65,24 +82,26 @@ public sealed record SharedTile(int Rows, int Columns)
 /// <summary>
 /// Where a thread reads a tile by <c>ldmatrix</c>: from a row of its own, at one of two neighbouring pieces, step by step along the row.
 /// </summary>
-/// <remarks>One register, or four where pieces are exchanged; all else is in the instructions.</remarks>
+/// <remarks>One register, or two or four where pieces are exchanged; all else is in the instructions.</remarks>
 public sealed class MatrixReader
 {
-    private const int ExchangedSteps = 4;
-    private const int StepBytes = 2 * PtxText.PieceBytes;
+    private const int StepPieces = 2;
+    private const int StepBytes = StepPieces * PtxText.PieceBytes;
 
     private readonly PtxText _e;
     private readonly SharedTile _tile;
     private readonly Word[] _addresses;
 
-    private MatrixReader(PtxText e, SharedTile tile, Word address, Word row, Word half)
+    private MatrixReader(PtxText e, SharedTile tile, Word[] addresses)
     {
         _e = e;
         _tile = tile;
-        Word first = tile.Address(e, address, row, half);
-        _addresses = tile.IsExchanged
-            ? [first, .. Enumerable.Range(1, ExchangedSteps - 1).Select(step => e.Xor(first, step * StepBytes))]
-            : [first];
+        _addresses = addresses;
+    }
+
+    private MatrixReader(PtxText e, SharedTile tile, Word address, Word row, Word half)
+        : this(e, tile, Addresses(e, tile, tile.Address(e, address, row, half)))
+    {
     }
 
     /// <summary>
@@ -110,6 +129,9 @@ public sealed class MatrixReader
         return new(e, tile, address, e.Add(row, firstRow), e.And(e.ShiftRight(lane, 3), 1));
     }
 
+    /// <summary>A reader of a tile that lies so many bytes, a multiple of 128, behind this one. One instruction for each register.</summary>
+    public MatrixReader Behind(Word bytes) => new(_e, _tile, [.. _addresses.Select(address => _e.Add(address, bytes))]);
+
     /// <summary>Reads four matrices.</summary>
     /// <param name="rows">Rows from the first one, a multiple of 8.</param>
     /// <param name="step">Steps of 16 elements from the start of the row.</param>
@@ -121,4 +143,7 @@ public sealed class MatrixReader
         offset += rows * _tile.Pitch + step / period * period * StepBytes;
         return _e.LoadMatrices(_addresses[step % period], offset, isTransposed);
     }
+
+    private static Word[] Addresses(PtxText e, SharedTile tile, Word first) =>
+        [first, .. Enumerable.Range(1, Math.Max(tile.Exchanged / StepPieces, 1) - 1).Select(step => e.Xor(first, step * StepBytes))];
 }

@@ -29,7 +29,7 @@ internal sealed class TilePlaces
         int kinds = tile.IsExchanged && RowsApart < Banks ? Banks / RowsApart : 1;
         _addresses =
         [
-            first, .. Enumerable.Range(1, kinds - 1).Select(kind => e.Xor(first, kind * RowsApart * PtxText.PieceBytes)),
+            first, .. Enumerable.Range(1, kinds - 1).Select(kind => e.Xor(first, tile.Exchange(kind * RowsApart) * PtxText.PieceBytes)),
         ];
     }
 

@@ -1,3 +1,4 @@
+using AttentionGpu.Backends.Accelerator.Texts;
 using AttentionGpu.Elements;
 using AttentionGpu.Kernels.Common.Elements;
 using AttentionGpu.Kernels.Common.Layouts;
@@ -16,16 +17,13 @@ internal static class LinearPlanner
         if (signature.IsWeightPanelled)
             throw new NotSupportedException("The device reads weights as they are, and none that are panelled.");
         return loader.Tiles.HasTensorCores && TensorCoreLinearPlan.Fits(signature)
-            ? TensorCoreLinearPlan.Create(signature, loader, () => PlanGeneral(signature, loader))
-            : PlanGeneral(signature, loader);
+            ? new TensorCoreLinearPlan(signature, loader)
+            : loader.Visit(signature.Element, new GeneralPlan(signature, loader));
     }
 
     /// <summary>Whether an output has one head and one outer row: no division is needed to find an element.</summary>
     public static bool IsPlain(in LinearSignature signature, in LinearExtent extent) =>
         extent.Output.InnerRows >= extent.Rows && extent.Output.HeadSize >= signature.Columns;
-
-    private static IPlan<LinearExtent, LinearBuffers> PlanGeneral(LinearSignature signature, KernelLoader loader) =>
-        loader.Visit(signature.Element, new GeneralPlan(signature, loader));
 
     private sealed class GeneralPlan(LinearSignature signature, KernelLoader loader) : IElementVisitor<IPlan<LinearExtent, LinearBuffers>>
     {

@@ -5,7 +5,7 @@ using AttentionGpu.Backends.Simd.Stored;
 namespace AttentionGpu.Backends.Simd.Memory;
 
 /// <summary>
-/// Memory that the next piece of work reads: a few lines are asked for with each register tile, whose arithmetic leaves the memory idle.
+/// Memory that the next piece of work reads: a few lines are asked for by each register tile, whose arithmetic leaves the memory idle.
 /// </summary>
 internal unsafe struct Lookahead
 {
@@ -59,21 +59,5 @@ internal unsafe struct Lookahead
         float* first = _next;
         _next = Math.Min(Math.Min(most, _tileLines) * (nint)LineFloats, _end - _next) + _next;
         return new LinePrefetch(first, _next);
-    }
-}
-
-/// <summary>Asks for lines in L2, one a call. It is a local of the loop that calls, so that its fields are in registers.</summary>
-internal unsafe struct LinePrefetch(float* first, float* end)
-{
-    private float* _next = first;
-
-    /// <summary>Asks for the next line, if there is one.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public void Next()
-    {
-        if (_next >= end)
-            return;
-        Sse.Prefetch1(_next);
-        _next += Prefetch.LineBytes / sizeof(float);
     }
 }

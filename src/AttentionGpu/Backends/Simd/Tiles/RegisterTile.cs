@@ -90,7 +90,11 @@ internal static unsafe class RegisterTile<TVector, TOperations>
         for (; rows - row > MiddleRows; row += TallRows)
         {
             operands.Left = left + row * operands.RowStride;
-            Tall<TRow, TResult>(operands, row, Math.Min(TallRows, rows - row), result, Lookahead.Take(ahead, operands.Depth / 2));
+            LinePrefetch next = Lookahead.Take(ahead, operands.Depth / 2);
+            if (next.IsEmpty)
+                Tall<TRow, TResult, NoLines>(operands, row, Math.Min(TallRows, rows - row), result, default);
+            else
+                Tall<TRow, TResult, LinePrefetch>(operands, row, Math.Min(TallRows, rows - row), result, next);
         }
 
         if (row >= rows)
@@ -178,12 +182,13 @@ internal static unsafe class RegisterTile<TVector, TOperations>
 
     /// <summary>
     /// Five or six rows. A step with 512 bits: 24 multiply-adds, 4 loads and 6 broadcasts, 24 + 4 + 1 of 32 registers. With 256 or 128
-    /// bits: 12, 2 and 6, 15 of 16. A row that is not there repeats the one before.
+    /// bits: 12, 2 and 6, 15 of 16. A row that is not there repeats the one before. Every other step asks for a line of what comes next.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Tall<TRow, TResult>(in Operands operands, int firstRow, int rows, in TResult result, LinePrefetch next)
+    private static void Tall<TRow, TResult, TLines>(in Operands operands, int firstRow, int rows, in TResult result, TLines next)
         where TRow : struct, ITileRow<TRow, TVector>
         where TResult : struct, ITileResult
+        where TLines : struct, ILines
     {
         float* left = operands.Left;
         float* right = operands.Right;

@@ -20,7 +20,8 @@ public sealed class StoredKeyValueTests : IDisposable
 
     private static readonly KeyValueElement[] _elements = Enum.GetValues<KeyValueElement>();
 
-    // Head sizes, queries that share a head, and the sequences' queries and keys: few and many, parts and single ones.
+    // Head sizes, queries that share a head, and the sequences' queries and keys: few and many, parts and single ones. Parts of few queries
+    // that share a head in rows of one, two and four vectors, and in two blocks of rows.
     private static readonly Case[] _cases =
     [
         new(1, 1, 1, [1, 0, 3], [1100, 5, 40]),
@@ -30,6 +31,9 @@ public sealed class StoredKeyValueTests : IDisposable
         new(96, 64, 12, [1, 3], [1060, 64]),
         new(128, 128, 2, [1, 40], [1024, 100]),
         new(576, 512, 9, [1], [70]),
+        new(40, 56, 4, [16, 3], [1300, 1200]),
+        new(24, 20, 12, [2], [1100]),
+        new(20, 24, 5, [16, 4], [1111, 2060]),
     ];
 
     private readonly PlanMemory _memory = new();

@@ -15,14 +15,18 @@ namespace AttentionGpu.Backends.Simd.Attention;
 
 /// <summary>
 /// Attention of a few query rows to a part of the keys, as in decoding, where memory is the limit: each key and value is read once, where
-/// it lies, for all query heads that share it. Scores are dot products, a row a query; the output's elements are in the lanes.
+/// it lies, for all query heads that share it. Scores are dot products, a row a query; the output's elements are in the lanes. Where more
+/// rows share a key the multiply-adds are the limit, and the rows go into the lanes of a <see cref="QueryBlock"/>.
 /// </summary>
-internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
+internal sealed unsafe partial class FewQueriesKernel<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
-    /// <summary>Most rows of a block.</summary>
-    public const int MaxRows = 32;
+    // Most rows whose scores are kept one row after another.
+    private const int MaxApart = 32;
+
+    // Most rows that are not put into lanes: two tiles of four.
+    private const int MostApart = 8;
 
     /// <summary>
     /// Keys of a part. The processor's own prefetching follows one stream at a time: all keys of a part are read from end to end, then as
@@ -36,7 +40,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     // Keys and values are asked for so much before they are read; a multiple of the rows of a page. They wait in L1, beside the queries
     // and the scores.
-    private const int AheadBytes = 8 << 10;
+    private const int AheadBytes = 16 << 10;
     private const int MinAheadKeys = 16;
 
     // Vectors of weights that are added up by themselves.
@@ -44,6 +48,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     private readonly AttentionContext _context;
     private readonly PreciseRow<TVector, TOperations> _precise;
+    private readonly QueryBlockKernel<TVector, TOperations> _lanes;
     private readonly ElementType _element;
     private readonly KeyValueElement _stored;
     private readonly int _headSize;
@@ -53,6 +58,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     private readonly ScoreTransform<TVector, TOperations> _transform;
     private readonly int _sumsStride;
     private readonly int _aheadKeys;
+    private readonly float _factor;
 
     public FewQueriesKernel(AttentionContext context, PreciseRow<TVector, TOperations> precise)
     {
@@ -61,23 +67,32 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         _precise = precise;
         (_element, _stored) = (signature.Element, signature.KeyValue.Element);
         (_headSize, _valueSize, _groupSize) = (signature.HeadSize, signature.ValueHeadSize, signature.GroupSize);
+        _lanes = new(context);
         _mask = new(context);
         _transform = new(context);
         _sumsStride = SumsStride(_valueSize);
+        _factor = StoredProducts<TVector, TOperations>.Factor(_stored);
         int rowBytes = _stored.RowBytes(_headSize);
         _aheadKeys = Math.Clamp(AheadBytes / rowBytes, MinAheadKeys, PartKeys / 2) / MinAheadKeys * MinAheadKeys;
     }
+
+    /// <summary>Most rows of a block.</summary>
+    public static int MaxRows { get; } = Math.Max(MaxApart, QueryBlockKernel<TVector, TOperations>.Lanes);
 
     /// <summary>Blocks of the rows of a key/value head: its query heads, times the queries.</summary>
     public static int RowBlocks(int rows) => TileCount.DivideUp(rows, MaxRows);
 
     /// <summary>Floats of a block's memory.</summary>
-    public static long WorkspaceSize(in AttentionSignature signature)
+    public static long WorkspaceSize(in AttentionSignature signature) =>
+        MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + 2) + ThreadWorkspace.RoundUp(signature.ValueHeadSize)
+        + Math.Max(ApartSize(signature), QueryBlockKernel<TVector, TOperations>.RowsWorkspaceSize(signature));
+
+    // Of the scores, and of what rows are converted to.
+    private static long ApartSize(in AttentionSignature signature)
     {
         int longest = Math.Max(signature.HeadSize, signature.ValueHeadSize);
-        return MaxRows * (long)(signature.HeadSize + SumsStride(signature.ValueHeadSize) + ScoresStride + 2) + ScoresStride
-            + ThreadWorkspace.RoundUp(signature.ValueHeadSize)
-            + StoredProducts<TVector, TOperations>.RoomSize(signature.KeyValue.Element, longest, MaxRows);
+        return (MaxApart + 1L) * ScoresStride
+            + StoredProducts<TVector, TOperations>.RoomSize(signature.KeyValue.Element, longest, MaxApart);
     }
 
     /// <summary>Attends to a part of the keys, and writes the outputs, or the states where there are more parts of the keys.</summary>
@@ -97,17 +112,17 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         endKey = Math.Min(endKey, _context.Bounds.EndKey(block.Sequence, LastQuery(block)));
         if (endKey > firstKey)
         {
-            int count = endKey - firstKey;
-            Score(block, keyHead, firstKey, count);
             bool isPlain = IsPlain(block, firstKey, endKey);
-            for (int row = 0; row < block.Rows; row++)
+            bool isInLanes = isPlain && block.Rows > MostApart;
+            int most = isInLanes ? QueryBlockKernel<TVector, TOperations>.Lanes : MaxApart;
+            for (int row = 0; row < block.Rows; row += most)
             {
-                if (!isPlain)
-                    Mask(block, row, firstKey, count);
-                Weigh(block, row, count);
+                Block rows = Part(block, row, Math.Min(most, block.Rows - row));
+                if (isInLanes)
+                    _lanes.AttendRows(rows.Scores, LaneRowsOf(rows), batch, keyHead, firstKey, endKey);
+                else
+                    AttendApart(rows, keyHead, firstKey, endKey - firstKey, isPlain);
             }
-
-            AddValues(block, keyHead, firstKey, count);
         }
 
         if (states == null)
@@ -115,6 +130,44 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         else
             Keep(block, states);
     }
+
+    private void AttendApart(Block block, int keyHead, int firstKey, int count, bool isPlain)
+    {
+        block.KeyProducts = new(_stored, _headSize, block.Rows, block.Room);
+        block.ValueProducts = new(_stored, _valueSize, block.Rows, block.Room);
+        Score(block, keyHead, firstKey, count);
+        for (int row = 0; row < block.Rows; row++)
+        {
+            if (!isPlain)
+                Mask(block, row, firstKey, count);
+            Weigh(block, row, count, _factor);
+        }
+
+        AddValues(block, keyHead, firstKey, count);
+    }
+
+    // Some of a block's rows.
+    private Block Part(Block block, int first, int count)
+    {
+        block.FirstRow += first;
+        block.Rows = count;
+        block.Queries += (nint)first * _headSize;
+        block.Sums += (nint)first * _sumsStride;
+        block.Maxima += first;
+        block.Totals += first;
+        return block;
+    }
+
+    private LaneRows LaneRowsOf(in Block block) => new()
+    {
+        Queries = block.Queries,
+        Factor = 1f / _factor,
+        Sums = block.Sums,
+        SumsStride = _sumsStride,
+        Maxima = block.Maxima,
+        Totals = block.Totals,
+        Count = block.Rows,
+    };
 
     private Block Begin(float* memory, int batch, int keyHead, int firstRow)
     {
@@ -126,17 +179,15 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             FirstHead = keyHead * _groupSize,
             FirstRow = firstRow,
             Rows = Math.Min(MaxRows, _groupSize * sequence.QueryLength - firstRow),
-            Scores = memory,
-            MaskRow = memory + MaxRows * ScoresStride,
+            Queries = memory,
         };
-        block.Queries = block.MaskRow + ScoresStride;
         block.Sums = block.Queries + (nint)MaxRows * _headSize;
         block.Maxima = block.Sums + (nint)MaxRows * _sumsStride;
         block.Totals = block.Maxima + MaxRows;
         block.Output = block.Totals + MaxRows;
-        float* room = block.Output + ThreadWorkspace.RoundUp(_valueSize);
-        block.KeyProducts = new(_stored, _headSize, block.Rows, room);
-        block.ValueProducts = new(_stored, _valueSize, block.Rows, room);
+        block.Scores = block.Output + ThreadWorkspace.RoundUp(_valueSize);
+        block.MaskRow = block.Scores + MaxApart * ScoresStride;
+        block.Room = block.MaskRow + ScoresStride;
         new Span<float>(block.Maxima, block.Rows).Fill(float.NegativeInfinity);
         new Span<float>(block.Totals, block.Rows).Fill(-0f);
         new Span<float>(block.Sums, block.Rows * _sumsStride).Clear();
@@ -147,7 +198,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
             ElementRows.Load(
                 ElementRows.Address(_context.Buffers.Query, _element, _context.Extent.Query.Offset(batch, Head(block, row), query)),
                 _element, block.Queries + (nint)row * _headSize, target.Length);
-            TensorPrimitives.Multiply(target, _context.Extent.Scale, target);
+            TensorPrimitives.Multiply(target, _context.Extent.Scale * _factor, target);
         }
 
         return block;
@@ -222,10 +273,11 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
     }
 
     /// <summary>
-    /// Turns a row's scores into weights. A vector of scores: 2 loads, 1 maximum, 1 subtraction, 1 power (13), 1 addition, 1 store.
+    /// Turns a row's scores into weights times a factor. A vector of scores: 2 loads, 1 maximum, 1 subtraction, 1 power (13), 1 addition, 1
+    /// multiplication, 1 store.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void Weigh(in Block block, int row, int count)
+    private static void Weigh(in Block block, int row, int count, float factor)
     {
         float* scores = block.Scores + row * ScoresStride;
 
@@ -240,6 +292,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
         // A row that has seen nothing is shifted by 0: -inf minus -inf is NaN.
         TVector shifts = TOperations.Broadcast(maximum == float.NegativeInfinity ? 0f : maximum);
         TVector total = TOperations.Zero;
+        TVector factors = TOperations.Broadcast(factor);
         for (int i = 0; i < padded;)
         {
             TVector sum = TOperations.Zero;
@@ -248,7 +301,7 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
                 TVector weight =
                     VectorMath<TVector, TOperations>.ExpOfNonPositive(TOperations.Subtract(TOperations.Load(scores + i), shifts));
                 sum = TOperations.Add(sum, weight);
-                TOperations.Store(weight, scores + i);
+                TOperations.Store(TOperations.Multiply(weight, factors), scores + i);
             }
 
             total = TOperations.Add(total, sum);
@@ -313,37 +366,4 @@ internal sealed unsafe class FewQueriesKernel<TVector, TOperations>
 
     private static int SumsStride(int valueSize) =>
         TileCount.DivideUp(valueSize, WeightTile<TVector, TOperations>.Lanes) * WeightTile<TVector, TOperations>.Lanes;
-
-    /// <summary>Rows of one key/value head, by query head and then query.</summary>
-    private struct Block
-    {
-        /// <summary>The scaled queries: [rows, head size].</summary>
-        public float* Queries;
-
-        /// <summary>The weighted sums: [rows, value head size rounded up to lanes].</summary>
-        public float* Sums;
-
-        /// <summary>Scores, then weights: [rows, keys of a part].</summary>
-        public float* Scores;
-
-        /// <summary>What a mask adds to a row.</summary>
-        public float* MaskRow;
-
-        /// <summary>The largest score of each row.</summary>
-        public float* Maxima;
-
-        /// <summary>The sum of the weights of each row; -0 for one that has looked at no key.</summary>
-        public float* Totals;
-
-        /// <summary>An output row before it is stored.</summary>
-        public float* Output;
-
-        public StoredProducts<TVector, TOperations> KeyProducts;
-        public StoredProducts<TVector, TOperations> ValueProducts;
-        public Sequence Sequence;
-        public int Batch;
-        public int FirstHead;
-        public int FirstRow;
-        public int Rows;
-    }
 }

@@ -14,7 +14,7 @@ namespace AttentionGpu.Backends.Simd.Attention;
 /// key, so the running maximum and sum are plain vector operations, the weights are at once the right operand of the second product, and
 /// keys and values are read where they lie, without packing.
 /// </summary>
-internal sealed unsafe class QueryBlockKernel<TVector, TOperations>
+internal sealed unsafe partial class QueryBlockKernel<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {

@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using System.Runtime.Intrinsics;
 using AttentionGpu.Backends.Simd.Memory;
 using AttentionGpu.Backends.Simd.Stored;
@@ -18,7 +19,7 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     where TOperations : struct, IVectorOperations<TVector>
 {
     // Keys or values of a step, which come to L1 for all rows. A step of fewer rows reads and writes the sums more often.
-    private const int StepBytes = 8 << 10;
+    private const int StepBytes = 16 << 10;
 
     // Most keys or values of a step, and of one that is always converted first: they come to L1 for the first rows, before the next ones
     // take them. A step is converted for its special codes too, which are rare. Sums of more values at once would be less exact.
@@ -61,6 +62,13 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     public static long RoomSize(KeyValueElement element, int size, int rows) =>
         ScaleFloats(element, size) + WeightTile<TVector, TOperations>.RoomSize(rows, MaxStep)
         + (element == KeyValueElement.Float32 ? 0 : (long)MaxStep * size);
+
+    /// <summary>
+    /// What queries, and weights, are to be multiplied by beforehand: elements are read as their value divided by it, so that reading them
+    /// takes no multiplication. A power of two, so that products are exactly the same; what it makes infinite is doubtful.
+    /// </summary>
+    public static float Factor(KeyValueElement element) =>
+        element == KeyValueElement.Float16 ? HalfElements<TVector, TOperations>.Factor : 1f;
 
     /// <summary>Keys or values of a step: a multiple of 8.</summary>
     public int Step { get; }
@@ -160,6 +168,13 @@ internal readonly unsafe struct StoredProducts<TVector, TOperations>
     private StoredRows Converted(in StoredRows rows)
     {
         StoredConversion.Load(rows, _element, _size, _converted);
+        float factor = Factor(_element);
+        if (factor != 1f)
+        {
+            var floats = new Span<float>(_converted, rows.Count * _size);
+            TensorPrimitives.Multiply(floats, 1f / factor, floats);
+        }
+
         return new StoredRows { First = (byte*)_converted, Stride = _size * sizeof(float), Count = rows.Count };
     }
 

@@ -1,16 +1,18 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
+using AttentionGpu.Backends.Simd.Stored;
 
 namespace AttentionGpu.Backends.Simd.Memory;
 
 /// <summary>
-/// Memory that the next piece of work reads: a few lines are asked for with each register tile, whose arithmetic leaves the memory idle.
+/// Memory that the next piece of work reads: a few lines are asked for by each register tile, whose arithmetic leaves the memory idle.
 /// </summary>
 internal unsafe struct Lookahead
 {
     private const int LineFloats = 16;
     private const int LinesPerTile = 16;
 
+    private readonly int _tileLines;
     private float* _next;
     private float* _end;
     private float* _nextKeys;
@@ -21,6 +23,7 @@ internal unsafe struct Lookahead
     /// <summary>What is to be asked for, in this order; contiguous floats each, and null for nothing.</summary>
     public Lookahead(float* queries, long queryCount, float* keys, long keyCount, float* values, long valueCount)
     {
+        _tileLines = LinesPerTile;
         _next = queries;
         _end = queries + queryCount;
         _nextKeys = keys;
@@ -29,16 +32,19 @@ internal unsafe struct Lookahead
         _endValues = values + valueCount;
     }
 
-    /// <summary>Asks for the next lines. Costs a comparison once nothing is left.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Step(Lookahead* ahead)
-    {
-        if (ahead != null && Sse.IsSupported)
-            ahead->Step();
-    }
+    /// <summary>Rows that follow each other; others are not asked for.</summary>
+    public Lookahead(in StoredRows rows)
+        : this((float*)rows.First, rows.Stride == rows.Bytes ? rows.Count * (long)rows.Stride / sizeof(float) : 0, null, 0, null, 0) =>
+        _tileLines = int.MaxValue;
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Step()
+    /// <summary>Takes the next lines, which a tile asks for one after another. Costs a comparison once nothing is left.</summary>
+    /// <param name="ahead">What comes next; null for nothing.</param>
+    /// <param name="most">Most lines that the tile has the time for.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static LinePrefetch Take(Lookahead* ahead, int most) =>
+        ahead != null && Sse.IsSupported ? ahead->Take(most) : default;
+
+    private LinePrefetch Take(int most)
     {
         if (_next >= _end)
         {
@@ -50,8 +56,8 @@ internal unsafe struct Lookahead
             _endValues = null;
         }
 
-        float* stop = _end - _next > LinesPerTile * LineFloats ? _next + LinesPerTile * LineFloats : _end;
-        for (; _next < stop; _next += LineFloats)
-            Sse.Prefetch1(_next);
+        float* first = _next;
+        _next = Math.Min(Math.Min(most, _tileLines) * (nint)LineFloats, _end - _next) + _next;
+        return new LinePrefetch(first, _next);
     }
 }

@@ -28,24 +28,26 @@ internal static unsafe class SpecialCodes
         _ => false,
     };
 
+    // Twice a code is twice its size, in 16 bits.
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int Largest(ushort* codes, int count)
     {
-        Vector256<ushort> size = Vector256.Create(HalfSize);
-        Vector256<ushort> even = Vector256<ushort>.Zero;
-        Vector256<ushort> odd = Vector256<ushort>.Zero;
+        Vector512<ushort> even = Vector512<ushort>.Zero;
+        Vector512<ushort> odd = Vector512<ushort>.Zero;
         int i = 0;
-        for (; i + 2 * Vector256<ushort>.Count <= count; i += 2 * Vector256<ushort>.Count)
+        for (; i + 2 * Vector512<ushort>.Count <= count; i += 2 * Vector512<ushort>.Count)
         {
-            even = Vector256.Max(even, Vector256.Load(codes + i) & size);
-            odd = Vector256.Max(odd, Vector256.Load(codes + i + Vector256<ushort>.Count) & size);
+            Vector512<ushort> first = Vector512.Load(codes + i);
+            Vector512<ushort> second = Vector512.Load(codes + i + Vector512<ushort>.Count);
+            even = Vector512.Max(even, first + first);
+            odd = Vector512.Max(odd, second + second);
         }
 
         int largest = 0;
         for (; i < count; i++)
             largest = Math.Max(largest, codes[i] & HalfSize);
-        even = Vector256.Max(even, odd);
-        return Vector256.GreaterThanAny(even, Vector256.Create(LargestHalf)) ? HalfSize : largest;
+        even = Vector512.Max(even, odd);
+        return Vector512.GreaterThanAny(even, Vector512.Create((ushort)(2 * LargestHalf))) ? HalfSize : largest;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]

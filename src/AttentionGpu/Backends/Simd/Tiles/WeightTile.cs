@@ -8,7 +8,7 @@ namespace AttentionGpu.Backends.Simd.Tiles;
 /// <summary>
 /// Sums of stored rows, weighted by a few rows of weights: the output's elements are in the lanes. Scales are multiplied with the weights.
 /// </summary>
-internal static unsafe class WeightTile<TVector, TOperations>
+internal static unsafe partial class WeightTile<TVector, TOperations>
     where TVector : unmanaged
     where TOperations : struct, IVectorOperations<TVector>
 {
@@ -19,6 +19,9 @@ internal static unsafe class WeightTile<TVector, TOperations>
 
     // Most pairs of vectors of a single row: a whole stored row of 128 elements where vectors are of 512 bits.
     private const int MostPairs = 4;
+
+    // Of up to four rows, where vectors are of 512 bits.
+    private const int FourRowPairs = 2;
 
     /// <summary>Columns of a tile of four rows; sums are padded to a multiple.</summary>
     public static int Lanes
@@ -106,8 +109,12 @@ internal static unsafe class WeightTile<TVector, TOperations>
     private static void AddColumns<TStored>(ref Operands operands, int column, int end, float* tail)
         where TStored : struct, IStoredElements<TVector>
     {
-        for (; column + Lanes <= end; column += Lanes)
-            AddRows<TStored>(operands, column);
+        while (column + Lanes <= end)
+        {
+            int pairs = TOperations.TileVectors == 4 ? Math.Min(FourRowPairs, (end - column) / Lanes) : 1;
+            AddRows<TStored>(operands, column, pairs);
+            column += pairs * Lanes;
+        }
 
         if (column == end)
             return;
@@ -128,24 +135,24 @@ internal static unsafe class WeightTile<TVector, TOperations>
         operands.Ahead = default;
         operands.Values = new StoredRows { First = (byte*)tail, Stride = Lanes * sizeof(float), Count = values.Count };
         operands.Sums += column;
-        AddRows<SingleElements<TVector, TOperations>>(operands, 0);
+        AddRows<SingleElements<TVector, TOperations>>(operands, 0, 1);
         operands.Sums -= column;
         operands.Values = values;
     }
 
-    private static void AddRows<TStored>(in Operands operands, int column)
+    private static void AddRows<TStored>(in Operands operands, int column, int pairs)
         where TStored : struct, IStoredElements<TVector>
     {
         for (int row = 0; row < operands.Rows; row += TileRows)
-            AddFour<TStored>(operands, row, Math.Min(TileRows, operands.Rows - row), column);
+            AddFour<TStored>(operands, row, Math.Min(TileRows, operands.Rows - row), column, pairs);
     }
 
     /// <summary>
-    /// Up to four rows of two vectors. A stored row costs 8 multiply-adds, 2 loads, 2 conversions and 4 broadcasts, with 8 + 2 + 1
-    /// registers. A row that is not there repeats the last.
+    /// Up to four rows of one or two pairs of vectors. A pair of a stored row costs 8 multiply-adds, 2 loads and 2 conversions, and both 4
+    /// broadcasts, with 16 + 4 + 1 registers (8 + 4 + 1 for one pair). A row that is not there repeats the last.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddFour<TStored>(in Operands operands, int row, int rows, int column)
+    private static void AddFour<TStored>(in Operands operands, int row, int rows, int column, int pairs)
         where TStored : struct, IStoredElements<TVector>
     {
         nint weightStride = operands.WeightStride;
@@ -158,114 +165,57 @@ internal static unsafe class WeightTile<TVector, TOperations>
         int count = operands.Values.Count;
         TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
         TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
+        TVector c0 = TOperations.Zero, c1 = TOperations.Zero, c2 = TOperations.Zero, c3 = TOperations.Zero;
+        TVector d0 = TOperations.Zero, d1 = TOperations.Zero, d2 = TOperations.Zero, d3 = TOperations.Zero;
+        bool isWide = TOperations.TileVectors == 4 && pairs > 1;
 
         // The same columns of the rows that are read next. Where a line has the columns of more tiles, the first one asks for it.
         int nextByte = operands.Ahead.Bytes * column / operands.Columns;
         RowPrefetch next = row == 0 && nextByte % Prefetch.LineBytes == 0
-            ? new RowPrefetch(operands.Ahead, 0, nextByte, operands.Ahead.Bytes * Lanes / operands.Columns)
+            ? new RowPrefetch(operands.Ahead, 0, nextByte, operands.Ahead.Bytes * pairs * Lanes / operands.Columns)
             : default;
         for (int j = 0; j < count; j++)
         {
             next.Next();
-            TVector first = TStored.Load(value, column);
-            TVector second = TStored.Load(value, column + TOperations.Width);
-            TVector weight = TOperations.Broadcast(weights0[j]);
-            a0 = TOperations.MultiplyAdd(weight, first, a0);
-            b0 = TOperations.MultiplyAdd(weight, second, b0);
-            weight = TOperations.Broadcast(weights1[j]);
-            a1 = TOperations.MultiplyAdd(weight, first, a1);
-            b1 = TOperations.MultiplyAdd(weight, second, b1);
-            weight = TOperations.Broadcast(weights2[j]);
-            a2 = TOperations.MultiplyAdd(weight, first, a2);
-            b2 = TOperations.MultiplyAdd(weight, second, b2);
-            weight = TOperations.Broadcast(weights3[j]);
-            a3 = TOperations.MultiplyAdd(weight, first, a3);
-            b3 = TOperations.MultiplyAdd(weight, second, b3);
+            TVector weight0 = TOperations.Broadcast(weights0[j]);
+            TVector weight1 = TOperations.Broadcast(weights1[j]);
+            TVector weight2 = TOperations.Broadcast(weights2[j]);
+            TVector weight3 = TOperations.Broadcast(weights3[j]);
+            TVector element = TStored.Load(value, column);
+            a0 = TOperations.MultiplyAdd(weight0, element, a0);
+            a1 = TOperations.MultiplyAdd(weight1, element, a1);
+            a2 = TOperations.MultiplyAdd(weight2, element, a2);
+            a3 = TOperations.MultiplyAdd(weight3, element, a3);
+            element = TStored.Load(value, column + TOperations.Width);
+            b0 = TOperations.MultiplyAdd(weight0, element, b0);
+            b1 = TOperations.MultiplyAdd(weight1, element, b1);
+            b2 = TOperations.MultiplyAdd(weight2, element, b2);
+            b3 = TOperations.MultiplyAdd(weight3, element, b3);
+            if (isWide)
+            {
+                element = TStored.Load(value, column + 2 * TOperations.Width);
+                c0 = TOperations.MultiplyAdd(weight0, element, c0);
+                c1 = TOperations.MultiplyAdd(weight1, element, c1);
+                c2 = TOperations.MultiplyAdd(weight2, element, c2);
+                c3 = TOperations.MultiplyAdd(weight3, element, c3);
+                element = TStored.Load(value, column + 3 * TOperations.Width);
+                d0 = TOperations.MultiplyAdd(weight0, element, d0);
+                d1 = TOperations.MultiplyAdd(weight1, element, d1);
+                d2 = TOperations.MultiplyAdd(weight2, element, d2);
+                d3 = TOperations.MultiplyAdd(weight3, element, d3);
+            }
+
             value += stride;
         }
 
         float* sums = operands.Sums + row * operands.SumsStride + column;
-        Take(sums, a0, b0);
+        Take(sums, pairs, a0, b0, c0, d0);
         if (rows > 1)
-            Take(sums + operands.SumsStride, a1, b1);
+            Take(sums + operands.SumsStride, pairs, a1, b1, c1, d1);
         if (rows > 2)
-            Take(sums + 2 * operands.SumsStride, a2, b2);
+            Take(sums + 2 * operands.SumsStride, pairs, a2, b2, c2, d2);
         if (rows > 3)
-            Take(sums + 3 * operands.SumsStride, a3, b3);
-    }
-
-    // One row of weights, which is multiplied by the scales of each group.
-    private static void AddOne<TStored>(in Operands operands, in RowScales scales, int column, int pairs, float* room)
-        where TStored : struct, IStoredElements<TVector>
-    {
-        if (TStored.GroupSize == int.MaxValue)
-        {
-            AddOne<TStored>(operands, operands.Weights, column, pairs);
-            return;
-        }
-
-        int count = operands.Values.Count;
-        for (int group = 0; group * TStored.GroupSize < pairs * Lanes; group++)
-        {
-            float* ofGroup = scales.First + (column / TStored.GroupSize + group) * scales.GroupStride;
-            Scale(operands.Weights, 0, 1, count, ofGroup, scales.RowStride, room + group * count, 0);
-        }
-
-        AddOne<TStored>(operands, room, column, pairs);
-    }
-
-    /// <summary>
-    /// One row of up to four pairs of vectors. A stored row costs 8 multiply-adds, 8 loads, 8 conversions and 1 broadcast, or one a group,
-    /// with 8 + 2 registers. It is read from end to end: the processor's prefetching follows the one stream.
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void AddOne<TStored>(in Operands operands, float* weights, int column, int pairs)
-        where TStored : struct, IStoredElements<TVector>
-    {
-        byte* value = operands.Values.First;
-        nint stride = operands.Values.Stride;
-        int count = operands.Values.Count;
-        int toSecond = GroupOf<TStored>(1) * count;
-        int toThird = GroupOf<TStored>(2) * count;
-        int toFourth = GroupOf<TStored>(3) * count;
-        TVector a0 = TOperations.Zero, a1 = TOperations.Zero, a2 = TOperations.Zero, a3 = TOperations.Zero;
-        TVector b0 = TOperations.Zero, b1 = TOperations.Zero, b2 = TOperations.Zero, b3 = TOperations.Zero;
-        RowPrefetch next = column == 0 ? new RowPrefetch(operands.Ahead) : default;
-        for (int j = 0; j < count; j++)
-        {
-            next.Next();
-            TVector weight = TOperations.Broadcast(weights[j]);
-            a0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column), a0);
-            b0 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + TOperations.Width), b0);
-            if (pairs > 1)
-            {
-                if (TStored.GroupSize != int.MaxValue)
-                    weight = TOperations.Broadcast(weights[toSecond + j]);
-                a1 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 2 * TOperations.Width), a1);
-                b1 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 3 * TOperations.Width), b1);
-            }
-
-            if (pairs > 2)
-            {
-                if (TStored.GroupSize != int.MaxValue)
-                    weight = TOperations.Broadcast(weights[toThird + j]);
-                a2 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 4 * TOperations.Width), a2);
-                b2 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 5 * TOperations.Width), b2);
-            }
-
-            if (pairs > 3)
-            {
-                if (TStored.GroupSize != int.MaxValue)
-                    weight = TOperations.Broadcast(weights[toFourth + j]);
-                a3 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 6 * TOperations.Width), a3);
-                b3 = TOperations.MultiplyAdd(weight, TStored.Load(value, column + 7 * TOperations.Width), b3);
-            }
-
-            value += stride;
-        }
-
-        float* sums = operands.Sums + column;
-        Take(sums, pairs, a0, b0, a1, b1, a2, b2, a3, b3);
+            Take(sums + 3 * operands.SumsStride, pairs, a3, b3, c3, d3);
     }
 
     /// <summary>
@@ -335,12 +285,6 @@ internal static unsafe class WeightTile<TVector, TOperations>
             Take(sums + operands.SumsStride, pairs, c0, d0, c1, d1, c2, d2, c3, d3);
     }
 
-    // The group of a pair of vectors, from the first pair's on.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static int GroupOf<TStored>(int pair)
-        where TStored : struct, IStoredElements<TVector> =>
-        TStored.GroupSize == int.MaxValue ? 0 : pair * Lanes / TStored.GroupSize;
-
     // Of up to four pairs of vectors.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Take(
@@ -353,6 +297,15 @@ internal static unsafe class WeightTile<TVector, TOperations>
             Take(sums + 2 * Lanes, a2, b2);
         if (pairs > 3)
             Take(sums + 3 * Lanes, a3, b3);
+    }
+
+    // Of one or two.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Take(float* sums, int pairs, TVector a, TVector b, TVector c, TVector d)
+    {
+        Take(sums, a, b);
+        if (pairs > 1)
+            Take(sums + Lanes, c, d);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -46,6 +46,8 @@ internal static class BuiltInHalves
         ("boolean mask", new BooleanMask([Heads, Queries, Keys]), new AttentionOptions()),
         ("boolean mask of queries", new BooleanMask([Queries, 1]), new AttentionOptions()),
         ("documents", new Documents(), new AttentionOptions()),
+        ("documents, scale below 0", new Documents(), new AttentionOptions { Scale = -0.2f }),
+        ("boolean mask, scale of 0", new BooleanMask([Queries, Keys]), new AttentionOptions { Scale = 0f }),
         ("key padding", new KeyPadding(), new AttentionOptions()),
         ("key padding, added", new AddedKeyPadding(), new AttentionOptions()),
         ("sinks", new Sinks(), new AttentionOptions { Causal = Causal.TopLeft }),

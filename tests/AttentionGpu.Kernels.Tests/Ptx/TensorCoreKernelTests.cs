@@ -60,6 +60,35 @@ public class TensorCoreKernelTests
         }
     }
 
+    /// <summary>Rows of outputs that are longer than those of queries and keys take their place in shared memory, and the reverse.</summary>
+    [Theory]
+    [InlineData(64, 192)]
+    [InlineData(8, 136)]
+    [InlineData(64, 104)]
+    [InlineData(8, 72)]
+    [InlineData(8, 256)]
+    [InlineData(256, 8)]
+    public void Values_may_have_a_size_of_their_own(int headSize, int valueHeadSize)
+    {
+        int seed = Fuzz.Seed();
+        var random = new Random(seed);
+        for (int problem = 0; problem < Fuzz.Problems(FewProblems); problem++)
+        {
+            AssertAgrees(
+                TensorCoreProblem.OfSizes(random, headSize, valueHeadSize), typeof(CausalRange), $"seed {seed}, problem {problem}");
+        }
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_mean_of_the_largest_numbers_is_finite(bool half)
+    {
+        var random = new Random(5);
+        for (int problem = 0; problem < FewProblems; problem++)
+            AssertAgrees(TensorCoreProblem.Random(random, 64, half).WithLargestValues(), typeof(AllKeys), $"problem {problem}");
+    }
+
     [Fact]
     public void The_mean_of_numbers_whose_sum_overflows_is_finite() => AssertAgrees(
         TensorCoreProblem.Random(new Random(3), 64, half: false).WithLargeValues(), typeof(CausalRange), "large values");

@@ -40,7 +40,7 @@ internal sealed class TensorCoreProblem
     private readonly double[] _keyValues;
     private readonly double[] _values;
 
-    private TensorCoreProblem(Random random, int maxHeadSize, bool half, bool isAligned)
+    private TensorCoreProblem(Random random, int maxHeadSize, bool half, bool isAligned, (int Head, int Value)? sizes = null)
     {
         _half = half;
         _isAligned = isAligned;
@@ -51,8 +51,7 @@ internal sealed class TensorCoreProblem
         int heads = keyHeads * _group;
         int queries = random.Next(1, 200);
         int keys = random.Next(0, 200);
-        int headSize = HeadSize();
-        int valueSize = HeadSize();
+        (int headSize, int valueSize) = sizes ?? (HeadSize(), HeadSize());
         _window = new WindowRange { Left = random.Next(0, 60), Right = random.Next(0, 60) };
         _shape = new AttentionArguments
         {
@@ -102,6 +101,18 @@ internal sealed class TensorCoreProblem
 
     public static TensorCoreProblem Random(Random random, int maxHeadSize, bool half, bool isAligned = true) =>
         new(random, maxHeadSize, half, isAligned);
+
+    /// <summary>A problem with heads of these sizes.</summary>
+    public static TensorCoreProblem OfSizes(Random random, int headSize, int valueHeadSize) =>
+        new(random, Math.Max(headSize, valueHeadSize), half: true, isAligned: true, (headSize, valueHeadSize));
+
+    /// <summary>Values become the largest number of their type.</summary>
+    public TensorCoreProblem WithLargestValues()
+    {
+        for (int row = 0; row < Rows; row++)
+            _value.AsSpan((int)(row * _valueRows.RowStride), _shape.ValueHeadSize).Fill(Store(_half ? 65504f : 3.38953139e38f));
+        return Update();
+    }
 
     /// <summary>Some rows of values become infinite or NaN.</summary>
     public TensorCoreProblem WithGarbage(Random random)

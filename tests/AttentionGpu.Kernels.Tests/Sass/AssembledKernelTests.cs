@@ -90,7 +90,7 @@ public partial class AssembledKernelTests
 
     // The text is the same for every device but for its first lines.
     private static string ForTarget(string ptx, string architecture) =>
-        ptx.Replace(".target sm_80", $".target {architecture}", StringComparison.Ordinal);
+        CountedKernel.ForTarget(ptx, architecture);
 
     private static IEnumerable<string> Faults(CountedKernel kernel, string ptx, KernelCeilings? ceilings, ConcurrentBag<string> lines)
     {

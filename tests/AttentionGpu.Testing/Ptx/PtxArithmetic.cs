@@ -88,6 +88,8 @@ internal static class PtxArithmetic
             "neg" => (a, _, _) => -a,
             "abs" => (a, _, _) => MathF.Abs(a),
             "sqrt" => (a, _, _) => MathF.Sqrt(a),
+            "min" when instruction.Opcode[1] == "NaN" => (a, b, _) => MathF.Min(a, b),
+            "max" when instruction.Opcode[1] == "NaN" => (a, b, _) => MathF.Max(a, b),
             "min" => (a, b, _) => float.MinNumber(a, b),
             "max" => (a, b, _) => float.MaxNumber(a, b),
             "rcp" => (a, _, _) => 1f / a,

@@ -14,6 +14,10 @@ internal sealed partial record CountedKernel(string Name, Func<CudaArchitecture,
 {
     private const string Target = ".target sm_80";
 
+    // Of the texts, for old drivers; it knows no later device by name.
+    private const string OldVersion = ".version 7.0";
+    private const string Version = ".version 8.0";
+
     /// <summary>A kernel that ILGPU compiles.</summary>
     public CountedKernel(string name, MethodInfo method, Type[] arguments, int threads)
         : this(name, architecture => PtxCompiler.Compile(architecture, method, arguments), threads) =>
@@ -23,9 +27,7 @@ internal sealed partial record CountedKernel(string Name, Func<CudaArchitecture,
     public CountedKernel(string name, Func<PtxKernel> write, int threads)
         : this(
             name,
-            architecture => write().Text.Replace(
-                Target, $".target sm_{architecture.Major}{architecture.Minor}", StringComparison.Ordinal),
-            threads)
+            architecture => ForTarget(write().Text, $"sm_{architecture.Major}{architecture.Minor}"), threads)
     {
         IsText = true;
         Kind = $"{write().Name}, {threads} threads";
@@ -62,6 +64,10 @@ internal sealed partial record CountedKernel(string Name, Func<CudaArchitecture,
 
     /// <summary>A name for its file.</summary>
     public string FileName => $"{Separators().Replace(Name, "-")}.ptx";
+
+    /// <summary>The text with the name of another device.</summary>
+    public static string ForTarget(string ptx, string architecture) => ptx
+        .Replace(Target, $".target {architecture}", StringComparison.Ordinal).Replace(OldVersion, Version, StringComparison.Ordinal);
 
     /// <summary>What the assembler makes of the text, with all shared memory of a group.</summary>
     public AssembledKernel Assemble(string ptx, string architecture)

@@ -77,7 +77,7 @@ public sealed class BatchInvariantKernelTests : IDisposable
             Tensor("query", Size), Tensor("key", Size), Tensor("value", Size), Tensor("output", Size)));
         Assert.Equal(argument, exception.ParamName);
 
-        // Rows that are not in whole pieces never go to tensor cores. Once is enough: the emulator takes seconds to compile.
+        // Heads that are not whole pieces are copied element by element wherever they start. Once is enough: the emulator takes seconds to compile.
         if (argument == "query")
             engine.ScaledDotProductAttention<Half>(Tensor("query", 5), Tensor("key", 5), Tensor("value", 5), Tensor("output", 5));
     }

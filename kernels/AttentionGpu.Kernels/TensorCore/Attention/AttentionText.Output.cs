@@ -7,6 +7,9 @@ namespace AttentionGpu.Kernels.TensorCore.Attention;
 /// <summary>The end of a pass: sums become means and go to memory, or another pass is needed.</summary>
 public sealed partial class AttentionText
 {
+    private const float LargestFloat16 = 65504f;
+    private const float LargestBFloat16 = 3.38953139e38f;
+
     // The head's sink, and which rows have seen a key: the others' sum is the sink's weight alone.
     private Real _sink;
     private readonly Predicate[] _hasKeys;
@@ -63,7 +66,7 @@ public sealed partial class AttentionText
             return Factor(sum, sum);
 
         // The sink's weight with the row's shift, or where that would be above 1 the row's weights with the sink's.
-        _hasKeys[row] = _e.Compare("ne", sum, 0f);
+        _hasKeys[row] = _e.Compare("neu", sum, 0f);
         Real power = _e.MultiplyAdd(_sink, Log2E, _shifts[row]);
         Real above = _e.Max(power, 0f);
         Real shrink = _e.Power2(_e.Negate(above));
@@ -118,8 +121,7 @@ public sealed partial class AttentionText
     // Through shared memory, so that a thread writes 16 bytes of a row.
     private void StoreOutputs(Real[] factors)
     {
-        ToShared((row, tile) => _e.Pack(
-            _element, _e.Multiply(OutputAt(row, tile, 0), factors[row]), _e.Multiply(OutputAt(row, tile, 1), factors[row])));
+        ToShared((row, tile) => _e.Pack(_element, Mean(row, tile, 0), Mean(row, tile, 1)));
         if (!_form.IsAligned)
         {
             ForEachElement((element, address) => _e.StoreHalf(address, 0, element));
@@ -130,6 +132,14 @@ public sealed partial class AttentionText
             (ref AttentionTextArguments a) => ref a.Output, _head, _e.Add(_sequence.QueryStart, _firstQuery), ElementBytes);
         new TileStore(_e, _tile.Output, _e.Shared, AttentionTile.Threads).Store(
             first, RowBytes((ref AttentionTextArguments a) => ref a.Output), _e.Subtract(_sequence.QueryLength, _firstQuery));
+
+        // The weights of the products are rounded and those of the sum are not, so a mean may be a little above its values: finite ones
+        // have a finite mean.
+        Real Mean(int row, int tile, int part)
+        {
+            Real mean = _e.Multiply(OutputAt(row, tile, part), factors[row]);
+            return _e.Clamp(mean, _form.Element == TensorElement.Float16 ? LargestFloat16 : LargestBFloat16);
+        }
     }
 
     // An output whose sum is more than 0 has seen a value that the pass looks for. One that has seen both infinities is NaN.

@@ -84,8 +84,12 @@ public sealed class Score
         _isScaled = true;
     }
 
-    /// <summary>Becomes -inf where a condition does not hold.</summary>
-    public void Hide(Predicate isVisible) => _e.Select(Value, float.NegativeInfinity, isVisible, Value);
+    /// <summary>Becomes -inf where a condition does not hold. The scale comes first: it may be 0 or less.</summary>
+    public void Hide(Predicate isVisible)
+    {
+        Scale();
+        _e.Select(Value, float.NegativeInfinity, isVisible, Value);
+    }
 }
 
 /// <summary>Where a thread's scores are: its rows, its columns, and what the group works on.</summary>

@@ -83,6 +83,13 @@ public sealed partial class PtxText
     /// <summary>The larger one; of a number and NaN the number.</summary>
     public Real Max(Real a, Real b, Real? into = null) => Write("max.f32", into, $"{a.Text}, {b.Text}");
 
+    /// <summary>The number, or the bound with its sign where it is larger; NaN stays NaN. Two instructions.</summary>
+    public Real Clamp(Real a, float bound)
+    {
+        Real least = Write<Real>("max.NaN.f32", null, $"{a.Text}, {((Real)(-bound)).Text}");
+        return Write<Real>("min.NaN.f32", null, $"{least.Text}, {((Real)bound).Text}");
+    }
+
     /// <summary>The number with the other sign.</summary>
     public Real Negate(Real a) => Write<Real>("neg.f32", null, a.Text);
 

@@ -4,7 +4,7 @@ using System.Text;
 namespace AttentionGpu.Kernels.TensorCore.Ptx;
 
 /// <summary>
-/// Writes a kernel in PTX (NVIDIA, "Parallel Thread Execution ISA" 8.0). Registers have the type of what they hold; loops that C# runs are
+/// Writes a kernel in PTX (NVIDIA, "Parallel Thread Execution ISA" 7.0, of CUDA 11.0). Registers have the type of what they hold; loops that C# runs are
 /// unrolled in the text. An instruction writes into a new register unless it is told which.
 /// </summary>
 public sealed partial class PtxText
@@ -118,7 +118,7 @@ public sealed partial class PtxText
     {
         var text = new StringBuilder();
         bool isStatic = sharedBytes <= SharedLimit;
-        text.Append(".version 8.0\n.target sm_80\n.address_size 64\n");
+        text.Append(".version 7.0\n.target sm_80\n.address_size 64\n");
         if (!isStatic)
             text.Append(".extern .shared .align 1024 .b8 shared[];\n");
         string resident = _residentGroups > 0 ? $".minnctapersm {_residentGroups}\n" : "";

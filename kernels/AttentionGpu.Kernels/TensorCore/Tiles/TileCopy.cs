@@ -42,7 +42,7 @@ public sealed class TileCopy
     public Wide Step(Wide stride) => _e.Multiply(stride, _places.RowsApart);
 
     /// <summary>
-    /// Puts zeros where no row is ever copied to: behind the columns, up to those that products read. Copies start after a barrier.
+    /// Puts zeros where no row is ever copied to: behind the columns, up to those that products read. No copy writes there.
     /// </summary>
     public void ClearPadding()
     {
@@ -105,7 +105,7 @@ public sealed class TileCopy
         _e.Copy(_places.Address(pass), _places.Offset(pass), source);
     }
 
-    // A thread behind the last piece clears the padding once more, or, behind that too, must not.
+    // Threads behind the last piece have nothing to clear: the padding is zeros already.
     private void ClearWhereNot(Predicate condition, int pass)
     {
         Predicate clears = _places.HasPiece is { } hasPiece

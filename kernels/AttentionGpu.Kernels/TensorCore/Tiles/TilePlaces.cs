@@ -25,7 +25,10 @@ internal sealed class TilePlaces
         Piece = e.And(e.Thread, across - 1);
         Row = e.ShiftRight(e.Thread, BitOperations.Log2((uint)across));
         HasPiece = across > tile.Pieces ? e.Compare("lt", Piece, tile.Pieces) : null;
-        Word first = tile.Address(e, address, Row, Piece);
+
+        // A thread behind the last piece that products read has the address of its rows' first one: there is memory for it.
+        Word place = across > tile.PaddedPieces ? e.Select(Piece, 0, e.Compare("lt", Piece, tile.PaddedPieces)) : Piece;
+        Word first = tile.Address(e, address, Row, place);
         int kinds = tile.IsExchanged && RowsApart < Banks ? Banks / RowsApart : 1;
         _addresses =
         [

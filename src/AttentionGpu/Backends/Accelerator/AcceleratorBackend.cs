@@ -75,9 +75,16 @@ internal sealed class AcceleratorBackend : IBackend
     {
         if (!_gate.Close())
             return;
-        _kernels.Dispose();
-        _memory.Dispose();
-        DisposeOfOwn();
+        try
+        {
+            // It waits for the stream: what runs there still needs its code.
+            _memory.Dispose();
+        }
+        finally
+        {
+            _kernels.Dispose();
+            DisposeOfOwn();
+        }
     }
 
     private void DisposeOfOwn()

@@ -55,6 +55,9 @@ public static class Engines
     /// <summary>Whether it compiles kernels of a GPU for a processor, for much longer.</summary>
     public static bool IsSlowDriver(string name) => IsDriver(name) && name.EndsWith(Tiled, StringComparison.Ordinal);
 
+    /// <summary>Whether the backend rounds the weights of attention to 16 bits.</summary>
+    public static bool RoundsWeights(string name) => name.EndsWith(TensorCores, StringComparison.Ordinal);
+
     /// <summary>All element types; one of them, which the seed draws, where a driver compiles kernels for each.</summary>
     public static ElementForm[] Elements(string name, int seed)
     {

@@ -22,7 +22,7 @@ public class LayerDefinitionTests
         seed =>
         {
             foreach (ElementForm element in Engines.Elements(backend, seed))
-                LayerRun.AssertAgrees(RandomLayers.Create(seed, element), Engines.Get(backend));
+                LayerRun.AssertAgrees(RandomLayers.Create(seed, element), Engines.Get(backend), Engines.RoundsWeights(backend));
         },
         iter: IsEmulator(backend) ? EmulatedLayers : Engines.IsSlowDriver(backend) ? 1 : Engines.IsDriver(backend) ? DriverLayers : Layers,
         threads: 1);
@@ -38,7 +38,8 @@ public class LayerDefinitionTests
             foreach (string model in models)
             {
                 foreach (ElementForm element in Engines.Elements(backend, seed + model.Length))
-                    LayerRun.AssertAgrees(ModelLayers.Create(model, seed, element, Length(seed, backend)), Engines.Get(backend));
+                    LayerRun.AssertAgrees(
+                        ModelLayers.Create(model, seed, element, Length(seed, backend)), Engines.Get(backend), Engines.RoundsWeights(backend));
             }
         },
         iter: 1,
